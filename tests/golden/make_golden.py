@@ -1,0 +1,140 @@
+"""Makes the golden parity files of CORTEX-VIII: small states with the logits, gradients and training losses that the
+engine must reproduce. See README.md beside this file for their contents.
+
+    python3 tests/golden/make_golden.py            # rewrites both files
+    python3 tests/golden/make_golden.py --check    # recomputes them and compares with the files present
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import pathlib
+
+import torch
+from cortex_reference import Config, Cortex, Objective, losses, parameter_groups, pearson, value_targets
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+HERE = pathlib.Path(__file__).resolve().parent
+BATCH, LENGTH, STEPS = 3, 20, 10
+OBJECTIVE = Objective(entropy_weight=0.01, value_weight=0.1, value_horizon=8)
+OPTIMISER = {"lr": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.01, "clip": 1.0}
+SMALL = Config(vocab=48, d_model=32, n_layers=2, n_heads=4, d_head=8, window=5, d_mem=4, d_ff=24, dropout=0.0)
+MODES = {
+    "cortex_delta": dataclasses.replace(SMALL, memory="delta", rope=True),
+    "cortex_linear": dataclasses.replace(SMALL, memory="linear", rope=False),
+}
+
+
+def randomise(model: Cortex, generator: torch.Generator) -> None:
+    """Far from the usual start: with small weights the gates sit at 1/2 and mistakes in them would not show."""
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=generator, dtype=torch.float64)
+        if name.endswith("alpha_proj.bias"):
+            p.data = 1 + 3 * torch.rand(p.shape, generator=generator, dtype=torch.float64)
+        elif p.dim() == 1:
+            p.data = 1 + 0.2 * noise
+        elif name.startswith("lookahead_heads."):
+            p.data = 0.1 * noise  # at 0.3 the value loss drowns the cross-entropy in every gradient
+        else:
+            p.data = 0.3 * noise
+        # The file holds float32, so the float64 computation has to start from exactly those values.
+        p.data = p.data.float().double()
+
+
+def objective_of(model: Cortex, tokens: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    logits, values = model(tokens[:, :-1])
+    return losses(logits, values, tokens[:, 1:], OBJECTIVE), logits, values
+
+
+def clip_gradients(model: Cortex) -> Tensor:
+    """Scales all gradients by min(1, clip / (norm + 1e-6)) and returns the norm before."""
+    gradients = [p.grad for p in model.parameters()]
+    norm = torch.sqrt(sum(g.square().sum() for g in gradients))
+    factor = min(1.0, OPTIMISER["clip"] / (norm.item() + 1e-6))
+    for g in gradients:
+        g *= factor
+    return norm
+
+
+def train(model: Cortex, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss before each update and gradient norm before clipping, for STEPS updates on one batch."""
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, OPTIMISER["weight_decay"]),
+        lr=OPTIMISER["lr"],
+        betas=tuple(OPTIMISER["betas"]),
+        eps=OPTIMISER["eps"],
+    )
+    history, norms = [], []
+    for _ in range(STEPS):
+        optimiser.zero_grad()
+        total = objective_of(model, tokens)[0]["total"]
+        total.backward()
+        norms.append(clip_gradients(model))
+        optimiser.step()
+        history.append(total.detach())
+    return torch.stack(history), torch.stack(norms)
+
+
+def golden_tensors(config: Config, seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    model = Cortex(config).double()
+    randomise(model, generator)
+    tokens = torch.randint(config.vocab, (BATCH, LENGTH + 1), generator=generator)
+
+    parts, logits, values = objective_of(model, tokens)
+    parts["total"].backward()
+    tau = value_targets(parts["per_token_ce"], OBJECTIVE.value_horizon)
+    out = {f"param.{name}": p.data.clone() for name, p in model.named_parameters()}
+    out |= {f"grad.{name}": p.grad.clone() for name, p in model.named_parameters()}
+    out |= {"logits": logits, "values": values, "v_corr": pearson(values[-1, :, : tau.shape[1]], tau)[None]}
+    out |= {name: parts[name][None] for name in ("ce", "entropy", "value_loss")}
+    out["losses"], out["grad_norms"] = train(copy.deepcopy(model), tokens)
+    out = {name: t.detach().float().contiguous() for name, t in out.items()}
+    return out | {"tokens": tokens.int()}
+
+
+def metadata(config: Config) -> dict[str, str]:
+    shape = {k: getattr(config, k) for k in ("vocab", "d_model", "n_layers", "n_heads", "d_head", "window", "d_mem", "d_ff")}
+    described = {"architecture": "cortex-viii", **shape, "memory": config.memory, "rope": config.rope, "value_heads": True}
+    described["objective"] = dataclasses.asdict(OBJECTIVE) | OPTIMISER
+    return {"config": json.dumps(described)}
+
+
+def compare(path: pathlib.Path, tensors: dict[str, Tensor]) -> float:
+    """Largest difference from the stored file, relative to each tensor's largest entry."""
+    worst = 0.0
+    with safe_open(path, framework="pt") as stored:
+        assert set(stored.keys()) == set(tensors), f"{path.name}: the tensors differ in name"
+        for name, now in tensors.items():
+            before = stored.get_tensor(name)
+            worst = max(worst, ((before - now).abs().max() / before.abs().max().clamp_min(1e-12)).item())
+    return worst
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, default=HERE, help="folder of the files (default: this one)")
+    parser.add_argument("--seed", type=int, default=20, help="of parameters and tokens (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs by more than 1e-6")
+    args = parser.parse_args()
+
+    for name, config in MODES.items():
+        path = args.out / f"{name}.safetensors"
+        tensors = golden_tensors(config, args.seed)
+        if args.check:
+            worst = compare(path, tensors)
+            print(f"{path.name}: largest relative difference {worst:.1e}")
+            if worst > 1e-6:
+                raise SystemExit(f"{path.name} does not match what this script computes")
+            continue
+        save_file(tensors, path, metadata=metadata(config))
+        print(f"{path.name}: {path.stat().st_size:,} bytes")
+        for key in ("ce", "entropy", "value_loss", "v_corr", "losses", "grad_norms"):
+            print(f"  {key:10s} {' '.join(f'{x:.6f}' for x in tensors[key].tolist())}")
+
+
+if __name__ == "__main__":
+    main()
