@@ -1,0 +1,163 @@
+"""Training throughput of CORTEX-VIII (preset v8.3) in PyTorch: the speed the engine is compared with.
+
+The model is the one of tests/golden/cortex_reference.py in its parallel forms, written and run the way a careful
+PyTorch user would on a CPU: fused AdamW, chunked memory, banded attention where that is faster, bf16 autocast and
+torch.compile as settings. One step is everything a training step needs: forward, objective with entropy term and
+value heads, backward, global-norm clipping and AdamW; 8,192 random tokens by default.
+
+    python3 bench/pytorch_yardstick.py                                   # seed's 4 x 8 and 32 x 1, all settings
+    python3 bench/pytorch_yardstick.py --memory delta --batch 32 --accumulate 1 --settings compiled-bf16
+
+Each measurement runs in its own process, so that peak memory and compiled code belong to it alone. Peak memory of a
+compiled setting includes the compiler.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import pathlib
+import platform
+import re
+import statistics
+import sys
+import time
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "golden"))
+from cortex_reference import Config, Cortex, Objective, losses, parameter_groups
+
+SETTINGS = ("eager-f32", "eager-bf16", "compiled-f32", "compiled-bf16")
+SEQUENCE = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    setting: str
+    memory: str
+    batch: int
+    accumulate: int
+    steps: int
+    warmup: int
+    threads: int
+    attention: str
+    chunk: int
+
+
+class Objectively(nn.Module):
+    """Model and objective as one module: compiled together, the softmax over the vocabulary is fused."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.model = Cortex(config)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits, values = self.model(tokens[:, :-1])
+        return losses(logits, values, tokens[:, 1:], Objective())["total"]
+
+
+def peak_rss_mb() -> float:
+    """Of this process since its own start; getrusage would inherit the parent's peak across exec."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def measure(job: Job) -> dict:
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(1)
+    config = Config(
+        memory=job.memory,
+        rope=job.memory == "delta",
+        dropout=0.1,
+        recurrence="chunked",
+        chunk=job.chunk,
+        attention=job.attention,
+    )
+    objective = Objectively(config).train()
+    optimiser = torch.optim.AdamW(parameter_groups(objective.model, 0.01), lr=5e-4, betas=(0.9, 0.95), fused=True)
+    compiled = torch.compile(objective) if job.setting.startswith("compiled") else objective
+    half = job.setting.endswith("bf16")
+    tokens_per_step = job.batch * job.accumulate * SEQUENCE
+
+    def step() -> float:
+        start = time.perf_counter()
+        optimiser.zero_grad(set_to_none=True)
+        for _ in range(job.accumulate):
+            tokens = torch.randint(config.vocab, (job.batch, SEQUENCE + 1))
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+                loss = compiled(tokens) / job.accumulate
+            loss.backward()
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
+        optimiser.step()
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"{job.setting}: the loss is not finite")
+        return time.perf_counter() - start
+
+    first = step()
+    for _ in range(job.warmup - 1):
+        step()
+    times = [step() for _ in range(job.steps)]
+    return dataclasses.asdict(job) | {
+        "tokens_per_s": tokens_per_step / statistics.median(times),
+        "fastest_tokens_per_s": tokens_per_step / min(times),
+        "slowest_tokens_per_s": tokens_per_step / max(times),
+        "first_step_s": first,
+        "peak_rss_mb": peak_rss_mb(),
+    }
+
+
+def measure_alone(job: Job) -> dict:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (job,))
+
+
+def cpu_model() -> str:
+    try:
+        return re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memory", choices=("linear", "delta"), default="linear", help="delta also turns RoPE on")
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS)
+    parser.add_argument("--batch", nargs="+", type=int, default=[4, 32], help="sequences per micro-batch (default: 4 32)")
+    parser.add_argument("--accumulate", nargs="+", type=int, default=[8, 1], help="micro-batches per step, one for each --batch (default: 8 1)")
+    parser.add_argument("--steps", type=int, default=5, help="measured steps; their median counts (default: 5)")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before them (default: 2)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores")
+    parser.add_argument("--attention", choices=("banded", "dense", "sdpa"), default="banded", help="default: banded, the fastest")
+    parser.add_argument("--chunk", type=int, default=64, help="tokens per chunk of the memory (default: 64)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    args = parser.parse_args()
+    if len(args.batch) != len(args.accumulate):
+        parser.error("--batch and --accumulate need equally many numbers")
+    if min(args.warmup, args.steps) < 1:
+        parser.error("--warmup and --steps must be at least 1")
+
+    if not args.json:
+        print(f"{cpu_model()}, {args.threads} threads, torch {torch.__version__}")
+        print(f"v8.3, memory {args.memory}, attention {args.attention}, chunk {args.chunk}, T {SEQUENCE}")
+        print(f"{'setting':14s} {'batch':>7s} {'tokens/s':>9s} {'slowest..fastest':>17s} {'first step':>10s} {'peak RSS':>9s}", flush=True)
+    results = []
+    for batch, accumulate in zip(args.batch, args.accumulate, strict=True):
+        for setting in args.settings:
+            job = Job(setting, args.memory, batch, accumulate, args.steps, args.warmup, args.threads, args.attention, args.chunk)
+            r = measure_alone(job)
+            results.append(r)
+            if not args.json:
+                spread = f"{r['slowest_tokens_per_s']:.0f}..{r['fastest_tokens_per_s']:.0f}"
+                print(
+                    f"{setting:14s} {f'{batch}x{accumulate}':>7s} {r['tokens_per_s']:9.0f} {spread:>17s} "
+                    f"{r['first_step_s']:9.1f}s {r['peak_rss_mb']:6.0f} MB",
+                    flush=True,
+                )
+    if args.json:
+        print(json.dumps({"cpu": cpu_model(), "torch": torch.__version__, "preset": "v8.3", "sequence": SEQUENCE, "results": results}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+# flashlm_room(NAME [OBJECT] LINKS ...): every .cc below src/NAME becomes the library NAME.
+# OBJECT is for rooms that register things in static initialisers, which a linker would drop from an
+# archive: an executable names such a room itself.
+function(flashlm_room name)
+  cmake_parse_arguments(ROOM "OBJECT" "" "LINKS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
+  list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/cli/main.cc)
+  if(NOT sources)
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${ROOM_LINKS})
+    return()
+  endif()
+  if(ROOM_OBJECT)
+    add_library(${name} OBJECT ${sources})
+  else()
+    add_library(${name} STATIC ${sources})
+    set_target_properties(${name} PROPERTIES OUTPUT_NAME flashlm_${name})
+  endif()
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${name} PUBLIC ${ROOM_LINKS})
+endfunction()

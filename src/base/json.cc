@@ -1,0 +1,93 @@
+#include "base/json.h"
+
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace flashlm {
+namespace {
+
+Json FromToml(const toml::node& node, const std::string& where) {
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table) object[std::string(key.str())] = FromToml(value, where);
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (const auto& value : *array) list.push_back(FromToml(value, where));
+    return list;
+  }
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* integer = node.as_integer()) return integer->get();
+  if (const auto* real = node.as_floating_point()) return real->get();
+  if (const auto* truth = node.as_boolean()) return truth->get();
+  throw Error(fmt::format("{}: dates and times are not used in FlashLM's configuration", where));
+}
+
+toml::table TableFromJson(const Json& object);
+toml::array ArrayFromJson(const Json& list);
+
+// Hands `value` to `add` as the matching TOML type; null has none and is left out.
+template <class Add>
+void AddAsToml(const Json& value, const Add& add) {
+  if (value.is_object()) {
+    add(TableFromJson(value));
+  } else if (value.is_array()) {
+    add(ArrayFromJson(value));
+  } else if (value.is_string()) {
+    add(value.get<std::string>());
+  } else if (value.is_boolean()) {
+    add(value.get<bool>());
+  } else if (value.is_number_integer()) {
+    add(value.get<int64_t>());
+  } else if (value.is_number()) {
+    add(value.get<double>());
+  }
+}
+
+toml::table TableFromJson(const Json& object) {
+  toml::table table;
+  for (const auto& [key, value] : object.items()) {
+    AddAsToml(value, [&table, &name = key](auto&& item) { table.insert_or_assign(name, item); });
+  }
+  return table;
+}
+
+toml::array ArrayFromJson(const Json& list) {
+  toml::array array;
+  for (const Json& value : list) {
+    AddAsToml(value, [&array](auto&& item) { array.push_back(item); });
+  }
+  return array;
+}
+
+}  // namespace
+
+Json ParseJson(const std::string& text, const std::string& where) {
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(fmt::format("{}: not valid JSON: {}", where, e.what()), "the file is damaged or of another kind");
+  }
+}
+
+Json ParseToml(const std::string& text, const std::string& where) {
+  try {
+    return FromToml(toml::parse(text, where), where);
+  } catch (const toml::parse_error& e) {
+    throw Error(fmt::format("{}:{}: not valid TOML: {}", where, e.source().begin.line, e.description()));
+  }
+}
+
+std::string ToToml(const Json& object) {
+  std::ostringstream out;
+  out << TableFromJson(object) << "\n";
+  return out.str();
+}
+
+Json ReadJsonFile(const std::string& path) { return ParseJson(ReadFile(path), path); }
+
+}  // namespace flashlm

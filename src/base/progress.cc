@@ -1,0 +1,63 @@
+#include "base/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+
+namespace flashlm {
+namespace {
+
+bool quiet_mode = false;
+bool status_shown = false;
+std::atomic<bool> interrupted{false};
+
+void OnSignal(int signal) {
+  if (interrupted.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+void SetQuiet(bool quiet) { quiet_mode = quiet; }
+bool Quiet() { return quiet_mode; }
+bool OnTerminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+void Say(const std::string& line) {
+  if (quiet_mode) return;
+  fmt::print(stderr, "{}{}\n", status_shown ? "\r\x1b[K" : "", line);
+  status_shown = false;
+}
+
+void ShowStatus(const std::string& line) {
+  if (quiet_mode || !OnTerminal()) return;
+  fmt::print(stderr, "\r\x1b[K{}", line);
+  std::fflush(stderr);
+  status_shown = true;
+}
+
+std::string FormatDuration(double seconds) {
+  const auto whole = static_cast<long>(seconds < 0 ? 0 : seconds + 0.5);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+std::string FormatCount(double count) {
+  if (count >= 1e9) return fmt::format("{:.2f} G", count / 1e9);
+  if (count >= 1e6) return fmt::format("{:.2f} M", count / 1e6);
+  if (count >= 1e3) return fmt::format("{:.1f} k", count / 1e3);
+  return fmt::format("{:.0f}", count);
+}
+
+void InstallInterruptHandler() {
+  std::signal(SIGINT, OnSignal);
+  std::signal(SIGTERM, OnSignal);
+}
+
+bool Interrupted() { return interrupted.load(); }
+
+}  // namespace flashlm
