@@ -1,0 +1,98 @@
+#include "kernels/isa.h"
+
+#include <cpuid.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/simd.h"
+// Highway's headers follow its settings.
+#include "hwy/highway.h"
+#include "hwy/targets.h"
+
+namespace flashlm::kernels {
+namespace {
+
+struct CpuidLeaf {
+  unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+CpuidLeaf Cpuid(unsigned int leaf, unsigned int subleaf = 0) {
+  CpuidLeaf r;
+  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
+  return r;
+}
+
+constexpr int64_t kScalarTargets = HWY_EMU128 | HWY_SCALAR;
+
+Isa DecideIsa() {
+  const int64_t supported = hwy::SupportedTargets();
+  const Isa best = (supported & HWY_AVX3) ? Isa::kAvx512 : (supported & HWY_AVX2) ? Isa::kAvx2 : Isa::kScalar;
+  const char* forced = std::getenv("FLASHLM_ISA");
+  Isa isa = best;
+  if (forced != nullptr && *forced != '\0') {
+    bool known = false;
+    for (Isa candidate : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+      if (std::strcmp(forced, NameOf(candidate)) == 0) {
+        isa = candidate;
+        known = true;
+      }
+    }
+    if (!known) throw UsageError(fmt::format("FLASHLM_ISA={}: unknown", forced), "use scalar, avx2 or avx512");
+    if (isa > best) {
+      throw UsageError(fmt::format("FLASHLM_ISA={}: this CPU does not have it", forced),
+                       fmt::format("its best is {}", NameOf(best)));
+    }
+  }
+  const int64_t wanted = isa == Isa::kAvx512 ? HWY_AVX3 : isa == Isa::kAvx2 ? HWY_AVX2 : 0;
+  hwy::SetSupportedTargetsForTest(wanted | kScalarTargets);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return isa;
+}
+
+}  // namespace
+
+Isa ActiveIsa() {
+  static const Isa isa = DecideIsa();
+  return isa;
+}
+
+const char* NameOf(Isa isa) {
+  return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "scalar";
+}
+
+bool HasNativeBf16() {
+  if (ActiveIsa() != Isa::kAvx512) return false;
+  const bool avx512_bf16 = Cpuid(7, 1).eax & (1u << 5);
+  const bool amx_bf16 = Cpuid(7, 0).edx & (1u << 22);
+  return avx512_bf16 || amx_bf16;
+}
+
+std::string CpuName() {
+  char name[49] = {};
+  for (unsigned int i = 0; i < 3; ++i) {
+    const CpuidLeaf part = Cpuid(0x80000002u + i);
+    std::memcpy(name + 16 * i, &part, 16);
+  }
+  const std::string text(name);
+  const size_t first = text.find_first_not_of(' ');
+  return first == std::string::npos ? "unknown CPU" : text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+std::string CpuFeatures() {
+  const CpuidLeaf seven = Cpuid(7, 0), seven_one = Cpuid(7, 1);
+  std::string list;
+  const auto add = [&](bool has, const char* name) {
+    if (has) list += (list.empty() ? "" : " ") + std::string(name);
+  };
+  add(seven.ebx & (1u << 5), "avx2");
+  add(seven.ebx & (1u << 16), "avx512f");
+  add(seven.ecx & (1u << 11), "avx512_vnni");
+  add(seven_one.eax & (1u << 5), "avx512_bf16");
+  add(seven.edx & (1u << 22), "amx_bf16");
+  add(seven.edx & (1u << 25), "amx_int8");
+  return list;
+}
+
+}  // namespace flashlm::kernels

@@ -1,0 +1,19 @@
+// The definition of the norms, templated on the number type so that complex-step differentiation applies.
+#pragma once
+
+#include <cmath>
+
+namespace flashlm::kernels::ref {
+
+template <class S>
+void RmsNorm(const S* x, const S* gain, double eps, int rows, int cols, S* y) {
+  using std::sqrt;
+  for (int r = 0; r < rows; ++r) {
+    S squares = 0;
+    for (int c = 0; c < cols; ++c) squares += x[r * cols + c] * x[r * cols + c];
+    const S inv_rms = S(1) / sqrt(squares / S(cols) + S(eps));
+    for (int c = 0; c < cols; ++c) y[r * cols + c] = x[r * cols + c] * inv_rms * gain[c];
+  }
+}
+
+}  // namespace flashlm::kernels::ref
