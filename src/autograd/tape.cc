@@ -1,0 +1,202 @@
+#include "autograd/tape.h"
+
+#include <algorithm>
+
+namespace flashlm {
+
+kernels::PackedWeight& WeightPacks::Get(const Param& weight, DType dtype) {
+  for (auto& entry : entries_) {
+    if (entry->weight.offset == weight.offset && entry->weight.rows == weight.rows && entry->dtype == dtype) {
+      if (entry->version != bank_.version()) {
+        entry->packed.SetValues(bank_.Value(weight), weight.rows, weight.cols, dtype);
+        entry->version = bank_.version();
+      }
+      return entry->packed;
+    }
+  }
+  entries_.push_back(std::make_unique<Entry>(Entry{weight, dtype, bank_.version(), {}}));
+  entries_.back()->packed.SetValues(bank_.Value(weight), weight.rows, weight.cols, dtype);
+  return entries_.back()->packed;
+}
+
+Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype) {}
+
+void Tape::Begin(int batch, int length, bool training) {
+  FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} x {} tokens", batch, length);
+  training_ = training;
+  batch_ = batch;
+  length_ = length;
+  dropout_site_ = 0;
+  state_ = nullptr;
+  next_slot_ = 0;
+  nodes_.clear();
+  slots_.clear();
+  free_blocks_.clear();
+  activations_.Reset();
+  gradients_.Reset();
+  scratch_.Reset();
+}
+
+void Tape::BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step) {
+  FLASHLM_CHECK(bank_.for_training(), "the parameters were loaded for inference only");
+  Begin(batch, length, true);
+  seed_ = seed;
+  random_step_ = random_step;
+}
+
+void Tape::BeginInference(int batch, int length, State* state) {
+  Begin(batch, length, false);
+  state_ = state;
+  FLASHLM_CHECK(state == nullptr || state->rows() == batch, "a state of {} rows for a batch of {}", state->rows(),
+                batch);
+}
+
+Tensor Tape::New(int rows, int cols, DType dtype) {
+  Tensor tensor{activations_.Allocate(static_cast<size_t>(rows) * static_cast<size_t>(cols) * SizeOf(dtype)), dtype,
+                rows, cols, cols, static_cast<int32_t>(slots_.size()), 0};
+  slots_.push_back({rows, cols, dtype, nullptr, {}, 0});
+  return tensor;
+}
+
+Tensor Tape::Wrap(float* data, int rows, int cols) {
+  Tensor tensor{data, DType::kF32, rows, cols, cols, static_cast<int32_t>(slots_.size()), 0};
+  slots_.push_back({rows, cols, DType::kF32, nullptr, {}, 0});
+  return tensor;
+}
+
+Tensor Tape::Columns(const Tensor& x, int begin, int cols) {
+  FLASHLM_CHECK(begin >= 0 && begin + cols <= x.cols, "columns {}..{} of {}", begin, begin + cols, x.cols);
+  Tensor view = x;
+  view.data = static_cast<char*>(x.data) + static_cast<size_t>(begin) * SizeOf(x.dtype);
+  view.cols = cols;
+  view.column = x.column + begin;
+  return view;
+}
+
+float* Tape::Scratch(int64_t floats) { return scratch_.AllocateArray<float>(floats); }
+
+void* Tape::TakeGradient(size_t bytes) {
+  for (FreeBlock& block : free_blocks_) {
+    if (block.bytes == bytes && block.data != nullptr) {
+      void* data = block.data;
+      block = free_blocks_.back();
+      free_blocks_.pop_back();
+      return data;
+    }
+  }
+  return gradients_.Allocate(bytes);
+}
+
+void Tape::DropGradient(GradientSlot& slot) {
+  if (slot.data == nullptr) return;
+  const size_t bytes = static_cast<size_t>(slot.rows) * static_cast<size_t>(slot.cols) * SizeOf(slot.dtype);
+  free_blocks_.push_back({bytes, slot.data});
+  slot.data = nullptr;
+  slot.ranges = 0;
+}
+
+void Tape::FillUnwritten(GradientSlot& slot) {
+  const auto ranges_end = slot.written.begin() + slot.ranges;
+  std::sort(slot.written.begin(), ranges_end);
+  int32_t covered = 0;
+  const size_t element = SizeOf(slot.dtype);
+  const auto zero = [&](int32_t begin, int32_t end) {
+    for (int32_t r = 0; r < slot.rows && begin < end; ++r) {
+      std::memset(static_cast<char*>(slot.data) + (static_cast<size_t>(r) * slot.cols + begin) * element, 0,
+                  static_cast<size_t>(end - begin) * element);
+    }
+  };
+  for (auto range = slot.written.begin(); range != ranges_end; ++range) {
+    zero(covered, (*range)[0]);
+    covered = std::max(covered, (*range)[1]);
+  }
+  zero(covered, slot.cols);
+  slot.written[0] = {0, slot.cols};
+  slot.ranges = 1;
+}
+
+kernels::Matrix Tape::GradientFor(const Tensor& x, bool* accumulate) {
+  GradientSlot& slot = slots_[static_cast<size_t>(x.id)];
+  if (slot.data == nullptr) {
+    slot.data = TakeGradient(static_cast<size_t>(slot.rows) * static_cast<size_t>(slot.cols) * SizeOf(slot.dtype));
+    slot.ranges = 0;
+  }
+  const int32_t begin = x.column, end = x.column + x.cols;
+  bool exact = false, overlaps = false;
+  for (int i = 0; i < slot.ranges; ++i) {
+    const auto& range = slot.written[static_cast<size_t>(i)];
+    exact |= range[0] <= begin && end <= range[1];
+    overlaps |= range[0] < end && begin < range[1];
+  }
+  if (!exact && (overlaps || slot.ranges == static_cast<int>(slot.written.size()))) {
+    FillUnwritten(slot);
+    exact = true;
+  }
+  if (!exact) slot.written[static_cast<size_t>(slot.ranges++)] = {begin, end};
+  *accumulate = exact;
+  return {static_cast<char*>(slot.data) + static_cast<size_t>(x.column) * SizeOf(slot.dtype), slot.dtype, x.rows,
+          x.cols, slot.cols};
+}
+
+kernels::Matrix Tape::GradientOf(const Tensor& output) {
+  GradientSlot& slot = slots_[static_cast<size_t>(output.id)];
+  FLASHLM_CHECK(slot.data != nullptr && output.column == 0 && output.cols == slot.cols, "no gradient arrived");
+  int32_t covered = 0;
+  for (int i = 0; i < slot.ranges; ++i) {
+    const auto& range = slot.written[static_cast<size_t>(i)];
+    covered += range[1] - range[0];
+  }
+  if (covered != slot.cols) FillUnwritten(slot);
+  return {slot.data, slot.dtype, slot.rows, slot.cols, slot.cols};
+}
+
+void Tape::PassGradient(const Tensor& y, const Tensor& x) {
+  GradientSlot& from = slots_[static_cast<size_t>(y.id)];
+  GradientSlot& to = slots_[static_cast<size_t>(x.id)];
+  if (to.data == nullptr && x.cols == to.cols && from.cols == to.cols && from.dtype == to.dtype) {
+    to.data = std::exchange(from.data, nullptr);
+    to.written = from.written;
+    to.ranges = from.ranges;
+    return;
+  }
+  bool accumulate;
+  const kernels::Matrix dx = GradientFor(x, &accumulate);
+  kernels::CopyMatrix(GradientOf(y), dx, accumulate);
+}
+
+float* Tape::Slot(int64_t floats_per_row) {
+  if (state_ == nullptr) return nullptr;
+  return state_->Slot(next_slot_++, floats_per_row);
+}
+
+kernels::Dropout Tape::NextDropout(double p) {
+  const uint32_t site = dropout_site_++;
+  if (!training_ || p <= 0) return {};
+  PhiloxKey key = MakePhiloxKey(seed_, Purpose::kDropout);
+  key.high ^= site * 0x9E3779B9u;
+  return {static_cast<float>(p), key, random_step_};
+}
+
+void Tape::Seed(const Tensor& scalar, float gradient) {
+  bool accumulate;
+  *static_cast<float*>(GradientFor(scalar, &accumulate).data) = gradient;
+}
+
+void Tape::Backward() {
+  FLASHLM_CHECK(training_, "Backward without BeginTraining");
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    const Node& node = nodes_[i];
+    if (!HasGradient(node.output)) continue;
+    scratch_.Reset();
+    if (profiling_) {
+      const Stopwatch watch;
+      node.op->backward(*this, node);
+      profile_[node.op->name].backward_seconds += watch.Seconds();
+    } else {
+      node.op->backward(*this, node);
+    }
+    DropGradient(slots_[static_cast<size_t>(node.output.id)]);
+  }
+}
+
+}  // namespace flashlm

@@ -1,0 +1,218 @@
+// The tape: runs operations eagerly and remembers what the backward pass needs. Nodes are trivially destructible
+// structs in an arena; operations are a closed set of coarse, fused pieces (autograd/ops.h).
+//
+// A training step:  tape.BeginTraining(...); model.Forward(...); losses; tape.Backward();
+// Inference:        tape.BeginInference(...); model.Forward(...); read logits before the next Begin.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "kernels/activation/activation.h"
+#include "kernels/gemm/gemm.h"
+#include "tensor/arena.h"
+#include "tensor/param_bank.h"
+#include "tensor/state.h"
+#include "tensor/tensor.h"
+
+namespace flashlm {
+
+class Tape;
+struct Node;
+struct OpCase;
+
+// An operation's definition. `backward` and `cases` (which carry the reference) are mandatory: the constructor takes
+// them all, so an operation without a gradient or without a definition to test against does not compile.
+struct OpDef {
+  using Backward = void (*)(Tape&, const Node&);
+  using Cases = std::vector<OpCase> (*)();
+
+  constexpr OpDef(const char* name, Backward backward, Cases cases)
+      : name(name), backward(backward), cases(cases) {}
+
+  const char* name;
+  Backward backward;  // reads tape.GradientOf(node.output), adds to tape.GradientFor(node.inputs[i])
+  Cases cases;        // shapes, a way to run, and the scalar reference (autograd/op_case.h)
+};
+
+struct Node {
+  static constexpr int kMaxInputs = 4;
+  const OpDef* op = nullptr;
+  std::array<Tensor, kMaxInputs> inputs{};
+  Tensor output;
+  Param parameter;             // weight, gain, table or bias, if any
+  const void* saved = nullptr;  // the operation's own struct, in the arena
+
+  template <class Saved>
+  const Saved& As() const {
+    return *static_cast<const Saved*>(saved);
+  }
+};
+
+// Packed copies of a bank's matrices, renewed when the bank's values change.
+class WeightPacks {
+ public:
+  explicit WeightPacks(const ParamBank& bank) : bank_(bank) {}
+  kernels::PackedWeight& Get(const Param& weight, DType dtype);
+
+ private:
+  struct Entry {
+    Param weight;
+    DType dtype;
+    uint64_t version;
+    kernels::PackedWeight packed;
+  };
+  const ParamBank& bank_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+};
+
+// Where time went, by operation and direction; filled when profiling is on.
+struct OpTime {
+  double forward_seconds = 0, backward_seconds = 0;
+  int64_t calls = 0;
+};
+using Profile = std::map<std::string, OpTime>;
+
+class Tape {
+ public:
+  // `dtype`: what matrix products read (bf16 or f32). bank and packs must outlive the tape.
+  Tape(ParamBank& bank, WeightPacks& packs, DType dtype);
+
+  // Forgets the last step. `random_step` keys dropout: equal steps drop equal elements.
+  void BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step);
+  // `state` may be null: then every row starts from nothing and leaves nothing.
+  void BeginInference(int batch, int length, State* state);
+
+  bool training() const { return training_; }
+  int batch() const { return batch_; }
+  int length() const { return length_; }
+  int rows() const { return batch_ * length_; }
+  DType dtype() const { return dtype_; }
+  ParamBank& bank() { return bank_; }
+  kernels::PackedWeight& Packed(const Param& weight) { return packs_.Get(weight, dtype_); }
+
+  // --- for operations ---------------------------------------------------------------------------------------------
+  Tensor New(int rows, int cols, DType dtype);
+  // An input from outside, of which a gradient may be asked (tests do).
+  Tensor Wrap(float* data, int rows, int cols);
+  static Tensor Columns(const Tensor& x, int begin, int cols);
+
+  // Arena memory that lives until the next Begin, for what the backward pass needs.
+  template <class T>
+  T* Keep(int64_t n = 1) {
+    static_assert(std::is_trivially_destructible_v<T>);
+    return activations_.AllocateArray<T>(n);
+  }
+  template <class Saved>
+  const Saved* Keep(const Saved& value) {
+    return new (activations_.Allocate(sizeof(Saved))) Saved(value);
+  }
+  // Memory until the next operation starts.
+  float* Scratch(int64_t floats);
+
+  // Appends a node (in training only).
+  void Record(const Node& node) {
+    if (training_) nodes_.push_back(node);
+  }
+
+  // The gradient of an operation's output, complete when its backward runs.
+  kernels::Matrix GradientOf(const Tensor& output);
+  // Where dL/dx goes. `accumulate` tells whether something is there already, to which is added; else it is overwritten.
+  kernels::Matrix GradientFor(const Tensor& x, bool* accumulate);
+  bool HasGradient(const Tensor& x) const { return slots_[static_cast<size_t>(x.id)].data != nullptr; }
+  // dL/dx += dL/dy, where y = x + ...: hands the memory over when x has no gradient yet.
+  void PassGradient(const Tensor& y, const Tensor& x);
+
+  // This call site's slot in the stream's state, [batch, floats_per_row]; null without a state.
+  float* Slot(int64_t floats_per_row);
+  const int64_t* positions() const { return state_ == nullptr ? nullptr : state_->positions(); }
+
+  // The generator of the next dropout site of this step; p = 0 outside training.
+  kernels::Dropout NextDropout(double p);
+
+  // Runs all backward functions, last node first. Loss operations seed themselves (Seed).
+  void Backward();
+  void Seed(const Tensor& scalar, float gradient);
+
+  // --- measuring --------------------------------------------------------------------------------------------------
+  void SetProfiling(bool on) { profiling_ = on; }
+  const Profile& profile() const { return profile_; }
+  void ClearProfile() { profile_.clear(); }
+  size_t activation_bytes() const { return activations_.peak_bytes(); }
+  size_t gradient_bytes() const { return gradients_.peak_bytes() + scratch_.peak_bytes(); }
+  int64_t grow_events() const {
+    return activations_.grow_events() + gradients_.grow_events() + scratch_.grow_events();
+  }
+
+ private:
+  friend class OpTimer;
+
+  struct GradientSlot {
+    int32_t rows = 0, cols = 0;
+    DType dtype = DType::kF32;
+    void* data = nullptr;
+    // Column ranges [begin, end) written so far; gradients of column views arrive piece by piece.
+    std::array<std::array<int32_t, 2>, 8> written{};
+    int ranges = 0;
+  };
+  struct FreeBlock {
+    size_t bytes;
+    void* data;
+  };
+
+  void Begin(int batch, int length, bool training);
+  void* TakeGradient(size_t bytes);
+  void DropGradient(GradientSlot& slot);
+  void FillUnwritten(GradientSlot& slot);
+
+  ParamBank& bank_;
+  WeightPacks& packs_;
+  DType dtype_;
+  bool training_ = false;
+  int batch_ = 0, length_ = 0;
+  uint64_t seed_ = 0, random_step_ = 0;
+  uint32_t dropout_site_ = 0;
+  State* state_ = nullptr;
+  int next_slot_ = 0;
+
+  Arena activations_, gradients_, scratch_;
+  std::vector<Node> nodes_;
+  std::vector<GradientSlot> slots_;
+  // Gradients die in any order but come in few sizes: freed blocks are reused by size.
+  std::vector<FreeBlock> free_blocks_;
+
+  bool profiling_ = false;
+  Profile profile_;
+};
+
+// Times the forward half of an operation and releases the last operation's scratch; each operation function starts
+// with one.
+class OpTimer {
+ public:
+  OpTimer(Tape& tape, const OpDef& op) : tape_(tape), op_(op) {
+    tape.scratch_.Reset();
+    if (tape.profiling_) watch_.Restart();
+  }
+  ~OpTimer() {
+    if (!tape_.profiling_) return;
+    OpTime& time = tape_.profile_[op_.name];
+    time.forward_seconds += watch_.Seconds();
+    ++time.calls;
+  }
+  OpTimer(const OpTimer&) = delete;
+  OpTimer& operator=(const OpTimer&) = delete;
+
+ private:
+  Tape& tape_;
+  const OpDef& op_;
+  Stopwatch watch_;
+};
+
+}  // namespace flashlm

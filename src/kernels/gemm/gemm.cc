@@ -1,0 +1,264 @@
+#include "kernels/gemm/gemm.h"
+
+#include <dnnl.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "kernels/gemm/gemv.h"
+#include "kernels/gemm/ref.h"
+#include "kernels/isa.h"
+
+namespace flashlm::kernels {
+namespace {
+
+using dnnl::memory;
+
+// Up to this many rows a product reads each weight once from memory and oneDNN's packing gains nothing.
+constexpr int64_t kFewRows = 16;
+
+memory::data_type TypeOf(DType dtype) {
+  return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+struct Buffer {
+  void* data = nullptr;
+  size_t size = 0;
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  ~Buffer() { std::free(data); }
+  void* AtLeast(size_t bytes) {
+    if (bytes > size) {
+      std::free(data);
+      size = (bytes + 63) / 64 * 64;
+      data = std::aligned_alloc(64, size);
+      if (data == nullptr) throw Error("out of memory in a matrix product");
+    }
+    return data;
+  }
+};
+
+// How the second operand lies in memory: as given, transposed, or in oneDNN's own blocks.
+enum class Layout : uint8_t { kPlain, kTransposed, kPacked };
+
+struct ProductKey {
+  int64_t m, n, k, lda, ldb, ldc;
+  DType in, out;
+  Layout a, b;
+  bool accumulate;
+  int threads;  // oneDNN splits the work when a primitive is made, not when it runs
+  bool operator==(const ProductKey&) const = default;
+};
+
+struct ProductHash {
+  size_t operator()(const ProductKey& key) const {
+    uint64_t hash = 1469598103934665603ull;
+    for (int64_t part : {key.m, key.n, key.k, key.lda, key.ldb, key.ldc, int64_t{key.threads},
+                         static_cast<int64_t>(key.in) * 64 + static_cast<int64_t>(key.out) * 16 +
+                             static_cast<int64_t>(key.a) * 8 + static_cast<int64_t>(key.b) * 2 + key.accumulate}) {
+      hash = (hash ^ static_cast<uint64_t>(part)) * 1099511628211ull;
+    }
+    return hash;
+  }
+};
+
+struct Product {
+  dnnl::matmul primitive;
+  memory a, b, c, scratchpad;
+};
+
+// One compute thread opens all parallel regions (docs/architecture.md), so this needs no lock.
+class OneDnn {
+ public:
+  static OneDnn& Get() {
+    static OneDnn instance;
+    return instance;
+  }
+
+  void Run(const ProductKey& key, void* a, void* b, void* c) {
+    Product& product = Prepare(key);
+    product.a.set_data_handle(a);
+    product.b.set_data_handle(b);
+    product.c.set_data_handle(c);
+    product.scratchpad.set_data_handle(scratch_.AtLeast(product.scratchpad.get_desc().get_size()));
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, product.a.get()},
+                                         {DNNL_ARG_WEIGHTS, product.b.get()},
+                                         {DNNL_ARG_DST, product.c.get()},
+                                         {DNNL_ARG_SCRATCHPAD, product.scratchpad.get()}};
+    Check(dnnl_primitive_execute(product.primitive.get(), stream_.get(), 4, arguments));
+  }
+
+  // The layout oneDNN prefers for the second operand [k,n] of a product with many rows.
+  memory::desc PackedLayout(int64_t k, int64_t n, DType dtype) {
+    constexpr int64_t kTypicalRows = 1024;
+    const memory::desc a({kTypicalRows, k}, TypeOf(dtype), memory::format_tag::ab);
+    const memory::desc b({k, n}, TypeOf(dtype), memory::format_tag::any);
+    const memory::desc c({kTypicalRows, n}, TypeOf(dtype), memory::format_tag::ab);
+    return Describe(a, b, c, {}).weights_desc();
+  }
+
+  void Pack(const void* from, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
+    const memory::desc plain({k, n}, TypeOf(dtype), transposed ? memory::format_tag::ba : memory::format_tag::ab);
+    const memory::desc packed = PackedLayout(k, n, dtype);
+    memory source(plain, engine_, const_cast<void*>(from));
+    memory target(packed, engine_, to.AtLeast(packed.get_size()));
+    dnnl::reorder(source, target).execute(stream_, source, target);
+    stream_.wait();
+  }
+
+ private:
+  OneDnn() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    if (ActiveIsa() == Isa::kAvx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  }
+
+  static void Check(dnnl_status_t status) {
+    if (status != dnnl_success) throw Error(fmt::format("oneDNN failed with status {}", static_cast<int>(status)));
+  }
+
+  dnnl::matmul::primitive_desc Describe(const memory::desc& a, const memory::desc& b, const memory::desc& c,
+                                        const dnnl::primitive_attr& attributes) {
+#if DNNL_VERSION_MAJOR >= 3
+    return {engine_, a, b, c, attributes};
+#else
+    return {dnnl::matmul::desc(a, b, c), attributes, engine_};
+#endif
+  }
+
+  Product& Prepare(const ProductKey& key) {
+    const auto found = products_.find(key);
+    if (found != products_.end()) return found->second;
+    const auto plain = [](int64_t rows, int64_t cols, DType dtype, int64_t stride, Layout layout) {
+      return memory::desc({rows, cols}, TypeOf(dtype),
+                          layout == Layout::kTransposed ? memory::dims{1, stride} : memory::dims{stride, 1});
+    };
+    const memory::desc a = plain(key.m, key.k, key.in, key.lda, key.a);
+    const memory::desc b = key.b == Layout::kPacked ? PackedLayout(key.k, key.n, key.in)
+                                                    : plain(key.k, key.n, key.in, key.ldb, key.b);
+    const memory::desc c = plain(key.m, key.n, key.out, key.ldc, Layout::kPlain);
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (key.accumulate) {
+      dnnl::post_ops sum;
+      sum.append_sum(1.0f);
+      attributes.set_post_ops(sum);
+    }
+    const dnnl::matmul::primitive_desc description = Describe(a, b, c, attributes);
+    Product product{dnnl::matmul(description), memory(a, engine_, nullptr), memory(b, engine_, nullptr),
+                    memory(c, engine_, nullptr), memory(description.scratchpad_desc(), engine_, nullptr)};
+    return products_.emplace(key, std::move(product)).first->second;
+  }
+
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  Buffer scratch_;
+  std::unordered_map<ProductKey, Product, ProductHash> products_;
+};
+
+}  // namespace
+
+struct PackedWeight::Impl {
+  const float* source = nullptr;
+  int64_t out = 0, in = 0;
+  DType dtype = DType::kF32;
+  Buffer rows_buffer, forward_buffer, backward_buffer;
+  bool has_rows = false, has_forward = false, has_backward = false;
+
+  // W [out,in] in the operands' type.
+  const void* Rows() {
+    if (dtype == DType::kF32) return source;
+    if (!has_rows) {
+      void* rows = rows_buffer.AtLeast(static_cast<size_t>(out * in) * SizeOf(dtype));
+      Convert({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in});
+      has_rows = true;
+    }
+    return rows_buffer.data;
+  }
+  void* PackedForward() {
+    if (!has_forward) OneDnn::Get().Pack(Rows(), true, in, out, dtype, forward_buffer);
+    has_forward = true;
+    return forward_buffer.data;
+  }
+  void* PackedBackward() {
+    if (!has_backward) OneDnn::Get().Pack(Rows(), false, out, in, dtype, backward_buffer);
+    has_backward = true;
+    return backward_buffer.data;
+  }
+};
+
+PackedWeight::PackedWeight() : impl_(std::make_unique<Impl>()) {}
+PackedWeight::~PackedWeight() = default;
+PackedWeight::PackedWeight(PackedWeight&&) noexcept = default;
+PackedWeight& PackedWeight::operator=(PackedWeight&&) noexcept = default;
+
+void PackedWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtype) {
+  impl_->source = w;
+  impl_->out = out;
+  impl_->in = in;
+  impl_->dtype = dtype;
+  impl_->has_rows = impl_->has_forward = impl_->has_backward = false;
+}
+
+void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate) {
+  Impl& w = *impl_;
+  FLASHLM_CHECK(x.cols == w.in && y.cols == w.out && x.rows == y.rows && x.dtype == w.dtype,
+                "product of [{},{}] with a weight [{},{}]", x.rows, x.cols, w.out, w.in);
+  const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
+  if (ActiveIsa() == Isa::kScalar) return ref::MatMul(x, false, rows, true, y, accumulate);
+  if (x.rows <= kFewRows) return MatVec(x, rows, y, accumulate);
+  OneDnn::Get().Run({x.rows, w.out, w.in, x.stride, 0, y.stride, w.dtype, y.dtype, Layout::kPlain, Layout::kPacked,
+                     accumulate, ThreadCount()},
+                    x.data, w.PackedForward(), y.data);
+}
+
+void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate) {
+  Impl& w = *impl_;
+  FLASHLM_CHECK(dy.cols == w.out && dx.cols == w.in && dx.rows == dy.rows && dy.dtype == w.dtype,
+                "gradient [{},{}] of a weight [{},{}]", dy.rows, dy.cols, w.out, w.in);
+  if (ActiveIsa() == Isa::kScalar) {
+    const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
+    return ref::MatMul(dy, false, rows, false, dx, accumulate);
+  }
+  OneDnn::Get().Run({dy.rows, w.in, w.out, dy.stride, 0, dx.stride, w.dtype, dx.dtype, Layout::kPlain, Layout::kPacked,
+                     accumulate, ThreadCount()},
+                    dy.data, w.PackedBackward(), dx.data);
+}
+
+void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) { MatMul(dy, true, x, false, dw, true); }
+
+void MatMul(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& c, bool accumulate) {
+  const int64_t k = transpose_a ? a.rows : a.cols;
+  FLASHLM_CHECK((transpose_a ? a.cols : a.rows) == c.rows && (transpose_b ? b.rows : b.cols) == c.cols &&
+                    (transpose_b ? b.cols : b.rows) == k && a.dtype == b.dtype,
+                "product of [{},{}] and [{},{}] into [{},{}]", a.rows, a.cols, b.rows, b.cols, c.rows, c.cols);
+  if (ActiveIsa() == Isa::kScalar) return ref::MatMul(a, transpose_a, b, transpose_b, c, accumulate);
+  OneDnn::Get().Run({c.rows, c.cols, k, a.stride, b.stride, c.stride, a.dtype, c.dtype,
+                     transpose_a ? Layout::kTransposed : Layout::kPlain,
+                     transpose_b ? Layout::kTransposed : Layout::kPlain, accumulate, ThreadCount()},
+                    a.data, b.data, c.data);
+}
+
+void Convert(const Matrix& from, const Matrix& to) {
+  WithElementType(from.dtype, [&](auto* from_type) {
+    WithElementType(to.dtype, [&](auto* to_type) {
+      using From = std::remove_pointer_t<decltype(from_type)>;
+      using To = std::remove_pointer_t<decltype(to_type)>;
+      ParallelBlocks(from.rows, 16, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const From* source = from.Row<From>(r);
+          To* target = to.Row<To>(r);
+          for (int64_t c = 0; c < from.cols; ++c) target[c] = FromFloat<To>(ToFloat(source[c]));
+        }
+      });
+    });
+  });
+}
+
+std::string GemmLibrary() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
+}
+
+}  // namespace flashlm::kernels

@@ -1,0 +1,46 @@
+// Matrix products. oneDNN does the work; with FLASHLM_ISA=scalar plain loops do.
+//
+// Operands are f32 or bf16 (both operands alike), sums are f32, results f32 or bf16. Weights live as f32 [out, in] and
+// are re-laid ("packed") once per change into what the CPU's matrix units like best.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/matrix.h"
+
+namespace flashlm::kernels {
+
+class PackedWeight {
+ public:
+  PackedWeight();
+  ~PackedWeight();
+  PackedWeight(PackedWeight&&) noexcept;
+  PackedWeight& operator=(PackedWeight&&) noexcept;
+
+  // Takes over the values of w (f32 [out,in], contiguous). Packed copies are made at the first product that wants
+  // them, so w must stay unchanged until the next call.
+  void SetValues(const float* w, int64_t out, int64_t in, DType dtype);
+
+  // y[N,out] = x[N,in] W^T (+ y if accumulate).
+  void Forward(const Matrix& x, const Matrix& y, bool accumulate);
+  // dx[N,in] = dy[N,out] W (+ dx if accumulate).
+  void InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// dw[out,in] (f32) += dy[N,out]^T x[N,in].
+void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
+
+// c = op(a) op(b) (+ c if accumulate), op = transposition if asked.
+void MatMul(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& c, bool accumulate);
+
+// Conversion between element types, row by row.
+void Convert(const Matrix& from, const Matrix& to);
+
+std::string GemmLibrary();  // for doctor: "oneDNN 2.6.3"
+
+}  // namespace flashlm::kernels

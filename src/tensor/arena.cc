@@ -1,0 +1,58 @@
+#include "tensor/arena.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+constexpr size_t kLargestReservation = size_t{1} << 36;  // 64 GiB of addresses, no memory
+constexpr size_t kSmallestReservation = size_t{1} << 28;
+constexpr size_t kCommitStep = size_t{1} << 25;
+
+}  // namespace
+
+Arena::Arena() {
+  // Limits on address space (ulimit -v, containers) make large reservations fail: ask for less until one succeeds.
+  for (reserved_ = kLargestReservation; reserved_ >= kSmallestReservation; reserved_ /= 2) {
+    void* range = ::mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range != MAP_FAILED) {
+      base_ = static_cast<char*>(range);
+      return;
+    }
+  }
+  throw Error("cannot reserve 256 MB of address space", "raise the limit shown by `ulimit -v`");
+}
+
+Arena::~Arena() { ::munmap(base_, reserved_); }
+
+void* Arena::Allocate(size_t bytes) {
+  const size_t begin = used_;
+  const size_t end = begin + (bytes + 63) / 64 * 64;
+  if (end > committed_) {
+    const size_t wanted = std::min(reserved_, (end + kCommitStep - 1) / kCommitStep * kCommitStep);
+    if (end > reserved_ ||
+        ::mprotect(base_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
+      throw Error(fmt::format("out of memory: {} MB of activations do not fit", end >> 20),
+                  "use a smaller train.micro_batch or train.sequence_length");
+    }
+    committed_ = wanted;
+  }
+  used_ = end;
+  if (used_ > peak_) {
+    peak_ = used_;
+    ++grow_events_;
+  }
+#ifndef NDEBUG
+  std::memset(base_ + begin, 0xff, end - begin);  // all-NaN: reading before writing shows at once
+#endif
+  return base_ + begin;
+}
+
+void Arena::Release(size_t mark) { used_ = mark; }
+
+}  // namespace flashlm

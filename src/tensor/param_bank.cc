@@ -1,0 +1,97 @@
+#include "tensor/param_bank.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace flashlm {
+namespace {
+
+constexpr int64_t kAlignment = 16;  // floats
+
+float* AllocateZeroed(int64_t n) {
+  const size_t bytes = static_cast<size_t>((n + kAlignment - 1) / kAlignment * kAlignment) * sizeof(float);
+  void* memory = std::aligned_alloc(64, std::max<size_t>(bytes, 64));
+  if (memory == nullptr) throw Error(fmt::format("out of memory: {} MB of parameters do not fit", bytes >> 20));
+  std::memset(memory, 0, bytes);
+  return static_cast<float*>(memory);
+}
+
+// FNV-1a: the stream of a parameter depends on its name alone.
+uint64_t HashName(const std::string& name) {
+  uint64_t hash = 1469598103934665603ull;
+  for (unsigned char c : name) hash = (hash ^ c) * 1099511628211ull;
+  return hash;
+}
+
+}  // namespace
+
+const char* NameOf(Role role) {
+  switch (role) {
+    case Role::kMatrix: return "matrix";
+    case Role::kEmbedding: return "embedding";
+    case Role::kVector: return "vector";
+    case Role::kValueHead: return "value_head";
+  }
+  return "?";
+}
+
+ParamBank::~ParamBank() {
+  for (float* array : {values_, gradients_, first_moments_, second_moments_}) std::free(array);
+}
+
+Param ParamBank::Add(ParamInfo info, bool join_previous) {
+  FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", info.name);
+  FLASHLM_CHECK(Find(info.name) == nullptr, "parameter '{}' declared twice", info.name);
+  FLASHLM_CHECK(!info.shape.empty() && info.shape.size() <= 2, "parameter '{}': 1 or 2 dimensions", info.name);
+  info.size = 1;
+  for (int n : info.shape) info.size *= n;
+  info.offset = join_previous ? size_ : (size_ + kAlignment - 1) / kAlignment * kAlignment;
+  size_ = info.offset + info.size;
+  const Param handle{info.offset, info.shape.size() == 2 ? info.shape[0] : 1, info.shape.back()};
+  infos_.push_back(std::move(info));
+  return handle;
+}
+
+void ParamBank::Allocate(bool for_training) {
+  FLASHLM_CHECK(values_ == nullptr, "parameters allocated twice");
+  size_ = (size_ + kAlignment - 1) / kAlignment * kAlignment;
+  values_ = AllocateZeroed(size_);
+  if (!for_training) return;
+  gradients_ = AllocateZeroed(size_);
+  first_moments_ = AllocateZeroed(size_);
+  second_moments_ = AllocateZeroed(size_);
+}
+
+void ParamBank::Initialize(uint64_t seed) {
+  for (const ParamInfo& info : infos_) {
+    float* values = values_ + info.offset;
+    Rng rng(seed, Purpose::kInit, HashName(info.name));
+    for (int64_t i = 0; i < info.size; ++i) {
+      switch (info.init.kind) {
+        case Init::Kind::kZero: values[i] = 0; break;
+        case Init::Kind::kConstant: values[i] = info.init.value; break;
+        case Init::Kind::kNormal: values[i] = info.init.value * rng.Normal(); break;
+      }
+    }
+  }
+  Touch();
+}
+
+const ParamInfo* ParamBank::Find(const std::string& name) const {
+  for (const ParamInfo& info : infos_) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+int64_t ParamBank::ParameterCount() const {
+  int64_t count = 0;
+  for (const ParamInfo& info : infos_) count += info.size;
+  return count;
+}
+
+}  // namespace flashlm

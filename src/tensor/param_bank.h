@@ -1,0 +1,89 @@
+// All parameters of a model in one flat array, and gradients and optimiser moments at equal offsets: zeroing, norms,
+// updates, saving and loading are each one sweep.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace flashlm {
+
+// What a parameter is for; the optimiser groups by it (learning rate, weight decay).
+enum class Role : uint8_t {
+  kMatrix,     // a linear map inside the network
+  kEmbedding,  // the token table, also when it is the output head
+  kVector,     // gains, biases, scalars
+  kValueHead,  // look-ahead value heads
+};
+const char* NameOf(Role role);
+
+// How a parameter starts. Kept with it, so that `inspect` can show it.
+struct Init {
+  enum class Kind : uint8_t { kZero, kConstant, kNormal } kind = Kind::kZero;
+  float value = 0;  // the constant, or the standard deviation
+  static Init Zero() { return {}; }
+  static Init Constant(float value) { return {Kind::kConstant, value}; }
+  static Init Normal(float deviation) { return {Kind::kNormal, deviation}; }
+};
+
+struct ParamInfo {
+  std::string name;        // as in the file, for example "blocks.0.swa.qkv.weight"
+  std::vector<int> shape;  // 1-D or 2-D [out, in]
+  Role role = Role::kMatrix;
+  Init init;
+  int64_t offset = 0, size = 0;
+};
+
+// A handle: one parameter, or several neighbours with the same number of columns used as one matrix [rows, cols].
+struct Param {
+  int64_t offset = -1;
+  int32_t rows = 0, cols = 0;
+};
+
+class ParamBank {
+ public:
+  ParamBank() = default;
+  ~ParamBank();
+  ParamBank(const ParamBank&) = delete;
+  ParamBank& operator=(const ParamBank&) = delete;
+
+  // Declares a parameter (before Allocate). Offsets are 64-byte aligned unless it joins its predecessor.
+  Param Add(ParamInfo info, bool join_previous = false);
+
+  // Values only, or also gradients and two moments. Everything is zero afterwards.
+  void Allocate(bool for_training);
+  // Draws every parameter from its Init; each from its own stream, so that adding one does not change the others.
+  void Initialize(uint64_t seed);
+
+  const std::vector<ParamInfo>& infos() const { return infos_; }
+  // Null if there is none of that name.
+  const ParamInfo* Find(const std::string& name) const;
+  int64_t ParameterCount() const;  // true parameters, without alignment padding
+
+  // The flat arrays, padding included (zero, and of zero gradient).
+  int64_t size() const { return size_; }
+  float* values() const { return values_; }
+  float* gradients() const { return gradients_; }
+  float* first_moments() const { return first_moments_; }
+  float* second_moments() const { return second_moments_; }
+  bool for_training() const { return gradients_ != nullptr; }
+
+  float* Value(const Param& p) const { return values_ + p.offset; }
+  float* Gradient(const Param& p) const { return gradients_ + p.offset; }
+
+  // Counts changes of the values; packed copies of weights compare it.
+  uint64_t version() const { return version_; }
+  void Touch() { ++version_; }
+
+ private:
+  std::vector<ParamInfo> infos_;
+  int64_t size_ = 0;
+  uint64_t version_ = 1;
+  float* values_ = nullptr;
+  float* gradients_ = nullptr;
+  float* first_moments_ = nullptr;
+  float* second_moments_ = nullptr;
+};
+
+}  // namespace flashlm
