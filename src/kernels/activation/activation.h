@@ -6,8 +6,8 @@
 
 namespace flashlm::kernels {
 
-// Dropout of a call: element (r, c) of a matrix is kept with probability 1 - p and scaled by 1/(1 - p); which ones is
-// a function of (key, step, r, c) alone. p = 0: everything is kept and the generator is not run.
+// Dropout of a call: element (r, c) of a matrix is kept with probability 1 - p and scaled by 1/(1 - p); which
+// ones is a function of (key, step, r, c) alone. p = 0: everything is kept and the generator is not run.
 struct Dropout {
   float p = 0;
   PhiloxKey key{};
@@ -26,7 +26,8 @@ void GateMixGrad(const Matrix& gate, const Matrix& a, const Matrix& b, const Mat
 
 // y = x + dropout(branch): x, y f32 [N,C]; branch f32 or bf16. y may alias x.
 void AddDropout(const Matrix& x, const Matrix& branch, const Dropout& dropout, const Matrix& y);
-// y = dropout(x); also its own gradient (dx = dropout(dy)). Element types may differ. y = or += by `accumulate`.
+// y = dropout(x); also its own gradient (dx = dropout(dy)). Element types may differ. y = or += by
+// `accumulate`.
 void ApplyDropout(const Matrix& x, const Dropout& dropout, const Matrix& y, bool accumulate);
 
 // y = x or y += x, element types may differ.
@@ -36,8 +37,8 @@ void CopyMatrix(const Matrix& x, const Matrix& y, bool accumulate);
 void RowDot(const Matrix& x, const float* w, float* y);
 // dx (f32) = or += dy[n] * w; dw[C] += sum over n of dy[n] * x[n] (rows in fixed blocks, in order).
 // scratch: RowDotGradScratch(N, C) floats.
-void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* dw,
-                float* scratch);
+void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate,
+                float* dw, float* scratch);
 int64_t RowDotGradScratch(int64_t rows, int64_t cols);
 
 }  // namespace flashlm::kernels
