@@ -1,0 +1,62 @@
+#include "kernels/embed/embed.h"
+
+#include <cstring>
+
+#include "base/parallel.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/embed/embed.cc"
+#include "hwy/foreach_target.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace flashlm::kernels::HWY_NAMESPACE {
+
+constexpr int64_t kColumns =
+    64;  // a thread's share of every row: four cache lines, none shared by two threads
+
+void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable) {
+  const DF d;
+  // Each strip of columns walks all tokens in order, so a token that occurs twice is summed in one order
+  // whatever the threads do. Splitting the table's rows instead would need the tokens sorted or every thread
+  // to read all of them.
+  ParallelBlocks(dy.cols, kColumns, [&](int64_t begin, int64_t end) {
+    const auto count = static_cast<size_t>(end - begin);
+    for (int64_t n = 0; n < dy.rows; ++n) {
+      const float* from = dy.Row<float>(n) + begin;
+      float* to = dtable.Row<float>(tokens[n]) + begin;
+      ForVectors(
+          count,
+          [&](size_t i) { hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i); },
+          [&](size_t i, size_t left) {
+            for (size_t k = i; k < i + left; ++k) to[k] += from[k];
+          });
+    }
+  });
+}
+
+}  // namespace flashlm::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace flashlm::kernels {
+namespace {
+
+HWY_EXPORT(ScatterAdd);
+
+}  // namespace
+
+void Embed(const Matrix& table, const int32_t* tokens, const Matrix& y) {
+  const auto bytes = static_cast<size_t>(y.cols) * sizeof(float);
+  ParallelBlocks(y.rows, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) std::memcpy(y.Row<float>(n), table.Row<float>(tokens[n]), bytes);
+  });
+}
+
+void EmbedGrad(const int32_t* tokens, const Matrix& dy, const Matrix& dtable) {
+  FLASHLM_DISPATCH(ScatterAdd)(tokens, dy, dtable);
+}
+
+}  // namespace flashlm::kernels
+#endif  // HWY_ONCE

@@ -1,0 +1,24 @@
+// The definition of AdamW (SPEC 1.6), one parameter at a time in double.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/optimizer/optimizer.h"
+
+namespace flashlm::kernels::ref {
+
+inline void AdamW(const AdamWStep& step, int64_t n, double* theta, const double* gradient, double* m,
+                  double* v) {
+  const double correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.step));
+  const double correction2 = 1 - std::pow(step.beta2, static_cast<double>(step.step));
+  for (int64_t i = 0; i < n; ++i) {
+    const double g = gradient[i] * step.gradient_scale;
+    m[i] = step.beta1 * m[i] + (1 - step.beta1) * g;
+    v[i] = step.beta2 * v[i] + (1 - step.beta2) * g * g;
+    theta[i] = theta[i] * (1 - step.lr * step.weight_decay) -
+               step.lr * (m[i] / correction1) / (std::sqrt(v[i] / correction2) + step.eps);
+  }
+}
+
+}  // namespace flashlm::kernels::ref
