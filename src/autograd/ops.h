@@ -1,0 +1,85 @@
+// The operations that architectures are built from. Each lives in one file, ops/NAME.cc: shape rule, forward, backward,
+// scalar reference and test cases. N = batch * length rows of the tape; "compute type" is tape.dtype() (bf16 or f32),
+// the type that matrix products read.
+//
+// Sequence-mixing operations take a slot of the stream's state (tensor/state.h) when the tape has one: the same call
+// trains (no state), reads a prompt (length n) and decodes (length 1).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "autograd/tape.h"
+
+namespace flashlm {
+
+// table [V,C] -> f32 [N,C]; tokens: [N], each in [0,V), must live until Backward. Throws Error on an id out of range.
+Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table);
+
+// x f32 [N,C], gain [C] -> compute type [N,C]. SPEC 1.3.
+Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
+// The same with an f32 result, for norms that the residual stream itself passes through.
+Tensor RmsNormF32(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
+
+// x [N,I] W^T -> [N,O], compute type in and out.
+Tensor Linear(Tape& tape, const Tensor& x, const Param& weight);
+
+// gate_up [N,2F] -> silu(gate) * up [N,F].
+Tensor SwiGlu(Tape& tape, const Tensor& gate_up);
+
+// sigmoid(gate) * a + (1 - sigmoid(gate)) * b, all [N,C].
+Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b);
+
+// Identity outside training or for p = 0.
+Tensor Dropout(Tape& tape, const Tensor& x, double p);
+// x + dropout(branch): the residual connection. x f32 [N,C], branch of the compute type -> f32 [N,C].
+Tensor AddDropout(Tape& tape, const Tensor& x, const Tensor& branch, double p);
+
+struct AttentionConfig {
+  int heads = 0, head_dim = 0, window = 0;
+  bool rope = true;
+  double dropout = 0;
+};
+// qkv [N, 3*H*D] -> [N, H*D]: causal sliding-window attention (kernels/attention/attention.h).
+Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config);
+
+struct DeltaConfig {
+  int heads = 0, mem_dim = 0;
+  bool delta_rule = true;
+};
+// proj [N, 3*H*M + H (+ H)], columns k|v|q|beta|alpha -> [N, H*M] (kernels/delta/delta.h). alpha_bias [H] for the delta
+// rule only.
+Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, const DeltaConfig& config);
+
+// x f32 [N,C] . w [C] -> f32 [N,1].
+Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);
+
+struct CrossEntropyConfig {
+  double softcap = 0;         // c tanh(z / c); 0: none
+  double entropy_weight = 0;  // objective: ce - entropy_weight * H
+  double scale = 1;           // of the objective's sum over rows: 1 / (tokens of the whole step)
+};
+struct CrossEntropyResult {
+  Tensor objective;          // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)
+  const float* nats;         // [N] cross-entropy of each target
+  const float* entropies;    // [N]
+};
+// hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V). Logits exist for a few rows at a time only.
+CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
+                                const CrossEntropyConfig& config);
+
+struct ValueLossResult {
+  Tensor objective;  // f32 [1,1], seeded: scale * mean squared error
+  double mean_squared_error;
+  double correlation;
+};
+// values f32 [N,1] against the mean of the next `horizon` entries of nats (SPEC 7); no gradient flows into nats.
+ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, int horizon, double scale);
+
+// hidden [N,C] -> f32 logits [N,V] after the soft cap. Inference only: training never keeps logits.
+Tensor Logits(Tape& tape, const Tensor& hidden, const Param& head, double softcap);
+
+// All operations, for tests and benchmarks.
+const std::vector<const OpDef*>& AllOps();
+
+}  // namespace flashlm

@@ -1,0 +1,63 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/norm/norm.h"
+#include "kernels/norm/ref.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  const float* inv_rms;  // [N]
+};
+
+void Backward(Tape& tape, const Node& node) {
+  const Tensor& x = node.inputs[0];
+  bool accumulate;
+  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
+  kernels::RmsNormGrad(x.matrix(), tape.bank().Value(node.parameter), node.As<Saved>().inv_rms,
+                       tape.GradientOf(node.output), dx, accumulate, tape.bank().Gradient(node.parameter),
+                       tape.Scratch(kernels::RmsNormGradScratch(x.rows, x.cols)));
+}
+
+std::vector<OpCase> Cases() {
+  std::vector<OpCase> cases;
+  for (const auto& [rows, cols] : {std::pair{4, 16}, std::pair{3, 33}, std::pair{70, 7}}) {
+    cases.push_back(OpCase::Make(
+        fmt::format("{}x{}", rows, cols), 1, rows, {{rows, cols}, {1, cols, true}},
+        [](Tape& tape, const std::vector<Operand>& in) { return RmsNormF32(tape, in[0].tensor, in[1].param); },
+        [](const auto& in, auto& out) {
+          kernels::ref::RmsNorm(in[0].data(), in[1].data(), 1e-6, out.rows, out.cols, out.data());
+        }));
+  }
+  return cases;
+}
+
+}  // namespace
+
+extern const OpDef kRmsNormOp;
+const OpDef kRmsNormOp("rms_norm", Backward, Cases);
+
+namespace {
+
+Tensor Normalize(Tape& tape, const Tensor& x, const Param& gain, float eps, DType dtype) {
+  OpTimer timer(tape, kRmsNormOp);
+  FLASHLM_CHECK(x.dtype == DType::kF32 && gain.cols == x.cols && gain.rows == 1, "norm of {} columns, gain of {}",
+                x.cols, gain.cols);
+  const Tensor y = tape.New(x.rows, x.cols, dtype);  // [N,C]
+  float* inv_rms = tape.training() ? tape.Keep<float>(x.rows) : nullptr;
+  kernels::RmsNorm(x.matrix(), tape.bank().Value(gain), eps, y.matrix(), inv_rms);
+  tape.Record({&kRmsNormOp, {x}, y, gain, tape.Keep(Saved{inv_rms})});
+  return y;
+}
+
+}  // namespace
+
+Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps) {
+  return Normalize(tape, x, gain, eps, tape.dtype());
+}
+
+Tensor RmsNormF32(Tape& tape, const Tensor& x, const Param& gain, float eps) {
+  return Normalize(tape, x, gain, eps, DType::kF32);
+}
+
+}  // namespace flashlm
