@@ -76,8 +76,8 @@ struct ValueLossResult {
 // values f32 [N,1] against the mean of the next `horizon` entries of nats (SPEC 7); no gradient flows into nats.
 ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, int horizon, double scale);
 
-// hidden [N,C] -> f32 logits [N,V] after the soft cap. Inference only: training never keeps logits.
-Tensor Logits(Tape& tape, const Tensor& hidden, const Param& head, double softcap);
+// hidden [N,C] -> f32 log-probabilities [N,V], soft cap included. Inference only: training never keeps logits.
+Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, double softcap);
 
 // All operations, for tests and benchmarks.
 const std::vector<const OpDef*>& AllOps();

@@ -32,6 +32,7 @@ struct ParamInfo {
   std::vector<int> shape;  // 1-D or 2-D [out, in]
   Role role = Role::kMatrix;
   Init init;
+  int stacked = 1;  // independent maps stacked in one tensor (3 for q|k|v): Muon orthogonalises them apart
   int64_t offset = 0, size = 0;
 };
 

@@ -37,8 +37,9 @@ std::vector<OpCase> Cases() {
           return DeltaMemory(tape, in[0].tensor, config.delta_rule ? in[1].param : Param{}, config);
         },
         [delta_rule](const auto& in, auto& out) {
-          kernels::ref::DeltaMemory(kBatch, kLength, kHeads, kMem, delta_rule, in[0].data(),
-                                    delta_rule ? in[1].data() : nullptr, out.data());
+          using S = std::remove_reference_t<decltype(out.v[0])>;
+          kernels::ref::DeltaMemory<S>({kBatch, kLength, kHeads, kMem, delta_rule}, in[0].data(),
+                                       delta_rule ? in[1].data() : nullptr, nullptr, out.data());
         }));
   }
   return cases;

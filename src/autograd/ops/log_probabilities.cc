@@ -4,12 +4,12 @@
 namespace flashlm {
 
 // Not an OpDef: it runs outside training only and has no gradient.
-Tensor Logits(Tape& tape, const Tensor& hidden, const Param& head, double softcap) {
+Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, double softcap) {
   FLASHLM_CHECK(!tape.training(), "training computes its loss with CrossEntropy, which keeps no logits");
   FLASHLM_CHECK(hidden.cols == head.cols, "head of width {} over {} columns", head.cols, hidden.cols);
   const Tensor logits = tape.New(hidden.rows, head.rows, DType::kF32);  // [N,V]
   tape.Packed(head).Forward(hidden.matrix(), logits.matrix(), false);
-  if (softcap > 0) kernels::SoftCap(static_cast<float>(softcap), logits.matrix());
+  kernels::LogSoftmax(static_cast<float>(softcap), logits.matrix());
   return logits;
 }
 

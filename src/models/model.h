@@ -1,0 +1,54 @@
+// A language-model architecture: its parameters and one Forward, which is trained, evaluated, decoded and served.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/ops.h"
+#include "base/json.h"
+
+namespace flashlm {
+
+// What Forward returns; losses and logits are made from it (train/objective.h, infer/session.h).
+struct Prediction {
+  Tensor hidden;       // compute type [N,C], after the last norm
+  Param head;          // [V,C]: logits = softcap(head . hidden)
+  double softcap = 0;  // 0: none
+  // Look-ahead values, one tensor f32 [N,1] per layer that has a value head; in the tape's memory. May be null.
+  const Tensor* values = nullptr;
+  int value_count = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // tokens: [batch, length] of the tape. Token t of a row predicts token t + 1.
+  virtual Prediction Forward(Tape& tape, const int32_t* tokens) = 0;
+
+  ParamBank& bank() { return bank_; }
+  const ParamBank& bank() const { return bank_; }
+  WeightPacks& packs() { return packs_; }
+
+  // As registered, and as it is written to config.json: {"architecture": ..., fields...}.
+  const std::string& architecture() const { return architecture_; }
+  const Json& config() const { return config_; }
+  int vocab() const { return config_.at("vocab").get<int>(); }
+
+  // Multiply-adds count two; forward and backward (6 per weight that a token meets in a matrix product).
+  double TrainingFlopsPerToken() const;
+
+ private:
+  friend std::unique_ptr<Model> MakeModel(const Json&, bool);
+  ParamBank bank_;
+  WeightPacks packs_{bank_};
+  std::string architecture_;
+  Json config_;
+};
+
+// Builds the architecture that config names, with parameters allocated (for training: gradients and moments too) but
+// all zero. Throws UsageError for an unknown architecture, key or value.
+std::unique_ptr<Model> MakeModel(const Json& config, bool for_training);
+
+}  // namespace flashlm

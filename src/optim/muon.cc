@@ -1,0 +1,100 @@
+#include "optim/muon.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/isa.h"
+#include "kernels/optimizer/optimizer.h"
+
+namespace flashlm {
+namespace {
+
+using kernels::Matrix;
+
+constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
+
+// Work memory, kept between calls: the largest matrix decides once.
+struct Workspace {
+  std::vector<float> update, gram, polynomial, next;
+  std::vector<BFloat16> x16, gram16, polynomial16;
+};
+
+Workspace& SharedWorkspace() {
+  static Workspace workspace;
+  return workspace;
+}
+
+template <class T>
+T* Room(std::vector<T>& memory, int64_t n) {
+  if (static_cast<int64_t>(memory.size()) < n) memory.resize(static_cast<size_t>(n));
+  return memory.data();
+}
+
+template <class Body>
+void ForAll(int64_t n, const Body& body) {
+  ParallelBlocks(n, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+}  // namespace
+
+void Orthogonalize(float* x, int rows, int cols, int steps) {
+  Workspace& work = SharedWorkspace();
+  const int64_t size = int64_t{rows} * cols;
+  const bool wide = rows <= cols;  // the Gram matrix is built on the short side
+  const int n = wide ? rows : cols;
+  const bool bf16 = kernels::HasNativeBf16();
+  const auto operand = [&](float* from, std::vector<BFloat16>& memory, int r, int c) -> Matrix {
+    const Matrix f32{from, DType::kF32, r, c, c};
+    if (!bf16) return f32;
+    const Matrix half{Room(memory, int64_t{r} * c), DType::kBF16, r, c, c};
+    kernels::Convert(f32, half);
+    return half;
+  };
+
+  const float scale = static_cast<float>(1.0 / (std::sqrt(kernels::SumOfSquares(x, size)) + 1e-7));
+  ForAll(size, [&](int64_t i) { x[i] *= scale; });
+  float* gram = Room(work.gram, int64_t{n} * n);
+  float* polynomial = Room(work.polynomial, int64_t{n} * n);
+  float* next = Room(work.next, size);
+  const Matrix gram_matrix{gram, DType::kF32, n, n, n}, polynomial_matrix{polynomial, DType::kF32, n, n, n};
+  const Matrix next_matrix{next, DType::kF32, rows, cols, cols};
+  for (int step = 0; step < steps; ++step) {
+    const Matrix x_operand = operand(x, work.x16, rows, cols);
+    kernels::MatMul(x_operand, !wide, x_operand, wide, gram_matrix, false);  // G = X X^T (or X^T X)
+    const Matrix gram_operand = operand(gram, work.gram16, n, n);
+    kernels::MatMul(gram_operand, false, gram_operand, false, polynomial_matrix, false);
+    ForAll(int64_t{n} * n, [&](int64_t i) { polynomial[i] = kB * gram[i] + kC * polynomial[i]; });
+    const Matrix p_operand = operand(polynomial, work.polynomial16, n, n);
+    if (wide) {
+      kernels::MatMul(p_operand, false, x_operand, false, next_matrix, false);
+    } else {
+      kernels::MatMul(x_operand, false, p_operand, false, next_matrix, false);
+    }
+    ForAll(size, [&](int64_t i) { x[i] = kA * x[i] + next[i]; });
+  }
+}
+
+void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_decay, int steps) const {
+  const int64_t size = int64_t{rows_} * cols_;
+  float* weight = bank.values() + offset_;
+  float* gradient = bank.gradients() + offset_;
+  float* moment = bank.first_moments() + offset_;
+  float* update = Room(SharedWorkspace().update, size);
+  const auto mu = static_cast<float>(momentum);
+  ForAll(size, [&](int64_t i) {
+    moment[i] = mu * moment[i] + gradient[i];
+    update[i] = gradient[i] + mu * moment[i];
+    gradient[i] = 0;
+  });
+  Orthogonalize(update, rows_, cols_, steps);
+  const auto keep = static_cast<float>(1.0 - lr * weight_decay);
+  const auto rate = static_cast<float>(lr * std::sqrt(std::max(1.0, static_cast<double>(rows_) / cols_)));
+  ForAll(size, [&](int64_t i) { weight[i] = keep * weight[i] - rate * update[i]; });
+}
+
+}  // namespace flashlm

@@ -1,0 +1,37 @@
+// Updates a parameter bank from its gradients. Parameters are grouped by role: matrices are decayed (and go to Muon if
+// chosen); embedding, value heads, gains and biases are not (SPEC D24).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "optim/config.h"
+#include "optim/muon.h"
+#include "tensor/param_bank.h"
+
+namespace flashlm {
+
+class Optimizer {
+ public:
+  Optimizer(const OptimConfig& config, ParamBank& bank);
+
+  // L2 norm over all gradients.
+  double GradientNorm() const;
+  // Applies the gradients, scaled down to the clipping norm, and zeroes them. `factor`: the schedule's.
+  // `update`: 1-based count of updates made, for AdamW's bias correction.
+  void Update(double gradient_norm, double factor, int64_t update);
+  // Drops the gradients of a step that must not be applied.
+  void Discard();
+
+ private:
+  struct Range {
+    int64_t begin, end;  // in the bank's flat arrays
+    double lr, weight_decay;
+  };
+  OptimConfig config_;
+  ParamBank& bank_;
+  std::vector<Range> adamw_;
+  std::vector<Muon> muon_;
+};
+
+}  // namespace flashlm
