@@ -1,5 +1,5 @@
-// Gated associative memory, one M x M matrix S per head (SPEC 6, 16.3). With k^ and q^ L2-normalised (norm at least
-// 1e-12), beta = sigmoid(beta logit), alpha = sigmoid(alpha logit + alpha_bias):
+// Gated associative memory, one M x M matrix S per head (SPEC 6, 16.3). With k^ and q^ L2-normalised (norm at
+// least 1e-12), beta = sigmoid(beta logit), alpha = sigmoid(alpha logit + alpha_bias):
 //   delta:   e_t = v_t - alpha_t S_{t-1}^T k^_t;  S_t = alpha_t S_{t-1} + beta_t k^_t e_t^T
 //   linear:  S_t = (1 - beta_t) S_{t-1} + k^_t v_t^T
 //   o_t = S_t^T q^_t / sqrt(M) + beta_t v_t
@@ -17,12 +17,13 @@ struct DeltaShape {
   bool delta_rule = true;      // false: linear
 };
 int64_t DeltaStateSize(const DeltaShape& shape);  // floats per row of the batch: H*M*M
-int64_t DeltaSavedSize(const DeltaShape& shape);  // floats that the gradient wants kept (states at chunk borders)
+int64_t DeltaSavedSize(
+    const DeltaShape& shape);  // floats that the gradient wants kept (states at chunk borders)
 
 // proj: [B*T, 3*H*M + H (+ H if delta_rule)], columns k|v|q|beta|alpha, heads contiguous, f32 or bf16.
 // alpha_bias: [H], null for linear. out: [B*T, H*M], same type.
-// state: null in training (S starts at 0); else row b at state + b * state_stride, [H,M,M], read and replaced.
-// saved: DeltaSavedSize floats, or null when no gradient will be asked for.
+// state: null in training (S starts at 0); else row b at state + b * state_stride, [H,M,M], read and
+// replaced. saved: DeltaSavedSize floats, or null when no gradient will be asked for.
 void DeltaMemory(const DeltaShape& shape, const Matrix& proj, const float* alpha_bias, float* state,
                  int64_t state_stride, const Matrix& out, float* saved);
 
