@@ -1,0 +1,108 @@
+// Attention in microseconds per token of one layer, and in GFLOP/s of useful work: the products inside the band
+// (2 per element forward, 5 backward), not those of its ragged edges that tiles compute and discard.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "kernels/attention/attention.h"
+
+namespace flashlm::kernels {
+namespace {
+
+template <class T>
+struct Problem {
+  AttentionShape shape;
+  std::vector<T> qkv, out, dout, dqkv;
+  std::vector<float> log_sums;
+
+  explicit Problem(const benchmark::State& state) {
+    shape = {.batch = static_cast<int>(state.range(0)), .length = static_cast<int>(state.range(1)), .heads = 4,
+             .head_dim = static_cast<int>(state.range(3)), .window = static_cast<int>(state.range(2)),
+             .dropout = static_cast<float>(state.range(4)) / 100};
+    shape.dropout_key = MakePhiloxKey(1, Purpose::kDropout);
+    SetThreadCount(static_cast<int>(state.range(5)));
+    Rng rng(1, Purpose::kTest);
+    const auto fill = [&](std::vector<T>& v, size_t n) {
+      v.resize(n);
+      for (T& x : v) x = FromFloat<T>(rng.Normal());
+    };
+    fill(qkv, Tokens() * 3 * Width());
+    fill(dqkv, qkv.size());
+    fill(out, Tokens() * Width());
+    fill(dout, out.size());
+    log_sums.resize(Tokens() * shape.heads);
+  }
+
+  int64_t Width() const { return int64_t{shape.heads} * shape.head_dim; }
+  int64_t Tokens() const { return int64_t{shape.batch} * shape.length; }
+  Matrix View(std::vector<T>& v, int64_t cols) const {
+    return {v.data(), sizeof(T) == 2 ? DType::kBF16 : DType::kF32, Tokens(), cols, cols};
+  }
+  void Forward() { Attention(shape, View(qkv, 3 * Width()), nullptr, View(out, Width()), log_sums.data()); }
+  void Backward() {
+    AttentionGrad(shape, View(qkv, 3 * Width()), View(out, Width()), log_sums.data(), View(dout, Width()),
+                  View(dqkv, 3 * Width()));
+  }
+  void Report(benchmark::State& state, int products) const {
+    double pairs = 0;
+    for (int t = 0; t < shape.length; ++t) pairs += std::min(t + 1, shape.window);
+    const double flops = 2.0 * products * pairs * shape.batch * static_cast<double>(Width());
+    using benchmark::Counter;
+    state.counters["us/token"] = Counter(1e-6 * static_cast<double>(Tokens()),
+                                         Counter::kIsIterationInvariantRate | Counter::kInvert);
+    state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
+  }
+};
+
+template <class T>
+void Forward(benchmark::State& state) {
+  Problem<T> problem(state);
+  for (auto _ : state) problem.Forward();
+  problem.Report(state, 2);
+}
+
+template <class T>
+void Backward(benchmark::State& state) {
+  Problem<T> problem(state);
+  problem.Forward();
+  for (auto _ : state) problem.Backward();
+  problem.Report(state, 5);
+}
+
+// Arguments: B, T, W, D, dropout in percent, threads.
+void Shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"B", "T", "W", "D", "drop%", "threads"})->UseRealTime();
+  for (int threads : {1, 2}) {
+    for (int window : {32, 64, 256}) b->Args({8, 256, window, 64, 0, threads});
+    b->Args({8, 256, 32, 64, 10, threads})->Args({8, 256, 256, 32, 0, threads});
+  }
+}
+BENCHMARK(Forward<BFloat16>)->Apply(Shapes);
+BENCHMARK(Backward<BFloat16>)->Apply(Shapes);
+BENCHMARK(Forward<float>)->Apply(Shapes);
+BENCHMARK(Backward<float>)->Apply(Shapes);
+
+// One token after `W` and more: B streams, H = 4.
+void Decode(benchmark::State& state) {
+  Problem<float> problem(state);
+  std::vector<float> rings(problem.shape.batch * AttentionStateSize(problem.shape));
+  const std::vector<int64_t> position(problem.shape.batch, problem.shape.window + 5);
+  const AttentionState memory{rings.data(), AttentionStateSize(problem.shape), position.data()};
+  const int64_t width = problem.Width();
+  for (auto _ : state) {
+    Attention(problem.shape, problem.View(problem.qkv, 3 * width), &memory, problem.View(problem.out, width), nullptr);
+  }
+  problem.Report(state, 2);
+}
+BENCHMARK(Decode)
+    ->ArgNames({"B", "T", "W", "D", "drop%", "threads"})
+    ->Args({1, 1, 32, 64, 0, 1})
+    ->Args({1, 1, 256, 64, 0, 1})
+    ->Args({16, 1, 256, 64, 0, 2})
+    ->UseRealTime();
+
+}  // namespace
+}  // namespace flashlm::kernels

@@ -1,0 +1,58 @@
+// The definition of sliding-window attention, templated on the number type so that complex-step differentiation
+// applies (no branch depends on the numbers).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <vector>
+
+namespace flashlm::kernels::ref {
+
+// Turns the pairs (i, i + D/2) of x[D] by position * 10000^(-2i/D).
+template <class S>
+void RotateHalf(int D, int position, S* x) {
+  for (int i = 0; i < D / 2; ++i) {
+    const double angle = position * std::pow(10000.0, -2.0 * i / D);
+    const S a = x[i], b = x[i + D / 2];
+    x[i] = a * std::cos(angle) - b * std::sin(angle);
+    x[i + D / 2] = b * std::cos(angle) + a * std::sin(angle);
+  }
+}
+
+// qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the probabilities,
+// [B,H,T,T] (query, key), null for none.
+template <class S>
+void Attention(int B, int T, int H, int D, int W, bool rope, const S* qkv, S* out, const double* keep = nullptr) {
+  using std::exp;
+  const int C = H * D;
+  std::vector<S> rotated(qkv, qkv + static_cast<size_t>(B) * T * 3 * C);
+  for (int row = 0; rope && row < B * T; ++row) {
+    for (int head = 0; head < 2 * H; ++head) RotateHalf(D, row % T, &rotated[row * 3 * C + head * D]);
+  }
+  for (int row = 0; row < B * T; ++row) {
+    const int b = row / T, t = row % T, first = t - W + 1 > 0 ? t - W + 1 : 0;
+    for (int h = 0; h < H; ++h) {
+      const S* q = &rotated[row * 3 * C + h * D];
+      std::vector<S> weights(t + 1);
+      double largest = -1e300;
+      for (int s = first; s <= t; ++s) {
+        const S* k = &rotated[(b * T + s) * 3 * C + C + h * D];
+        for (int i = 0; i < D; ++i) weights[s] += q[i] * k[i] / std::sqrt(static_cast<double>(D));
+        largest = std::max(largest, std::real(weights[s]));
+      }
+      S sum = 0;
+      for (int s = first; s <= t; ++s) sum += weights[s] = exp(weights[s] - largest);
+      for (int i = 0; i < D; ++i) {
+        S value = 0;
+        for (int s = first; s <= t; ++s) {
+          const double factor = keep == nullptr ? 1.0 : keep[((b * H + h) * T + t) * T + s];
+          value += factor * weights[s] / sum * rotated[(b * T + s) * 3 * C + 2 * C + h * D + i];
+        }
+        out[row * C + h * D + i] = value;
+      }
+    }
+  }
+}
+
+}  // namespace flashlm::kernels::ref
