@@ -1,0 +1,264 @@
+#include "kernels/loss/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "hwy/aligned_allocator.h"
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/loss/loss.cc"
+#include "hwy/foreach_target.h"
+#include "kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace flashlm::kernels::HWY_NAMESPACE {
+
+constexpr size_t kUnroll = 4;         // vectors in flight: hides the latency of sums and of e^x
+constexpr int64_t kRowsPerBlock = 8;  // tens of microseconds at V = 4096
+constexpr float kPadding = -3.0e38f;  // logits beyond the end of the row: no probability, never the maximum
+
+// tanh to about 2 ulp (Cephes' tanhf): a polynomial where 1 - 2 / (e^2x + 1) would cancel.
+HWY_INLINE VF Tanh(DF d, VF x) {
+  const VF square = hn::Mul(x, x);
+  VF p = hn::Set(d, -5.70498872745e-3f);
+  p = hn::MulAdd(p, square, hn::Set(d, 2.06390887954e-2f));
+  p = hn::MulAdd(p, square, hn::Set(d, -5.37397155531e-2f));
+  p = hn::MulAdd(p, square, hn::Set(d, 1.33314422036e-1f));
+  p = hn::MulAdd(p, square, hn::Set(d, -3.33332819422e-1f));
+  const VF small = hn::MulAdd(hn::Mul(p, square), x, x);
+  const VF one = hn::Set(d, 1.0f);
+  const VF e = Exp(d, hn::Add(x, x));
+  const VF large = hn::NegMulAdd(hn::Set(d, 2.0f), hn::Div(one, hn::Add(e, one)), one);
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0.625f)), small, large);
+}
+
+// Calls step(i, lane, v) with every vector of the row, lane < kUnroll an index for independent partial
+// results. The rest of the row comes padded.
+template <class Step>
+HWY_INLINE void ForRow(const float* z, size_t cols, const Step& step) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + kUnroll * lanes <= cols; i += kUnroll * lanes) {
+#pragma GCC unroll 4
+    for (size_t u = 0; u < kUnroll; ++u) step(i + u * lanes, u, hn::LoadU(d, z + i + u * lanes));
+  }
+  for (; i + lanes <= cols; i += lanes) step(i, 0, hn::LoadU(d, z + i));
+  if (i == cols) return;
+  HWY_ALIGN float rest[HWY_MAX_BYTES / 4];
+  std::fill(rest, rest + lanes, kPadding);
+  std::copy(z + i, z + cols, rest);
+  step(i, 0, hn::Load(d, rest));
+}
+
+// z <- softcap tanh(z / softcap), if any. Returns the maximum.
+HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
+  const DF d;
+  if (softcap > 0) {
+    const VF cap = hn::Set(d, softcap), inverse = hn::Set(d, 1.0f / softcap);
+    const auto capped = [&](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
+    ForVectors(
+        cols, [&](size_t i) { hn::StoreU(capped(hn::LoadU(d, z + i)), d, z + i); },
+        [&](size_t i, size_t n) { StorePartial(capped(LoadPartial(d, z + i, n)), d, z + i, n); });
+  }
+  VF max[kUnroll];
+  for (VF& m : max) m = hn::Set(d, kPadding);
+  ForRow(z, cols, [&](size_t, size_t u, VF v) { max[u] = hn::Max(max[u], v); });
+  return MaxLane(d, hn::Max(hn::Max(max[0], max[1]), hn::Max(max[2], max[3])));
+}
+
+// The first index with this value.
+HWY_INLINE int32_t IndexOf(float value, const float* z, size_t cols) {
+  const DF d;
+  const VF wanted = hn::Set(d, value);
+  size_t i = 0;
+  for (; i + hn::Lanes(d) <= cols; i += hn::Lanes(d)) {
+    if (!hn::AllFalse(d, hn::Eq(hn::LoadU(d, z + i), wanted))) break;
+  }
+  while (i + 1 < cols && z[i] != value) ++i;
+  return static_cast<int32_t>(i);
+}
+
+// Of the numbers x_i = z_i - max.
+struct Sums {
+  float exp = 0;    // sum of e^x
+  float exp_x = 0;  // sum of x e^x
+};
+
+// Stores e^x to `exps` [cols, rounded up to a vector] unless that is null.
+HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
+  const DF d;
+  const VF shift = hn::Set(d, max);
+  VF sum[kUnroll], weighted[kUnroll];
+  for (size_t u = 0; u < kUnroll; ++u) sum[u] = weighted[u] = hn::Zero(d);
+  ForRow(z, cols, [&](size_t i, size_t u, VF v) {
+    const VF x = hn::Sub(v, shift);
+    // Exp clamps; what lies below is 0, or else x e^x of an extreme x would not be.
+    const VF e = hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -87.0f)), Exp(d, x));
+    sum[u] = hn::Add(sum[u], e);
+    weighted[u] = hn::MulAdd(e, x, weighted[u]);
+    if (exps != nullptr) hn::Store(e, d, exps + i);
+  });
+  const auto total = [&](const VF* part) {
+    return SumLanes(d, hn::Add(hn::Add(part[0], part[1]), hn::Add(part[2], part[3])));
+  };
+  return {total(sum), total(weighted)};
+}
+
+struct RowResult {
+  float max, log_sum;  // log of the sum of e^x
+  float entropy;
+};
+
+// dL/dz = scale (p - onehot + w p (log p + H)), times dz/dlogit = 1 - (z / softcap)^2. The target's one comes
+// last.
+template <class T>
+HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols,
+                        int32_t target, const RowResult& row, T* dz) {
+  const DF d;
+  const float w = shape.entropy_weight;
+  const VF p_scale = hn::Set(d, shape.gradient_scale * std::exp(-row.log_sum));
+  // 1 + w (log p + H) = w (z - max) + offset
+  const VF weight = hn::Set(d, w), offset = hn::Set(d, 1.0f + w * (row.entropy - row.log_sum));
+  const VF max = hn::Set(d, row.max);
+  const float inverse_cap = shape.softcap > 0 ? 1.0f / shape.softcap : 0.0f;
+  const VF inverse = hn::Set(d, inverse_cap), one = hn::Set(d, 1.0f);
+  const bool capped = shape.softcap > 0;
+  const auto gradient = [&](VF v, VF e) {
+    VF g = hn::Mul(hn::Mul(e, p_scale), hn::MulAdd(weight, hn::Sub(v, max), offset));
+    if (capped) {
+      const VF ratio = hn::Mul(v, inverse);
+      g = hn::Mul(g, hn::NegMulAdd(ratio, ratio, one));
+    }
+    return g;
+  };
+  ForVectors(
+      cols, [&](size_t i) { StoreF32(gradient(hn::LoadU(d, z + i), hn::Load(d, exps + i)), d, dz + i); },
+      [&](size_t i, size_t n) {
+        StorePartial(gradient(LoadPartial(d, z + i, n), hn::Load(d, exps + i)), d, dz + i, n);
+      });
+  const float zt = z[target], slope = 1.0f - zt * inverse_cap * zt * inverse_cap;
+  const float log_p = zt - row.max - row.log_sum, p = std::exp(log_p);
+  dz[target] = FromFloat<T>(shape.gradient_scale * slope * (p - 1.0f + w * p * (log_p + row.entropy)));
+}
+
+// [cols], kept by the thread between calls.
+float* ThreadExps(size_t cols) {
+  thread_local hwy::AlignedFreeUniquePtr<float[]> memory;
+  thread_local size_t capacity = 0;
+  const size_t wanted = cols + HWY_MAX_BYTES / 4;
+  if (wanted > capacity) {
+    memory = hwy::AllocateAligned<float>(wanted);
+    capacity = wanted;
+  }
+  return memory.get();
+}
+
+void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
+                  float* entropy, int32_t* argmax, const Matrix& dlogits) {
+  const size_t cols = static_cast<size_t>(logits.cols);
+  ParallelBlocks(logits.rows, kRowsPerBlock, [&](int64_t begin, int64_t end) {
+    float* exps = dlogits.data != nullptr ? ThreadExps(cols) : nullptr;
+    for (int64_t r = begin; r < end; ++r) {
+      float* z = logits.Row<float>(r);
+      const float max = CapAndMax(shape.softcap, z, cols);
+      const Sums sums = SumExp(z, cols, max, exps);
+      const RowResult row{max, std::log(sums.exp), std::log(sums.exp) - sums.exp_x / sums.exp};
+      if (ce != nullptr) ce[r] = row.log_sum - (z[targets[r]] - max);
+      if (entropy != nullptr) entropy[r] = row.entropy;
+      if (argmax != nullptr) argmax[r] = IndexOf(max, z, cols);
+      if (dlogits.data == nullptr) continue;
+      WithElementType(dlogits.dtype, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        GradRow(shape, z, exps, cols, targets[r], row, dlogits.Row<T>(r));
+      });
+    }
+  });
+}
+
+void LogProbabilities(float softcap, const Matrix& logits) {
+  const DF d;
+  const size_t cols = static_cast<size_t>(logits.cols);
+  ParallelBlocks(logits.rows, kRowsPerBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* z = logits.Row<float>(r);
+      const float max = CapAndMax(softcap, z, cols);
+      const float log_sum = std::log(SumExp(z, cols, max, nullptr).exp);
+      // First the maximum, exactly: added up, a large one would swallow the digits of log_sum.
+      const auto log_p = [&](VF v) { return hn::Sub(hn::Sub(v, hn::Set(d, max)), hn::Set(d, log_sum)); };
+      ForVectors(
+          cols, [&](size_t i) { hn::StoreU(log_p(hn::LoadU(d, z + i)), d, z + i); },
+          [&](size_t i, size_t n) { StorePartial(log_p(LoadPartial(d, z + i, n)), d, z + i, n); });
+    }
+  });
+}
+
+}  // namespace flashlm::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace flashlm::kernels {
+namespace {
+
+HWY_EXPORT(CrossEntropy);
+HWY_EXPORT(LogProbabilities);
+
+// Calls f(index in [B,T], tau) for every position that has a target.
+template <class F>
+void ForTargets(int batch, int length, int horizon, const float* ce, const F& f) {
+  for (int64_t b = 0; b < batch; ++b) {
+    const float* row = ce + b * length;
+    double window = 0;
+    for (int t = 0; t < length; ++t) {
+      window += row[t];
+      const int first = t - horizon + 1;
+      if (first < 0) continue;
+      f(b * length + first, window / horizon);
+      window -= row[first];
+    }
+  }
+}
+
+}  // namespace
+
+void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
+                         float* entropy, int32_t* argmax, const Matrix& dlogits) {
+  FLASHLM_DISPATCH(CrossEntropy)(shape, logits, targets, ce, entropy, argmax, dlogits);
+}
+
+void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }
+
+double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values,
+                 float gradient_scale, float* dvalues, double* correlation) {
+  if (dvalues != nullptr) std::fill(dvalues, dvalues + int64_t{batch} * length, 0.0f);
+  if (correlation != nullptr) *correlation = 0;
+  if (length < horizon || batch == 0) return 0;
+  const double count = static_cast<double>(batch) * (length - horizon + 1);
+  double squares = 0, value_sum = 0, target_sum = 0;
+  ForTargets(batch, length, horizon, ce, [&](int64_t i, double target) {
+    const double error = values[i] - target;
+    squares += error * error;
+    value_sum += values[i];
+    target_sum += target;
+    if (dvalues != nullptr) dvalues[i] = static_cast<float>(gradient_scale * 2 * error / count);
+  });
+  if (correlation == nullptr) return squares / count;
+
+  const double value_mean = value_sum / count, target_mean = target_sum / count;
+  double vv = 0, tt = 0, vt = 0;
+  ForTargets(batch, length, horizon, ce, [&](int64_t i, double target) {
+    const double v = values[i] - value_mean, t = target - target_mean;
+    vv += v * v;
+    tt += t * t;
+    vt += v * t;
+  });
+  constexpr double kConstant = 1e-8;
+  if (std::sqrt(vv / count) > kConstant && std::sqrt(tt / count) > kConstant)
+    *correlation = vt / std::sqrt(vv * tt);
+  return squares / count;
+}
+
+}  // namespace flashlm::kernels
+#endif  // HWY_ONCE
