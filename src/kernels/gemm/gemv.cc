@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "hwy/aligned_allocator.h"
+#include "hwy/cache_control.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -48,18 +49,30 @@ HWY_INLINE void LoadChunkPartial(const T* p, size_t count, VF& first, VF& second
   LoadChunk(padded, first, second);
 }
 
-// The layout of x for weights of type TW.
+// The layout of x for weights of type TW, continued with zeros to whole chunks.
 template <class TW, class TX>
 void ArrangeRow(const TX* x, size_t cols, float* out) {
+  const DF d;
   const size_t chunk = ChunkSize();
-  HWY_ALIGN float padded[HWY_MAX_BYTES / 2];
-  for (size_t start = 0; start < cols; start += chunk) {
-    const size_t count = std::min(chunk, cols - start);
-    for (size_t i = 0; i < count; ++i) padded[i] = ToFloat(x[start + i]);
-    for (size_t i = count; i < chunk; ++i) padded[i] = 0;
-    for (size_t i = 0; i < chunk; ++i) {
-      out[start + i] = sizeof(TW) == 4 ? padded[i] : padded[i < chunk / 2 ? 2 * i : 2 * i + 1 - chunk];
+  const auto arrange = [&](const TX* p, float* to) HWY_ATTR {
+    VF first, second;
+    if constexpr (sizeof(TW) == 2 && sizeof(TX) == 4) {
+      hn::LoadInterleaved2(d, p, first, second);
+    } else if constexpr (sizeof(TW) == 4 && sizeof(TX) == 2) {
+      first = LoadF32(d, p);
+      second = LoadF32(d, p + chunk / 2);
+    } else {
+      LoadChunk(p, first, second);
     }
+    hn::Store(first, d, to);
+    hn::Store(second, d, to + chunk / 2);
+  };
+  size_t i = 0;
+  for (; i + chunk <= cols; i += chunk) arrange(x + i, out + i);
+  if (i < cols) {
+    HWY_ALIGN TX padded[HWY_MAX_BYTES / 2] = {};
+    std::copy(x + i, x + cols, padded);
+    arrange(padded, out + i);
   }
 }
 
@@ -92,18 +105,27 @@ HWY_INLINE void StoreSums(VF a, VF b, VF c, VF e, float* out) {
 }
 #endif
 
-// sums[n * 4 + o] = row n of x times row o of w, for XRows rows of x and WRows <= 4 of w. One accumulator for
+// Weights are fetched this many rows ahead, i.e. with one row of x a tile ahead (past the end of w it does no
+// harm). Measured on 13 MB of bf16, 256 inputs, one thread of a Zen 4: 45 GB/s without, 57 with 4 or 8 rows,
+// 50 with 16.
+constexpr int kPrefetchRows = 8;
+
+// Room for WRows sums, in groups of four.
+template <int WRows>
+constexpr int kSlots = (WRows + 3) / 4 * 4;
+
+// sums[n * kSlots + o] = row n of x times row o of w, for XRows rows of x and WRows of w. One accumulator for
 // each pair of rows, over the chunks in order: the same additions whatever tile a pair falls into.
 template <int XRows, int WRows, class TW>
-HWY_INLINE void Tile(const float* x, size_t x_stride, const TW* w, size_t w_stride, size_t cols,
+HWY_INLINE void Tile(const float* x, int64_t x_stride, const TW* w, int64_t w_stride, size_t cols,
                      float* sums) {
   const DF d;
   const size_t chunk = ChunkSize(), lanes = chunk / 2;
-  VF sum[XRows][4];
+  VF sum[XRows][kSlots<WRows>];
 #pragma GCC unroll 4
   for (int n = 0; n < XRows; ++n) {
-#pragma GCC unroll 4
-    for (int o = 0; o < 4; ++o) sum[n][o] = hn::Zero(d);
+#pragma GCC unroll 8
+    for (int o = 0; o < kSlots<WRows>; ++o) sum[n][o] = hn::Zero(d);
   }
   const auto step = [&](size_t i, const auto& load) HWY_ATTR {
     VF x_first[XRows], x_second[XRows];
@@ -112,10 +134,12 @@ HWY_INLINE void Tile(const float* x, size_t x_stride, const TW* w, size_t w_stri
       x_first[n] = hn::LoadU(d, x + n * x_stride + i);
       x_second[n] = hn::LoadU(d, x + n * x_stride + i + lanes);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int o = 0; o < WRows; ++o) {
       VF first, second;
-      load(w + o * w_stride + i, first, second);
+      const TW* from = w + o * w_stride + i;
+      hwy::Prefetch(from + kPrefetchRows * w_stride);
+      load(from, first, second);
 #pragma GCC unroll 4
       for (int n = 0; n < XRows; ++n) {
         sum[n][o] = hn::MulAdd(second, x_second[n], hn::MulAdd(first, x_first[n], sum[n][o]));
@@ -131,7 +155,12 @@ HWY_INLINE void Tile(const float* x, size_t x_stride, const TW* w, size_t w_stri
          [&](const TW* p, VF& first, VF& second) HWY_ATTR { LoadChunkPartial(p, cols - i, first, second); });
   }
 #pragma GCC unroll 4
-  for (int n = 0; n < XRows; ++n) StoreSums(sum[n][0], sum[n][1], sum[n][2], sum[n][3], sums + 4 * n);
+  for (int n = 0; n < XRows; ++n) {
+#pragma GCC unroll 2
+    for (int o = 0; o < kSlots<WRows>; o += 4) {
+      StoreSums(sum[n][o], sum[n][o + 1], sum[n][o + 2], sum[n][o + 3], sums + kSlots<WRows> * n + o);
+    }
+  }
 }
 
 template <class TY>
@@ -148,11 +177,12 @@ struct Operands {
 
 template <int XRows, int WRows, class TW, class TY>
 HWY_INLINE void TileOutputs(const Operands& p, int64_t n, int64_t output) {
-  HWY_ALIGN float sums[4 * XRows];
+  HWY_ALIGN float sums[kSlots<WRows> * XRows];
   Tile<XRows, WRows>(p.x + n * p.x_stride, p.x_stride, p.w.Row<TW>(output), p.w.stride,
                      static_cast<size_t>(p.w.cols), sums);
-  for (int k = 0; k < XRows; ++k)
-    StoreOutputs(sums + 4 * k, WRows, p.accumulate, p.y.Row<TY>(n + k) + output);
+  for (int k = 0; k < XRows; ++k) {
+    StoreOutputs(sums + kSlots<WRows> * k, WRows, p.accumulate, p.y.Row<TY>(n + k) + output);
+  }
 }
 
 // All rows of x, WRows rows of w.
@@ -171,6 +201,9 @@ void RowsOfX(const Operands& p, int64_t output) {
 template <class TW, class TY>
 void Outputs(const Operands& p, int64_t begin, int64_t end) {
   int64_t o = begin;
+  if (p.y.rows == 1) {  // eight rows of w: as many independent sums as the adders' latency wants
+    for (; o + 8 <= end; o += 8) TileOutputs<1, 8, TW, TY>(p, 0, o);
+  }
   for (; o + 4 <= end; o += 4) RowsOfX<4, TW, TY>(p, o);
   for (; o < end; ++o) RowsOfX<1, TW, TY>(p, o);
 }
@@ -228,9 +261,10 @@ void MatVecPart(const Matrix& x, const Matrix& w, const Matrix& y, bool accumula
 }
 
 void MatVec(const Matrix& x, const Matrix& w, const Matrix& y, bool accumulate) {
-  // Below this much work another thread costs more than it takes over.
+  // Below this much work another thread costs more than it takes over; so does even a parallel region of one.
   constexpr int64_t kWorthAThread = 64 * 1024;
   const int64_t threads = w.rows * w.cols < kWorthAThread ? 1 : ThreadCount();
+  if (threads == 1) return MatVecPart(x, w, y, accumulate, 0, w.rows);
   const int64_t share = (w.rows + 4 * threads - 1) / (4 * threads) * 4;
   ParallelBlocks(w.rows, share,
                  [&](int64_t begin, int64_t end) { MatVecPart(x, w, y, accumulate, begin, end); });
