@@ -46,7 +46,7 @@ std::vector<OpCase> Cases() {
               for (int c = 0; c < width; ++c) logits[v] += in[0].v[n * width + c] * in[1].v[v * width + c];
             }
             auto ce = total * 0.0, entropy = total * 0.0;
-            kernels::ref::SoftmaxCrossEntropy(logits.data(), vocab, kTargets[n], config.softcap, &ce, &entropy);
+            kernels::ref::SoftmaxCrossEntropy(config.softcap, logits.data(), kTargets + n, 1, vocab, &ce, &entropy);
             total += config.scale * (ce - config.entropy_weight * entropy);
           }
           out.v[0] = total;

@@ -1,0 +1,110 @@
+#include "train/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+namespace flashlm {
+namespace {
+
+struct Unit {
+  const char* suffix;
+  double factor;
+};
+
+// Sums terms such as "1h30m"; every number needs a unit unless `bare_allowed`.
+double ParseUnits(const std::string& option, const std::string& text, const std::vector<Unit>& units,
+                  bool bare_allowed) {
+  const std::string hint = units[0].suffix == std::string("h") ? "for example 10m, 2h or 1h30m" : "for example 10M";
+  double total = 0;
+  const char* at = text.c_str();
+  while (*at != '\0') {
+    char* end = nullptr;
+    const double number = std::strtod(at, &end);
+    const Unit* unit = nullptr;
+    for (const Unit& candidate : units) {
+      if (*end == candidate.suffix[0]) unit = &candidate;
+    }
+    const bool bare = bare_allowed && *end == '\0' && at == text.c_str();
+    if (end == at || !std::isfinite(number) || number < 0 || (unit == nullptr && !bare)) {
+      throw UsageError(fmt::format("{} {}: not understood", option, text), hint);
+    }
+    total += number * (unit != nullptr ? unit->factor : 1.0);
+    at = end + (unit != nullptr ? 1 : 0);
+  }
+  if (!(total > 0)) throw UsageError(fmt::format("{} {}: must be more than nothing", option, text), hint);
+  return total;
+}
+
+}  // namespace
+
+Budget Budget::Time(const std::string& text) {
+  return {"time", ParseUnits("--time", text, {{"h", 3600}, {"m", 60}, {"s", 1}}, false)};
+}
+
+Budget Budget::Tokens(const std::string& text) {
+  return {"tokens", std::floor(ParseUnits("--tokens", text, {{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}, true))};
+}
+
+Budget Budget::Steps(int64_t steps) {
+  if (steps < 1) throw UsageError(fmt::format("--steps {}: must be at least 1", steps));
+  return {"steps", static_cast<double>(steps)};
+}
+
+double Budget::Fraction(double seconds, int64_t tokens, int64_t steps) const {
+  const double done = kind == "time" ? seconds : static_cast<double>(kind == "tokens" ? tokens : steps);
+  return std::min(1.0, done / amount);
+}
+
+std::string Budget::ToString() const {
+  if (kind == "time") return FormatDuration(amount);
+  return fmt::format("{} {}", kind == "tokens" ? FormatCount(amount) : fmt::format("{:.0f}", amount), kind);
+}
+
+RunConfig RunConfig::FromDocument(const Json& document, const std::string& preset) {
+  RunConfig config;
+  config.preset = preset;
+  for (const auto& [section, content] : document.items()) {
+    if (section == "model") {
+      config.model = content;
+    } else if (section == "optim") {
+      FieldsFromJson(content, "optim", config.optim);
+    } else if (section == "train") {
+      FieldsFromJson(content, "train", config.train);
+    } else {
+      throw UsageError(fmt::format("{}: unknown section [{}]", preset, section),
+                       NearestHint(section, {"model", "optim", "train"}));
+    }
+  }
+  if (config.model.is_null()) throw UsageError(fmt::format("{}: no section [model]", preset));
+  return config;
+}
+
+Json RunConfig::ToJson() const {
+  Json json;
+  json["preset"] = preset;
+  json["data"] = data;
+  json["seed"] = seed;
+  json["budget"] = {{"kind", budget.kind}, {"amount", budget.amount}};
+  json["model"] = model;
+  json["optim"] = FieldsToJson(optim);
+  json["train"] = FieldsToJson(train);
+  return json;
+}
+
+RunConfig RunConfig::FromJson(const Json& json) {
+  RunConfig config;
+  config.preset = json.at("preset").get<std::string>();
+  config.data = json.at("data").get<std::string>();
+  config.seed = json.at("seed").get<uint64_t>();
+  config.budget = {json.at("budget").at("kind").get<std::string>(), json.at("budget").at("amount").get<double>()};
+  config.model = json.at("model");
+  FieldsFromJson(json.at("optim"), "optim", config.optim);
+  FieldsFromJson(json.at("train"), "train", config.train);
+  return config;
+}
+
+}  // namespace flashlm
