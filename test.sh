@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the release and runs every test. Arguments go to ctest: ./test.sh -R gemm
+set -euo pipefail
+cd "$(dirname "$0")"
+tools/build.sh
+exec ctest --test-dir build/release --output-on-failure "$@"

@@ -1,0 +1,47 @@
+"""tools/check_layers.py finds each kind of violation and lets through what is allowed. Usage: THIS CHECK_LAYERS_PY"""
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+
+# File, its text, and how the only expected complaint begins (None: no complaint).
+CASES = [
+    ("src/kernels/a.cc", '#include "base/error.h"\n#include "hwy/highway.h"\n#include <vector>\n', None),
+    ("src/kernels/a.cc", '\n#include "tensor/tensor.h"\n', "src/kernels/a.cc:2: kernels must not include"),
+    ("src/kernels/norm/a.cc", "#include <dnnl.hpp>\n", "src/kernels/norm/a.cc:1: <dnnl.hpp> is for kernels/gemm only"),
+    ("src/kernels/gemm/a.cc", "#include <dnnl.hpp>\n", None),
+    ("src/nn/a.h", '#include "autograd/ops.h"\n', None),
+    ("src/nn/a.h", '#include "kernels/norm/norm.h"\n', "src/nn/a.h:1: nn must not include"),
+    ("src/models/a.cc", '#include "autograd/ops.h"\n#include "nn/linear.h"\n', None),
+    ("src/models/a.cc", '#include "autograd/tape.h"\n', "src/models/a.cc:1: models must not include"),
+    ("src/infer/a.cc", '#include "eval/a.h"\n', "src/infer/a.cc:1: infer must not include"),
+    ("src/eval/a.cc", '#include "infer/a.h"\n#include "data/a.h"\n', None),
+    ("src/eval/a.cc", '#include "train/a.h"\n', "src/eval/a.cc:1: eval must not include"),
+    ("src/train/a.cc", '#include "cli/a.h"\n', "src/train/a.cc:1: train must not include"),
+    ("src/cli/a.cc", '#include <CLI/CLI.hpp>\n#include "train/a.h"\n', None),
+    ("src/eval/a.cc", "#include <nlohmann/json.hpp>\n", "src/eval/a.cc:1: <nlohmann/json.hpp> is for base and io only"),
+    ("src/base/a.cc", '#include "neighbour.h"\n', 'src/base/a.cc:1: "neighbour.h" names no room'),
+    ("src/attic/a.cc", "int x;\n", "src/attic/a.cc:1: src/attic is not a room"),
+    ("tests/base/a.cc", "\n" * 701, "tests/base/a.cc:701: more than 700 lines"),
+    ("README.md", "\n", ":0: no sources here"),
+]
+
+
+def main():
+    spec = importlib.util.spec_from_file_location("check_layers", sys.argv[1])
+    check_layers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check_layers)
+    failures = 0
+    for name, text, expected in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            found = [line.removeprefix(folder) for line in check_layers.check(Path(folder))]
+        if len(found) != (expected is not None) or (found and not found[0].startswith(expected)):
+            failures += 1
+            print(f"{name}: {text.strip()!r}\n  expected {expected}\n  found    {found}")
+    sys.exit(1 if failures else 0)
+
+
+main()

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs what is missing and builds the release into build/release. Usage: tools/build.sh [TARGET...]   (default: all)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/setup.sh
+
+mkdir -p build
+log=build/configure.log
+if ! cmake --preset release >"$log" 2>&1; then
+  cat "$log" >&2
+  exit 1
+fi
+# Without a terminal, ninja would print a line for every file.
+quiet=()
+[[ -t 1 ]] || quiet=(-- --quiet)
+start=$SECONDS
+echo "Building build/release on $(nproc) cores (some minutes the first time)"
+cmake --build build/release --parallel "$(nproc)" ${1:+--target "$@"} "${quiet[@]}"
+echo "Built in $((SECONDS - start)) s"

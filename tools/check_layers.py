@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Checks that the rooms of src/ include only what they may (docs/architecture.md) and that no file grows without end.
+
+Usage: check_layers.py [ROOT]. Prints one line per violation, FILE:LINE: MESSAGE, and exits with 1 if there is any.
+"""
+import re
+import sys
+from pathlib import Path
+
+MAX_LINES = 700
+
+# What each room may include besides itself: rooms, or single headers.
+ALLOWED = {"base": set()}
+ALLOWED["kernels"] = {"base"}
+ALLOWED["tensor"] = {"base", "kernels"}
+ALLOWED["autograd"] = {"base", "kernels", "tensor"}
+ALLOWED["nn"] = {"base", "tensor", "autograd"}
+ALLOWED["models"] = {"base", "nn", "autograd/ops.h"}
+ALLOWED["text"] = {"base"}
+ALLOWED["data"] = {"base", "text"}
+ALLOWED["io"] = {"base", "tensor", "text"}
+ALLOWED["optim"] = {"base", "kernels", "tensor"}
+ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "models", "text", "io"}
+ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data"}
+ALLOWED["train"] = ALLOWED["eval"] | {"eval", "optim"}
+ALLOWED["serve"] = ALLOWED["train"] | {"train"}
+ALLOWED["cli"] = ALLOWED["serve"] | {"serve"}
+
+# Headers of a library, by how they begin, and the folders of src/ that may include them.
+THIRD_PARTY = {
+    "dnnl": ["kernels/gemm"],
+    "oneapi/dnnl": ["kernels/gemm"],
+    "hwy/": ["kernels"],
+    "pcre2": ["text"],
+    "httplib": ["serve"],
+    "CLI/": ["cli"],
+    "curl/": ["data"],
+    "nlohmann/": ["base", "io"],
+    "toml++/": ["base", "io"],
+    "openssl/": ["base"],
+}
+
+INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def problem_with(folder, quote, header):
+    """What is wrong with this include in src/FOLDER, or None."""
+    room, target = folder.split("/")[0], header.split("/")[0]
+    for start, homes in THIRD_PARTY.items():
+        if header.startswith(start):
+            inside = any(folder == home or folder.startswith(home + "/") for home in homes)
+            return None if inside else f"<{header}> is for {' and '.join(homes)} only"
+    if quote == "<":
+        return None
+    if target not in ALLOWED:
+        return f'"{header}" names no room; write paths from src/'
+    if target == room or target in ALLOWED[room] or header in ALLOWED[room]:
+        return None
+    return f'{room} must not include "{header}"; it may include {", ".join(sorted(ALLOWED[room])) or "nothing"}'
+
+
+def check(root):
+    files = [p for top in ("src", "tests", "bench") for p in (root / top).rglob("*") if p.suffix in {".h", ".cc"}]
+    problems = [] if files else [f"{root}:0: no sources here"]
+    for path in sorted(files):
+        name = path.relative_to(root)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if len(lines) > MAX_LINES:
+            problems.append(f"{name}:{len(lines)}: more than {MAX_LINES} lines; split it")
+        if name.parts[0] != "src":
+            continue
+        folder = "/".join(name.parts[1:-1])
+        if folder.split("/")[0] not in ALLOWED:
+            problems.append(f"{name}:1: src/{folder} is not a room (tools/check_layers.py lists them)")
+            continue
+        for number, line in enumerate(lines, 1):
+            match = INCLUDE.match(line)
+            message = match and problem_with(folder, *match.groups())
+            if message:
+                problems.append(f"{name}:{number}: {message}")
+    return problems
+
+
+if __name__ == "__main__":
+    found = check(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent)
+    print("\n".join(found) if found else "layers: all includes follow the arrows")
+    sys.exit(1 if found else 0)
