@@ -27,12 +27,35 @@ void ForRows(int64_t rows, int64_t cols, const Body& body) {
   });
 }
 
+// sigmoid(x) = 1 / (1 + 2^u), u = -x log2(e); 2^u = 2^n 2^r with n = round(u). Adding 1.5 * 2^23 rounds, and
+// leaves n in the low bits, from where a shift brings it to the exponent. Next to simd-inl.h's Sigmoid (2
+// ulp; this one's exponential is off by up to 6e-8 |x|) GateMix takes 2/3 of the time and SwiGlu 3/4. A
+// reciprocal estimate, refined once, in place of the division was slower, and on AVX2 sigmoid(large) was no
+// longer exactly 1.
+HWY_INLINE VF QuickSigmoid(DF d, VF x) {
+  const DU du;
+  const VF magic = hn::Set(d, 12582912.0f);
+  VF u = hn::Mul(x, hn::Set(d, -1.44269504f));
+  u = hn::Max(hn::Min(u, hn::Set(d, 100.0f)), hn::Set(d, -100.0f));
+  const VF shifted = hn::Add(u, magic);
+  const VF r = hn::Sub(u, hn::Sub(shifted, magic));
+  VF p = hn::Set(d, 1.326472541e-03f);
+  p = hn::MulAdd(p, r, hn::Set(d, 9.671512768e-03f));
+  p = hn::MulAdd(p, r, hn::Set(d, 5.550733749e-02f));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.402224208e-01f));
+  p = hn::MulAdd(p, r, hn::Set(d, 6.931469776e-01f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  const auto power = hn::Add(hn::BitCast(du, p), hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
+  const VF one = hn::Set(d, 1.0f);
+  return hn::Div(one, hn::Add(one, hn::BitCast(d, power)));
+}
+
 template <class T>
 void SwiGluRow(const T* gate, const T* up, size_t cols, T* y) {
   const DF d;
   ForLanes(cols, [&](auto lanes, size_t i) {
     const VF g = lanes.Load(gate + i);
-    lanes.Store(hn::Mul(hn::Mul(g, Sigmoid(d, g)), lanes.Load(up + i)), y + i);
+    lanes.Store(hn::Mul(hn::Mul(g, QuickSigmoid(d, g)), lanes.Load(up + i)), y + i);
   });
 }
 
@@ -43,7 +66,7 @@ void SwiGluGradRow(const T* gate, const T* up, const T* dy, size_t cols, T* dgat
   const VF one = hn::Set(d, 1.0f);
   ForLanes(cols, [&](auto lanes, size_t i) {
     const VF g = lanes.Load(gate + i), u = lanes.Load(up + i), upstream = lanes.Load(dy + i);
-    const VF s = Sigmoid(d, g);
+    const VF s = QuickSigmoid(d, g);
     const VF weighted = hn::Mul(upstream, s);
     lanes.Store(hn::Mul(weighted, g), dup + i);
     lanes.Store(hn::Mul(hn::Mul(weighted, u), hn::MulAdd(g, hn::Sub(one, s), one)), dgate + i);
@@ -55,7 +78,7 @@ void GateMixRow(const T* gate, const T* a, const T* b, size_t cols, T* y) {
   const DF d;
   ForLanes(cols, [&](auto lanes, size_t i) {
     const VF va = lanes.Load(a + i), vb = lanes.Load(b + i);
-    lanes.Store(hn::MulAdd(Sigmoid(d, lanes.Load(gate + i)), hn::Sub(va, vb), vb), y + i);
+    lanes.Store(hn::MulAdd(QuickSigmoid(d, lanes.Load(gate + i)), hn::Sub(va, vb), vb), y + i);
   });
 }
 
@@ -64,7 +87,7 @@ void GateMixGradRow(const T* gate, const T* a, const T* b, const T* dy, size_t c
   const DF d;
   ForLanes(cols, [&](auto lanes, size_t i) {
     const VF difference = hn::Sub(lanes.Load(a + i), lanes.Load(b + i)), upstream = lanes.Load(dy + i);
-    const VF s = Sigmoid(d, lanes.Load(gate + i));
+    const VF s = QuickSigmoid(d, lanes.Load(gate + i));
     const VF to_a = hn::Mul(upstream, s);
     lanes.Store(hn::Mul(hn::NegMulAdd(to_a, s, to_a), difference), dgate + i);
     lanes.Store(to_a, da + i);
