@@ -1,0 +1,80 @@
+#include "data/batches.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace flashlm {
+namespace {
+
+// Ring position of the first target of an epoch's first chunk.
+int64_t EpochOffset(uint64_t seed, int64_t epoch, int length) {
+  Rng rng(seed, Purpose::kDataOrder, static_cast<uint64_t>(epoch));
+  return static_cast<int64_t>(rng.Below(static_cast<uint64_t>(length)));
+}
+
+}  // namespace
+
+IndexPermutation::IndexPermutation(uint64_t n, uint64_t seed, uint64_t epoch)
+    : n_(n), seed_(seed), epoch_(epoch) {
+  FLASHLM_CHECK(n > 0, "a permutation of nothing");
+  half_bits_ = std::max(1, static_cast<int>(std::bit_width(n - 1) + 1) / 2);
+}
+
+uint64_t IndexPermutation::operator()(uint64_t index) const {
+  // Four rounds make a Feistel network pseudo-random (Luby and Rackoff, 1988) on large domains; small ones
+  // need more.
+  constexpr uint32_t kRounds = 8;
+  // Bit 31 of the round word keeps these numbers apart from the Rng stream of EpochOffset, whose third word
+  // counts epochs.
+  const PhiloxKey key = MakePhiloxKey(seed_, Purpose::kDataOrder);
+  const uint64_t mask = (uint64_t{1} << half_bits_) - 1;
+  do {
+    uint64_t left = index >> half_bits_, right = index & mask;
+    for (uint32_t round = 0; round < kRounds; ++round) {
+      const auto word = Philox(key, {static_cast<uint32_t>(right), 0x80000000u | round,
+                                     static_cast<uint32_t>(epoch_), static_cast<uint32_t>(epoch_ >> 32)});
+      const uint64_t next = (left ^ word[0]) & mask;
+      left = right;
+      right = next;
+    }
+    index = (left << half_bits_) | right;
+  } while (index >= n_);
+  return index;
+}
+
+BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t seed)
+    : data_(data),
+      batch_(batch),
+      length_(length),
+      seed_(seed),
+      per_epoch_(data.size() / std::max(length, 1)) {
+  FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} sequences of {} tokens", batch, length);
+  if (data.size() <= length) {
+    throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),
+                "prepare more text, or lower train.seq_len");
+  }
+}
+
+void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
+  FLASHLM_CHECK(n >= 0, "sequence {}", n);
+  const int64_t epoch = n / per_epoch_;
+  const IndexPermutation order(static_cast<uint64_t>(per_epoch_), seed_, static_cast<uint64_t>(epoch));
+  const auto chunk = static_cast<int64_t>(order(static_cast<uint64_t>(n % per_epoch_)));
+  const int64_t start = (EpochOffset(seed_, epoch, length_) + chunk * length_) % data_.size();
+  const int64_t before_end = std::min<int64_t>(length_, data_.size() - start);
+  data_.Copy(start, before_end, targets);
+  data_.Copy(0, length_ - before_end, targets + before_end);
+  inputs[0] = data_[start == 0 ? data_.size() - 1 : start - 1];
+  std::copy(targets, targets + length_ - 1, inputs + 1);
+}
+
+void BatchReader::Read(int64_t step, int32_t* inputs, int32_t* targets) const {
+  for (int64_t b = 0; b < batch_; ++b) {
+    Sequence(step * batch_ + b, inputs + b * length_, targets + b * length_);
+  }
+}
+
+}  // namespace flashlm

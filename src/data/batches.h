@@ -1,0 +1,57 @@
+// What a trainer reads: sequences of T tokens in a shuffled order that is a pure function of (seed, sequence
+// number), so that a data cursor is one integer and resuming is exact.
+//
+// The stream is <eos> story <eos> story <eos> ...: the first story has <eos> as its first context, as every
+// other has. A prepared stream ends with <eos>, so it closes to a ring: input p is token p - 1, target p is
+// token p, and input 0 is the last token. An epoch cuts the ring into floor(N / T) chunks that do not overlap
+// (SPEC 1.10, CH(T)), from a start offset in [0, T) that is new in each epoch, so that chunk borders and the
+// N mod T tokens left out move. Chunks cross documents freely. Sequence n is chunk Permutation(n mod count)
+// of epoch n / count; batches run on over the end of an epoch, so no sequence is dropped.
+#pragma once
+
+#include <cstdint>
+
+#include "data/shards.h"
+
+namespace flashlm {
+
+// A keyed permutation of [0, n): a Feistel network with Philox rounds on the next even power of two, walked
+// until it lands inside (at most 4 steps on average). Costs no memory.
+class IndexPermutation {
+ public:
+  IndexPermutation(uint64_t n, uint64_t seed, uint64_t epoch);
+  uint64_t operator()(uint64_t index) const;
+
+ private:
+  uint64_t n_;
+  int half_bits_;
+  uint64_t seed_;
+  uint64_t epoch_;
+};
+
+class BatchReader {
+ public:
+  // `data` must outlive the reader. Throws Error if it has fewer than `length` + 1 tokens.
+  BatchReader(const TokenData& data, int batch, int length, uint64_t seed);
+
+  int batch() const { return batch_; }
+  int length() const { return length_; }
+  int64_t SequencesPerEpoch() const { return per_epoch_; }
+  // 1.5: half of the second epoch's sequences come before this one.
+  double EpochOf(int64_t sequence) const {
+    return static_cast<double>(sequence) / static_cast<double>(per_epoch_);
+  }
+
+  // Sequence n: inputs [T], targets [T], targets[t] being the token after inputs[t].
+  void Sequence(int64_t n, int32_t* inputs, int32_t* targets) const;
+  // Step s reads sequences s * B to s * B + B - 1: inputs [B,T], targets [B,T].
+  void Read(int64_t step, int32_t* inputs, int32_t* targets) const;
+
+ private:
+  const TokenData& data_;
+  int batch_, length_;
+  uint64_t seed_;
+  int64_t per_epoch_;
+};
+
+}  // namespace flashlm
