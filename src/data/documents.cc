@@ -99,7 +99,8 @@ bool DocumentSplitter::Next(std::string_view& document) {
     // A window may end inside a separator's line: the last blanks, or the separator itself.
     const bool complete = to_the_end || end < window.size();
     std::string_view rest = text_.substr(at_, complete ? begin - at_ : kLongDocument + 1);
-    if (cut_long_ && (rest.size() > kLongDocument || (inside_long_ && rest.size() > kPieceBytes))) {
+    const bool is_long = !complete || Strip(rest, kWhiteSpace).size() > kLongDocument;
+    if (cut_long_ && (is_long || (inside_long_ && rest.size() > kPieceBytes))) {
       inside_long_ = true;
       rest = rest.substr(0, PieceEnd(rest));
       at_ += rest.size();

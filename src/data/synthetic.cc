@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/error.h"
@@ -20,6 +21,25 @@ const Grammar& StoryGrammar() {
   return grammar;
 }
 
+constexpr size_t kMostAlternatives = 256;
+
+std::span<const double> EqualWeights(size_t count) {
+  static const std::vector<double> ones(kMostAlternatives, 1.0);
+  FLASHLM_CHECK(count <= kMostAlternatives, "a rule with {} alternatives", count);
+  return {ones.data(), count};
+}
+
+// Zipf's law with an offset that keeps the likeliest word of a list below about a twentieth.
+std::span<const double> ZipfWeights(size_t count) {
+  static const std::vector<double> weights = [] {
+    std::vector<double> w(kMostAlternatives);
+    for (size_t i = 0; i < w.size(); ++i) w[i] = 1.0 / (static_cast<double>(i) + 8.0);
+    return w;
+  }();
+  FLASHLM_CHECK(count <= kMostAlternatives, "a rule with {} alternatives", count);
+  return {weights.data(), count};
+}
+
 // Tells one story. All randomness goes through Choose, which is what makes the bound sound.
 class Teller {
  public:
@@ -27,7 +47,7 @@ class Teller {
       : grammar_(StoryGrammar()), rng_(seed, Purpose::kCorpus, index), memory_(grammar_.rules().size()) {}
 
   std::string Tell() {
-    variant_ = Choose(std::vector<double>(grammar_.variants().size(), 1.0));
+    variant_ = Choose(EqualWeights(grammar_.variants().size()));
     std::string text;
     Expand(grammar_.root(), 0, text);
     return text;
@@ -57,7 +77,7 @@ class Teller {
   };
 
   // Draws an index with probability proportional to `weights` and adds its surprisal to the story's bits.
-  int Choose(const std::vector<double>& weights) {
+  int Choose(std::span<const double> weights) {
     double total = 0;
     int last = 0;
     for (size_t i = 0; i < weights.size(); ++i) {
@@ -74,10 +94,9 @@ class Teller {
   int ChooseAlternative(int index) {
     const GrammarRule& rule = grammar_.rules()[index];
     const size_t count = rule.alternatives.size();
-    std::vector<double> weights(count, 1.0);
-    // Zipf's law with an offset that keeps the likeliest word of a list below about a twentieth.
-    for (size_t i = 0; rule.zipf && i < count; ++i) weights[i] = 1.0 / (static_cast<double>(i) + 8.0);
-    if (!rule.unique) return Choose(weights);
+    const std::span<const double> usual = rule.zipf ? ZipfWeights(count) : EqualWeights(count);
+    if (!rule.unique) return Choose(usual);
+    std::vector<double> weights(usual.begin(), usual.end());
     std::vector<bool>& told = memory_[index].told;
     if (std::count(told.begin(), told.end(), true) == static_cast<std::ptrdiff_t>(count)) told.clear();
     told.resize(count, false);
@@ -114,7 +133,7 @@ class Teller {
       } else if (node.kind == GrammarNode::Kind::kReference) {
         Expand(node.rules[variant_], node.column, text);
       } else {
-        ExpandSequence(node.options[Choose(std::vector<double>(node.options.size(), 1.0))], text);
+        ExpandSequence(node.options[Choose(EqualWeights(node.options.size()))], text);
       }
     }
   }

@@ -1,0 +1,203 @@
+#include "data/prepare.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "data/documents.h"
+#include "data/shards.h"
+#include "data/synthetic.h"
+#include "scratch.h"
+#include "text/tokenizer.h"
+
+namespace flashlm {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Stories(int count, uint64_t seed = 1) {
+  std::string text;
+  for (int i = 0; i < count; ++i)
+    text += StoryWriter(seed).Write(static_cast<uint64_t>(i)).text + "\n<|endoftext|>\n";
+  return text;
+}
+
+std::vector<std::string> Decoded(const std::string& folder, const std::string& split) {
+  const TokenData data(folder, split);
+  const Tokenizer tokenizer = Tokenizer::Load(folder + "/tokenizer.json");
+  data.ExpectTokenizer(tokenizer.Hash(), "tokenizer.json");
+  std::vector<std::string> documents;
+  std::vector<uint16_t> ids;
+  for (int64_t i = 0; i < data.size(); ++i) {
+    if (data[i] != Tokenizer::kEos) {
+      ids.push_back(data[i]);
+      continue;
+    }
+    documents.push_back(tokenizer.Decode(ids));
+    ids.clear();
+  }
+  EXPECT_TRUE(ids.empty()) << "the stream must end with <eos>";
+  return documents;
+}
+
+std::vector<std::string> DocumentsOf(const std::string& text) {
+  std::vector<std::string> documents;
+  ForEachDocument(text, [&](std::string_view document) { documents.emplace_back(document); });
+  return documents;
+}
+
+class PrepareTest : public testing::Test {
+ protected:
+  PrepareTest() {
+    options_.input = folder_.Write("in.txt", Stories(250));
+    options_.out = folder_ / "out";
+    options_.vocab = 600;
+  }
+  void ExpectNothingMade() {
+    EXPECT_FALSE(fs::exists(options_.out));
+    EXPECT_FALSE(fs::exists(options_.out + ".tmp"));
+  }
+
+  ScratchFolder folder_;
+  PrepareOptions options_;
+};
+
+TEST_F(PrepareTest, HoldsOutOnePercentAndKeepsTheOrder) {
+  const Json meta = PrepareData(options_);
+  const std::vector<std::string> all = DocumentsOf(ReadFile(options_.input));
+  const std::vector<std::string> train = Decoded(options_.out, "train"),
+                                 valid = Decoded(options_.out, "valid");
+  EXPECT_EQ(valid.size(), 2u);
+  EXPECT_EQ(train.size() + valid.size(), all.size());
+  EXPECT_EQ(DocumentsOf(ReadFile(options_.out + "/valid.txt")), valid);
+  const std::set<std::string> held_out(valid.begin(), valid.end());
+  std::vector<std::string> rest;
+  for (const std::string& document : all) {
+    if (!held_out.contains(document)) rest.push_back(document);
+  }
+  EXPECT_EQ(train, rest);
+  EXPECT_EQ(meta["train"]["documents"], train.size());
+  EXPECT_EQ(meta["tokenizer"]["vocab_size"], 600);
+  EXPECT_EQ(meta["tokenizer"]["trained_on_documents"], train.size());
+  EXPECT_EQ(meta["tokenizer"]["trained_on_bytes"], meta["train"]["bytes"]);
+  EXPECT_FALSE(fs::exists(options_.out + ".tmp"));
+}
+
+TEST_F(PrepareTest, DropsTrainingDocumentsThatAreInTheValidationText) {
+  const std::string fresh = "A story that is nowhere else.";
+  options_.valid = folder_.Write("valid.txt", fresh + "\n<|endoftext|>\n" + StoryWriter(1).Write(7).text);
+  const Json meta = PrepareData(options_);
+  EXPECT_EQ(meta["train"]["dropped_documents_also_in_validation"], 1);
+  EXPECT_EQ(Decoded(options_.out, "train").size(), 249u);
+  EXPECT_EQ(Decoded(options_.out, "valid"), (std::vector<std::string>{fresh, StoryWriter(1).Write(7).text}));
+  options_.valid = options_.input;
+  options_.out = folder_ / "out2";
+  ExpectError([&] { PrepareData(options_); }, "no text for training");
+  ExpectNothingMade();
+}
+
+TEST_F(PrepareTest, TheTokenizerSeesNoValidationText) {
+  options_.valid = folder_.Write("valid.txt", Stories(100, 99));
+  PrepareData(options_);
+  const std::string with = ReadFile(options_.out + "/tokenizer.json");
+  options_.valid = folder_.Write("other.txt", "zzyzx zzyzx zzyzx zzyzx zzyzx zzyzx zzyzx zzyzx zzyzx zzyzx");
+  PrepareData(options_);
+  EXPECT_EQ(with, ReadFile(options_.out + "/tokenizer.json"));
+}
+
+TEST_F(PrepareTest, ReusesWhatIsThereAndRepairsDamage) {
+  PrepareData(options_);
+  const auto made = fs::last_write_time(options_.out + "/meta.json");
+  PrepareData(options_);
+  EXPECT_EQ(fs::last_write_time(options_.out + "/meta.json"), made);
+  std::string shard = ReadFile(options_.out + "/train_00000.bin");
+  shard[500] ^= 1;
+  WriteFileAtomic(options_.out + "/train_00000.bin", shard);
+  PrepareData(options_);
+  EXPECT_NO_THROW(TokenData(options_.out, "train"));
+  options_.vocab = 500;
+  EXPECT_EQ(PrepareData(options_)["tokenizer"]["vocab_size"], 500);
+  folder_.Write("in.txt", Stories(120));
+  EXPECT_LT(PrepareData(options_)["train"]["documents"], 120);
+}
+
+TEST_F(PrepareTest, SyntheticSplitsAreDisjointAndStateTheirEntropy) {
+  options_.input = "synthetic";
+  options_.synthetic_bytes = 400'000;
+  options_.synthetic_valid_bytes = 30'000;
+  const Json meta = PrepareData(options_);
+  const std::vector<std::string> train = Decoded(options_.out, "train"),
+                                 valid = Decoded(options_.out, "valid");
+  EXPECT_EQ(train[5], StoryWriter(0).Write(5).text);
+  const std::set<std::string> seen(train.begin(), train.end());
+  EXPECT_EQ(seen.size(), train.size());
+  for (const std::string& story : valid) EXPECT_FALSE(seen.contains(story));
+  EXPECT_GE(meta["train"]["bytes"], 400'000);
+  EXPECT_LT(meta["train"]["bytes"], 402'000);
+  EXPECT_GE(meta["valid"]["bytes"], 30'000);
+  const auto bound = meta["entropy_bound_bits_per_byte"].get<double>();
+  EXPECT_GT(bound, 0.25);
+  EXPECT_LT(bound, 0.60);
+}
+
+TEST_F(PrepareTest, BadInputLeavesNothingBehind) {
+  const auto refuse = [&](std::string_view content, const std::string& part) {
+    options_.input = folder_.Write("bad.txt", content);
+    ExpectError([&] { PrepareData(options_); }, part);
+    ExpectNothingMade();
+  };
+  refuse("", "is empty");
+  refuse(" \n<|endoftext|>\n \n", "holds no text");
+  refuse(std::string_view("text\0text", 9), "control byte 0x00 at byte 4");
+  refuse("one\n<|endoftext|>\ncaf\xe9", "invalid UTF-8 byte 0xe9 at byte 21");
+  refuse("only one short document", "is a single document");
+  options_.input = folder_ / "missing.txt";
+  ExpectError([&] { PrepareData(options_); }, "missing.txt");
+  ExpectNothingMade();
+}
+
+TEST_F(PrepareTest, BadOptionsAreUsageErrors) {
+  options_.vocab = 100;
+  EXPECT_THROW(PrepareData(options_), UsageError);
+  options_.vocab = 70'000;
+  EXPECT_THROW(PrepareData(options_), UsageError);
+  options_.vocab = 600;
+  options_.out = "";
+  EXPECT_THROW(PrepareData(options_), UsageError);
+  folder_.Write("texts/a.txt", Stories(20));
+  options_.input = folder_ / "texts";
+  options_.out = folder_ / "texts/prepared";
+  ExpectError([&] { PrepareData(options_); }, "lies inside the folder");
+}
+
+TEST_F(PrepareTest, ForeignFoldersAndLocksAreRespected) {
+  folder_.Write("out/thesis.doc", "precious");
+  ExpectError([&] { PrepareData(options_); }, "'thesis.doc', which is not part of a data set");
+  EXPECT_EQ(ReadFile(folder_ / "out/thesis.doc"), "precious");
+  fs::remove_all(options_.out);
+  options_.out = folder_.Write("file", "x");
+  ExpectError([&] { PrepareData(options_); }, "is a file");
+  options_.out = folder_ / "busy";
+  MakeFolder(options_.out);
+  const FolderLock lock(options_.out);
+  ExpectError([&] { PrepareData(options_); }, "in use by another process");
+}
+
+TEST_F(PrepareTest, LeftoversOfAKilledRunAreCleared) {
+  folder_.Write("out.tmp/train_00099.bin", "half");
+  PrepareData(options_);
+  EXPECT_FALSE(fs::exists(options_.out + "/train_00099.bin"));
+  EXPECT_FALSE(fs::exists(options_.out + ".tmp"));
+}
+
+TEST_F(PrepareTest, ABookWithoutSeparatorsIsCutAndHeldOut) {
+  std::string book;
+  for (int i = 0; i < 800; ++i) book += StoryWriter(4).Write(static_cast<uint64_t>(i)).text + "\n\n";
+  options_.input = folder_.Write("book.txt", book);
+  const Json meta = PrepareData(options_);
+  EXPECT_GT(meta["train"]["documents"], 40);
+  EXPECT_GE(meta["valid"]["documents"], 1);
+}
+
+}  // namespace
+}  // namespace flashlm

@@ -1,0 +1,128 @@
+#include "data/shards.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "scratch.h"
+
+namespace flashlm {
+namespace {
+
+const std::string kHash(64, 'a');
+
+// A set of 1,000 tokens in shards of 300: train_00000.bin ... train_00003.bin.
+class ShardsTest : public testing::Test {
+ protected:
+  ShardsTest() {
+    tokens_.resize(1000);
+    std::iota(tokens_.begin(), tokens_.end(), uint16_t{0});
+    path_ = folder_ / "set";
+    MakeFolder(path_);
+    ShardWriter writer(path_, "train", 1000, kHash, 300);
+    for (size_t i = 0; i < tokens_.size(); i += 7) {
+      writer.Append(std::span(tokens_).subspan(i, std::min<size_t>(7, tokens_.size() - i)));
+    }
+    meta_ = {{"format", "flashlm-data"}, {"version", kDataVersion}};
+    meta_["tokenizer"] = {{"sha256", kHash}, {"vocab_size", 1000}};
+    meta_["train"]["shards"] = writer.Finish();
+    meta_["train"]["tokens"] = writer.tokens();
+    WriteMeta();
+  }
+
+  void WriteMeta() { WriteFileAtomic(path_ + "/meta.json", meta_.dump()); }
+  void Edit(const std::string& shard, const std::function<void(std::string&)>& change) {
+    std::string content = ReadFile(path_ + "/" + shard);
+    change(content);
+    std::ofstream(path_ + "/" + shard, std::ios::binary) << content;
+  }
+  void ExpectRefused(const std::string& part) {
+    ExpectError([&] { TokenData(path_, "train"); }, part);
+  }
+
+  ScratchFolder folder_;
+  std::string path_;
+  std::vector<uint16_t> tokens_;
+  Json meta_;
+};
+
+TEST_F(ShardsTest, ReadBackAsOneRange) {
+  const TokenData data(path_, "train");
+  ASSERT_EQ(data.size(), 1000);
+  EXPECT_EQ(data.vocab_size(), 1000);
+  EXPECT_EQ(data.meta()["train"]["shards"].size(), 4u);
+  EXPECT_EQ(data[0], 0);
+  EXPECT_EQ(data[999], 999);
+  std::vector<int32_t> copy(700);
+  data.Copy(250, 700, copy.data());  // three borders
+  for (int i = 0; i < 700; ++i) ASSERT_EQ(copy[i], 250 + i);
+  EXPECT_ANY_THROW(data.Copy(990, 11, copy.data()));
+  EXPECT_ANY_THROW(data[1000]);
+  EXPECT_EQ(meta_["train"]["shards"][0]["sha256"], Sha256OfFile(path_ + "/train_00000.bin"));
+}
+
+TEST_F(ShardsTest, EveryFlippedBitIsFound) {
+  const std::string good = ReadFile(path_ + "/train_00001.bin");
+  for (size_t i = 0; i < good.size(); i += 5) {
+    Edit("train_00001.bin", [&](std::string& bytes) { bytes = good, bytes[i] ^= 1 << (i % 8); });
+    EXPECT_THROW(TokenData(path_, "train"), Error) << i;
+  }
+  Edit("train_00001.bin", [&](std::string& bytes) { bytes = good, bytes[200] ^= 4; });
+  ExpectRefused("'" + path_ + "/train_00001.bin' is damaged: its checksum does not fit");
+  EXPECT_NO_THROW(TokenData(path_, "train", Verify::kHeaders));
+}
+
+TEST_F(ShardsTest, TruncatedForeignAndMissingShardsAreNamed) {
+  Edit("train_00002.bin", [](std::string& bytes) { bytes.resize(bytes.size() - 2); });
+  ExpectRefused("train_00002.bin' holds 299 tokens, but should hold 300");
+  Edit("train_00002.bin", [](std::string& bytes) { bytes.resize(10); });
+  ExpectRefused("train_00002.bin' is not a token shard");
+  Edit("train_00002.bin", [](std::string& bytes) { bytes = std::string(1000, 'x'); });
+  ExpectRefused("is not a token shard");
+  std::filesystem::remove(path_ + "/train_00002.bin");
+  ExpectRefused("train_00002.bin");
+}
+
+TEST_F(ShardsTest, OtherVersionsAndTokenizersAreRefused) {
+  Edit("train_00000.bin", [](std::string& bytes) { bytes[8] = 9; });
+  ExpectRefused("format version 9");
+  Edit("train_00000.bin", [](std::string& bytes) { bytes[8] = kDataVersion; });
+  EXPECT_NO_THROW(TokenData(path_, "train"));
+  EXPECT_NO_THROW(TokenData(path_, "train").ExpectTokenizer(kHash, "the model"));
+  ExpectError([&] { TokenData(path_, "train").ExpectTokenizer("other", "the model"); },
+              "another tokenizer than the model");
+  meta_["tokenizer"]["sha256"] = std::string(64, 'b');
+  WriteMeta();
+  ExpectRefused("another tokenizer than meta.json says");
+}
+
+TEST_F(ShardsTest, BadMetaIsExplained) {
+  ExpectError([&] { TokenData(folder_ / "nothing", "train"); }, "has no meta.json");
+  ExpectError([&] { TokenData(path_, "valid"); }, "lacks something about 'valid'");
+  meta_["train"]["tokens"] = 1001;
+  WriteMeta();
+  ExpectRefused("hold 1000 tokens, but meta.json says 1001");
+  meta_["version"] = 77;
+  WriteMeta();
+  ExpectRefused("format version 77");
+  WriteFileAtomic(path_ + "/meta.json", "{\"format\": \"something\"}");
+  ExpectRefused("does not describe a FlashLM data set");
+  WriteFileAtomic(path_ + "/meta.json", "{\"format\": ");
+  ExpectRefused("meta.json");
+}
+
+TEST(Shards, AFullDiskIsReported) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  const ScratchFolder folder;
+  std::filesystem::create_symlink("/dev/full", folder / "train_00000.bin");
+  ExpectError(
+      [&] {
+        ShardWriter writer(folder / "", "train", 10, kHash);
+        writer.Append(std::vector<uint16_t>(1000, 1));
+        writer.Finish();
+      },
+      "cannot write");
+}
+
+}  // namespace
+}  // namespace flashlm
