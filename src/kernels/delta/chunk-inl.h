@@ -49,13 +49,14 @@ struct Chunk {
   float *kt, *kw;                // [mp, n] transpose of k^; [n, mp] diag(w) k^
   float *decay, *solve, *read;   // [n, n]: D_ts beta_s (linear: D_ts), A, P
   float *alpha, *beta, *reach;   // [n]: alpha, beta, g
-  float *k_inverse, *q_inverse;  // [n]: 1 / |k|, 1 / |q|
+  float *k_inverse, *q_inverse;  // [n]: 1 / |k|, c / |q|
+  float* factor;                 // [n] scratch
 
   Chunk(size_t tokens, size_t mem_dim, Pieces& pieces) : n(tokens), m(mem_dim), mp(DeltaPadded(mem_dim)) {
     scale = 1.0f / std::sqrt(static_cast<float>(m));
     for (float** p : {&k, &q, &v, &e, &kt, &kw}) *p = pieces.Take(n * mp);
     for (float** p : {&decay, &solve, &read}) *p = pieces.Take(n * n);
-    for (float** p : {&alpha, &beta, &reach, &k_inverse, &q_inverse}) *p = pieces.Take(n);
+    for (float** p : {&alpha, &beta, &reach, &k_inverse, &q_inverse, &factor}) *p = pieces.Take(n);
   }
   const float* Write() const { return decay + (n - 1) * n; }  // w [n]
 };
@@ -82,15 +83,29 @@ HWY_INLINE void StoreRow(const float* src, size_t m, T* dst) {
       [&](size_t i, size_t count) { StorePartial(hn::Load(d, src + i), d, dst + i, count); });
 }
 
-// x <- scale x / max(|x|, 1e-12). Returns 1 / |x|; 0 for a vector too short to have a direction, which then
-// gets no gradient (its true one, 1e12 times that of the unit vector, would only destroy the step).
-HWY_INLINE float Normalize(float* x, size_t n, float scale) {
+constexpr float kShortestNorm = 1e-12f;
+
+// x <- scale x / max(|x|, 1e-12).
+HWY_INLINE void Normalize(float* x, size_t n, float scale) {
   const DF d;
-  constexpr float kShortest = 1e-12f;
-  const float norm = std::sqrt(Dot(x, x, n));
-  const VF factor = hn::Set(d, scale / std::max(norm, kShortest));
+  const VF factor = hn::Set(d, scale / std::max(std::sqrt(Dot(x, x, n)), kShortestNorm));
   for (size_t i = 0; i < n; i += hn::Lanes(d)) hn::Store(hn::Mul(hn::Load(d, x + i), factor), d, x + i);
-  return norm < kShortest ? 0.0f : 1.0f / norm;
+}
+
+// The same for the rows of x [n, mp]. inverse[i] = scale / |x_i|; 0 for a vector too short to have a
+// direction, which then gets no gradient (its true one, 1e12 times that of the unit vector, would only
+// destroy the step).
+HWY_INLINE void NormalizeRows(size_t n, size_t mp, float scale, float* x, float* inverse, float* factor) {
+  const DF d;
+  const VF shortest = hn::Set(d, kShortestNorm), vscale = hn::Set(d, scale);
+  RowDots(n, mp, x, x, factor);
+  for (size_t i = 0; i < n; i += hn::Lanes(d)) {
+    const VF norm = hn::Sqrt(hn::Load(d, factor + i));
+    const VF f = hn::Div(vscale, hn::Max(norm, shortest));
+    hn::Store(f, d, factor + i);
+    hn::Store(hn::IfThenZeroElse(hn::Lt(norm, shortest), f), d, inverse + i);
+  }
+  ScaleRows(n, mp, factor, x);
 }
 
 // alpha, beta, and from them the decays.
@@ -112,15 +127,17 @@ void LoadGates(const HeadRows<const T>& in, float alpha_bias, size_t t0, size_t 
   std::fill(c.alpha + count, c.alpha + c.n, 1.0f);
 
   float reach = 1.0f;
-  for (size_t t = 0; t < c.n; ++t) {
-    float* row = c.decay + t * c.n;
-    const VF alpha = hn::Set(d, c.alpha[t]);
-    for (size_t s = 0; s < c.n; s += lanes) {
-      hn::Store(t == 0 ? hn::Zero(d) : hn::Mul(alpha, hn::Load(d, row - c.n + s)), d, row + s);
+  for (size_t t = 0; t < c.n; ++t) c.reach[t] = reach *= c.alpha[t];
+  // Column blocks, so that the running product stays in a register.
+  for (size_t s = 0; s < c.n; s += lanes) {
+    const VF columns = hn::Iota(d, static_cast<float>(s));
+    VF row = hn::Zero(d);
+    for (size_t t = 0; t < c.n; ++t) {
+      const VF first = hn::Set(d, in.delta_rule ? c.beta[t] : 1.0f);
+      row = hn::IfThenElse(hn::Eq(columns, hn::Set(d, static_cast<float>(t))), first,
+                           hn::Mul(row, hn::Set(d, c.alpha[t])));
+      hn::Store(row, d, c.decay + t * c.n + s);
     }
-    row[t] = in.delta_rule ? c.beta[t] : 1.0f;
-    reach *= c.alpha[t];
-    c.reach[t] = reach;
   }
 }
 
@@ -131,17 +148,19 @@ void LoadChunk(const HeadRows<const T>& in, float alpha_bias, size_t t0, size_t 
   const size_t n = c.n, mp = c.mp;
   LoadGates(in, alpha_bias, t0, count, c);
   for (size_t t = 0; t < count; ++t) {
-    float* k = c.k + t * mp;
-    LoadRow(in.Key(t0 + t), c.m, mp, k);
-    c.k_inverse[t] = Normalize(k, mp, 1.0f);
+    LoadRow(in.Key(t0 + t), c.m, mp, c.k + t * mp);
     LoadRow(in.Query(t0 + t), c.m, mp, c.q + t * mp);
-    c.q_inverse[t] = Normalize(c.q + t * mp, mp, c.scale);
     LoadRow(in.Value(t0 + t), c.m, mp, c.v + t * mp);
-    const VF w = hn::Set(d, c.Write()[t]);
-    for (size_t i = 0; i < mp; i += hn::Lanes(d))
-      hn::Store(hn::Mul(w, hn::Load(d, k + i)), d, c.kw + t * mp + i);
   }
-  for (float* x : {c.k, c.q, c.v, c.kw}) std::fill(x + count * mp, x + n * mp, 0.0f);
+  for (float* x : {c.k, c.q, c.v}) std::fill(x + count * mp, x + n * mp, 0.0f);
+  NormalizeRows(n, mp, 1.0f, c.k, c.k_inverse, c.factor);
+  NormalizeRows(n, mp, c.scale, c.q, c.q_inverse, c.factor);
+  for (size_t t = 0; t < n; ++t) {
+    const VF w = hn::Set(d, c.Write()[t]);
+    for (size_t i = t * mp; i < (t + 1) * mp; i += hn::Lanes(d)) {
+      hn::Store(hn::Mul(w, hn::Load(d, c.k + i)), d, c.kw + i);
+    }
+  }
 
   Transpose(n, mp, c.k, c.kt);
   const auto decayed = [&](float* to) {
@@ -155,11 +174,13 @@ void LoadChunk(const HeadRows<const T>& in, float alpha_bias, size_t t0, size_t 
 
 // E from the state at the start of the chunk, [mp, mp].
 HWY_INLINE void SolveErrors(const Chunk& c, bool delta_rule, const float* state) {
-  std::memcpy(c.e, c.v, c.n * c.mp * sizeof(float));
-  if (!delta_rule) return;
+  if (!delta_rule) {
+    std::memcpy(c.e, c.v, c.n * c.mp * sizeof(float));
+    return;
+  }
   Product<Part::kAll, false>(c.n, c.mp, c.mp, c.k, c.mp, state, c.mp, [&c](size_t t, size_t j, VF v) {
-    float* e = c.e + t * c.mp + j;
-    hn::Store(hn::NegMulAdd(hn::Set(DF(), c.reach[t]), v, hn::Load(DF(), e)), DF(), e);
+    const size_t at = t * c.mp + j;
+    hn::Store(hn::NegMulAdd(hn::Set(DF(), c.reach[t]), v, hn::Load(DF(), c.v + at)), DF(), c.e + at);
   });
   SolveUnitTriangular<false>(c.n, c.mp, c.solve, c.n, c.e, c.mp);
 }

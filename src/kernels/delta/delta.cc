@@ -181,7 +181,7 @@ void Forward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bia
         const HeadRows<T> to{out.Row<T>(b * shape.length) + h * m, out.stride, heads, h, m, shape.delta_rule};
         const float bias = shape.delta_rule ? alpha_bias[h] : 0.0f;
         float* head_state = state ? state + b * state_stride + h * m * m : nullptr;
-        if (saved == nullptr && head_state != nullptr && length < kDeltaMinChunked) {
+        if (saved == nullptr && head_state != nullptr && DeltaByTokens(length, m)) {
           ForwardTokens(in, bias, length, head_state, to);
         } else {
           ForwardChunks(in, bias, length, head_state, to, saved ? saved + unit * saved_head : nullptr);

@@ -31,14 +31,15 @@ struct GradBuffers {
   float* et;                                 // [mp, n]
   float *x, *y;                              // [n, n]
   float *dstate, *dstate_t, *state_t;        // [mp, mp]: Z, Z^T, S0^T
-  float *error_dot, *value_dot, *decay_dot;  // [n]: <e, dW>, <v, dO>, <q, dq> - <v, dW>
+  float *error_dot, *value_dot, *decay_dot;  // [n]: <e, dW>, <v, dO>, <v, dW>
+  float *k_dot, *q_dot;                      // [n]: <k, dk>, <q, dq>
 
   GradBuffers(size_t tokens, size_t mem_dim, Pieces& pieces) : chunk(tokens, mem_dim, pieces) {
     const size_t mp = chunk.mp;
     for (float** p : {&dout, &dw, &dk, &dq, &et}) *p = pieces.Take(tokens * mp);
     for (float** p : {&x, &y}) *p = pieces.Take(tokens * tokens);
     for (float** p : {&dstate, &dstate_t, &state_t}) *p = pieces.Take(mp * mp);
-    for (float** p : {&error_dot, &value_dot, &decay_dot}) *p = pieces.Take(tokens);
+    for (float** p : {&error_dot, &value_dot, &decay_dot, &k_dot, &q_dot}) *p = pieces.Take(tokens);
   }
 };
 
@@ -75,13 +76,8 @@ HWY_INLINE float StateGrad(const GradBuffers& g, bool delta_rule, const float* s
   const DF d;
   const Chunk& c = g.chunk;
   const size_t n = c.n, mp = c.mp;
-  for (size_t t = 0; t < n; ++t) {
-    const VF reach = hn::Set(d, c.reach[t]);
-    for (size_t i = t * mp; i < (t + 1) * mp; i += hn::Lanes(d)) {
-      hn::Store(hn::Mul(reach, hn::Load(d, g.dout + i)), d, g.dout + i);
-      hn::Store(hn::Mul(reach, hn::Load(d, g.dw + i)), d, g.dw + i);
-    }
-  }
+  ScaleRows(n, mp, c.reach, g.dout);
+  ScaleRows(n, mp, c.reach, g.dw);
   Transpose(mp, mp, state, g.state_t);
   Product<Part::kAll, false>(n, mp, mp, g.dout, mp, g.state_t, mp, AddTo(g.dq, mp));
   if (delta_rule) Product<Part::kAll, false>(n, mp, mp, g.dw, mp, g.state_t, mp, SubtractFrom(g.dk, mp));
@@ -104,27 +100,22 @@ HWY_INLINE void NormalizeGrad(const float* unit, float projection, float inverse
   }
 }
 
-// dV goes out at once; the gates need its parts.
+// dV, and what the gates need of it.
 template <class T>
 void StoreValueGrad(const GradBuffers& g, size_t t0, size_t count, const HeadRows<T>& grad) {
   const DF d;
   const Chunk& c = g.chunk;
-  const size_t mp = c.mp;
+  const size_t n = c.n, mp = c.mp;
+  RowDots(n, mp, c.e, g.dw, g.error_dot);
+  RowDots(n, mp, c.v, g.dout, g.value_dot);
+  RowDots(n, mp, c.v, g.dw, g.decay_dot);
+  float* dv = g.dq;  // free until PairGrad
   for (size_t t = 0; t < count; ++t) {
-    const float *dw = g.dw + t * mp, *dout = g.dout + t * mp, *v = c.v + t * mp, *e = c.e + t * mp;
-    float* dv = g.dq + t * mp;  // free until PairGrad
     const VF beta = hn::Set(d, c.beta[t]);
-    VF error = hn::Zero(d), value = error, decay = error;
     for (size_t i = 0; i < mp; i += hn::Lanes(d)) {
-      const VF dwi = hn::Load(d, dw + i), douti = hn::Load(d, dout + i), vi = hn::Load(d, v + i);
-      error = hn::MulAdd(hn::Load(d, e + i), dwi, error);
-      value = hn::MulAdd(vi, douti, value);
-      decay = hn::MulAdd(vi, dwi, decay);
-      hn::Store(hn::MulAdd(beta, douti, dwi), d, dv + i);
+      const VF dout = hn::Load(d, g.dout + t * mp + i), dw = hn::Load(d, g.dw + t * mp + i);
+      hn::Store(hn::MulAdd(beta, dout, dw), d, dv + i);
     }
-    g.error_dot[t] = SumLanes(d, error);
-    g.value_dot[t] = SumLanes(d, value);
-    g.decay_dot[t] = -SumLanes(d, decay);
     StoreRow(dv, c.m, grad.Value(t0 + t));
   }
 }
@@ -136,18 +127,18 @@ float StoreKeyAndGateGrad(const GradBuffers& g, size_t t0, size_t count, float a
                           const HeadRows<T>& grad) {
   const Chunk& c = g.chunk;
   const size_t mp = c.mp;
+  RowDots(c.n, mp, c.k, g.dk, g.k_dot);
+  RowDots(c.n, mp, c.q, g.dq, g.q_dot);
   float log_alpha = after, bias = 0.0f;
   for (size_t t = count; t-- > 0;) {
     float *dk = g.dk + t * mp, *dq = g.dq + t * mp;
-    const float *k = c.k + t * mp, *q = c.q + t * mp;
-    const float q_dot = Dot(q, dq, mp);
-    NormalizeGrad(k, Dot(k, dk, mp), c.k_inverse[t], mp, dk);
-    // q holds c q^, and dq is that of c q^: the projection on the unit vector is q <q, dq> / c^2.
-    NormalizeGrad(q, q_dot / (c.scale * c.scale), c.q_inverse[t] * c.scale, mp, dq);
+    NormalizeGrad(c.k + t * mp, g.k_dot[t], c.k_inverse[t], mp, dk);
+    // q holds c q^, and dq is that of c q^: the projection on the unit vector is c q^ <c q^, dq> / c^2.
+    NormalizeGrad(c.q + t * mp, g.q_dot[t] * static_cast<float>(c.m), c.q_inverse[t], mp, dq);
     StoreRow(dk, c.m, grad.Key(t0 + t));
     StoreRow(dq, c.m, grad.Query(t0 + t));
 
-    log_alpha += g.decay_dot[t] + q_dot;
+    log_alpha += g.q_dot[t] - g.decay_dot[t];
     const float beta = c.beta[t];
     if (grad.delta_rule) {
       const float alpha_logit = (1.0f - c.alpha[t]) * log_alpha;

@@ -173,12 +173,69 @@ HWY_INLINE void Transpose(size_t rows, size_t cols, const float* in, float* out)
 #endif
 }
 
+#if HWY_TARGET != HWY_SCALAR
+template <class D>
+HWY_INLINE hn::Vec<hn::CappedTag<float, 4>> SumBlocks(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(d) <= 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return SumBlocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+#endif
+
+// out[r] = the sum of the lanes of v[r]: four at once cost little more than one.
+HWY_INLINE void StoreSums(const VF (&v)[4], float* out) {
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t r = 0; r < 4; ++r) out[r] = hn::GetLane(v[r]);
+#else
+  const DF d;
+  const hn::Repartition<double, DF> d2;
+  const auto pairs = [&](VF a, VF b) {
+    return hn::BitCast(d2, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
+  };
+  const auto v01 = pairs(v[0], v[1]), v23 = pairs(v[2], v[3]);
+  const VF sums = hn::Add(hn::BitCast(d, hn::InterleaveLower(d2, v01, v23)),
+                          hn::BitCast(d, hn::InterleaveUpper(d2, v01, v23)));
+  hn::Store(SumBlocks(d, sums), hn::CappedTag<float, 4>(), out);
+#endif
+}
+
+// out[i] = <row i of a, row i of b>.
+HWY_INLINE void RowDots(size_t rows, size_t cols, const float* a, const float* b, float* out) {
+  const DF d;
+  for (size_t i = 0; i < rows; i += 4) {
+    VF sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+    for (size_t j = 0; j < cols; j += hn::Lanes(d)) {
+#pragma GCC unroll 4
+      for (size_t r = 0; r < 4; ++r) {
+        const size_t at = (i + r) * cols + j;
+        sum[r] = hn::MulAdd(hn::Load(d, a + at), hn::Load(d, b + at), sum[r]);
+      }
+    }
+    StoreSums(sum, out + i);
+  }
+}
+
 HWY_INLINE float Dot(const float* a, const float* b, size_t n) {
   const DF d;
   VF sum = hn::Zero(d);
-  for (size_t i = 0; i < n; i += hn::Lanes(d))
+  for (size_t i = 0; i < n; i += hn::Lanes(d)) {
     sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
+  }
   return SumLanes(d, sum);
+}
+
+// row i of x *= factor[i].
+HWY_INLINE void ScaleRows(size_t rows, size_t cols, const float* factor, float* x) {
+  const DF d;
+  for (size_t i = 0; i < rows; ++i) {
+    const VF f = hn::Set(d, factor[i]);
+    for (size_t j = i * cols; j < (i + 1) * cols; j += hn::Lanes(d)) {
+      hn::Store(hn::Mul(f, hn::Load(d, x + j)), d, x + j);
+    }
+  }
 }
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE

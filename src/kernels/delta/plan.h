@@ -17,8 +17,9 @@ constexpr size_t DeltaPadded(size_t n) { return (n + kDeltaAlign - 1) / kDeltaAl
 // chunk grow with its length, and the states kept for the gradient shrink with it.
 constexpr size_t DeltaChunk(size_t mem_dim) { return mem_dim <= 32 ? 16 : 32; }
 
-// Below this many tokens the recurrence is faster than a chunk that is mostly padding.
-constexpr size_t kDeltaMinChunked = 8;
+// A chunk costs the same however few of its tokens are real; the recurrence costs about 1.2 times as much per
+// token.
+constexpr bool DeltaByTokens(size_t length, size_t mem_dim) { return 3 * length < 2 * DeltaChunk(mem_dim); }
 
 // Heads per parallel block, so that a block is worth waking a thread for; decoding one token is not.
 constexpr int64_t DeltaBlock(size_t length, size_t mem_dim) {
