@@ -33,6 +33,7 @@ class TrainingStep {
   StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor);
 
   StepState& state() { return state_; }
+  const StepState& state() const { return state_; }
   Tape& tape() { return tape_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
   double TakeOptimizerSeconds();

@@ -1,0 +1,120 @@
+#include "train/throughput.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "infer/loaded_model.h"
+#include "kernels/gemm/peak.h"
+#include "kernels/isa.h"
+#include "models/model.h"
+#include "train/step.h"
+
+namespace flashlm {
+namespace {
+
+struct Row {
+  std::string name;
+  double forward_ms, backward_ms;
+  int64_t calls;
+};
+
+std::vector<Row> RowsOf(const Profile& profile, double optimizer_seconds) {
+  std::vector<Row> rows;
+  for (const auto& [name, time] : profile) {
+    rows.push_back({name, 1e3 * time.forward_seconds, 1e3 * time.backward_seconds, time.calls});
+  }
+  rows.push_back({"optimizer", 0, 1e3 * optimizer_seconds, 1});
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return a.forward_ms + a.backward_ms > b.forward_ms + b.backward_ms;
+  });
+  return rows;
+}
+
+std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens) {
+  std::string table = fmt::format("{:<24}{:>8}{:>12}{:>12}{:>10}{:>12}\n", "operation", "calls", "forward ms",
+                                  "backward ms", "share", "us/token");
+  double known = 0;
+  const auto line = [&](const std::string& name, int64_t calls, double forward, double backward) {
+    table += fmt::format("{:<24}{:>8}{:>12.2f}{:>12.2f}{:>9.1f}%{:>12.2f}\n", name, calls, forward, backward,
+                         100 * (forward + backward) / step_ms, 1e3 * (forward + backward) / static_cast<double>(tokens));
+  };
+  for (const Row& row : rows) {
+    line(row.name, row.calls, row.forward_ms, row.backward_ms);
+    known += row.forward_ms + row.backward_ms;
+  }
+  line("(everything else)", 0, std::max(0.0, step_ms - known), 0);
+  return table;
+}
+
+}  // namespace
+
+double PeakRssMb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table) {
+  const DType dtype = ComputeType(config.train.precision);
+  const std::unique_ptr<Model> model = MakeModel(config.model, true);
+  model->bank().Initialize(config.seed);
+  TrainingStep step(*model, config.optim, config.train, dtype, config.seed);
+
+  const int64_t tokens = config.train.TokensPerStep();
+  std::vector<int32_t> inputs(static_cast<size_t>(tokens)), targets(inputs.size());
+  Rng rng(config.seed, Purpose::kTest);
+  for (auto* ids : {&inputs, &targets}) {
+    for (int32_t& id : *ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
+  }
+  // Value heads are trained from some step on; what is measured is the steady state.
+  const int64_t first = config.train.value_start_step;
+  const auto run = [&](int64_t i) {
+    const Stopwatch watch;
+    step.Run(first + i, inputs.data(), targets.data(), 1.0);
+    return watch.Seconds();
+  };
+  int64_t i = 0;
+  for (; i < options.warmup_steps; ++i) run(i);
+  std::vector<double> seconds;
+  for (int s = 0; s < options.steps; ++s) seconds.push_back(run(i++));
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2];
+
+  step.tape().SetProfiling(true);
+  step.TakeOptimizerSeconds();
+  const double profiled = run(i);
+  const std::vector<Row> rows = RowsOf(step.tape().profile(), step.TakeOptimizerSeconds());
+  if (table != nullptr) *table = TableOf(rows, 1e3 * profiled, tokens);
+
+  const double peak = kernels::MeasureGemmPeak(dtype).gflops;
+  const double rate = static_cast<double>(tokens) / median;
+  Json json;
+  json["preset"] = config.preset;
+  json["tokens_per_s"] = rate;
+  json["tokens_per_s_min"] = static_cast<double>(tokens) / seconds.back();
+  json["tokens_per_s_max"] = static_cast<double>(tokens) / seconds.front();
+  json["tokens_per_step"] = tokens;
+  json["gemm_gflops_peak"] = peak;
+  json["model_flops_per_token"] = model->TrainingFlopsPerToken();
+  json["fraction_of_peak"] = rate * model->TrainingFlopsPerToken() / (peak * 1e9);
+  json["peak_rss_mb"] = PeakRssMb();
+  json["activations_mb"] = static_cast<double>(step.tape().activation_bytes()) / 1048576.0;
+  json["gradients_mb"] = static_cast<double>(step.tape().gradient_bytes()) / 1048576.0;
+  json["threads"] = ThreadCount();
+  json["isa"] = kernels::NameOf(kernels::ActiveIsa());
+  json["precision"] = NameOf(dtype);
+  json["cpu"] = kernels::CpuName();
+  for (const Row& row : rows) {
+    json["operations"].push_back({{"name", row.name},
+                                  {"calls", row.calls},
+                                  {"forward_ms", row.forward_ms},
+                                  {"backward_ms", row.backward_ms}});
+  }
+  return json;
+}
+
+}  // namespace flashlm

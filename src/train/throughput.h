@@ -1,0 +1,23 @@
+// How fast a preset trains here: tokens per second, the share of the measured matrix-product peak, where the time goes.
+#pragma once
+
+#include <string>
+
+#include "train/config.h"
+
+namespace flashlm {
+
+struct ThroughputOptions {
+  int warmup_steps = 2;
+  int steps = 5;
+};
+
+// Trains on random tokens. `table`: a text table of time per kind of operation, from a profiled step of its own.
+// JSON keys: tokens_per_s (median over steps), tokens_per_s_min, tokens_per_s_max, gemm_gflops_peak,
+// model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, cpu, operations.
+Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table);
+
+// Largest resident memory of this process so far, in MB.
+double PeakRssMb();
+
+}  // namespace flashlm

@@ -1,0 +1,25 @@
+// A training run in a folder: data in, log lines, samples, evaluations and checkpoints on the way, results at the end;
+// interrupted and resumed exactly.
+#pragma once
+
+#include <string>
+
+#include "train/config.h"
+
+namespace flashlm {
+
+struct TrainSummary {
+  bool finished = false;  // false: interrupted; the run can be resumed
+  int64_t step = 0, tokens = 0;
+  Json results;  // results.json, when finished
+};
+
+// Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
+// configuration, the data or the folder is not right.
+TrainSummary Train(RunConfig config, const std::string& run_folder);
+
+// Goes on from the newest sound checkpoint. `expected`: what the caller named again, or null; it must agree with the
+// run's own configuration where it is not null (keys of RunConfig::ToJson).
+TrainSummary Resume(const std::string& run_folder, const Json& expected);
+
+}  // namespace flashlm
