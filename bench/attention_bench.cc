@@ -1,5 +1,5 @@
-// Attention in microseconds per token of one layer, and in GFLOP/s of useful work: the products inside the band
-// (2 per element forward, 5 backward), not those of its ragged edges that tiles compute and discard.
+// Attention in microseconds per token of one layer, and in GFLOP/s of useful work: the products inside the
+// band (2 per element forward, 5 backward), not those of its ragged edges that tiles compute and discard.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -19,8 +19,11 @@ struct Problem {
   std::vector<float> log_sums;
 
   explicit Problem(const benchmark::State& state) {
-    shape = {.batch = static_cast<int>(state.range(0)), .length = static_cast<int>(state.range(1)), .heads = 4,
-             .head_dim = static_cast<int>(state.range(3)), .window = static_cast<int>(state.range(2)),
+    shape = {.batch = static_cast<int>(state.range(0)),
+             .length = static_cast<int>(state.range(1)),
+             .heads = 4,
+             .head_dim = static_cast<int>(state.range(3)),
+             .window = static_cast<int>(state.range(2)),
              .dropout = static_cast<float>(state.range(4)) / 100};
     shape.dropout_key = MakePhiloxKey(1, Purpose::kDropout);
     SetThreadCount(static_cast<int>(state.range(5)));
@@ -51,8 +54,8 @@ struct Problem {
     for (int t = 0; t < shape.length; ++t) pairs += std::min(t + 1, shape.window);
     const double flops = 2.0 * products * pairs * shape.batch * static_cast<double>(Width());
     using benchmark::Counter;
-    state.counters["us/token"] = Counter(1e-6 * static_cast<double>(Tokens()),
-                                         Counter::kIsIterationInvariantRate | Counter::kInvert);
+    state.counters["us/token"] =
+        Counter(1e-6 * static_cast<double>(Tokens()), Counter::kIsIterationInvariantRate | Counter::kInvert);
     state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
   }
 };
@@ -93,7 +96,8 @@ void Decode(benchmark::State& state) {
   const AttentionState memory{rings.data(), AttentionStateSize(problem.shape), position.data()};
   const int64_t width = problem.Width();
   for (auto _ : state) {
-    Attention(problem.shape, problem.View(problem.qkv, 3 * width), &memory, problem.View(problem.out, width), nullptr);
+    Attention(problem.shape, problem.View(problem.qkv, 3 * width), &memory, problem.View(problem.out, width),
+              nullptr);
   }
   problem.Report(state, 2);
 }

@@ -44,14 +44,16 @@ Output Evaluate(const AttentionShape& s, const std::vector<float>& qkv) {
   Attention(s, View(qkv, Rows(s)), nullptr, View(y.out, Rows(s)), y.log_sums.data());
   return y;
 }
-std::vector<float> Gradient(const AttentionShape& s, const std::vector<float>& qkv, const std::vector<float>& dout) {
+std::vector<float> Gradient(const AttentionShape& s, const std::vector<float>& qkv,
+                            const std::vector<float>& dout) {
   const Output y = Evaluate(s, qkv);
   std::vector<float> dqkv(qkv.size(), NAN);
   AttentionGrad(s, View(qkv, Rows(s)), View(y.out, Rows(s)), y.log_sums.data(), View(dout, Rows(s)),
                 View(dqkv, Rows(s)));
   return dqkv;
 }
-std::vector<double> Reference(const AttentionShape& s, const std::vector<double>& qkv, const double* keep = nullptr) {
+std::vector<double> Reference(const AttentionShape& s, const std::vector<double>& qkv,
+                              const double* keep = nullptr) {
   std::vector<double> out(Rows(s) * Width(s));
   ref::Attention(s.batch, s.length, s.heads, s.head_dim, s.window, s.rope, qkv.data(), out.data(), keep);
   return out;
@@ -71,8 +73,8 @@ const std::vector<AttentionShape>& Shapes() {
       list.push_back(Shape(1, 75, 2, 16, W));
     }
     for (int T : {1, 2, 7, 8, 9, 16, 31, 32, 33, 65}) list.push_back(Shape(2, T, 1, 32, 32));
-    list.push_back(Shape(1, 300, 1, 16, 32));   // two pieces of a long sequence
-    list.push_back(Shape(1, 300, 1, 8, 200));   // several runs of keys in the backward pass
+    list.push_back(Shape(1, 300, 1, 16, 32));  // two pieces of a long sequence
+    list.push_back(Shape(1, 300, 1, 8, 200));  // several runs of keys in the backward pass
     list.push_back(Shape(1, 300, 1, 8, 300));
     for (AttentionShape s : {Shape(2, 20, 3, 16, 9), Shape(1, 40, 1, 64, 40)}) {
       s.rope = false;
@@ -83,7 +85,8 @@ const std::vector<AttentionShape>& Shapes() {
   return shapes;
 }
 std::string Name(const AttentionShape& s) {
-  return fmt::format("B {} T {} H {} D {} W {} rope {}", s.batch, s.length, s.heads, s.head_dim, s.window, s.rope);
+  return fmt::format("B {} T {} H {} D {} W {} rope {}", s.batch, s.length, s.heads, s.head_dim, s.window,
+                     s.rope);
 }
 
 TEST(Attention, EqualsReference) {
@@ -108,8 +111,8 @@ TEST(Attention, LogSumsAreThoseOfTheSoftmax) {
   }
 }
 
-// The derivative of <dout, out> along a random direction, by a complex step through the reference, against the
-// gradient's product with it; and single elements, each of q, k and v.
+// The derivative of <dout, out> along a random direction, by a complex step through the reference, against
+// the gradient's product with it; and single elements, each of q, k and v.
 TEST(Attention, GradientEqualsComplexStep) {
   for (const AttentionShape& s : Shapes()) {
     SCOPED_TRACE(Name(s));
@@ -140,8 +143,8 @@ TEST(Attention, GradientEqualsComplexStep) {
 }
 
 // Feeds a sequence to `Attention` in pieces, with a state.
-std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv, const std::vector<int>& pieces,
-                               std::vector<int64_t> position) {
+std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv,
+                               const std::vector<int>& pieces, std::vector<int64_t> position) {
   const int64_t width = Width(s), T = s.length;
   std::vector<float> out(Rows(s) * width), rings(s.batch * AttentionStateSize(s), NAN);
   const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
@@ -228,7 +231,7 @@ TEST(Attention, CausalityAndNeighboursAreExact) {
 }
 
 std::vector<double> KeepFactors(const AttentionShape& s) {
-  // With v the unit vector of key s' on dimension s' mod D and q = 0, out is the row of probabilities, dropped.
+  // With q = 0 and v the unit vector s mod D of key s, out is the row of probabilities after dropout.
   std::vector<double> keep(int64_t{s.batch} * s.heads * s.length * s.length);
   for (int first = 0; first < s.length; first += s.head_dim) {
     std::vector<float> qkv(Rows(s) * 3 * Width(s));
@@ -274,7 +277,7 @@ TEST(Attention, DropoutKeepsItsRateAndItsMask) {
     const double deviation = std::sqrt(0.25 * 0.75 / static_cast<double>(seen));
     EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(seen), 0.75, 4 * deviation);
 
-    // The same mask with other numbers: forward against the reference, backward against finite differences of it.
+    // The same mask with other numbers: forward against the reference, backward against its differences.
     const auto qkv = Normals(Rows(s) * 3 * Width(s), 10), dout = Normals(Rows(s) * Width(s), 11);
     ExpectNear(Evaluate(s, qkv).out, Reference(s, Doubles(qkv), keep.data()), 1e-5);
     const auto dqkv = Gradient(s, qkv, dout);
@@ -322,11 +325,14 @@ TEST(Attention, Bf16IsTheRoundedF32) {
   for (float x : Normals(dqkv.size(), 14)) qkv32.push_back(ToFloat(qkv.emplace_back(ToBFloat16(x))));
   for (float x : Normals(out.size(), 15)) dout32.push_back(ToFloat(dout.emplace_back(ToBFloat16(x))));
   Attention(s, View(qkv, Rows(s)), nullptr, View(out, Rows(s)), log_sums.data());
-  AttentionGrad(s, View(qkv, Rows(s)), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)), View(dqkv, Rows(s)));
+  AttentionGrad(s, View(qkv, Rows(s)), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)),
+                View(dqkv, Rows(s)));
   const Output expected = Evaluate(s, qkv32);
-  for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(ToFloat(out[i]), expected.out[i], 4e-3 * (1 + std::abs(expected.out[i])));
+  for (size_t i = 0; i < out.size(); ++i)
+    ASSERT_NEAR(ToFloat(out[i]), expected.out[i], 4e-3 * (1 + std::abs(expected.out[i])));
   const auto gradient = Gradient(s, qkv32, dout32);
-  for (size_t i = 0; i < dqkv.size(); ++i) ASSERT_NEAR(ToFloat(dqkv[i]), gradient[i], 2e-2 * (1 + std::abs(gradient[i])));
+  for (size_t i = 0; i < dqkv.size(); ++i)
+    ASSERT_NEAR(ToFloat(dqkv[i]), gradient[i], 2e-2 * (1 + std::abs(gradient[i])));
 }
 
 TEST(Attention, LargeLogitsStayFinite) {

@@ -29,36 +29,46 @@ struct ForwardCall {
   int64_t ValueOffset() const { return int64_t{shape.window} * shape.heads * shape.head_dim; }
 };
 
-// Turns a row of scores (powers of two) into unnormalised probabilities, zero outside [first, last), times the dropout
-// factors if there are any. Returns their sum before dropout, and the largest score.
+// Turns a row of scores (powers of two) into unnormalised probabilities, zero outside [first, last), times
+// the dropout factors if there are any. Returns their sum before dropout, and the largest score.
 HWY_INLINE float Softmax(float* scores, int64_t n, int64_t first, int64_t last, const float* factors,
                          float* largest) {
   const DF d;
-  VF most = hn::Set(d, -INFINITY);
+  const SeenLanes seen(first, last);
+  const VF nothing = hn::Set(d, -INFINITY), least = hn::Set(d, -126.0f);
+  VF most = nothing;
   for (int64_t i = 0; i < n; i += kLanes) {
-    most = hn::Max(most, hn::IfThenElse(LanesBetween(d, first - i, last - i), hn::LoadU(d, scores + i),
-                                        hn::Set(d, -INFINITY)));
+    const VF score = hn::IfThenElse(seen.At(i), hn::LoadU(d, scores + i), nothing);
+    most = hn::Max(most, score);
+    hn::StoreU(score, d, scores + i);
   }
   most = hn::MaxOfLanes(d, most);
   VF sum = hn::Zero(d);
   for (int64_t i = 0; i < n; i += kLanes) {
-    const auto seen = LanesBetween(d, first - i, last - i);
-    VF p = Exp2(d, hn::Sub(hn::LoadU(d, scores + i), most));
-    sum = hn::Add(sum, hn::IfThenElseZero(seen, p));
-    if (factors != nullptr) p = hn::Mul(p, hn::LoadU(d, factors + i));
-    hn::StoreU(hn::IfThenElseZero(seen, p), d, scores + i);
+    const VF score = hn::Sub(hn::LoadU(d, scores + i), most);
+    // What is below the range of Exp2 counts nothing, exactly; that includes what is not seen.
+    const auto counts = hn::Ge(score, least);
+    VF p = hn::IfThenElseZero(counts, Exp2(d, score));
+    sum = hn::Add(sum, p);
+    if (factors != nullptr) p = hn::IfThenElseZero(counts, hn::Mul(p, hn::LoadU(d, factors + i)));
+    hn::StoreU(p, d, scores + i);
   }
   *largest = hn::GetLane(most);
   return SumLanes(d, sum);
 }
 
-// Queries [begin, end) of one head. Keys are numbered from `base_`, a multiple of kBlock, for token `begin`, so that
-// those before it have numbers too.
+// Queries [begin, end) of one head. Keys are numbered from `base_`, a multiple of kBlock, for token `begin`,
+// so that those before it have numbers too.
 template <class T>
 class ForwardUnit {
  public:
   ForwardUnit(const ForwardCall& call, int64_t unit, int64_t begin, int64_t end)
-      : call_(call), head_(call.shape, call.rope, unit), dropout_(call.shape), unit_(unit), begin_(begin), end_(end) {
+      : call_(call),
+        head_(call.shape, call.rope, unit),
+        dropout_(call.shape),
+        unit_(unit),
+        begin_(begin),
+        end_(end) {
     const int64_t position = call.Position(head_.row());
     history_ = std::min<int64_t>(call.shape.window - 1, position + begin);
     base_ = RoundUp(history_, kBlock);
@@ -133,11 +143,12 @@ class ForwardUnit {
         continue;
       }
       const int64_t t = TokenOf(query);
+      for (int third : {0, 1, 2}) head_.Prefetch(call_.qkv, t + kLanes, third);
       const bool drop = call_.shape.dropout > 0;
       if (drop) dropout_.Fill(unit_, call_.shape.length, t, TokenOf(first), n, factors_);
       float largest;
-      const float sum = Softmax(scores, n, FirstKey(query) - first, query + 1 - first, drop ? factors_ : nullptr,
-                                &largest);
+      const float sum =
+          Softmax(scores, n, FirstKey(query) - first, query + 1 - first, drop ? factors_ : nullptr, &largest);
       inverse[i] = 1.0f / sum;
       if (call_.log_sums != nullptr) {
         call_.log_sums[head_.SumIndex(t)] = largest * std::numbers::ln2_v<float> + std::log(sum);
@@ -145,11 +156,12 @@ class ForwardUnit {
     }
     for (int64_t i = 0; i < count; i += kRows) {
       const int64_t from = FirstKey(tile + i), to = tile + std::min(i + kRows, count);
-      ProductRows({scores_ + i * score_stride_ + (from - first), score_stride_, 1}, values_ + from * width_, width_,
-                  to - from, output_ + i * width_, false);
+      ProductRows({scores_ + i * score_stride_ + (from - first), score_stride_, 1}, values_ + from * width_,
+                  width_, to - from, output_ + i * width_, false);
     }
     for (int64_t i = 0; i < count; ++i) {
-      Rotate<false>(output_ + i * width_, nullptr, inverse[i], depth_, head_.At(call_.out, TokenOf(tile + i)));
+      Rotate<false>(output_ + i * width_, nullptr, inverse[i], depth_,
+                    head_.At(call_.out, TokenOf(tile + i)));
     }
   }
 
@@ -198,7 +210,7 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
     hn::StoreU(s3, d, out + c + 3 * kLanes);
   }
   for (; c < n; c += kLanes) {
-    const auto valid = LanesBetween(d, 0, n - c);
+    const auto valid = hn::FirstN(d, n - c);
     VF s0 = hn::Zero(d);
     for (int64_t i = 0; i < count; ++i) {
       s0 = hn::MulAdd(hn::Set(d, weights[i]), hn::MaskedLoad(valid, d, rows + i * stride + c), s0);
@@ -207,8 +219,8 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
   }
 }
 
-// One new token of one head against the ring, read where it is: the token is first written over the one that has
-// just left the window, and the order of the keys does not matter.
+// One new token of one head against the ring, read where it is: the token is first written over the one that
+// has just left the window, and the order of the keys does not matter.
 template <class T>
 void DecodeUnit(const ForwardCall& call, int64_t unit) {
   const DF d;
@@ -222,7 +234,8 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
   float* scores = scratch.Take(count + kLanes);
   float* query = scratch.Take(dim);
   float* output = scratch.Take(dim);
-  Rotate<false>(head.At(call.qkv, 0, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), dim, query);
+  Rotate<false>(head.At(call.qkv, 0, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), dim,
+                query);
   const float* keys = call.Ring(head.row(), 0) + head.column();
   for (int64_t i = 0; i < count; ++i) {
     const float* key = keys + i * stride;
@@ -232,7 +245,7 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
       sum = hn::MulAdd(hn::LoadU(d, query + c), hn::LoadU(d, key + c), sum);
     }
     if (c < dim) {
-      const auto valid = LanesBetween(d, 0, dim - c);
+      const auto valid = hn::FirstN(d, dim - c);
       sum = hn::MulAdd(hn::MaskedLoad(valid, d, query + c), hn::MaskedLoad(valid, d, key + c), sum);
     }
     scores[i] = SumLanes(d, sum);
@@ -291,11 +304,11 @@ void Attention(const AttentionShape& shape, const Matrix& qkv, const AttentionSt
                float* log_sums) {
   const int64_t width = int64_t{shape.heads} * shape.head_dim, rows = int64_t{shape.batch} * shape.length;
   FLASHLM_CHECK(shape.window > 0, "the attention window is {}", shape.window);
-  FLASHLM_CHECK(qkv.rows == rows && qkv.cols >= 3 * width, "qkv is [{},{}], not [{},{}]", qkv.rows, qkv.cols, rows,
-                3 * width);
+  FLASHLM_CHECK(qkv.rows == rows && qkv.cols >= 3 * width, "qkv is [{},{}], not [{},{}]", qkv.rows, qkv.cols,
+                rows, 3 * width);
   FLASHLM_CHECK(out.rows == rows && out.cols == width && out.dtype == qkv.dtype,
-                "out is {} [{},{}], not {} [{},{}]", NameOf(out.dtype), out.rows, out.cols, NameOf(qkv.dtype), rows,
-                width);
+                "out is {} [{},{}], not {} [{},{}]", NameOf(out.dtype), out.rows, out.cols, NameOf(qkv.dtype),
+                rows, width);
   FLASHLM_CHECK(state == nullptr || shape.dropout == 0, "dropout is for training, which has no state");
   const RopeTable* rope = nullptr;
   if (shape.rope) {

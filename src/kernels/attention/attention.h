@@ -19,18 +19,19 @@ struct AttentionShape {
   uint64_t dropout_step = 0;
 };
 
-// What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed by t mod window.
+// What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed
+// by t mod window.
 struct AttentionState {
-  float* rings = nullptr;        // row b at rings + b * row_stride: keys [W,H*D], then values [W,H*D]
-  int64_t row_stride = 0;        // floats
+  float* rings = nullptr;             // row b at rings + b * row_stride: keys [W,H*D], then values [W,H*D]
+  int64_t row_stride = 0;             // floats
   const int64_t* position = nullptr;  // [B]: absolute position of the first new token
 };
 int64_t AttentionStateSize(const AttentionShape& shape);  // floats per row: 2*W*H*D
 
 // qkv: [B*T, >=3*H*D], columns q|k|v, f32 or bf16. out: [B*T, H*D], same type.
 // log_sums: [B,H,T], log of the softmax denominators, kept for the gradient (may be null).
-// state: null in training (every row starts at position 0 with nothing behind it); else read, then advanced by T
-// tokens (the caller advances the positions).
+// state: null in training (every row starts at position 0 with nothing behind it); else read, then advanced
+// by T tokens (the caller advances the positions).
 void Attention(const AttentionShape& shape, const Matrix& qkv, const AttentionState* state, const Matrix& out,
                float* log_sums);
 

@@ -12,11 +12,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-// The backward pass of FlashAttention (Dao et al., 2022) on a band. With probabilities P, dropout factors M and
-// delta[t] = <dout[t], out[t]>:
+// The backward pass of FlashAttention (Dao et al., 2022) on a band. With probabilities P, dropout factors M
+// and delta[t] = <dout[t], out[t]>:
 //   dV = (P*M)^T dO     dS = P * (M * (dO V^T) - delta)     dQ = dS K / sqrt(D)     dK = dS^T Q / sqrt(D)
-// P is computed again from the scores and the forward pass's log_sums, for kBlock queries by kKeys keys at a time.
-constexpr int64_t kKeys = 128;  // two such tiles of 16 KiB stay in the first-level cache with the rows they multiply
+// P is computed again from the scores and the forward pass's log_sums, kBlock queries by kKeys keys at a time.
+constexpr int64_t kKeys =
+    128;  // two such tiles of 16 KiB stay in the first-level cache with the rows they multiply
 
 struct BackwardCall {
   const AttentionShape& shape;
@@ -41,7 +42,8 @@ class BackwardUnit {
         width_(RoundUp(depth_, kLanes)) {
     const int64_t keys = RoundUp(length_, kBlock);
     Scratch& scratch = Scratch::OfThread();
-    scratch.Reserve(keys * (2 * depth_ + 3 * width_) + 4 * kBlock * width_ + (2 * kBlock + 1) * kStride + depth_, 16);
+    scratch.Reserve(
+        keys * (2 * depth_ + 3 * width_) + 4 * kBlock * width_ + (2 * kBlock + 1) * kStride + depth_, 16);
     key_panels_ = scratch.Take(keys * depth_);
     value_panels_ = scratch.Take(keys * depth_);
     keys_ = scratch.Take(keys * width_);
@@ -62,10 +64,9 @@ class BackwardUnit {
     for (int64_t block = 0; block < length_; block += kBlock) {
       LoadBlock(block);
       const int64_t end = std::min(block + kBlock, length_);
-      std::fill_n(dqueries_, kBlock * width_, 0.0f);
       const int64_t first = RoundDown(FirstKey(block), kLanes);
       for (int64_t key = first; key < block + kBlock; key += kKeys) {
-        RunKeys(block, key, std::min(key + kKeys, block + kBlock));
+        RunKeys(block, key, std::min(key + kKeys, block + kBlock), key == first);
       }
       StoreQueries(block, end);
       for (; stored + window_ <= end; ++stored) StoreKey(stored);
@@ -81,8 +82,6 @@ class BackwardUnit {
   // Lays out everything of tokens [block, block + kBlock); zeros stand for those after the end.
   void LoadBlock(int64_t block) {
     const int64_t count = std::min(kBlock, length_ - block);
-    std::fill_n(dkeys_ + block * width_, kBlock * width_, 0.0f);
-    std::fill_n(dvalues_ + block * width_, kBlock * width_, 0.0f);
     if (count < kBlock) {
       const int64_t missing = (kBlock - count) * width_;
       std::fill_n(queries_ + count * width_, missing, 0.0f);
@@ -94,6 +93,9 @@ class BackwardUnit {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t t = block + i;
       const float* angles = head_.Angles(t, angles_);
+      for (int third : {0, 1, 2}) head_.Prefetch(call_.qkv, t + kBlock, third);
+      head_.Prefetch(call_.dout, t + kBlock);
+      head_.Prefetch(call_.out, t + kBlock);
       Rotate<false>(head_.At(call_.qkv, t, 0), angles, scale, depth_, queries_ + i * width_);
       Rotate<false>(head_.At(call_.qkv, t, 1), angles, 1.0f, depth_, keys_ + t * width_);
       Rotate<false>(head_.At(call_.qkv, t, 2), nullptr, 1.0f, depth_, values_ + i * width_);
@@ -125,47 +127,52 @@ class BackwardUnit {
     return SumLanes(d, sum);
   }
 
-  // What keys [begin, end) and the queries of the block do to each other.
-  void RunKeys(int64_t block, int64_t begin, int64_t end) {
+  // What keys [begin, end) and the queries of the block do to each other. Sums begin, where others go on,
+  // with the first keys of the block for dQ and with the first queries of the key, its own block's, for dK
+  // and dV.
+  void RunKeys(int64_t block, int64_t begin, int64_t end, bool first_keys) {
     for (int64_t tile = 0; tile < kBlock; tile += kTile) {
       const int64_t query = block + tile;
-      const int64_t first = std::max(begin, RoundDown(FirstKey(query), kTile)), last = std::min(end, query + kTile);
+      const int64_t first = std::max(begin, RoundDown(FirstKey(query), kTile)),
+                    last = std::min(end, query + kTile);
       if (first >= last) continue;
       float* p = probabilities_ + tile * kStride + (first - begin);
       float* ds = dscores_ + tile * kStride + (first - begin);
       ScoreBand(queries_ + tile * width_, width_, key_panels_, first, last, depth_, p, kStride);
       ScoreBand(douts_ + tile * width_, width_, value_panels_, first, last, depth_, ds, kStride);
-      for (int64_t i = 0; i < kTile; ++i) SoftmaxGrad(tile + i, query + i, first, last, p + i * kStride, ds + i * kStride);
+      for (int64_t i = 0; i < kTile; ++i)
+        SoftmaxGrad(tile + i, query + i, first, last, p + i * kStride, ds + i * kStride);
     }
     for (int64_t i = 0; i < kBlock; i += kRows) {
-      const int64_t from = std::max(begin, FirstKey(block + i)), to = std::min({end, block + i + kRows, length_});
-      if (from >= to) continue;
-      ProductRows({dscores_ + i * kStride + (from - begin), kStride, 1}, keys_ + from * width_, width_, to - from,
-                  dqueries_ + i * width_, true);
+      const int64_t from = std::max(begin, FirstKey(block + i)),
+                    to = std::min({end, block + i + kRows, length_});
+      ProductRows({dscores_ + i * kStride + (from - begin), kStride, 1}, keys_ + from * width_, width_,
+                  to - from, dqueries_ + i * width_, !first_keys);
     }
     for (int64_t key = begin; key < end; key += kRows) {
-      const int64_t from = std::max(block, key), to = std::min({block + kBlock, key + kRows - 1 + window_, length_});
-      if (from >= to) continue;
+      const int64_t from = std::max(block, key),
+                    to = std::min({block + kBlock, key + kRows - 1 + window_, length_});
+      const bool seen_before = key < block;
       const int64_t at = (from - block) * kStride + (key - begin);
       ProductRows({dscores_ + at, 1, kStride}, queries_ + (from - block) * width_, width_, to - from,
-                  dkeys_ + key * width_, true);
+                  dkeys_ + key * width_, seen_before);
       ProductRows({probabilities_ + at, 1, kStride}, douts_ + (from - block) * width_, width_, to - from,
-                  dvalues_ + key * width_, true);
+                  dvalues_ + key * width_, seen_before);
     }
   }
 
-  // Turns a row of scores p into probabilities times dropout factors, and of <dout, value> into the scores' gradient;
-  // zeros where the query sees nothing.
+  // Turns a row of scores p into probabilities times dropout factors, and of <dout, value> into the scores'
+  // gradient; zeros where the query sees nothing.
   HWY_INLINE void SoftmaxGrad(int64_t i, int64_t query, int64_t first, int64_t last, float* p, float* ds) {
     const DF d;
     const int64_t n = last - first;
-    const int64_t seen_first = FirstKey(query) - first;
-    const int64_t seen_last = query < length_ ? std::min(query + 1, last) - first : 0;
+    const SeenLanes seen_lanes(FirstKey(query) - first,
+                               query < length_ ? std::min(query + 1, last) - first : 0);
     const bool drop = call_.shape.dropout > 0;
     if (drop) dropout_.Fill(unit_, length_, query, first, n, factors_);
     const VF log_sum = hn::Set(d, log_sums_[i]), delta = hn::Set(d, delta_[i]);
     for (int64_t j = 0; j < n; j += kLanes) {
-      const auto seen = LanesBetween(d, seen_first - j, seen_last - j);
+      const auto seen = seen_lanes.At(j);
       // Rounding can take a score above its row's log_sum by an ulp; Exp2 bears that.
       const VF probability = Exp2(d, hn::Sub(hn::LoadU(d, p + j), log_sum));
       const VF factor = drop ? hn::LoadU(d, factors_ + j) : hn::Set(d, 1.0f);
@@ -194,7 +201,7 @@ class BackwardUnit {
   const Head<T> head_;
   DropoutBand dropout_;
   const int64_t unit_, length_, window_, depth_, width_;
-  float *key_panels_, *value_panels_, *keys_, *dkeys_, *dvalues_;                // of all tokens
+  float *key_panels_, *value_panels_, *keys_, *dkeys_, *dvalues_;              // of all tokens
   float *queries_, *values_, *douts_, *dqueries_, *probabilities_, *dscores_;  // of the block
   float *factors_, *angles_;
   float delta_[kBlock], log_sums_[kBlock];
@@ -224,8 +231,9 @@ void AttentionGrad(const AttentionShape& shape, const Matrix& qkv, const Matrix&
                    const Matrix& dout, const Matrix& dqkv) {
   const int64_t width = int64_t{shape.heads} * shape.head_dim, rows = int64_t{shape.batch} * shape.length;
   const auto check = [&](const Matrix& m, const char* name, int64_t cols) {
-    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == qkv.dtype, "{} is {} [{},{}], not {} [{},{}]", name,
-                  NameOf(m.dtype), m.rows, m.cols, NameOf(qkv.dtype), rows, cols);
+    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == qkv.dtype,
+                  "{} is {} [{},{}], not {} [{},{}]", name, NameOf(m.dtype), m.rows, m.cols,
+                  NameOf(qkv.dtype), rows, cols);
   };
   check(qkv, "qkv", 3 * width);
   check(dqkv, "dqkv", 3 * width);

@@ -1,5 +1,5 @@
-// What the forward and the backward pass of attention share: one head of one row of the batch, its keys and values
-// laid out for the tiles, its dropout. Included inside kernel files only.
+// What the forward and the backward pass of attention share: one head of one row of the batch, its keys and
+// values laid out for the tiles, its dropout. Included inside kernel files only.
 #if defined(FLASHLM_KERNELS_ATTENTION_BAND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FLASHLM_KERNELS_ATTENTION_BAND_INL_H_
 #undef FLASHLM_KERNELS_ATTENTION_BAND_INL_H_
@@ -11,6 +11,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "hwy/cache_control.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/tiles-inl.h"
 #include "kernels/random/philox-inl.h"
@@ -43,6 +44,13 @@ class Head {
   T* At(const Matrix& m, int64_t t, int64_t third = 0) const {
     return m.Row<T>(row_ * shape_.length + t) + third * shape_.heads * shape_.head_dim + column();
   }
+  // Asks for a vector that will be needed in some hundred cycles. Heads stand a row of all heads apart, a
+  // stride that hardware does not follow.
+  void Prefetch(const Matrix& m, int64_t t, int64_t third = 0) const {
+    if (t >= shape_.length) return;
+    const char* bytes = reinterpret_cast<const char*>(At(m, t, third));
+    for (int64_t i = 0; i < dim() * static_cast<int64_t>(sizeof(T)); i += 64) hwy::Prefetch(bytes + i);
+  }
   const float* Angles(int64_t position, float* scratch) const {
     return rope_ == nullptr ? nullptr : rope_->Row(position, scratch);
   }
@@ -55,10 +63,10 @@ class Head {
   const int64_t row_, head_;
 };
 
-// The factors, 0 or 1/(1 - p), of the probabilities of one query. The numbers of kernels/random come in groups of 64
-// columns of a row; a window of at most 64 keys takes only its share of one group: (query t, key s) is at column
-// (t mod r) * P + s mod P of row t / r, with P >= W a power of two and r = 64 / P queries to a group. For W = 32 this
-// costs a third of drawing whole groups.
+// The factors, 0 or 1/(1 - p), of the probabilities of one query. The numbers of kernels/random come in
+// groups of 64 columns of a row; a window of at most 64 keys takes only its share of one group: (query t, key
+// s) is at column (t mod r) * P + s mod P of row t / r, with P >= W a power of two and r = 64 / P queries to
+// a group. For W = 32 this costs a third of drawing whole groups.
 class DropoutBand {
  public:
   explicit DropoutBand(const AttentionShape& shape)
@@ -68,8 +76,8 @@ class DropoutBand {
     groups_per_head_ = (shape.length + kDropoutGroup / period_ - 1) / (kDropoutGroup / period_);
   }
 
-  // factors[i] = that of key `first` + i for query t of unit (b, h); i in [0, n), n a multiple of kTile like `first`.
-  // Valid for the keys the query sees.
+  // factors[i] = that of key `first` + i for query t of unit (b, h); i in [0, n), n a multiple of kTile like
+  // `first`. Valid for the keys the query sees.
   void Fill(int64_t unit, int64_t length, int64_t t, int64_t first, int64_t n, float* HWY_RESTRICT factors) {
     if (period_ == 0) {
       DropoutScales(rule_, unit * length + t, first, n, factors);

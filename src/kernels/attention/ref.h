@@ -1,5 +1,5 @@
-// The definition of sliding-window attention, templated on the number type so that complex-step differentiation
-// applies (no branch depends on the numbers).
+// The definition of sliding-window attention, templated on the number type so that complex-step
+// differentiation applies (no branch depends on the numbers).
 #pragma once
 
 #include <algorithm>
@@ -20,10 +20,11 @@ void RotateHalf(int D, int position, S* x) {
   }
 }
 
-// qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the probabilities,
-// [B,H,T,T] (query, key), null for none.
+// qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the
+// probabilities, [B,H,T,T] (query, key), null for none.
 template <class S>
-void Attention(int B, int T, int H, int D, int W, bool rope, const S* qkv, S* out, const double* keep = nullptr) {
+void Attention(int B, int T, int H, int D, int W, bool rope, const S* qkv, S* out,
+               const double* keep = nullptr) {
   using std::exp;
   const int C = H * D;
   std::vector<S> rotated(qkv, qkv + static_cast<size_t>(B) * T * 3 * C);

@@ -1,15 +1,13 @@
 // The matrix products of attention, on tiles held in registers. Included inside kernel files only.
 //
-// The band of a query tile is cut at multiples of kTile keys, half a vector: with whole vectors of 16 keys, 8 queries
-// that see 32 keys each would compute 48 columns, with half vectors they compute 40.
+// The band of a query tile is cut at multiples of kTile keys, half a vector: with whole vectors of 16 keys, 8
+// queries that see 32 keys each would compute 48 columns, with half vectors they compute 40.
 #if defined(FLASHLM_KERNELS_ATTENTION_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FLASHLM_KERNELS_ATTENTION_TILES_INL_H_
 #undef FLASHLM_KERNELS_ATTENTION_TILES_INL_H_
 #else
 #define FLASHLM_KERNELS_ATTENTION_TILES_INL_H_
 #endif
-
-#include <cstring>
 
 #include "kernels/simd-inl.h"
 
@@ -18,16 +16,18 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(DF()));
 constexpr int64_t kTile = kLanes > 1 ? kLanes / 2 : 1;  // queries of a score tile
-constexpr int64_t kRows = kTile < 4 ? kTile : 4;    // rows of a product tile
-constexpr int64_t kVectors = kLanes == 16 ? 4 : 2;  // its columns: 16 accumulators of AVX-512's 32, 8 of AVX2's 16
+constexpr int64_t kRows = kTile < 4 ? kTile : 4;        // rows of a product tile
+constexpr int64_t kVectors =
+    kLanes == 16 ? 4 : 2;  // its columns: 16 accumulators of AVX-512's 32, 8 of AVX2's 16
 
 constexpr int64_t RoundDown(int64_t n, int64_t to) { return n / to * to; }
 constexpr int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// A panel is kLanes rows of a matrix, transposed: [depth, kLanes]. Panel p of a matrix starts at p * depth * kLanes.
-// Each panel being contiguous keeps the rows of a tile out of each other's cache sets, where a plain transposed
-// matrix of 256 or 1,024 keys would put them.
-HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t depth, float* HWY_RESTRICT panel) {
+// A panel is kLanes rows of a matrix, transposed: [depth, kLanes]. Panel p of a matrix starts at p * depth *
+// kLanes. Each panel being contiguous keeps the rows of a tile out of each other's cache sets, where a plain
+// transposed matrix of 256 or 1,024 keys would put them.
+HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t depth,
+                                 float* HWY_RESTRICT panel) {
 #if HWY_TARGET == HWY_SCALAR
   for (int64_t c = 0; c < depth; ++c) panel[c] = rows[c];
   (void)row_stride;
@@ -43,7 +43,8 @@ HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t 
       const auto x0 = hn::LoadU(d4, x + c), x1 = hn::LoadU(d4, x + row_stride + c);
       const auto x2 = hn::LoadU(d4, x + 2 * row_stride + c), x3 = hn::LoadU(d4, x + 3 * row_stride + c);
       const auto low01 = pair(hn::InterleaveLower(d4, x0, x1)), low23 = pair(hn::InterleaveLower(d4, x2, x3));
-      const auto high01 = pair(hn::InterleaveUpper(d4, x0, x1)), high23 = pair(hn::InterleaveUpper(d4, x2, x3));
+      const auto high01 = pair(hn::InterleaveUpper(d4, x0, x1)),
+                 high23 = pair(hn::InterleaveUpper(d4, x2, x3));
       hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, to + c * kLanes);
       hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, to + (c + 1) * kLanes);
       hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, to + (c + 2) * kLanes);
@@ -56,8 +57,9 @@ HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t 
 #endif
 }
 
-// out[i][0, n) = a[i] . keys for kTile rows a and n = kHead * kTile + kFull * kLanes + kTail * kTile keys: the upper
-// half of a panel, whole panels, the lower half of one. `panel` is where the first key stands in its panel.
+// out[i][0, n) = a[i] . keys for kTile rows a and n = kHead * kTile + kFull * kLanes + kTail * kTile keys:
+// the upper half of a panel, whole panels, the lower half of one. `panel` is where the first key stands in
+// its panel.
 template <int kHead, int kFull, int kTail>
 HWY_NOINLINE void ScoreTile(const float* a, int64_t a_stride, const float* panel, int64_t depth,
                             float* HWY_RESTRICT out, int64_t out_stride) {
@@ -106,9 +108,12 @@ HWY_NOINLINE void ScoreTile(const float* a, int64_t a_stride, const float* panel
 HWY_INLINE void ScoreBand(const float* a, int64_t a_stride, const float* panels, int64_t begin, int64_t end,
                           int64_t depth, float* out, int64_t out_stride) {
   using Tile = void (*)(const float*, int64_t, const float*, int64_t, float*, int64_t);
-  static constexpr Tile kTiles[2][3][2] = {
-      {{nullptr, ScoreTile<0, 0, 1>}, {ScoreTile<0, 1, 0>, ScoreTile<0, 1, 1>}, {ScoreTile<0, 2, 0>, ScoreTile<0, 2, 1>}},
-      {{ScoreTile<1, 0, 0>, ScoreTile<1, 0, 0>}, {ScoreTile<1, 1, 0>, ScoreTile<1, 1, 0>}, {ScoreTile<1, 2, 0>, ScoreTile<1, 2, 0>}}};
+  static constexpr Tile kTiles[2][3][2] = {{{nullptr, ScoreTile<0, 0, 1>},
+                                            {ScoreTile<0, 1, 0>, ScoreTile<0, 1, 1>},
+                                            {ScoreTile<0, 2, 0>, ScoreTile<0, 2, 1>}},
+                                           {{ScoreTile<1, 0, 0>, ScoreTile<1, 0, 0>},
+                                            {ScoreTile<1, 1, 0>, ScoreTile<1, 1, 0>},
+                                            {ScoreTile<1, 2, 0>, ScoreTile<1, 2, 0>}}};
   for (int64_t s = begin; s < end;) {
     const float* panel = panels + s / kLanes * depth * kLanes + s % kLanes;
     const int64_t head = s % kLanes != 0 ? 1 : 0;
@@ -132,16 +137,14 @@ struct ProductLeft {
 };
 
 template <int kWidth>
-HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, int64_t depth, float* HWY_RESTRICT c,
-                              int64_t c_stride, bool accumulate) {
+HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, int64_t depth,
+                              float* HWY_RESTRICT c, int64_t c_stride, bool accumulate) {
   const DF d;
   VF sum[kRows][kWidth];
 #pragma GCC unroll 4
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kWidth; ++j) {
-      sum[i][j] = accumulate ? hn::LoadU(d, c + i * c_stride + j * kLanes) : hn::Zero(d);
-    }
+    for (int j = 0; j < kWidth; ++j) sum[i][j] = hn::Zero(d);
   }
   for (int64_t k = 0; k < depth; ++k) {
     VF row[kWidth];
@@ -157,22 +160,36 @@ HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, i
 #pragma GCC unroll 4
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kWidth; ++j) hn::StoreU(sum[i][j], d, c + i * c_stride + j * kLanes);
+    for (int j = 0; j < kWidth; ++j) {
+      float* to = c + i * c_stride + j * kLanes;
+      if (accumulate) sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, to));
+      hn::StoreU(sum[i][j], d, to);
+    }
   }
 }
 
-// c[kRows, width] = (accumulate ? c : 0) + a[kRows, depth] b[depth, width]; width a multiple of kLanes, the row stride
-// of b and c.
-HWY_INLINE void ProductRows(ProductLeft a, const float* b, int64_t width, int64_t depth, float* c, bool accumulate) {
+// c[kRows, width] = (accumulate ? c : 0) + a[kRows, depth] b[depth, width]; width a multiple of kLanes, the
+// row stride of b and c.
+HWY_INLINE void ProductRows(ProductLeft a, const float* b, int64_t width, int64_t depth, float* c,
+                            bool accumulate) {
   int64_t vectors = width / kLanes;
-  // Even shares: five vectors as 3 + 2, since one alone has too few accumulators to hide the latency of an FMA.
+  // Even shares: five vectors as 3 + 2, since one alone has too few accumulators to hide the latency of an
+  // FMA.
   for (int64_t strips = (vectors + kVectors - 1) / kVectors; strips > 0; --strips) {
     const int64_t take = (vectors + strips - 1) / strips;
     switch (take) {
-      case 1: ProductTile<1>(a, b, width, depth, c, width, accumulate); break;
-      case 2: ProductTile<2>(a, b, width, depth, c, width, accumulate); break;
-      case 3: ProductTile<3>(a, b, width, depth, c, width, accumulate); break;
-      default: ProductTile<4>(a, b, width, depth, c, width, accumulate); break;
+      case 1:
+        ProductTile<1>(a, b, width, depth, c, width, accumulate);
+        break;
+      case 2:
+        ProductTile<2>(a, b, width, depth, c, width, accumulate);
+        break;
+      case 3:
+        ProductTile<3>(a, b, width, depth, c, width, accumulate);
+        break;
+      default:
+        ProductTile<4>(a, b, width, depth, c, width, accumulate);
+        break;
     }
     vectors -= take;
     b += take * kLanes;
@@ -195,13 +212,22 @@ HWY_INLINE VF Exp2(DF d, VF x) {
   return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)))));
 }
 
-// Lanes i with first <= i < last.
-HWY_INLINE hn::Mask<DF> LanesBetween(DF d, int64_t first, int64_t last) {
-  const auto count = [&](int64_t n) {
-    return hn::FirstN(d, static_cast<size_t>(n < 0 ? 0 : n > kLanes ? kLanes : n));
-  };
-  return hn::AndNot(count(first), count(last));
-}
+// The part [first, last) of a row that a query sees, as masks of the vectors in which it is walked.
+class SeenLanes {
+ public:
+  HWY_INLINE SeenLanes(int64_t first, int64_t last)
+      : before_(hn::Set(DI(), static_cast<int32_t>(first) - 1)),
+        last_(hn::Set(DI(), static_cast<int32_t>(last))) {}
+
+  // Of elements [i, i + kLanes).
+  HWY_INLINE hn::Mask<DF> At(int64_t i) const {
+    const auto index = hn::Iota(DI(), static_cast<int32_t>(i));
+    return hn::RebindMask(DF(), hn::And(hn::Gt(index, before_), hn::Lt(index, last_)));
+  }
+
+ private:
+  const hn::Vec<DI> before_, last_;
+};
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -11,8 +11,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-// y = scale * x, or with `angles` (cosines, then sines; null: no rotation) y = scale * (x turned by them), or with
-// kBack turned by their negatives, which is the gradient of turning. n: the head width; x and y may be the same.
+// y = scale * x, or with `angles` (cosines, then sines; null: no rotation) y = scale * (x turned by them), or
+// with kBack turned by their negatives, which is the gradient of turning. n: the head width; x and y may be
+// the same.
 template <bool kBack, class From, class To>
 HWY_INLINE void Rotate(const From* x, const float* angles, float scale, size_t n, To* y) {
   const DF d;
@@ -20,7 +21,9 @@ HWY_INLINE void Rotate(const From* x, const float* angles, float scale, size_t n
   if (angles == nullptr) {
     ForVectors(
         n, [&](size_t i) { StoreF32(hn::Mul(s, LoadF32(d, x + i)), d, y + i); },
-        [&](size_t i, size_t left) { StorePartial(hn::Mul(s, LoadPartial(d, x + i, left)), d, y + i, left); });
+        [&](size_t i, size_t left) {
+          StorePartial(hn::Mul(s, LoadPartial(d, x + i, left)), d, y + i, left);
+        });
     return;
   }
   const size_t half = n / 2;

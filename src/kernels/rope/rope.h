@@ -1,18 +1,20 @@
-// Rotary positions (Su et al., RoFormer, 2021; SPEC 1.4, "half"): the pair (i, i + D/2) of a head turns by the angle
-// position * 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
+// Rotary positions (Su et al., RoFormer, 2021; SPEC 1.4, "half"): the pair (i, i + D/2) of a head turns by
+// the angle position * 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 
 namespace flashlm::kernels {
 
-// Cosines and sines of every position for one head width D. Grows by doubling, in segments that never move, so that
-// rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a row is computed
-// where the caller says. Angles are formed in double: in float, position 65,535 would be off by up to 0.004 rad.
+// Cosines and sines of every position for one head width D. Grows by doubling, in segments that never move,
+// so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a
+// row is computed where the caller says. Angles are formed in double: in float, position 65,535 would be off
+// by up to 0.004 rad.
 class RopeTable {
  public:
   static constexpr int64_t kEnd = 65536;
@@ -37,7 +39,7 @@ class RopeTable {
   // Segment 0 is [0, 512), segment n >= 1 is [512 * 2^(n-1), 512 * 2^n).
   static constexpr int kSegments = 8;
   static constexpr int64_t kFirst = kEnd >> (kSegments - 1);
-  static int SegmentOf(int64_t position);
+  static int SegmentOf(int64_t position) { return std::bit_width(static_cast<uint64_t>(position) / kFirst); }
   static int64_t SegmentBegin(int segment) { return segment == 0 ? 0 : kFirst << (segment - 1); }
 
   const float* ComputeRow(int64_t position, float* row) const;
