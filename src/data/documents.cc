@@ -132,7 +132,8 @@ void CheckText(std::string_view text, const std::string& where, size_t offset) {
     if (text.size() - i >= 8) {
       std::memcpy(&word, text.data() + i, 8);
       const uint64_t below_blank = (word - 0x2020202020202020ull) & ~word;
-      if (((word | below_blank) & 0x8080808080808080ull) == 0) {
+      const uint64_t delete_or_above = word | (word + 0x0101010101010101ull);
+      if (((delete_or_above | below_blank) & 0x8080808080808080ull) == 0) {
         i += 8;
         continue;
       }

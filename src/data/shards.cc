@@ -191,18 +191,21 @@ TokenData::TokenData(const std::string& folder, const std::string& split, Verify
         kPrepareAgain);
   }
   constexpr int64_t kAutoTokens = int64_t{1} << 30;  // 2 GiB
-  if (verify == Verify::kHeaders || (verify == Verify::kAuto && size_ > kAutoTokens)) return;
+  if (verify == Verify::kChecksums || (verify == Verify::kAuto && size_ <= kAutoTokens)) VerifyChecksums();
+}
+
+void TokenData::VerifyChecksums() const {
   std::vector<char> damaged(shards_.size(), 0);
   ParallelFor(static_cast<int64_t>(shards_.size()), [&](int64_t s) {
     const Shard& shard = shards_[s];
     ShardHeader header;
-    std::memcpy(&header, reinterpret_cast<const char*>(shard.ids) - sizeof header, sizeof header);
+    std::memcpy(&header, shard.file->data(), sizeof header);
     damaged[s] = header.checksum != FinishChecksum(header, ChecksumOfIds(shard.ids, shard.end - shard.begin));
+    shard.file->DropBefore(shard.file->size());  // having looked at all of it once is no reason to keep it
   });
   for (size_t s = 0; s < shards_.size(); ++s) {
     if (!damaged[s]) continue;
-    throw Error(fmt::format("'{}/{}' is damaged: its checksum does not fit", folder,
-                            entries[s]["file"].get<std::string>()),
+    throw Error(fmt::format("'{}' is damaged: its checksum does not fit", shards_[s].file->path()),
                 kPrepareAgain);
   }
 }
@@ -231,7 +234,7 @@ void TokenData::AddShard(const std::string& path, const Json& entry) {
     throw Error(fmt::format("'{}' was made with another tokenizer than meta.json says", path), kPrepareAgain);
   }
   const auto* data = reinterpret_cast<const uint16_t*>(file->data() + sizeof header);
-  shards_.push_back({file, data, size_, size_ + expected});
+  shards_.push_back({file, nullptr, data, size_, size_ + expected});
   size_ += expected;
 }
 
@@ -240,8 +243,8 @@ TokenData TokenData::FromTokens(std::vector<uint16_t> tokens, int vocab_size) {
   data.folder_ = "memory";
   data.vocab_size_ = vocab_size;
   data.size_ = static_cast<int64_t>(tokens.size());
-  const auto owner = std::make_shared<const std::vector<uint16_t>>(std::move(tokens));
-  data.shards_.push_back({owner, owner->data(), 0, data.size_});
+  const auto memory = std::make_shared<const std::vector<uint16_t>>(std::move(tokens));
+  data.shards_.push_back({nullptr, memory, memory->data(), 0, data.size_});
   return data;
 }
 

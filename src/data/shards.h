@@ -89,13 +89,16 @@ class TokenData {
 
  private:
   struct Shard {
-    std::shared_ptr<const void> owner;
+    std::shared_ptr<const MappedFile> file;               // null in memory
+    std::shared_ptr<const std::vector<uint16_t>> memory;  // null on disk
     const uint16_t* ids;
     int64_t begin, end;  // of the whole range
   };
 
   TokenData() = default;
   void AddShard(const std::string& path, const Json& entry);
+  // Throws Error naming the first shard whose checksum does not fit.
+  void VerifyChecksums() const;
   const Shard& ShardOf(int64_t i) const;
 
   std::string folder_;

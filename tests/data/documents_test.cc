@@ -95,6 +95,7 @@ TEST(Documents, BadBytesAreNamed) {
   ExpectError([] { CheckText(std::string_view("abc\0def", 7), "f", 100); }, "control byte 0x00 at byte 103");
   ExpectError([] { CheckText("sixteen bytes ok\x01 and more", "f", 0); }, "control byte 0x01 at byte 16");
   ExpectError([] { CheckText("caf\xe9 au lait", "f", 0); }, "invalid UTF-8 byte 0xe9 at byte 3");
+  ExpectError([] { CheckText("eight ok\x7f and more", "f", 0); }, "control byte 0x7f at byte 8");
   ExpectError([] { CheckText("caf\xe9 au lait", "f", 0); }, "iconv");
   for (const char* bad :
        {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xff", "\xf0\x80\x80\x80"}) {
