@@ -32,8 +32,8 @@ HWY_INLINE void SetZero(Tile<kVecs>& acc) {
   }
 }
 
-// acc += A[0..kTileRows, begin..end) B[begin..end, 0..kVecs vectors); with kTransposed A(i, p) is a[p * lda +
-// i].
+// acc += A[0..kTileRows, begin..end) B[begin..end, 0..kVecs vectors).
+// With kTransposed, A(i, p) is a[p * lda + i].
 template <bool kTransposed, size_t kVecs>
 HWY_INLINE void AddProduct(Tile<kVecs>& acc, const float* a, size_t lda, const float* b, size_t ldb,
                            size_t begin, size_t end) {
@@ -70,8 +70,8 @@ HWY_INLINE void ProductTile(size_t i, size_t j, size_t depth, const float* a, si
   }
 }
 
-// Calls store(i, j, v) with every vector v = (A B)(i, j..) of the product of A [rows, depth] and B [depth,
-// cols]. With kTransposed, A is given as its transpose [depth, rows].
+// Calls store(i, j, v) with every vector v = (A B)(i, j..) of the product of A [rows, depth] and
+// B [depth, cols]. With kTransposed, A is given as its transpose [depth, rows].
 template <Part kPart, bool kTransposed, class Store>
 HWY_INLINE void Product(size_t rows, size_t cols, size_t depth, const float* a, size_t lda, const float* b,
                         size_t ldb, const Store& store) {
@@ -87,7 +87,7 @@ HWY_INLINE void Product(size_t rows, size_t cols, size_t depth, const float* a, 
   }
 }
 
-// Where the result of a product goes: Set(c, ldc), AddTo, SubtractFrom.
+// Where the result of a product goes.
 HWY_INLINE auto SetTo(float* c, size_t ldc) {
   return [=](size_t i, size_t j, VF v) { hn::Store(v, DF(), c + i * ldc + j); };
 }

@@ -14,9 +14,9 @@ struct LossShape {
   float gradient_scale = 0;  // dlogits are those of gradient_scale * sum over rows of the objective
 };
 
-// logits: f32 [N,V]; targets: [N] in [0,V); ce, entropy: [N] nats (either may be null); argmax: [N] (may be
-// null). dlogits: [N,V] f32 or bf16 (data null: none wanted); may not alias logits. logits may be overwritten
-// as scratch.
+// logits: f32 [N,V], may be overwritten; targets: [N] in [0,V); ce, entropy: [N] nats, argmax: [N], the first
+// of equals (each may be null); dlogits: [N,V] f32 or bf16 (data null: none wanted), may not alias logits.
+// Needs max - min of a row of logits below 1e38. 1.5 us per row of 4096 on a Zen 4 core at 3.7 GHz.
 void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
                          float* entropy, int32_t* argmax, const Matrix& dlogits);
 
@@ -24,8 +24,8 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 void LogSoftmax(float softcap, const Matrix& logits);
 
 // Look-ahead values (SPEC 7, 16.1): target tau_t = mean(ce_t .. ce_{t+horizon-1}) for t <= T - horizon.
-// ce, values: [B,T]. Returns mean over the B * (T - horizon + 1) positions of (values - tau)^2, 0 if T <
-// horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T] (0 where there is no target).
+// ce, values: [B,T]. Returns the mean over the B * (T - horizon + 1) positions of (values - tau)^2, or 0 if
+// T < horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T], 0 where there is no target.
 // correlation (may be null): Pearson correlation of values and tau, 0 if either is constant (std <= 1e-8).
 double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values,
                  float gradient_scale, float* dvalues, double* correlation);
