@@ -1,4 +1,4 @@
-// The plots of the synthetic stories, each with the sentences that belong to it alone; data/grammar.h explains
+// The plots of the synthetic stories, each with the sentences that belong to it alone. data/grammar.h explains
 // the notation and data/story_sentences.cc the conventions.
 #include "data/story_text.h"
 
@@ -262,7 +262,8 @@ for a moment, {hero} said nothing. but {hero.he} felt {very}{bad}.
 [||{soon}]{hero} ran over. "here is your {thing}," {hero.he} {said}[| {softly}]. "I found it {place}."
 [||{soon}]{hero} gave the {thing} back {how}. "I am sorry that I took it," {hero.he} {said}[| {softly}].
 :reward
-"oh, thank you! you are so {trait}!" {cried} the {owner}, and {owner.he} gave {hero} {treat}.
+"oh, thank you! you are so [kind|honest|good|thoughtful]!" {cried} the {owner}, and {owner.he} gave
+ {hero} {treat}.
 the {owner} was {very}{glad}. "I will [never|not] forget this," {owner.he} {said}[| {softly}]. {feel_glad}
 the {owner} smiled through {owner.his} tears. "as a thank you, here is {treat}," {owner.he}
  {said}[| {softly}].
@@ -287,7 +288,8 @@ it is good to give back what is not yours
 :accident
 one {day} {when}, {hero} was {hobby} [indoors|inside]. {suddenly}, {hero.he} [slipped|tripped|bumped the
  table].
-one {when}, {hero} [played|ran around] with a {color} {thing} near the {breakable}. the {thing} [slipped|flew] out of
+one {when}, {hero} [played|ran around] with a {color} {thing} near the {breakable}. the {thing}
+ [slipped|flew] out of
  {hero.his} hands.
 one day, {hero} chased a [fly|kitten|puppy|butterfly] through the room.
 :crash
