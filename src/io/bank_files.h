@@ -1,0 +1,24 @@
+// A parameter bank on disk: its values (model.safetensors) and its moments (optimizer.safetensors).
+#pragma once
+
+#include <string>
+
+#include "io/safetensors.h"
+#include "tensor/param_bank.h"
+
+namespace flashlm {
+
+// One tensor per parameter, in the bank's order, without its alignment padding.
+void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& metadata = {});
+
+// Every parameter must be in the file with its shape and nothing else may be; the error names what is
+// missing, unexpected or of another shape. Exception: when the output head is tied to `embed.weight`, a
+// `head.weight` with the same values is ignored (other software stores both). F32, BF16 and F16 are read.
+// After an error the values are unspecified.
+void LoadValues(const std::string& path, ParamBank& bank);
+
+// Tensors `m.<parameter>` and `v.<parameter>`: first and second moments. The bank must be one for training.
+void SaveMoments(const std::string& path, const ParamBank& bank);
+void LoadMoments(const std::string& path, ParamBank& bank);
+
+}  // namespace flashlm

@@ -1,0 +1,51 @@
+// Checkpoints of a run, published so that a crash at any moment or a full disk leaves the previous one
+// usable:
+//
+//   RUN/checkpoints/step_000500/{config.json, model.safetensors, tokenizer.json, optimizer.safetensors,
+//   trainer.json} RUN/latest -> checkpoints/step_000500     RUN/best -> checkpoints/step_000400
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+#include "tensor/param_bank.h"
+
+namespace flashlm {
+
+struct CheckpointContent {
+  Json config;
+  const ParamBank& bank;  // with moments
+  std::string tokenizer_json;
+  Json trainer_state;  // what the trainer needs to go on; given back as it was
+};
+
+// Writes into a temporary folder beside the others, syncs, renames, then moves the links and removes old
+// checkpoints: the newest `keep` and the best one stay, and so does a sound one of a later step. The folder's
+// path is returned. Publishing the same step again replaces it. Throws Error, also saying which checkpoint is
+// intact. One process at a time may write a run (FolderLock of base/files.h).
+std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const CheckpointContent& content,
+                              bool is_best, int keep = 2);
+
+enum class OpenFor {
+  kResume,     // the newest checkpoint, with its optimizer and trainer state
+  kInference,  // the newest model
+  kBestModel,  // the best model, or the newest if none was marked best
+};
+
+struct OpenedCheckpoint {
+  std::string folder;
+  int64_t step = -1;  // -1: a plain model folder
+  Json config;
+  Json trainer_state;  // null: a plain model folder
+  std::string model_path, tokenizer_path;
+  std::string optimizer_path;  // "" if there is none
+};
+
+// Opens a run folder, one of its checkpoints, or a plain model folder. All files that `purpose` needs are
+// verified against their recorded sizes and SHA-256. In a run, a damaged checkpoint is named with Say() and
+// the next newest sound one is taken; elsewhere, and if none is sound, throws Error saying what is wrong with
+// which file.
+OpenedCheckpoint OpenCheckpoint(const std::string& folder, OpenFor purpose);
+
+}  // namespace flashlm

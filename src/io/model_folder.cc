@@ -1,0 +1,69 @@
+#include "io/model_folder.h"
+
+#include "base/error.h"
+#include "base/files.h"
+#include "io/bank_files.h"
+#include "io/paths.h"
+#include "io/safetensors.h"
+
+namespace flashlm {
+namespace {
+
+constexpr char kFormatKey[] = "format", kFormat[] = "flashlm";
+constexpr char kConfigKey[] = "config";
+constexpr char kTokenizerKey[] = "tokenizer_sha256";
+
+// Both texts as JSON with sorted keys: their order means nothing.
+bool SameJson(const std::string& a, const std::string& b) {
+  return nlohmann::json::parse(a, nullptr, false) == nlohmann::json::parse(b, nullptr, false);
+}
+
+}  // namespace
+
+void WriteModelFolder(const std::string& folder, const Json& config, const ParamBank& bank,
+                      const std::string& tokenizer_json) {
+  MakeFolder(folder);
+  SaveValues(FileIn(folder, kModelFile), bank,
+             {{kFormatKey, kFormat}, {kConfigKey, config.dump()}, {kTokenizerKey, Sha256(tokenizer_json)}});
+  WriteFileAtomic(FileIn(folder, kTokenizerFile), tokenizer_json);
+  WriteFileAtomic(FileIn(folder, kConfigFile), config.dump(2) + "\n");
+}
+
+Json ReadModelFolder(const std::string& folder) {
+  for (const char* name : {kConfigFile, kModelFile, kTokenizerFile}) {
+    if (Exists(FileIn(folder, name))) continue;
+    throw Error(
+        fmt::format("'{}' is not a model folder: it has no {}", folder, name),
+        "give a run folder, a checkpoint or a folder with config.json, model.safetensors, tokenizer.json");
+  }
+  const std::string config_path = FileIn(folder, kConfigFile);
+  const Json config = ReadJsonFile(config_path);
+  if (!config.is_object())
+    throw Error(fmt::format("'{}' is not a configuration: not an object", config_path));
+
+  const SafetensorsFile model(FileIn(folder, kModelFile));
+  const auto recorded = [&](const char* key) {
+    const auto found = model.metadata().find(key);
+    return found == model.metadata().end() ? std::string() : found->second;
+  };
+  if (recorded(kFormatKey) != kFormat) {
+    throw Error(
+        fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kFormat),
+        "converters must set it: see docs/formats.md");
+  }
+  const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
+  if (!config_text.empty() && !SameJson(config_text, config.dump())) {
+    throw Error(
+        fmt::format("'{}' is not the configuration that '{}' was saved with", config_path, kModelFile),
+        "the files of two models were mixed, or config.json was edited");
+  }
+  const std::string tokenizer_path = FileIn(folder, kTokenizerFile);
+  if (!tokenizer_hash.empty() && Sha256OfFile(tokenizer_path) != tokenizer_hash) {
+    throw Error(
+        fmt::format("'{}' is not the tokenizer that '{}' was trained with", tokenizer_path, kModelFile),
+        "the files of two models were mixed, or tokenizer.json is damaged");
+  }
+  return config;
+}
+
+}  // namespace flashlm

@@ -1,0 +1,87 @@
+#include "io/bank_files.h"
+
+#include "tests/io/io_testing.h"
+
+namespace flashlm {
+namespace {
+
+TEST(BankFiles, ValuesRoundTrip) {
+  const Scratch scratch;
+  ParamBank saved, loaded;
+  FillBank(saved, 1);
+  FillBank(loaded, 2);
+  SaveValues(scratch / "x", saved, {{"format", "flashlm"}});
+  const uint64_t version = loaded.version();
+  LoadValues(scratch / "x", loaded);
+  ExpectSameArray(saved.values(), loaded.values(), saved);
+  EXPECT_GT(loaded.version(), version);
+  EXPECT_EQ(SafetensorsFile(scratch / "x").metadata().at("format"), "flashlm");
+}
+
+TEST(BankFiles, MomentsRoundTrip) {
+  const Scratch scratch;
+  ParamBank saved, loaded;
+  FillBank(saved, 1);
+  FillBank(loaded, 2);
+  SaveMoments(scratch / "x", saved);
+  LoadMoments(scratch / "x", loaded);
+  ExpectSameArray(saved.first_moments(), loaded.first_moments(), saved);
+  ExpectSameArray(saved.second_moments(), loaded.second_moments(), saved);
+  EXPECT_TRUE(SafetensorsFile(scratch / "x").Has("v.norm.gain"));
+}
+
+TEST(BankFiles, MomentsNeedABankForTraining) {
+  const Scratch scratch;
+  ParamBank bank;
+  DeclareParameters(bank);
+  bank.Allocate(false);
+  ExpectContains(ErrorOf([&] { SaveMoments(scratch / "x", bank); }), "without moments");
+}
+
+TEST(BankFiles, DifferencesAreNamed) {
+  const Scratch scratch;
+  ParamBank saved, other;
+  FillBank(saved, 1);
+  other.Add({.name = "embed.weight", .shape = {11, 7}, .init = {}});
+  other.Add({.name = "block.q.weight", .shape = {7, 5}, .init = {}});
+  other.Add({.name = "block.v.weight", .shape = {3, 7}, .init = {}});
+  other.Add({.name = "norm.gain", .shape = {7}, .init = {}});
+  other.Allocate(false);
+  SaveValues(scratch / "x", saved);
+  const std::string error = ErrorOf([&] { LoadValues(scratch / "x", other); });
+  ExpectContains(error, scratch / "x");
+  ExpectContains(error, "missing 'block.v.weight'");
+  ExpectContains(error, "unexpected 'block.k.weight'");
+  ExpectContains(error, "block.q.weight ([5, 7] instead of [7, 5])");
+
+  ParamBank empty;
+  empty.Allocate(false);
+  ExpectContains(ErrorOf([&] { LoadValues(scratch / "x", empty); }), "and 1 more");
+}
+
+// Files of other software repeat the tied embedding as output head.
+TEST(BankFiles, TiedHeadIsIgnoredOnlyIfItRepeatsTheEmbedding) {
+  const Scratch scratch;
+  ParamBank bank, loaded;
+  FillBank(bank, 1);
+  FillBank(loaded, 2);
+  std::vector<TensorToWrite> tensors;
+  for (const ParamInfo& info : bank.infos()) {
+    tensors.push_back({info.name, info.shape, bank.values() + info.offset});
+  }
+  tensors.push_back({"head.weight", {11, 7}, bank.values() + bank.Find("embed.weight")->offset});
+  WriteSafetensors(scratch / "tied", tensors);
+  LoadValues(scratch / "tied", loaded);
+  ExpectSameArray(bank.values(), loaded.values(), bank);
+
+  const std::vector<float> own(77, 0.5f);
+  tensors.back().data = own.data();
+  WriteSafetensors(scratch / "own", tensors);
+  ExpectContains(ErrorOf([&] { LoadValues(scratch / "own", loaded); }), "unexpected 'head.weight'");
+  tensors.back().shape = {7, 11};
+  WriteSafetensors(scratch / "turned", tensors);
+  ExpectContains(ErrorOf([&] { LoadValues(scratch / "turned", loaded); }), "unexpected 'head.weight'");
+}
+
+}  // namespace
+}  // namespace flashlm
