@@ -59,8 +59,8 @@ Case Start(const benchmark::State& state, int batch) {
 }
 
 void Finish(benchmark::State& state, const Case& c) {
-  state.counters["us_per_token"] =
-      benchmark::Counter(static_cast<double>(c.rows) * 1e-6,
+  state.counters["s_per_token"] =
+      benchmark::Counter(static_cast<double>(c.rows),
                          benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 

@@ -14,9 +14,9 @@ constexpr size_t kDeltaAlign = 16;
 constexpr size_t DeltaPadded(size_t n) { return (n + kDeltaAlign - 1) / kDeltaAlign * kDeltaAlign; }
 
 // Tokens per chunk. Products with the state cost the same per token whatever the chunk, those inside a chunk
-// grow with its length, and the states kept for the gradient, M * M floats per chunk and head, shrink with it.
-// Measured in us per token with 4 heads, bf16, one Zen 4 core at 3.7 GHz with AVX-512 (forward / backward; the
-// smallest of 1,500 runs of 256 tokens, for the recurrence of 7):
+// grow with its length, and the states kept for the gradient (M * M floats per chunk and head) shrink with
+// it. Measured in us per token with 4 heads, bf16, one Zen 4 core at 3.7 GHz with AVX-512: forward /
+// backward, the smallest of 1,500 runs of 256 tokens (for the recurrence, of 7).
 //                       chunk 16      chunk 32      chunk 64      recurrence, forward
 //   M = 32  linear    0.36 / 0.80   0.40 / 0.86                   0.60
 //   M = 32  delta     0.53 / 1.27   0.59 / 1.42                   0.60
