@@ -1,1 +1,74 @@
-int main() { return 0; }
+// flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage).
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/verbs.h"
+
+namespace flashlm::cli {
+namespace {
+
+int exit_code = 0;
+
+int Run(int argc, char** argv) {
+  CLI::App app{"FlashLM: small language models, trained from scratch on plain CPUs", "flashlm"};
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.option_defaults()->always_capture_default();
+  bool quiet = false;
+  app.add_flag("--quiet", quiet, "no progress, no notes; results only");
+  AddData(app);
+  AddTokenizer(app);
+  AddTrain(app);
+  AddEval(app);
+  AddGenerate(app);
+  AddBench(app);
+  AddSelftest(app);
+  AddInspect(app);
+  AddDoctor(app);
+  // Callbacks run while parsing; --quiet may stand anywhere, so it is looked for first.
+  for (int i = 1; i < argc; ++i) {
+    if (std::string(argv[i]) == "--quiet") SetQuiet(true);
+  }
+  InstallInterruptHandler();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    std::string line = e.what();
+    for (char& c : line) {
+      if (c == '\n') c = ' ';
+    }
+    fmt::print(stderr, "error: {} (hint: flashlm --help)\n", line);
+    return 2;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+void Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+void PrintJson(const Json& json) { Print(json.dump(2) + "\n"); }
+void SetExitCode(int code) { exit_code = code; }
+
+}  // namespace flashlm::cli
+
+int main(int argc, char** argv) {
+  try {
+    return flashlm::cli::Run(argc, argv);
+  } catch (const flashlm::Error& e) {
+    flashlm::ShowStatus("");
+    fmt::print(stderr, "error: {}\n", e.OneLine());
+    return e.exit_code();
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of memory (hint: use smaller settings or close other programs)\n");
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: {} (hint: this is a defect of FlashLM; please report it)\n", e.what());
+  }
+  return 1;
+}

@@ -20,6 +20,7 @@
 #include "infer/loaded_model.h"
 #include "io/bank_files.h"
 #include "io/checkpoint.h"
+#include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "models/model.h"
 #include "train/run_log.h"
@@ -391,7 +392,7 @@ TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   if (!std::filesystem::exists(config_path)) {
     throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
   }
-  if (!std::filesystem::exists(run_folder + "/checkpoints")) {
+  if (ListStepFolders(run_folder).empty()) {
     // Stopped before its first checkpoint: it starts again, from the same seed.
     RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(config_path), config_path));
     RefuseDisagreement(expected, config.ToJson(), "", run_folder);

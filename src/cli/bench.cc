@@ -1,0 +1,133 @@
+// flashlm bench train | decode | gemm
+#include <array>
+#include <memory>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "cli/verbs.h"
+#include "infer/decode_speed.h"
+#include "infer/loaded_model.h"
+#include "kernels/gemm/peak.h"
+#include "kernels/isa.h"
+#include "models/presets.h"
+#include "train/throughput.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  std::string preset = "cortex-viii", model, precision = "auto";
+  int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
+  bool json = false;
+};
+
+void Train(const Options& options) {
+  if (options.threads > 0) SetThreadCount(options.threads);
+  RunConfig config = RunConfig::FromDocument(LoadPreset(options.preset), options.preset);
+  if (options.sequence_length > 0) config.train.sequence_length = options.sequence_length;
+  if (options.batch > 0) config.train.micro_batch = options.batch;
+  if (options.accumulate > 0) config.train.accumulate = options.accumulate;
+  config.train.precision = options.precision;
+  ThroughputOptions throughput;
+  throughput.steps = options.steps;
+  std::string table;
+  const Json json = MeasureTraining(config, throughput, &table);
+  if (options.json) return PrintJson(json);
+  Print(fmt::format(
+      "{}: {:.0f} tokens/s ({:.0f} to {:.0f}), {:.0f} % of the GEMM peak of {:.0f} GFLOP/s ({}), {:.0f} MB, {} threads, "
+      "{}\n\none step, profiled:\n{}",
+      options.preset, json["tokens_per_s"].get<double>(), json["tokens_per_s_min"].get<double>(),
+      json["tokens_per_s_max"].get<double>(), 100 * json["fraction_of_peak"].get<double>(),
+      json["gemm_gflops_peak"].get<double>(), json["precision"].get<std::string>(), json["peak_rss_mb"].get<double>(),
+      json["threads"].get<int>(), json["cpu"].get<std::string>(), table));
+}
+
+void Decode(const Options& options) {
+  if (options.threads > 0) SetThreadCount(options.threads);
+  std::unique_ptr<Model> model;
+  if (!options.model.empty()) {
+    model = std::move(LoadModel(options.model).model);
+  } else {
+    model = MakeModel(LoadPreset(options.preset).at("model"), false);
+    model->bank().Initialize(1);
+  }
+  const DecodeSpeed speed =
+      MeasureDecoding(*model, ComputeType(options.precision), options.streams, options.tokens);
+  Json json;
+  json["model"] = options.model.empty() ? options.preset : options.model;
+  json["tokens_per_s"] = speed.tokens_per_s;
+  json["ms_per_token"] = speed.ms_per_token;
+  json["ms_per_token_first_quarter"] = speed.ms_per_token_first_quarter;
+  json["ms_per_token_last_quarter"] = speed.ms_per_token_last_quarter;
+  json["streams"] = options.streams;
+  json["tokens"] = options.tokens;
+  json["threads"] = ThreadCount();
+  json["isa"] = kernels::NameOf(kernels::ActiveIsa());
+  json["precision"] = NameOf(ComputeType(options.precision));
+  json["cpu"] = kernels::CpuName();
+  json["peak_rss_mb"] = PeakRssMb();
+  if (options.json) return PrintJson(json);
+  Print(fmt::format("{} stream{}: {:.0f} tokens/s, {:.3f} ms per token (first quarter {:.3f}, last {:.3f}), {}, {} "
+                    "threads, {}\n",
+                    options.streams, options.streams > 1 ? "s" : "", speed.tokens_per_s, speed.ms_per_token,
+                    speed.ms_per_token_first_quarter, speed.ms_per_token_last_quarter,
+                    json["precision"].get<std::string>(), ThreadCount(), kernels::CpuName()));
+}
+
+void Gemm(const Options& options) {
+  if (options.threads > 0) SetThreadCount(options.threads);
+  Json json;
+  json["cpu"] = kernels::CpuName();
+  json["threads"] = ThreadCount();
+  json["isa"] = kernels::NameOf(kernels::ActiveIsa());
+  json["library"] = kernels::GemmLibrary();
+  std::string table = fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12}\n", "m", "k", "n", "type", "GFLOP/s");
+  for (DType dtype : {DType::kF32, DType::kBF16}) {
+    if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) continue;
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1024, 256, 256}, {1024, 256, 1024}, {1024, 512, 256},
+                                  {2048, 256, 1024}, {1024, 256, 4096}, {1, 256, 1024}}) {
+      const double rate = kernels::MeasureGemm(m, k, n, dtype, 15);
+      table += fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12.0f}\n", m, k, n, NameOf(dtype), rate);
+      json["shapes"].push_back({{"m", m}, {"k", k}, {"n", n}, {"type", NameOf(dtype)}, {"gflops", rate}});
+    }
+    json[fmt::format("gflops_peak_{}", NameOf(dtype))] = kernels::MeasureGemmPeak(dtype).gflops;
+  }
+  if (options.json) return PrintJson(json);
+  Print(fmt::format("{}, {} threads, {}\n{}", kernels::CpuName(), ThreadCount(), kernels::GemmLibrary(), table));
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("bench", "speed of training, decoding and matrix products here");
+  verb->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  const auto common = [options](CLI::App* sub) {
+    sub->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
+    sub->add_flag("--json", options->json, "print JSON");
+  };
+  CLI::App* train = verb->add_subcommand("train", "tokens/s of a preset on random tokens, and where the time goes");
+  train->add_option("--preset", options->preset, "preset or .toml file");
+  train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's");
+  train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's");
+  train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's");
+  train->add_option("--steps", options->steps, "measured steps; the median counts")->check(CLI::PositiveNumber);
+  train->add_option("--precision", options->precision, "auto, f32 or bf16");
+  common(train);
+  train->callback([options] { Train(*options); });
+
+  CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
+  decode->add_option("--preset", options->preset, "preset, with random parameters");
+  decode->add_option("--model", options->model, "run or model folder instead of a preset");
+  decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::PositiveNumber);
+  decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::PositiveNumber);
+  decode->add_option("--precision", options->precision, "auto, f32 or bf16");
+  common(decode);
+  decode->callback([options] { Decode(*options); });
+
+  CLI::App* gemm = verb->add_subcommand("gemm", "rate of matrix products at the shapes of our models");
+  common(gemm);
+  gemm->callback([options] { Gemm(*options); });
+}
+
+}  // namespace flashlm::cli

@@ -1,0 +1,94 @@
+// flashlm doctor
+#include <omp.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "autograd/op_check.h"
+#include "autograd/ops.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "cli/verbs.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/peak.h"
+#include "kernels/isa.h"
+
+namespace flashlm::cli {
+namespace {
+
+// The best rate of several tries against their median: a neighbour on our cores shows as a wide gap.
+double Unsteadiness(DType dtype) {
+  double best = 0, worst = 1e30;
+  for (int i = 0; i < 8; ++i) {
+    const double rate = kernels::MeasureGemm(1024, 256, 1024, dtype, 3);
+    best = std::max(best, rate);
+    worst = std::min(worst, rate);
+  }
+  return best / worst;
+}
+
+Json Machine() {
+  Json json;
+  json["cpu"] = kernels::CpuName();
+  json["features"] = kernels::CpuFeatures();
+  json["isa"] = kernels::NameOf(kernels::ActiveIsa());
+  json["threads"] = ThreadCount();
+  json["processors"] = omp_get_num_procs();
+  json["openmp"] = _OPENMP;
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  json["omp_wait_policy"] = policy != nullptr ? policy : "default (threads spin for a while)";
+  json["gemm_library"] = kernels::GemmLibrary();
+  json["gemm_gflops_f32"] = kernels::MeasureGemmPeak(DType::kF32).gflops;
+  if (kernels::HasNativeBf16()) json["gemm_gflops_bf16"] = kernels::MeasureGemmPeak(DType::kBF16).gflops;
+  return json;
+}
+
+void Run(bool as_json) {
+  Json json = Machine();
+  double worst = 0;
+  int failed = 0;
+  for (const OpDef* op : AllOps()) {
+    for (const OpCase& op_case : op->cases()) {
+      const OpCheck check = CheckOp(*op, op_case);
+      worst = std::max({worst, check.forward_error, check.gradient_error});
+      failed += !check.passed();
+      json["operations"].push_back({{"case", check.name},
+                                    {"forward_error", check.forward_error},
+                                    {"gradient_error", check.gradient_error},
+                                    {"passed", check.passed()}});
+    }
+  }
+  json["unsteadiness"] = Unsteadiness(DType::kF32);
+  std::vector<std::string> notes;
+  if (ThreadCount() == 1) notes.push_back("one thread only: check OMP_NUM_THREADS and the CPUs this process may use");
+  if (json["unsteadiness"].get<double>() > 1.5) {
+    notes.push_back("speed varies by more than half: other work runs on these cores, timings are not to be trusted");
+  }
+  json["notes"] = notes;
+  if (as_json) {
+    PrintJson(json);
+  } else {
+    for (const auto& [key, value] : json.items()) {
+      if (key == "operations" || key == "notes") continue;
+      Print(fmt::format("{:<18} {}\n", key,
+                        value.is_string()         ? value.get<std::string>()
+                        : value.is_number_float() ? fmt::format("{:.4g}", value.get<double>())
+                                                  : value.dump()));
+    }
+    Print(fmt::format("{:<18} {} cases against their scalar definition, {} failed, largest error {:.1e}\n",
+                      "operations", json["operations"].size(), failed, worst));
+    for (const std::string& note : notes) Print("note: " + note + "\n");
+  }
+  if (failed > 0) throw Error("operations differ from their definitions on this CPU", "try FLASHLM_ISA=avx2 or scalar");
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("doctor", "what this machine is, its speed, and whether every operation is right");
+  auto json = std::make_shared<bool>(false);
+  verb->add_flag("--json", *json, "print JSON");
+  verb->callback([json] { Run(*json); });
+}
+
+}  // namespace flashlm::cli

@@ -1,0 +1,67 @@
+// flashlm eval
+#include <memory>
+
+#include "base/error.h"
+#include "cli/verbs.h"
+#include "eval/choices.h"
+#include "eval/evaluate.h"
+#include "infer/loaded_model.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  std::string model, text, tokens, pairs, cloze, precision = "auto";
+  bool json = false;
+};
+
+void Run(const Options& options) {
+  if (options.text.empty() && options.pairs.empty() && options.cloze.empty()) {
+    throw UsageError("eval needs --text FILE, --pairs FILE or --cloze FILE");
+  }
+  if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
+  LoadedModel loaded = LoadModel(options.model);
+  const DType dtype = ComputeType(options.precision);
+  Json json;
+  json["model"] = loaded.folder;
+  if (!options.text.empty()) {
+    EvalOptions eval_options;
+    eval_options.interactive = true;
+    const EvalResult result =
+        EvaluateFile(*loaded.model, dtype, loaded.tokenizer, options.text, options.tokens, eval_options);
+    json.update(ToJson(result));
+    if (!options.json) {
+      Print(fmt::format("{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents)\n",
+                        result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens,
+                        result.bytes, result.documents));
+    }
+  }
+  if (!options.pairs.empty()) {
+    const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
+    json.update(PairsToJson(result));
+    if (!options.json) Print(fmt::format("pairs: {:.1f} % of {}\n", 100 * result.all.accuracy(), result.all.items));
+  }
+  if (!options.cloze.empty()) {
+    const ChoiceResult result = EvaluateCloze(*loaded.model, dtype, loaded.tokenizer, options.cloze);
+    json.update(ClozeToJson(result));
+    if (!options.json) Print(fmt::format("cloze: {:.1f} % of {}\n", 100 * result.all.accuracy(), result.all.items));
+  }
+  if (options.json) PrintJson(json);
+}
+
+}  // namespace
+
+void AddEval(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items");
+  auto options = std::make_shared<Options>();
+  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--text", options->text, "documents separated by lines <|endoftext|>; every token is scored once");
+  verb->add_option("--tokens", options->tokens, "write one JSON object per scored token to this file");
+  verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}");
+  verb->add_option("--cloze", options->cloze, "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}");
+  verb->add_option("--precision", options->precision, "of matrix products: auto, f32 or bf16");
+  verb->add_flag("--json", options->json, "print JSON");
+  verb->callback([options] { Run(*options); });
+}
+
+}  // namespace flashlm::cli

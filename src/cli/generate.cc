@@ -1,0 +1,63 @@
+// flashlm generate
+#include <memory>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/verbs.h"
+#include "infer/generate.h"
+#include "infer/loaded_model.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  std::string model, prompt = "Once upon a time", precision = "auto";
+  GenerateOptions generate;
+  bool json = false;
+};
+
+void Run(const Options& options) {
+  LoadedModel loaded = LoadModel(options.model);
+  Session session(*loaded.model, ComputeType(options.precision));
+  GenerateOptions generate = options.generate;
+  generate.stop_requested = [] { return Interrupted(); };
+  if (!options.json) Print(options.prompt);
+  const Generation generation =
+      Generate(session, loaded.tokenizer, options.prompt, generate,
+               [&](std::string_view piece) {
+                 if (!options.json) Print(std::string(piece));
+               });
+  if (options.json) {
+    Json json = ToJson(generation);
+    json["prompt"] = options.prompt;
+    PrintJson(json);
+  } else {
+    Print("\n");
+    Say(fmt::format("{} tokens, {:.0f} tokens/s", generation.tokens.size(), generation.tokens_per_s()));
+  }
+}
+
+}  // namespace
+
+void AddGenerate(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("generate", "continue a text, streaming");
+  auto options = std::make_shared<Options>();
+  SamplerConfig& sampler = options->generate.sampler;
+  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("-p,--prompt", options->prompt, "text to continue");
+  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")->check(CLI::PositiveNumber);
+  verb->add_option("--temp,--temperature", sampler.temperature, "0: always the most probable token");
+  verb->add_option("--top-k", sampler.top_k, "keep the k most probable tokens; 0: all");
+  verb->add_option("--top-p", sampler.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");
+  verb->add_option("--min-p", sampler.min_p, "drop tokens below this fraction of the best one's probability");
+  verb->add_option("--frequency-penalty", sampler.frequency_penalty, "taken from a logit per recent occurrence");
+  verb->add_option("--penalty-window", sampler.penalty_window, "tokens back that count as recent");
+  verb->add_option("--seed", sampler.seed, "the same seed writes the same text");
+  verb->add_option("--search", options->generate.search, "search-guided: weigh this many candidates; 0: sample");
+  verb->add_option("--beta", options->generate.search_beta, "weight of the value head in the search");
+  verb->add_option("--precision", options->precision, "of matrix products: auto, f32 or bf16");
+  verb->add_flag("--json", options->json, "print JSON instead of streaming");
+  verb->callback([options] { Run(*options); });
+}
+
+}  // namespace flashlm::cli

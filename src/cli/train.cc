@@ -1,0 +1,109 @@
+// flashlm train
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "cli/verbs.h"
+#include "models/presets.h"
+#include "models/registry.h"
+#include "train/trainer.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  std::string preset, data, out, resume, time, tokens;
+  int64_t steps = 0;
+  std::vector<std::string> sets;
+  std::optional<uint64_t> seed;
+  int threads = 0;
+  bool json = false;
+};
+
+std::optional<Budget> BudgetOf(const Options& options) {
+  const int given = !options.time.empty() + !options.tokens.empty() + (options.steps != 0);
+  if (given > 1) throw UsageError("more than one of --time, --tokens and --steps", "a run has one budget");
+  if (!options.time.empty()) return Budget::Time(options.time);
+  if (!options.tokens.empty()) return Budget::Tokens(options.tokens);
+  if (options.steps != 0) return Budget::Steps(options.steps);
+  return std::nullopt;
+}
+
+RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) {
+  const std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
+  Json document = LoadPreset(preset);
+  for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
+  RunConfig config = RunConfig::FromDocument(document, preset);
+  config.data = options.data;
+  config.seed = options.seed.value_or(1);
+  config.budget = budget.value_or(Budget::Time("10m"));
+  return config;
+}
+
+// What the user named again beside --resume, in the form of RunConfig::ToJson; Resume refuses what differs.
+Json Expected(const Options& options, const std::optional<Budget>& budget) {
+  Json expected = Json::object();
+  if (!options.preset.empty()) expected["preset"] = options.preset;
+  if (!options.data.empty()) expected["data"] = options.data;
+  if (options.seed) expected["seed"] = *options.seed;
+  if (budget) expected["budget"] = {{"kind", budget->kind}, {"amount", budget->amount}};
+  for (const std::string& assignment : options.sets) ApplyOverride(assignment, expected);
+  return expected;
+}
+
+void Run(const Options& options) {
+  if (options.threads > 0) SetThreadCount(options.threads);
+  const std::optional<Budget> budget = BudgetOf(options);
+  TrainSummary summary;
+  if (!options.resume.empty()) {
+    if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
+    summary = Resume(options.resume, Expected(options, budget));
+  } else {
+    if (options.data.empty() || options.out.empty()) {
+      throw UsageError("train needs --data DIR and --out RUN, or --resume RUN",
+                       "make the data with: flashlm data prepare --input synthetic --out DIR");
+    }
+    summary = Train(ConfigOf(options, budget), options.out);
+  }
+  if (!summary.finished) {
+    SetExitCode(1);
+  } else if (options.json) {
+    PrintJson(summary.results);
+  }
+}
+
+std::string Footer() {
+  std::string text = "presets:";
+  for (const Preset& preset : Presets()) text += " " + preset.name;
+  text += "\n\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
+  text += "\n[optim] (--set optim.KEY=VALUE)\n" + FieldsHelp<OptimConfig>();
+  for (const ModelEntry& entry : RegisteredModels()) {
+    text += fmt::format("\n[model] of {} (--set model.KEY=VALUE)\n{}", entry.name, entry.help());
+  }
+  return text;
+}
+
+}  // namespace
+
+void AddTrain(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
+  auto options = std::make_shared<Options>();
+  verb->add_option("--preset", options->preset, "name of a preset or a .toml file; cortex-viii without it");
+  verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
+  verb->add_option("--out", options->out, "run folder to make");
+  verb->add_option("--resume", options->resume, "run folder to go on with");
+  verb->add_option("--time", options->time, "budget as 90s, 10m, 2h; 10m without any budget");
+  verb->add_option("--tokens", options->tokens, "budget in training tokens, as 10M");
+  verb->add_option("--steps", options->steps, "budget in optimiser steps")->check(CLI::PositiveNumber);
+  verb->add_option("--set", options->sets, "change a setting, as train.checkpoint_every=100; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->add_option("--seed", options->seed, "of parameters, data order and dropout; 1 without it");
+  verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
+  verb->add_flag("--json", options->json, "print results.json at the end");
+  verb->footer([] { return Footer(); });
+  verb->callback([options] { Run(*options); });
+}
+
+}  // namespace flashlm::cli

@@ -1,0 +1,27 @@
+// The verbs of the command line, one file each. A verb declares its options on a subcommand and what to run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "base/json.h"
+
+namespace flashlm::cli {
+
+void AddData(CLI::App& app);
+void AddTokenizer(CLI::App& app);
+void AddTrain(CLI::App& app);
+void AddEval(CLI::App& app);
+void AddGenerate(CLI::App& app);
+void AddBench(CLI::App& app);
+void AddSelftest(CLI::App& app);
+void AddInspect(CLI::App& app);
+void AddDoctor(CLI::App& app);
+
+// Results go to stdout, everything else to stderr (base/progress.h).
+void Print(const std::string& text);
+void PrintJson(const Json& json);
+// Ends the process with this code after the verb has returned; 0 unless set.
+void SetExitCode(int code);
+
+}  // namespace flashlm::cli

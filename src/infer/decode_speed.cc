@@ -1,0 +1,45 @@
+#include "infer/decode_speed.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/progress.h"
+#include "infer/session.h"
+
+namespace flashlm {
+namespace {
+
+double MedianMs(std::vector<double> seconds) {
+  std::nth_element(seconds.begin(), seconds.begin() + static_cast<int64_t>(seconds.size()) / 2, seconds.end());
+  return 1e3 * seconds[seconds.size() / 2];
+}
+
+}  // namespace
+
+DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) {
+  constexpr int kWarmup = 20;
+  Session session(model, dtype, streams);
+  std::vector<int32_t> last(static_cast<size_t>(streams));
+  for (int s = 0; s < streams; ++s) last[static_cast<size_t>(s)] = s % model.vocab();
+  std::vector<double> seconds;
+  Stopwatch total;
+  for (int t = 0; t < kWarmup + tokens; ++t) {
+    if (t == kWarmup) total.Restart();
+    const Stopwatch watch;
+    const float* log_probs = session.Feed(last);
+    for (int s = 0; s < streams; ++s) {
+      const float* row = log_probs + int64_t{s} * model.vocab();
+      last[static_cast<size_t>(s)] = static_cast<int32_t>(std::max_element(row, row + model.vocab()) - row);
+    }
+    if (t >= kWarmup) seconds.push_back(watch.Seconds());
+  }
+  const auto quarter = static_cast<int64_t>(std::max<size_t>(1, seconds.size() / 4));
+  DecodeSpeed speed;
+  speed.tokens_per_s = static_cast<double>(tokens) * streams / total.Seconds();
+  speed.ms_per_token = MedianMs(seconds);
+  speed.ms_per_token_first_quarter = MedianMs({seconds.begin(), seconds.begin() + quarter});
+  speed.ms_per_token_last_quarter = MedianMs({seconds.end() - quarter, seconds.end()});
+  return speed;
+}
+
+}  // namespace flashlm

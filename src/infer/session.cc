@@ -1,0 +1,81 @@
+#include "infer/session.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+// Bounds the activations of a long prompt.
+constexpr unsigned kLongestPiece = 512;
+// Up to this many tokens matrix products read each weight once and need no preparation for the number of rows.
+constexpr unsigned kShortestPiece = 16;
+
+// Matrix products are prepared for each number of rows they meet, so prompts of any length are read in pieces of few
+// lengths: powers of two, then the rest.
+int PieceLength(int left) {
+  const auto tokens = static_cast<unsigned>(left);
+  if (tokens <= kShortestPiece) return left;
+  return static_cast<int>(std::min(kLongestPiece, std::bit_floor(tokens)));
+}
+
+}  // namespace
+
+Session::Session(Model& model, DType dtype, int rows)
+    : model_(model), tape_(model.bank(), model.packs(), dtype), state_(rows), vocab_(model.vocab()) {}
+
+Prediction Session::FeedPiece(std::span<const int32_t> tokens, int begin, int count) {
+  const int length = static_cast<int>(tokens.size()) / rows();
+  piece_.resize(static_cast<size_t>(rows() * count));
+  for (int r = 0; r < rows(); ++r) {
+    std::copy_n(tokens.begin() + int64_t{r} * length + begin, count, piece_.begin() + int64_t{r} * count);
+  }
+  tape_.BeginInference(rows(), count, &state_);
+  const Prediction prediction = model_.Forward(tape_, piece_.data());
+  state_.Advance(count);
+  return prediction;
+}
+
+const float* Session::Feed(std::span<const int32_t> tokens) {
+  const int length = static_cast<int>(tokens.size()) / rows();
+  FLASHLM_CHECK(length > 0 && tokens.size() == static_cast<size_t>(rows() * length), "{} tokens for {} streams",
+                tokens.size(), rows());
+  // Before anything is read: a refused token leaves the stream as it was.
+  for (const int32_t token : tokens) {
+    if (token < 0 || token >= vocab_) {
+      throw Error(fmt::format("token id {} outside the model's vocabulary of {}", token, vocab_));
+    }
+  }
+  Prediction prediction;
+  int count = 0;
+  for (int begin = 0; begin < length; begin += count) {
+    count = PieceLength(length - begin);
+    prediction = FeedPiece(tokens, begin, count);
+  }
+  if (prediction.value_count > 0) {
+    const Tensor& values = prediction.values[prediction.value_count - 1];  // [rows * count, 1]
+    values_.resize(static_cast<size_t>(rows()));
+    for (int r = 0; r < rows(); ++r) values_[static_cast<size_t>(r)] = values.f32()[(r + 1) * count - 1];
+  }
+  // Only the rows' last positions, as a view with a longer stride: logits cost as much as a whole block.
+  Tensor last = prediction.hidden;
+  last.data = static_cast<char*>(last.data) +
+              static_cast<size_t>(last.stride) * static_cast<size_t>(count - 1) * SizeOf(last.dtype);
+  last.rows = rows();
+  last.stride *= count;
+  return LogProbabilities(tape_, last, prediction.head, prediction.softcap).f32();
+}
+
+void Session::Restore(const State& state) {
+  FLASHLM_CHECK(state.rows() == rows(), "a state of {} streams in a session of {}", state.rows(), rows());
+  state_ = state;
+}
+
+void Session::Swap(State& state) {
+  FLASHLM_CHECK(state.rows() == rows(), "a state of {} streams in a session of {}", state.rows(), rows());
+  std::swap(state_, state);
+}
+
+}  // namespace flashlm

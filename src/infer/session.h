@@ -1,0 +1,50 @@
+// A stream of tokens through a model: what it has read is kept as state, so a further token costs the same however long
+// the stream is.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/model.h"
+
+namespace flashlm {
+
+// Not for several threads, nor for two sessions of one model on two threads (they share the packed weights).
+class Session {
+ public:
+  // `rows` streams that advance together. dtype: what matrix products read (ComputeType in infer/loaded_model.h).
+  Session(Model& model, DType dtype, int rows = 1);
+
+  // Reads tokens [rows, T], T >= 1, and returns the log-probabilities [rows, V] of what follows the last of each row.
+  // They live in the session until the next call. Throws Error for an id outside the vocabulary.
+  const float* Feed(std::span<const int32_t> tokens);
+  const float* Feed(int32_t token) { return Feed({&token, 1}); }
+
+  // After Feed: what the last layer's value head predicts, the mean nats of the next tokens (SPEC 7).
+  bool has_values() const { return !values_.empty(); }
+  float value(int row = 0) const { return values_[static_cast<size_t>(row)]; }
+
+  int rows() const { return state_.rows(); }
+  int vocab() const { return vocab_; }
+  // Tokens that each row has read.
+  int64_t position() const { return state_.position(0); }
+
+  // To branch: keep a copy of the state, read on, come back. A state fits any session of the same model and rows.
+  const State& state() const { return state_; }
+  void Restore(const State& state);
+  void Swap(State& state);
+  void Reset() { state_.Reset(); }
+
+ private:
+  Prediction FeedPiece(std::span<const int32_t> tokens, int begin, int count);
+
+  Model& model_;
+  Tape tape_;
+  State state_;
+  int vocab_;
+  std::vector<int32_t> piece_;  // [rows, count]
+  std::vector<float> values_;   // [rows], empty without value heads
+};
+
+}  // namespace flashlm

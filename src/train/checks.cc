@@ -1,0 +1,254 @@
+#include "train/checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "base/rng.h"
+#include "eval/causality.h"
+#include "infer/session.h"
+#include "train/step.h"
+
+namespace flashlm {
+namespace {
+
+constexpr int kBatch = 4, kLength = 24;
+
+// Runs a check body that fills passed and detail; an exception is a failure with its message.
+CheckResult Timed(const std::string& name, const std::function<void(CheckResult&)>& body) {
+  CheckResult result;
+  result.name = name;
+  const Stopwatch watch;
+  try {
+    body(result);
+  } catch (const Error& e) {
+    result.passed = false;
+    result.detail = e.OneLine();
+  }
+  result.seconds = watch.Seconds();
+  return result;
+}
+
+std::unique_ptr<Model> MakeRandom(const Json& config, bool for_training) {
+  std::unique_ptr<Model> model = MakeModel(config, for_training);
+  model->bank().Initialize(11);
+  return model;
+}
+
+TrainConfig SmallTraining(int batch, int length) {
+  TrainConfig train;
+  train.micro_batch = batch;
+  train.accumulate = 1;
+  train.sequence_length = length;
+  train.value_start_step = 0;
+  train.spike_factor = 0;
+  return train;
+}
+
+OptimConfig PlainAdamW(double lr) {
+  OptimConfig optim;
+  optim.lr = lr;
+  optim.weight_decay = 0;
+  return optim;
+}
+
+struct Tokens {
+  std::vector<int32_t> inputs, targets;
+  // Uniformly random sequences of kLength tokens.
+  Tokens(int batch, int length, int vocab, Rng& rng) {
+    for (int b = 0; b < batch; ++b) {
+      auto token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab)));
+      for (int t = 0; t < length; ++t) {
+        inputs.push_back(token);
+        token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab)));
+        targets.push_back(token);
+      }
+    }
+  }
+};
+
+constexpr ObjectiveConfig kWholeObjective{0.1, 0.1, 8};
+
+// The objective and its gradient (in the bank, from zero) for fixed tokens.
+double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, bool backward) {
+  tape.BeginTraining(kBatch, kLength, 1, 1);
+  const Prediction prediction = model.Forward(tape, tokens.inputs.data());
+  const ObjectiveParts parts = AddObjective(tape, prediction, tokens.targets.data(), kWholeObjective, 1);
+  if (backward) {
+    std::fill_n(model.bank().gradients(), model.bank().size(), 0.0f);
+    tape.Backward();
+  }
+  return parts.Total(kWholeObjective);
+}
+
+}  // namespace
+
+CheckResult CheckCausalSplitAndBatch(const Json& config) {
+  return Timed("causal, any split, any batch", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, false);
+    const CausalityReport report = CheckCausality(*model, DType::kF32);
+    result.passed = report.passed();
+    result.detail = fmt::format("leak {}, without effect {}, split difference {:.1e}, neighbours {}", report.leak,
+                                report.without_effect, report.split_difference, report.neighbour_change);
+  });
+}
+
+CheckResult CheckNextToken(const Json& config) {
+  return Timed("next token: the cycle 0..15 goes on", [&](CheckResult& result) {
+    constexpr int kCycle = 16;
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    TrainingStep step(*model, PlainAdamW(3e-3), SmallTraining(kBatch, kLength), DType::kF32, 1);
+    std::vector<int32_t> inputs(kBatch * kLength), targets(inputs.size());
+    for (int b = 0; b < kBatch; ++b) {
+      for (int t = 0; t < kLength; ++t) {
+        inputs[static_cast<size_t>(b * kLength + t)] = (5 * b + t) % kCycle;
+        targets[static_cast<size_t>(b * kLength + t)] = (5 * b + t + 1) % kCycle;
+      }
+    }
+    double loss = 0;
+    for (int s = 0; s < 300; ++s) loss = step.Run(s, inputs.data(), targets.data(), 1.0).parts.cross_entropy;
+    Session session(*model, DType::kF32);
+    const std::vector<int32_t> prompt = {0, 1, 2, 3};
+    const float* log_probs = session.Feed(prompt);
+    result.passed = true;
+    for (int i = 0; i < 12; ++i) {
+      const auto next = static_cast<int32_t>(std::max_element(log_probs, log_probs + session.vocab()) - log_probs);
+      result.detail += fmt::format("{} ", next);
+      result.passed &= next == (4 + i) % kCycle;
+      log_probs = session.Feed(next);
+    }
+    result.detail += fmt::format("(loss {:.4f})", loss);
+  });
+}
+
+CheckResult CheckNothingToLearn(const Json& config, int steps) {
+  return Timed("random tokens: nothing below ln V", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    TrainingStep step(*model, PlainAdamW(1e-3), SmallTraining(32, 16), DType::kF32, 1);
+    Rng rng(21, Purpose::kTest);
+    constexpr int kWindow = 50;  // a single batch scatters by 0.02 nats
+    std::vector<double> losses;
+    double lowest = HUGE_VAL;
+    for (int s = 0; s < steps; ++s) {
+      const Tokens tokens(32, 16, model->vocab(), rng);
+      losses.push_back(step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0).parts.cross_entropy);
+      if (losses.size() < kWindow) continue;
+      double mean = 0;
+      for (size_t i = losses.size() - kWindow; i < losses.size(); ++i) mean += losses[i] / kWindow;
+      lowest = std::min(lowest, mean);
+    }
+    const double floor = std::log(model->vocab()) - 0.01;
+    result.passed = lowest >= floor;
+    result.detail = fmt::format("lowest mean of {} batches {:.4f}, allowed from {:.4f}", kWindow, lowest, floor);
+  });
+}
+
+CheckResult CheckGradients(const Json& config) {
+  return Timed("gradients of the whole model", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    ParamBank& bank = model->bank();
+    Tape tape(bank, model->packs(), DType::kF32);
+    Rng rng(31, Purpose::kTest);
+    const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+    ObjectiveOf(*model, tape, tokens, true);
+    const std::vector<float> gradient(bank.gradients(), bank.gradients() + bank.size());
+    const std::vector<float> at(bank.values(), bank.values() + bank.size());
+    // The value loss stops its gradient at its targets, so a derivative through them is not the gradient: directions
+    // are checked per tensor, where that part is small, by central differences in f32.
+    double worst = 0;
+    std::string where;
+    for (const ParamInfo& info : bank.infos()) {
+      double slope = 0, norm = 0;
+      for (int64_t i = info.offset; i < info.offset + info.size; ++i) norm += gradient[i] * gradient[i];
+      norm = std::sqrt(norm);
+      if (norm < 1e-4) continue;
+      // Along the gradient itself the slope is its norm.
+      const double epsilon = 4e-3 / std::max(1.0, norm);
+      double sides[2];
+      for (int side = 0; side < 2; ++side) {
+        const double step = (side == 0 ? 1 : -1) * epsilon / norm;
+        for (int64_t i = info.offset; i < info.offset + info.size; ++i) {
+          bank.values()[i] = static_cast<float>(at[i] + step * gradient[i]);
+        }
+        bank.Touch();
+        sides[side] = ObjectiveOf(*model, tape, tokens, false);
+      }
+      std::copy(at.begin() + info.offset, at.begin() + info.offset + info.size, bank.values() + info.offset);
+      slope = (sides[0] - sides[1]) / (2 * epsilon);
+      const double error = std::abs(slope - norm) / norm;
+      if (error > worst) {
+        worst = error;
+        where = info.name;
+      }
+    }
+    result.passed = worst < 0.05;
+    result.detail = fmt::format("largest relative error {:.1e} ({})", worst, where);
+  });
+}
+
+CheckResult CheckEveryParameterLearns(const Json& config) {
+  return Timed("gradients reach every tensor", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    Tape tape(model->bank(), model->packs(), DType::kF32);
+    Rng rng(41, Purpose::kTest);
+    const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+    const double objective = ObjectiveOf(*model, tape, tokens, true);
+    std::string dead;
+    for (const ParamInfo& info : model->bank().infos()) {
+      const float* gradient = model->bank().gradients() + info.offset;
+      const bool alive = std::any_of(gradient, gradient + info.size, [](float g) { return g != 0; });
+      if (!alive) dead += " " + info.name;
+    }
+    result.passed = dead.empty() && std::isfinite(objective);
+    result.detail = dead.empty() ? fmt::format("objective {:.4f}, ln V {:.4f}", objective, std::log(model->vocab()))
+                                 : "without gradient:" + dead;
+  });
+}
+
+CheckResult CheckSteadyMemory(const Json& config) {
+  return Timed("memory is planned by the second step", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    TrainingStep step(*model, PlainAdamW(1e-3), SmallTraining(kBatch, kLength), DType::kF32, 1);
+    Rng rng(51, Purpose::kTest);
+    const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+    int64_t after_two = 0;
+    for (int s = 0; s < 6; ++s) {
+      step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0);
+      if (s == 1) after_two = step.tape().grow_events();
+    }
+    result.passed = step.tape().grow_events() == after_two;
+    result.detail = fmt::format("{} growths after the second step", step.tape().grow_events() - after_two);
+  });
+}
+
+CheckResult CheckThreads(const Json& config) {
+  return Timed("one and two threads agree", [&](CheckResult& result) {
+    const int threads = ThreadCount();
+    std::vector<double> losses;
+    for (int count : {1, 2}) {
+      SetThreadCount(count);
+      const std::unique_ptr<Model> model = MakeRandom(config, true);
+      TrainingStep step(*model, PlainAdamW(1e-3), SmallTraining(kBatch, kLength), DType::kF32, 1);
+      Rng rng(61, Purpose::kTest);
+      const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+      double loss = 0;
+      for (int s = 0; s < 5; ++s) loss = step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0).parts.cross_entropy;
+      losses.push_back(loss);
+    }
+    SetThreadCount(threads);
+    const double difference = std::abs(losses[0] - losses[1]) / losses[0];
+    result.passed = difference < 1e-4;
+    result.detail = fmt::format("loss after 5 steps {:.6f} and {:.6f}", losses[0], losses[1]);
+  });
+}
+
+std::vector<CheckResult> CheckModel(const Json& config) {
+  return {CheckCausalSplitAndBatch(config), CheckNextToken(config), CheckNothingToLearn(config, 200),
+          CheckGradients(config),           CheckEveryParameterLearns(config), CheckSteadyMemory(config),
+          CheckThreads(config)};
+}
+
+}  // namespace flashlm
