@@ -15,8 +15,9 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 // The backward pass of FlashAttention (Dao et al., 2022) on a band. With probabilities P, dropout factors M
 // and delta[t] = <dout[t], out[t]>:
 //   dV = (P*M)^T dO     dS = P * (M * (dO V^T) - delta)     dQ = dS K / sqrt(D)     dK = dS^T Q / sqrt(D)
-// P is computed again from the scores and the forward pass's log_sums, kBlock queries by kKeys keys at a time.
-// Both tiles (8 KiB each) share the first-level cache with the rows they multiply; 128 keys were 1-2 % slower.
+// P is computed again from the scores and the forward pass's log_sums, kBlock queries by kKeys keys at a
+// time. Both tiles (8 KiB each) share the first-level cache with the rows they multiply; 128 keys were 1-2 %
+// slower.
 constexpr int64_t kKeys = 64;
 
 struct BackwardCall {
