@@ -1,0 +1,187 @@
+#include "eval/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numbers>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/progress.h"
+#include "data/documents.h"
+#include "eval/scorer.h"
+#include "io/atomic_file.h"
+
+namespace flashlm {
+namespace {
+
+// Documents that are sorted by length together; more would only take memory.
+constexpr size_t kWindow = 1024;
+
+int64_t CountCodePoints(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
+}
+
+double BitsPer(double nats, int64_t units) { return nats / std::numbers::ln2 / static_cast<double>(units); }
+
+// Sums up documents, in order.
+class Tally {
+ public:
+  void Add(std::string_view text, std::span<const float> nats) {
+    double sum = 0;
+    for (const float n : nats) sum += n;
+    result_.nats += sum;
+    result_.eos_nats += nats.back();
+    result_.bytes += std::ssize(text);
+    result_.chars += CountCodePoints(text);
+    result_.tokens += std::ssize(nats);
+    ++result_.documents;
+    units_.push_back({sum, static_cast<double>(text.size())});
+  }
+
+  EvalResult Result(double seconds) const {
+    EvalResult result = result_;
+    result.seconds = seconds;
+    const auto n = static_cast<double>(units_.size());
+    double squares = 0;
+    for (const auto& [nats, bytes] : units_) {
+      const double residual = nats / std::numbers::ln2 - result.bits_per_byte() * bytes;
+      squares += residual * residual;
+    }
+    if (n > 1) result.stderr_bits_per_byte = std::sqrt(n / (n - 1) * squares) / static_cast<double>(result.bytes);
+    return result;
+  }
+
+ private:
+  struct Unit {
+    double nats, bytes;
+  };
+  EvalResult result_;
+  std::vector<Unit> units_;
+};
+
+// The progress of an interactive evaluation, in bytes of text.
+class Progress {
+ public:
+  Progress(bool on, int64_t total_bytes) : on_(on), total_(static_cast<double>(total_bytes)) {}
+
+  void Add(double bytes) {
+    if (!on_) return;
+    if (Interrupted()) throw Error("evaluation interrupted");
+    done_ += bytes;
+    const double seconds = watch_.Seconds();
+    if (seconds - shown_ < kSecondsBetween) return;
+    shown_ = seconds;
+    const double fraction = std::min(1.0, done_ / total_);
+    ShowStatus(fmt::format("evaluating: {:.0f} %, {}B/s, {} left", 100 * fraction, FormatCount(done_ / seconds),
+                           FormatDuration(seconds * (1 - fraction) / fraction)));
+  }
+
+ private:
+  static constexpr double kSecondsBetween = 0.5;
+  bool on_;
+  double total_, done_ = 0, shown_ = 0;
+  Stopwatch watch_;
+};
+
+// The --tokens file.
+class TokenLines {
+ public:
+  TokenLines(const std::string& path, const Tokenizer& tokenizer) : file_(path), tokenizer_(tokenizer) {}
+
+  void Add(const DocumentScore& score) {
+    lines_.clear();
+    for (size_t i = 0; i < score.ids.size(); ++i) {
+      fmt::format_to(std::back_inserter(lines_),
+                     "{{\"document\":{},\"position\":{},\"id\":{},\"bytes\":{},\"nats\":{}}}\n", score.document, i,
+                     score.ids[i], tokenizer_.Bytes(score.ids[i]).size(), score.nats[i]);
+    }
+    file_.Append(std::string_view(lines_.data(), lines_.size()));
+  }
+  void Commit() { file_.Commit(); }
+
+ private:
+  AtomicFile file_;
+  const Tokenizer& tokenizer_;
+  fmt::memory_buffer lines_;
+};
+
+int64_t BytesOf(std::span<const std::string_view> texts) {
+  int64_t bytes = 0;
+  for (const std::string_view text : texts) bytes += std::ssize(text);
+  return bytes;
+}
+
+}  // namespace
+
+double EvalResult::bits_per_byte() const { return BitsPer(nats, bytes); }
+double EvalResult::bits_per_char() const { return BitsPer(nats, chars); }
+
+Json ToJson(const EvalResult& result) {
+  return {{"nats_per_token", result.nats_per_token()},
+          {"bits_per_byte", result.bits_per_byte()},
+          {"bits_per_char", result.bits_per_char()},
+          {"stderr_bits_per_byte", result.stderr_bits_per_byte},
+          {"bytes", result.bytes},
+          {"tokens", result.tokens},
+          {"documents", result.documents},
+          {"chars", result.chars},
+          {"nats_per_token_without_eos", result.nats_per_token_without_eos()},
+          {"perplexity", std::exp(result.nats_per_token())},
+          {"seconds", result.seconds},
+          {"tokens_per_s", static_cast<double>(result.tokens) / result.seconds}};
+}
+
+EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer,
+                    std::span<const std::string_view> documents, const EvalOptions& options) {
+  FLASHLM_CHECK(!documents.empty(), "nothing to evaluate");
+  FLASHLM_CHECK(tokenizer.vocab_size() <= model.vocab(), "a tokenizer of {} entries for a model of {}",
+                tokenizer.vocab_size(), model.vocab());
+  const Stopwatch watch;
+  Progress progress(options.interactive, BytesOf(documents));
+  Scorer scorer(model, dtype);
+  Tally tally;
+  for (size_t begin = 0; begin < documents.size(); begin += kWindow) {
+    const auto window = documents.subspan(begin, std::min(kWindow, documents.size() - begin));
+    std::vector<TokenIds> texts(window.size());
+    int64_t tokens = 0;
+    for (size_t i = 0; i < window.size(); ++i) {
+      tokenizer.Encode(window[i], texts[i]);
+      texts[i].push_back(Tokenizer::kEos);
+      tokens += std::ssize(texts[i]);
+    }
+    const double bytes_per_token = static_cast<double>(BytesOf(window)) / static_cast<double>(tokens);
+    const auto nats =
+        scorer.Score(texts, [&](int64_t scored) { progress.Add(static_cast<double>(scored) * bytes_per_token); });
+    for (size_t i = 0; i < window.size(); ++i) {
+      tally.Add(window[i], nats[i]);
+      if (options.on_document) options.on_document({static_cast<int64_t>(begin + i), texts[i], nats[i]});
+    }
+  }
+  return tally.Result(watch.Seconds());
+}
+
+EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& text_path,
+                        const std::string& tokens_path, const EvalOptions& options) {
+  const MappedFile file(text_path);
+  CheckText(file.text(), text_path, 0);
+  std::vector<std::string_view> documents;
+  ForEachDocument(file.text(), [&](std::string_view document) { documents.push_back(document); });
+  if (documents.empty()) {
+    throw Error(fmt::format("'{}' holds no text to evaluate", text_path),
+                "give documents separated by lines <|endoftext|>");
+  }
+  if (tokens_path.empty()) return Evaluate(model, dtype, tokenizer, documents, options);
+
+  TokenLines lines(tokens_path, tokenizer);
+  EvalOptions with_lines = options;
+  with_lines.on_document = [&](const DocumentScore& score) {
+    lines.Add(score);
+    if (options.on_document) options.on_document(score);
+  };
+  const EvalResult result = Evaluate(model, dtype, tokenizer, documents, with_lines);
+  lines.Commit();
+  return result;
+}
+
+}  // namespace flashlm

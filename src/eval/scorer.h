@@ -1,0 +1,44 @@
+// The cross-entropy of every token of many texts, many tokens at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "models/model.h"
+
+namespace flashlm {
+
+using TokenIds = std::vector<uint16_t>;
+
+class Scorer {
+ public:
+  // dtype: what matrix products read.
+  Scorer(Model& model, DType dtype);
+
+  // result[d][i] = -log p(texts[d][i] | <eos>, texts[d][0 .. i)), in nats. Each text is read once, in order, its past
+  // kept as state, so any length takes bounded memory. Texts of similar length are read side by side; what stands
+  // beside a text does not change its result (of the same shape of batch, not by a bit).
+  // on_progress gets the number of tokens scored since the last call; may be empty.
+  std::vector<std::vector<float>> Score(std::span<const TokenIds> texts,
+                                        const std::function<void(int64_t tokens)>& on_progress = {});
+
+ private:
+  // Texts read side by side.
+  struct Group {
+    std::span<const int> members;  // indices of texts
+    int length;                    // of the longest
+  };
+  std::vector<Group> Plan(std::span<const TokenIds> texts);
+  void ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats);
+  void ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
+                  std::vector<std::vector<float>>& nats);
+
+  Model& model_;
+  Tape tape_;
+  std::vector<int> order_;  // texts by length
+  std::vector<int32_t> inputs_, targets_;  // [rows, count]
+};
+
+}  // namespace flashlm

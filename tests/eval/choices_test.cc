@@ -1,0 +1,104 @@
+#include "eval/choices.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "eval/scorer.h"
+#include "tests/infer/tiny_model.h"
+
+namespace flashlm {
+namespace {
+
+class ChoicesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = testing::TempDir() + "choices_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  ChoiceResult Pairs(const std::string& content) {
+    WriteFileAtomic(path_, content);
+    return EvaluatePairs(*model_, DType::kF32, TinyTokenizer(), path_);
+  }
+  ChoiceResult Cloze(const std::string& content) {
+    WriteFileAtomic(path_, content);
+    return EvaluateCloze(*model_, DType::kF32, TinyTokenizer(), path_);
+  }
+  double LogP(const std::string& text) {
+    const std::vector<TokenIds> texts = {TinyTokenizer().Encode(text)};
+    double sum = 0;
+    for (const float n : Scorer(*model_, DType::kF32).Score(texts)[0]) sum -= n;
+    return sum;
+  }
+  // Of the two texts, the likelier one first.
+  std::pair<std::string, std::string> Ordered(const std::string& a, const std::string& b) {
+    return LogP(a) > LogP(b) ? std::pair{a, b} : std::pair{b, a};
+  }
+  template <class F>
+  std::string ErrorOf(const F& run) {
+    try {
+      run();
+    } catch (const Error& error) {
+      return error.OneLine();
+    }
+    return "";
+  }
+
+  std::unique_ptr<Model> model_ = TinyModel(RegisteredModels().front());
+  std::string path_;
+};
+
+TEST_F(ChoicesTest, CountsPairsWhoseGoodTextIsLikelier) {
+  const auto [good, bad] = Ordered("The cat was happy.", "The dog was not sad!");
+  const ChoiceResult result = Pairs(Json{{"good", good}, {"bad", bad}}.dump() + "\n\n" +
+                                    Json{{"good", bad}, {"bad", good}}.dump() + "\n" +
+                                    Json{{"good", "x y"}, {"bad", "x y"}}.dump());
+  EXPECT_EQ(result.all.items, 3);
+  EXPECT_DOUBLE_EQ(result.all.right, 1.5);  // a tie counts one half
+  EXPECT_DOUBLE_EQ(PairsToJson(result)["accuracy"], 0.5);
+  EXPECT_EQ(PairsToJson(result)["pairs"], 3);
+}
+
+TEST_F(ChoicesTest, CountsClozeItemsByCategory) {
+  const auto [better, worse] = Ordered("The cat was happy", "The cat was sad");
+  const int right = better == "The cat was happy" ? 0 : 1;
+  Json item{{"context", "The cat was"}, {"options", {"happy", "sad"}}, {"answer", right}, {"category", "a"}};
+  std::string content = item.dump() + "\n";
+  item["answer"] = 1 - right;
+  item["category"] = "b";
+  content += item.dump() + "\n";
+  item["options"] = {" happy", " sad"};  // the blank may stand in the option, too
+  item["answer"] = right;
+  item.erase("category");
+  content += item.dump() + "\n";
+  const Json json = ClozeToJson(Cloze(content));
+  EXPECT_EQ(json["items"], 3);
+  EXPECT_DOUBLE_EQ(json["accuracy"], 2.0 / 3);
+  EXPECT_EQ(json["accuracy_by_category"], (Json{{"a", 1.0}, {"b", 0.0}}));
+}
+
+TEST_F(ChoicesTest, NamesTheLineThatIsWrong) {
+  const std::string fine = R"({"good": "a b", "bad": "b a"})";
+  for (const char* wrong : {"{\"good\": ", "[1]", R"({"good": "a"})", R"({"good": "a", "bad": 3})",
+                            R"({"good": "a", "bad": ""})"}) {
+    const std::string error = ErrorOf([&] { Pairs(fine + "\n" + wrong + "\n"); });
+    EXPECT_NE(error.find("line 2"), std::string::npos) << wrong << ": " << error;
+    EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  }
+  for (const char* wrong : {R"({"context": "a", "options": ["b"], "answer": 0})",
+                            R"({"context": "a", "options": ["b", "c"], "answer": 2})",
+                            R"({"context": "a", "options": ["b", "c"], "answer": "b"})",
+                            R"({"context": "a", "options": ["b", 1], "answer": 0})",
+                            R"({"context": "a", "options": "bc", "answer": 0})",
+                            R"({"options": ["b", "c"], "answer": 0})"}) {
+    const std::string error = ErrorOf([&] { Cloze(wrong); });
+    EXPECT_NE(error.find("line 1"), std::string::npos) << wrong << ": " << error;
+  }
+  EXPECT_NE(ErrorOf([&] { Pairs("\n"); }).find("no items"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace flashlm
