@@ -97,5 +97,3 @@ BENCHMARK(DeltaDecode)
 
 }  // namespace
 }  // namespace flashlm::kernels
-
-BENCHMARK_MAIN();

@@ -54,5 +54,3 @@ BENCHMARK(LogProbabilities);
 
 }  // namespace
 }  // namespace flashlm::kernels
-
-BENCHMARK_MAIN();
