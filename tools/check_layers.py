@@ -31,7 +31,7 @@ THIRD_PARTY = {
     "dnnl": ["kernels/gemm"],
     "oneapi/dnnl": ["kernels/gemm"],
     "hwy/": ["kernels"],
-    "pcre2": ["text"],
+    "pcre2": [],
     "httplib": ["serve"],
     "CLI/": ["cli"],
     "curl/": ["data"],
@@ -49,7 +49,7 @@ def problem_with(folder, quote, header):
     for start, homes in THIRD_PARTY.items():
         if header.startswith(start):
             inside = any(folder == home or folder.startswith(home + "/") for home in homes)
-            return None if inside else f"<{header}> is for {' and '.join(homes)} only"
+            return None if inside else f"<{header}> is for {' and '.join(homes) or 'tests'} only"
     if quote == "<":
         return None
     if target not in ALLOWED:

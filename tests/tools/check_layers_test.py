@@ -20,6 +20,8 @@ CASES = [
     ("src/train/a.cc", '#include "cli/a.h"\n', "src/train/a.cc:1: train must not include"),
     ("src/cli/a.cc", '#include <CLI/CLI.hpp>\n#include "train/a.h"\n', None),
     ("src/eval/a.cc", "#include <nlohmann/json.hpp>\n", "src/eval/a.cc:1: <nlohmann/json.hpp> is for base and io only"),
+    ("src/text/a.cc", "#include <pcre2.h>\n", "src/text/a.cc:1: <pcre2.h> is for tests only"),
+    ("tests/text/a.cc", "#include <pcre2.h>\n", None),
     ("src/base/a.cc", '#include "neighbour.h"\n', 'src/base/a.cc:1: "neighbour.h" names no room'),
     ("src/attic/a.cc", "int x;\n", "src/attic/a.cc:1: src/attic is not a room"),
     ("tests/base/a.cc", "\n" * 701, "tests/base/a.cc:701: more than 700 lines"),
