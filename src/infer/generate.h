@@ -18,7 +18,8 @@ struct GenerateOptions {
   SamplerConfig sampler;
   int max_tokens = 200;
   // Candidates of search-guided decoding (infer/search.h), 0: plain sampling. Search draws nothing at random: it takes
-  // the candidate with the largest log p - search_beta * value.
+  // the candidate with the largest log p - search_beta * value. (At temperature 0 the candidates' log p lie so far apart
+  // that it takes the most probable one.)
   int search = 0;
   double search_beta = 1.0;
   // Asked before every token, for example for Ctrl-C or a client that hung up. May be empty.

@@ -24,6 +24,7 @@ bool Worse(const Candidate& a, const Candidate& b) { return Better(b, a); }
 Sampler::Sampler(const SamplerConfig& config) { FieldsFromJson(FieldsToJson(config), "sampler", config_); }
 
 void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::span<const int32_t> history) {
+  FLASHLM_CHECK(log_probs.size() > Tokenizer::kEos, "a vocabulary of {} holds nothing to sample", log_probs.size());
   counts_.resize(log_probs.size(), 0);
   const size_t window = std::min(history.size(), static_cast<size_t>(config_.penalty_window));
   const auto recent = history.last(config_.frequency_penalty == 0 ? 0 : window);
@@ -32,12 +33,11 @@ void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::
     ++counts_[static_cast<size_t>(token)];
   }
   const double scale = 1.0 / std::max(config_.temperature, kLowestTemperature);
-  candidates_.clear();
+  candidates_.resize(log_probs.size() - Tokenizer::kEos);
   for (size_t id = Tokenizer::kEos; id < log_probs.size(); ++id) {
     const double logit = log_probs[id] * scale - config_.frequency_penalty * counts_[id];
-    candidates_.push_back({static_cast<int32_t>(id), static_cast<float>(logit), 0});
+    candidates_[id - Tokenizer::kEos] = {static_cast<int32_t>(id), static_cast<float>(logit), 0};
   }
-  FLASHLM_CHECK(!candidates_.empty(), "a vocabulary of {} holds nothing to sample", log_probs.size());
   for (const int32_t token : recent) counts_[static_cast<size_t>(token)] = 0;
 }
 
@@ -55,7 +55,7 @@ double Sampler::Weigh() {
   const float largest = std::min_element(candidates_.begin(), candidates_.end(), Better)->logit;
   FLASHLM_CHECK(std::isfinite(largest), "the model's probabilities are not numbers");
   double mass = 0;
-  for (Candidate& c : candidates_) mass += c.weight = std::exp(static_cast<double>(c.logit) - largest);
+  for (Candidate& c : candidates_) mass += c.weight = std::exp(c.logit - largest);
   return mass;
 }
 
@@ -67,7 +67,7 @@ void Sampler::KeepHead(double mass) {
   while (end != candidates_.begin()) {
     const bool first = end == candidates_.end();
     const Candidate& next = candidates_.front();
-    if (!first && (before > config_.top_p * mass || next.weight < config_.min_p)) break;
+    if (!first && (before > config_.top_p * mass || double{next.weight} < config_.min_p)) break;
     before += next.weight;
     std::pop_heap(candidates_.begin(), end--, Worse);
   }
@@ -93,12 +93,16 @@ int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_
   }
   const double mass = Filter();
   Rng rng(static_cast<uint64_t>(config_.seed), Purpose::kSampling, static_cast<uint64_t>(position));
-  double left = rng.UniformDouble() * mass;
+  const double target = rng.UniformDouble() * mass;
+  double sum = 0;  // in the order in which Filter summed the mass, so that it ends there
+  int32_t drawn = candidates_.front().token;
   for (const Candidate& c : candidates_) {
-    left -= c.weight;
-    if (left < 0) return c.token;
+    if (c.weight == 0) continue;
+    drawn = c.token;
+    sum += c.weight;
+    if (sum > target) break;
   }
-  return candidates_.back().token;  // rounding used up the mass
+  return drawn;
 }
 
 std::span<const Sampler::Choice> Sampler::Best(std::span<const float> log_probs, std::span<const int32_t> history,

@@ -31,8 +31,8 @@ struct SamplerConfig {
 
 struct Candidate {
   int32_t token = 0;
-  float logit = 0;     // log-probability / temperature - penalty
-  double weight = 0;   // exp(logit - largest logit): the probability, up to a factor common to all
+  float logit = 0;   // log-probability / temperature - penalty
+  float weight = 0;  // exp(logit - largest logit): the probability, up to a factor common to all
 };
 
 // A draw is a function of (seed, position) and its arguments, whatever was drawn before. The ids <pad>, <unk> and

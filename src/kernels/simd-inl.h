@@ -66,7 +66,7 @@ HWY_INLINE void ForVectors(size_t n, const Full& full, const Rest& rest) {
 // [-ln2/2, ln2/2]). Own code because Highway's contrib version ships in a header that pulls in much more than this.
 HWY_INLINE VF Exp(DF d, VF x) {
   const DI di;
-  x = hn::Min(hn::Max(x, hn::Set(d, -87.33654f)), hn::Set(d, 88.37626f));
+  x = hn::Min(hn::Max(x, hn::Set(d, -87.33654f)), hn::Set(d, 88.0f));
   const VF n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
   VF r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);

@@ -1,0 +1,88 @@
+// The invariants of docs/architecture.md on every registered architecture. ToyModel below is registered here alone and
+// passes them by that: nothing in this file is written per model.
+#include <gtest/gtest.h>
+
+#include "models/registry.h"
+#include "nn/linear.h"
+#include "train/checks.h"
+
+namespace flashlm {
+namespace {
+
+// The smallest thing that is a language model: embedding, one windowed attention, tied head.
+class ToyModel final : public Model {
+ public:
+  struct Config {
+    int vocab = 32, d_model = 32;
+    void VisitFields(FieldVisitor& v) {
+      v.Int("vocab", vocab, 2, 65536, "tokens in the vocabulary");
+      v.Int("d_model", d_model, 2, 1024, "width");
+    }
+    void Validate() const {}
+  };
+  static Config Tiny() { return {}; }
+
+  explicit ToyModel(const Config& c) : c_(c) {
+    const Init normal = Init::Normal(0.15f);
+    embed_ = bank().Add({"embed.weight", {c.vocab, c.d_model}, Role::kEmbedding, normal});
+    norm_ = AddGain(bank(), "norm", c.d_model);
+    qkv_ = AddLinear(bank(), {{"qkv", 3 * c.d_model, normal, 3}}, c.d_model);
+    out_ = AddLinear(bank(), {{"out", c.d_model, normal}}, c.d_model);
+    ln_out_ = AddGain(bank(), "ln_out", c.d_model);
+  }
+
+  Prediction Forward(Tape& tape, const int32_t* tokens) override {
+    const Tensor h = Embedding(tape, tokens, embed_);  // [N,C]
+    const Tensor qkv = Linear(tape, RmsNorm(tape, h, norm_), qkv_);
+    const Tensor mixed = WindowAttention(tape, qkv, {2, c_.d_model / 2, 8, true, 0.0});
+    const Tensor y = AddDropout(tape, h, Linear(tape, mixed, out_), 0.0);
+    Prediction prediction;
+    prediction.hidden = RmsNorm(tape, y, ln_out_);
+    prediction.head = embed_;
+    return prediction;
+  }
+
+ private:
+  Config c_;
+  Param embed_, norm_, qkv_, out_, ln_out_;
+};
+
+FLASHLM_REGISTER_MODEL("toy", ToyModel);
+
+std::vector<Json> Configs() {
+  std::vector<Json> configs;
+  for (const ModelEntry& entry : RegisteredModels()) {
+    Json config = entry.tiny();
+    config["architecture"] = entry.name;
+    configs.push_back(config);
+    // The other value of a field that changes what is computed is another model to prove.
+    if (config.contains("memory")) {
+      config["memory"] = config["memory"] == "delta" ? "linear" : "delta";
+      configs.push_back(config);
+    }
+  }
+  return configs;
+}
+
+class InvariantsTest : public testing::TestWithParam<Json> {};
+
+void Expect(const CheckResult& check) { EXPECT_TRUE(check.passed) << check.name << ": " << check.detail; }
+
+TEST_P(InvariantsTest, CausalSplitAndBatch) { Expect(CheckCausalSplitAndBatch(GetParam())); }
+TEST_P(InvariantsTest, NextToken) { Expect(CheckNextToken(GetParam())); }
+TEST_P(InvariantsTest, NothingToLearn) { Expect(CheckNothingToLearn(GetParam(), 400)); }
+TEST_P(InvariantsTest, Gradients) { Expect(CheckGradients(GetParam())); }
+TEST_P(InvariantsTest, EveryParameterLearns) { Expect(CheckEveryParameterLearns(GetParam())); }
+TEST_P(InvariantsTest, SteadyMemory) { Expect(CheckSteadyMemory(GetParam())); }
+TEST_P(InvariantsTest, Threads) { Expect(CheckThreads(GetParam())); }
+
+INSTANTIATE_TEST_SUITE_P(Registry, InvariantsTest, testing::ValuesIn(Configs()), [](const auto& info) {
+  std::string name = fmt::format("{}_{}", info.index, info.param["architecture"].template get<std::string>());
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return name;
+});
+
+}  // namespace
+}  // namespace flashlm

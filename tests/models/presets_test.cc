@@ -1,0 +1,50 @@
+// Presets build, and have the parameters of SPEC section 14 (invariant 11).
+#include "models/presets.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "models/registry.h"
+#include "train/config.h"
+
+namespace flashlm {
+namespace {
+
+TEST(Presets, AllBuild) {
+  for (const Preset& preset : Presets()) {
+    const RunConfig config = RunConfig::FromDocument(LoadPreset(preset.name), preset.name);
+    EXPECT_GT(MakeModel(config.model, false)->bank().ParameterCount(), 0) << preset.name;
+  }
+}
+
+TEST(Presets, TrueParameterCounts) {
+  const auto count = [](const char* name) {
+    return MakeModel(LoadPreset(name).at("model"), false)->bank().ParameterCount();
+  };
+  EXPECT_EQ(count("v8.3"), 6'566'400);
+  EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
+}
+
+TEST(Presets, BadNamesAndValuesAreNamed) {
+  EXPECT_THROW(LoadPreset("cortex-vii"), UsageError);
+  const auto message = [](const char* assignment) -> std::string {
+    Json document = LoadPreset("v8.3");
+    ApplyOverride(assignment, document);
+    try {
+      MakeModel(RunConfig::FromDocument(document, "v8.3").model, false);
+    } catch (const UsageError& e) {
+      return e.OneLine();
+    }
+    return "accepted";
+  };
+  EXPECT_NE(message("model.d_modle=3").find("did you mean 'd_model'"), std::string::npos);
+  EXPECT_NE(message("model.d_model=0").find("out of range"), std::string::npos);
+  EXPECT_NE(message("model.d_head=7").find("even"), std::string::npos);
+  EXPECT_NE(message("model.memory=gated").find("choose from: delta, linear"), std::string::npos);
+  EXPECT_NE(message("optim.lr=\"fast\"").find("expected a number"), std::string::npos);
+  EXPECT_NE(message("trian.seed=1").find("did you mean 'train'"), std::string::npos);
+  EXPECT_NE(message("model.architecture=cortex").find("unknown architecture"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace flashlm
