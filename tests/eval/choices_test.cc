@@ -29,8 +29,9 @@ class ChoicesTest : public testing::Test {
   }
   double LogP(const std::string& text) {
     const std::vector<TokenIds> texts = {TinyTokenizer().Encode(text)};
+    const auto nats = Scorer(*model_, DType::kF32).Score(texts);
     double sum = 0;
-    for (const float n : Scorer(*model_, DType::kF32).Score(texts)[0]) sum -= n;
+    for (const float n : nats[0]) sum -= n;
     return sum;
   }
   // Of the two texts, the likelier one first.

@@ -149,7 +149,7 @@ TEST_F(GenerateTest, SearchTakesTheBestOfItsDefinition) {
   EXPECT_TRUE(ever_not_first);
 }
 
-TEST(Search, NeedsValueHeads) {
+TEST(SearchTest, NeedsValueHeads) {
   const auto model = TinyModel(FindModel("cortex-viii"), Json::object({{"value_heads", false}}));
   Session session(*model, DType::kF32);
   GenerateOptions options = Options(5);
