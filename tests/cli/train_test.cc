@@ -1,0 +1,192 @@
+// Training runs as a user starts, interrupts, kills and resumes them; and what they refuse.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+#include <sstream>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "command.h"
+
+namespace flashlm {
+namespace {
+
+class TrainTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = new Scratch;
+    data_ = *shared_ / "data";
+    const CommandResult made = RunCommand({"data", "prepare", "--input", "synthetic", "--out", data_, "--vocab", "512",
+                                           "--synthetic-bytes", "300000"},
+                                          *shared_);
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+  static void TearDownTestSuite() { delete shared_; }
+
+  // A model that makes a step in milliseconds; `more` is appended.
+  static std::vector<std::string> Train(const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--data", data_, "--out", out};
+    for (const char* set : {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8",
+                            "model.d_mem=8", "model.d_ff=48", "model.dropout=0.1", "train.sequence_length=64",
+                            "train.micro_batch=4", "train.accumulate=2", "train.eval_documents=5",
+                            "train.checkpoint_every=5", "train.value_start_step=3"}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+
+  static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
+  static std::string MomentsOf(const std::string& run) { return ReadFile(run + "/latest/optimizer.safetensors"); }
+
+  // Steps and losses of log.jsonl, without what depends on the clock.
+  static std::string LossesOf(const std::string& run) {
+    std::string text;
+    std::istringstream lines(ReadFile(run + "/log.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      const Json json = Json::parse(line);
+      if (json.contains("step")) text += json["step"].dump() + " " + json["cross_entropy"].dump() + "\n";
+    }
+    return text;
+  }
+
+  void ExpectOneLine(const CommandResult& result, int code, const std::string& part) {
+    EXPECT_EQ(result.exit_code, code) << result.err;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("error: "), std::string::npos);
+    EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+  }
+
+  static Scratch* shared_;
+  static std::string data_;
+  Scratch scratch_;
+};
+Scratch* TrainTest::shared_ = nullptr;
+std::string TrainTest::data_;
+
+TEST_F(TrainTest, WritesWhatItPromises) {
+  const std::string run = scratch_ / "run";
+  const CommandResult result = RunCommand(Train(run, {"--steps", "12", "--json"}), scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json results = Json::parse(result.out);
+  for (const char* key : {"model", "params", "final_ppl", "tokens", "steps", "val_nats", "val_bits_per_byte",
+                          "val_bits_per_char", "stderr", "tokens_evaluated", "target_offset", "causal_check_max_abs",
+                          "seed", "git_revision"}) {
+    EXPECT_TRUE(results.contains(key)) << key;
+  }
+  EXPECT_EQ(results["causal_check_max_abs"], 0.0);
+  EXPECT_EQ(results["steps"], 12);
+  for (const char* file : {"config.toml", "log.jsonl", "samples.txt", "results.json", "best/model.safetensors",
+                           "latest/config.json", "latest/tokenizer.json", "latest/trainer.json"}) {
+    EXPECT_TRUE(std::filesystem::exists(run + "/" + file)) << file;
+  }
+}
+
+TEST_F(TrainTest, ResumeIsExact) {
+  ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "20"}), scratch_).exit_code, 0);
+  // Killed after its checkpoint at step 10, in the middle of a later step.
+  const std::string run = scratch_ / "resumed";
+  Command first(Train(run, {"--steps", "20"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/checkpoints/step_000010/trainer.json"); ++i) {
+    ASSERT_FALSE(first.WaitFor(0.002) && !std::filesystem::exists(run + "/latest"));
+  }
+  first.Kill(SIGKILL);
+  first.Wait();
+  const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole"));
+  EXPECT_EQ(MomentsOf(run), MomentsOf(scratch_ / "whole"));
+  EXPECT_EQ(LossesOf(run), LossesOf(scratch_ / "whole"));
+}
+
+// FLASHLM_KILLS sets how many moments are tried.
+TEST_F(TrainTest, KilledAtRandomMomentsItEndsTheSame) {
+  const char* wanted = std::getenv("FLASHLM_KILLS");
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 4;
+  const Stopwatch start;
+  ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "30"}), scratch_).exit_code, 0);
+  const double duration = start.Seconds();
+  std::mt19937 random(std::random_device{}());
+  for (int i = 0; i < kills; ++i) {
+    const std::string run = scratch_ / ("run" + std::to_string(i));
+    const double moment = std::uniform_real_distribution<>(0.02, 0.95)(random) * duration;
+    Command command(Train(run, {"--steps", "30"}), scratch_);
+    command.WaitFor(moment);
+    command.Kill(SIGKILL);
+    command.Wait();
+    const bool started = std::filesystem::exists(run + "/config.toml");
+    const CommandResult result = started ? RunCommand({"train", "--resume", run}, scratch_)
+                                         : RunCommand(Train(run, {"--steps", "30"}), scratch_);
+    ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
+    EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole")) << "killed after " << moment << " s";
+    std::filesystem::remove_all(run);
+  }
+}
+
+TEST_F(TrainTest, CtrlCSavesAndSaysHowToGoOn) {
+  const std::string run = scratch_ / "run";
+  Command command(Train(run, {"--steps", "100000"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/latest"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGINT);
+  const CommandResult result = command.Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("flashlm train --resume " + run), std::string::npos) << result.err;
+  // A second process may not enter a run that is in use.
+  Command running({"train", "--resume", run}, scratch_);
+  ASSERT_FALSE(running.WaitFor(0.7));
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--quiet"}, scratch_), 1, "in use by another process");
+  running.Kill(SIGINT);
+  running.Wait();
+}
+
+TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
+  const std::string run = scratch_ / "run";
+  const auto with = [&](std::vector<std::string> more) { return RunCommand(Train(run, more), scratch_); };
+  ExpectOneLine(RunCommand({"train", "--preset", "cortex-vii", "--data", data_, "--out", run}, scratch_), 2,
+                "did you mean 'cortex-viii'");
+  ExpectOneLine(with({"--set", "model.d_modle=3"}), 2, "did you mean 'd_model'");
+  ExpectOneLine(with({"--set", "train.micro_batch=0"}), 2, "out of range");
+  ExpectOneLine(with({"--set", "nonsense"}), 2, "section.key=value");
+  ExpectOneLine(with({"--time", "soon"}), 2, "--time soon");
+  ExpectOneLine(with({"--time", "1m", "--steps", "3"}), 2, "one budget");
+  ExpectOneLine(with({"--set", "model.vocab=600"}), 2, "vocabulary of 600");
+  ExpectOneLine(RunCommand({"train", "--data", scratch_ / "nothing", "--out", run}, scratch_), 1, "nothing");
+  ExpectOneLine(RunCommand({"train", "--resume", scratch_ / "nothing"}, scratch_), 1, "no run to resume");
+  ExpectOneLine(RunCommand({"train", "--out", run}, scratch_), 2, "--data");
+}
+
+TEST_F(TrainTest, ResumeRefusesAnotherConfiguration) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "6"}), scratch_).exit_code, 0);
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--set", "model.d_model=64"}, scratch_), 2, "model.d_model = 64");
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "9"}, scratch_), 2, "budget.amount");
+  ExpectOneLine(RunCommand(Train(run, {"--steps", "6"}), scratch_), 2, "already holds a run");
+}
+
+TEST_F(TrainTest, FullDiskKeepsTheLastCheckpoint) {
+  const std::string run = scratch_ / "run";
+  Command command(Train(run, {"--steps", "100000"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/latest"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGINT);
+  command.Wait();
+  const std::string before = ModelOf(run);
+  const int64_t limit = static_cast<int64_t>(before.size() / 2);
+  const CommandResult result = RunCommand({"train", "--resume", run, "--quiet"}, scratch_, limit);
+  ExpectOneLine(result, 1, "intact");
+  EXPECT_EQ(ModelOf(run), before);
+}
+
+TEST_F(TrainTest, DamagedCheckpointFallsBackToThePreviousOne) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "12"}), scratch_).exit_code, 0);
+  std::string model = ModelOf(run);
+  model[model.size() / 2] ^= 1;
+  WriteFileAtomic(run + "/latest/model.safetensors", model);
+  const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("model.safetensors"), std::string::npos) << resumed.err;
+}
+
+}  // namespace
+}  // namespace flashlm
