@@ -14,8 +14,8 @@ namespace {
 using Tokens = std::vector<int32_t>;
 using Values = std::vector<float>;
 
-// f32: DESIGN section 3. bf16: pieces of different lengths are multiplied by different kernels, whose sums differ in the
-// last bit and are then rounded to 8 bits.
+// f32: docs/architecture.md. bf16: pieces of different lengths are multiplied by different kernels, whose
+// sums differ in the last bit and are then rounded to 8 bits.
 constexpr double kToleranceF32 = 1e-4, kToleranceBF16 = 0.1;
 
 Tokens RandomTokens(Rng& rng, int count, int vocab) {
@@ -95,7 +95,8 @@ void CheckFuture(Reader& reader, const Tokens& tokens, int vocab, Rng& rng, Caus
 
 void CheckSplits(Reader& reader, const Tokens& tokens, CausalityReport& report) {
   const Values whole = reader.Read(tokens, 1, nullptr);
-  const std::vector<std::vector<int>> splits = {{static_cast<int>(tokens.size())}, {1}, {7}, {20, 1, 3}, {1, 30}};
+  const std::vector<std::vector<int>> splits = {
+      {static_cast<int>(tokens.size())}, {1}, {7}, {20, 1, 3}, {1, 30}};
   for (const std::vector<int>& lengths : splits) {
     const Values pieces = reader.ReadInPieces(tokens, lengths);
     report.split_difference = std::max(report.split_difference, LargestRelativeDifference(whole, pieces));

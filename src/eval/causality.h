@@ -1,5 +1,6 @@
-// Three properties without which a language model's numbers mean nothing, checked on a model as it is (DESIGN section 3,
-// SPEC 12.1): it cannot see the future, it can be read piece by piece, and texts in a batch do not touch.
+// Three properties without which a language model's numbers mean nothing, checked on a model as it is
+// (docs/architecture.md, SPEC 12.1): it cannot see the future, it can be read piece by piece, and texts in a
+// batch do not touch.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +21,12 @@ struct CausalityReport {
   double leak = 0;
   // Changed tokens after which nothing changed. Must be 0, or the model does not read its input.
   int without_effect = 0;
-  // Largest difference |a - b| / max(1, |a|) of log-probabilities between reading the sequence at once and reading it in
-  // pieces of other lengths, single tokens among them. Only rounding may remain.
+  // Largest difference |a - b| / max(1, |a|) of log-probabilities between reading the sequence at once and
+  // reading it in pieces of other lengths, single tokens among them. Only rounding may remain.
   double split_difference = 0;
   double split_tolerance = 0;
-  // Largest change of a row's log-probabilities when the other rows of its batch are replaced. Must be exactly 0.
+  // Largest change of a row's log-probabilities when the other rows of its batch are replaced. Must be
+  // exactly 0.
   double neighbour_change = 0;
 
   bool passed() const {

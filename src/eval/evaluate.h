@@ -1,9 +1,9 @@
-// How well a model predicts text: cross-entropy over whole documents, in bits per byte (SPEC 2.1, 16.1-2, corrected as
-// in D6, D8, D10 and D11).
+// How well a model predicts text: cross-entropy over whole documents, in bits per byte (SPEC 2.1, 16.1-2,
+// corrected as in D6, D8, D10 and D11).
 //
-// A document is stripped and scored from <eos> as its first context to its closing <eos>, every token exactly once, with
-// all of the document before it as context. Bits per byte = all nats / (ln 2 * bytes of the stripped documents): the
-// closing <eos> costs nats and brings no bytes.
+// A document is stripped and scored from <eos> as its first context to its closing <eos>, every token exactly
+// once, with all of the document before it as context. Bits per byte = all nats / (ln 2 * bytes of the
+// stripped documents): the closing <eos> costs nats and brings no bytes.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,9 @@ struct EvalResult {
   double bits_per_byte() const;
   double bits_per_char() const;
 };
-// The keys of DESIGN section 6 (nats_per_token, bits_per_byte, bits_per_char, stderr_bits_per_byte, bytes, tokens,
-// documents) and chars, nats_per_token_without_eos, perplexity (per token), seconds, tokens_per_s.
+// What `flashlm eval --json` promises (nats_per_token, bits_per_byte, bits_per_char, stderr_bits_per_byte,
+// bytes, tokens, documents), and chars, nats_per_token_without_eos, perplexity (per token), seconds,
+// tokens_per_s.
 Json ToJson(const EvalResult& result);
 
 struct DocumentScore {
@@ -58,9 +59,10 @@ struct EvalOptions {
 EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer,
                     std::span<const std::string_view> documents, const EvalOptions& options = {});
 
-// The documents of a file (data/documents.h says how they are separated). With tokens_path, writes there one JSON object
-// per scored token, in order: {"document", "position", "id", "bytes", "nats"}; "bytes" is how many bytes of text the
-// token stands for, 0 for the closing <eos>. Throws Error for a file that is missing, empty or not UTF-8 text.
+// The documents of a file (data/documents.h says how they are separated). With tokens_path, writes there one
+// JSON object per scored token, in order: {"document", "position", "id", "bytes", "nats"}; "bytes" is how
+// many bytes of text the token stands for, 0 for the closing <eos>. Throws Error for a file that is missing,
+// empty or not UTF-8 text.
 EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& text_path,
                         const std::string& tokens_path, const EvalOptions& options);
 

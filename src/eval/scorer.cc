@@ -13,8 +13,8 @@ namespace {
 constexpr int kTokensPerPass = 2048;
 constexpr int kRows = 8;
 constexpr int kLongestPiece = 1024;
-// Passes have lengths that are multiples of this: matrix products are prepared for each number of rows they meet, and a
-// few milliseconds each add up where every length occurs.
+// Passes have lengths that are multiples of this: matrix products are prepared for each number of rows they
+// meet, and a few milliseconds each add up where every length occurs.
 constexpr int kLengthStep = 16;
 // A text longer than the shortest of its group by more than this fraction starts another group.
 constexpr double kSlack = 0.125;
@@ -57,7 +57,8 @@ std::vector<std::vector<float>> Scorer::Score(std::span<const TokenIds> texts,
   return nats;
 }
 
-void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats) {
+void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group,
+                        std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   const int longest_piece = std::min(kLongestPiece, kTokensPerPass / rows);
   State state(rows);
@@ -68,8 +69,8 @@ void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std
   }
 }
 
-void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
-                        std::vector<std::vector<float>>& nats) {
+void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count,
+                        State* state, std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   // What follows the end of a text is filled up with <pad>; the results there are dropped.
   inputs_.assign(static_cast<size_t>(rows * count), Tokenizer::kPad);

@@ -17,9 +17,9 @@ class Scorer {
   // dtype: what matrix products read.
   Scorer(Model& model, DType dtype);
 
-  // result[d][i] = -log p(texts[d][i] | <eos>, texts[d][0 .. i)), in nats. Each text is read once, in order, its past
-  // kept as state, so any length takes bounded memory. Texts of similar length are read side by side; what stands
-  // beside a text does not change its result (of the same shape of batch, not by a bit).
+  // result[d][i] = -log p(texts[d][i] | <eos>, texts[d][0 .. i)), in nats. Each text is read once, in order,
+  // its past kept as state, so any length takes bounded memory. Texts of similar length are read side by
+  // side; what stands beside a text does not change its result (of the same shape of batch, not by a bit).
   // on_progress gets the number of tokens scored since the last call; may be empty.
   std::vector<std::vector<float>> Score(std::span<const TokenIds> texts,
                                         const std::function<void(int64_t tokens)>& on_progress = {});
@@ -37,7 +37,7 @@ class Scorer {
 
   Model& model_;
   Tape tape_;
-  std::vector<int> order_;  // texts by length
+  std::vector<int> order_;                 // texts by length
   std::vector<int32_t> inputs_, targets_;  // [rows, count]
 };
 

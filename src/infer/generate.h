@@ -17,9 +17,9 @@ namespace flashlm {
 struct GenerateOptions {
   SamplerConfig sampler;
   int max_tokens = 200;
-  // Candidates of search-guided decoding (infer/search.h), 0: plain sampling. Search draws nothing at random: it takes
-  // the candidate with the largest log p - search_beta * value. (At temperature 0 the candidates' log p lie so far apart
-  // that it takes the most probable one.)
+  // Candidates of search-guided decoding (infer/search.h), 0: plain sampling. Search draws nothing at random:
+  // it takes the candidate with the largest log p - search_beta * value. (At temperature 0 the candidates'
+  // log p lie so far apart that it takes the most probable one.)
   int search = 0;
   double search_beta = 1.0;
   // Asked before every token, for example for Ctrl-C or a client that hung up. May be empty.
@@ -38,13 +38,15 @@ struct Generation {
   double prompt_tokens_per_s() const { return prompt_tokens / prompt_seconds; }
   double tokens_per_s() const;
 };
-// {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens", "prompt_tokens_per_s", "tokens_per_s"}
+// {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens", "prompt_tokens_per_s",
+// "tokens_per_s"}
 Json ToJson(const Generation& generation);
 
-// Starts a new document in `session` (one row): <eos>, then the prompt. on_text gets the text piece by piece, each of
-// whole characters, as soon as it is known; it may be empty. Throws UsageError for options out of range and Error for
-// search without value heads.
+// Starts a new document in `session` (one row): <eos>, then the prompt. on_text gets the text piece by piece,
+// each of whole characters, as soon as it is known; it may be empty. Throws UsageError for options out of
+// range and Error for search without value heads.
 Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                    const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text);
+                    const GenerateOptions& options,
+                    const std::function<void(std::string_view piece)>& on_text);
 
 }  // namespace flashlm

@@ -17,13 +17,14 @@ struct LoadedModel {
   int64_t step = -1;   // of the checkpoint; -1 for a plain model folder
 };
 
-// Opens a run (its best checkpoint, or the newest one), one of its checkpoints, or a model folder. Throws Error naming
-// the file and what is wrong with it: missing or damaged, an unknown architecture, parameters that do not fit, a
-// tokenizer of another vocabulary.
+// Opens a run (its best checkpoint, or the newest one), one of its checkpoints, or a model folder. Throws
+// Error naming the file and what is wrong with it: missing or damaged, an unknown architecture, parameters
+// that do not fit, a tokenizer of another vocabulary.
 LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best = true);
 
-// What matrix products read: "auto" (bf16 where the CPU multiplies it natively, else f32), "f32" or "bf16". Throws
-// UsageError for anything else, and for "bf16" on a CPU that would emulate it: slower than f32 and less exact.
+// What matrix products read: "auto" (bf16 where the CPU multiplies it natively, else f32), "f32" or "bf16".
+// Throws UsageError for anything else, and for "bf16" on a CPU that would emulate it: slower than f32 and
+// less exact.
 DType ComputeType(const std::string& precision);
 
 }  // namespace flashlm

@@ -24,12 +24,14 @@ bool Worse(const Candidate& a, const Candidate& b) { return Better(b, a); }
 Sampler::Sampler(const SamplerConfig& config) { FieldsFromJson(FieldsToJson(config), "sampler", config_); }
 
 void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::span<const int32_t> history) {
-  FLASHLM_CHECK(log_probs.size() > Tokenizer::kEos, "a vocabulary of {} holds nothing to sample", log_probs.size());
+  FLASHLM_CHECK(log_probs.size() > Tokenizer::kEos, "a vocabulary of {} holds nothing to sample",
+                log_probs.size());
   counts_.resize(log_probs.size(), 0);
   const size_t window = std::min(history.size(), static_cast<size_t>(config_.penalty_window));
   const auto recent = history.last(config_.frequency_penalty == 0 ? 0 : window);
   for (const int32_t token : recent) {
-    FLASHLM_CHECK(token >= 0 && static_cast<size_t>(token) < counts_.size(), "token id {} in the history", token);
+    FLASHLM_CHECK(token >= 0 && static_cast<size_t>(token) < counts_.size(), "token id {} in the history",
+                  token);
     ++counts_[static_cast<size_t>(token)];
   }
   const double scale = 1.0 / std::max(config_.temperature, kLowestTemperature);
@@ -86,7 +88,8 @@ double Sampler::Filter() {
   return kept;
 }
 
-int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_t> history, int64_t position) {
+int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_t> history,
+                        int64_t position) {
   ApplyTemperatureAndPenalty(log_probs, history);
   if (config_.temperature == 0) {
     return std::min_element(candidates_.begin(), candidates_.end(), Better)->token;
@@ -105,13 +108,13 @@ int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_
   return drawn;
 }
 
-std::span<const Sampler::Choice> Sampler::Best(std::span<const float> log_probs, std::span<const int32_t> history,
-                                               int count) {
+std::span<const Sampler::Choice> Sampler::Best(std::span<const float> log_probs,
+                                               std::span<const int32_t> history, int count) {
   ApplyTemperatureAndPenalty(log_probs, history);
   const double log_mass = std::log(Filter());
   const auto wanted = std::min(candidates_.size(), static_cast<size_t>(count));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(wanted), candidates_.end(),
-                    Better);
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(wanted),
+                    candidates_.end(), Better);
   const float largest = candidates_.front().logit;
   choices_.clear();
   for (size_t i = 0; i < wanted; ++i) {

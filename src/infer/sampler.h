@@ -35,8 +35,8 @@ struct Candidate {
   float weight = 0;  // exp(logit - largest logit): the probability, up to a factor common to all
 };
 
-// A draw is a function of (seed, position) and its arguments, whatever was drawn before. The ids <pad>, <unk> and
-// <bos> are never drawn. Keeps its working memory: no allocation after the first few calls.
+// A draw is a function of (seed, position) and its arguments, whatever was drawn before. The ids <pad>, <unk>
+// and <bos> are never drawn. Keeps its working memory: no allocation after the first few calls.
 class Sampler {
  public:
   // Throws UsageError for a value out of the range given above.
@@ -46,8 +46,8 @@ class Sampler {
   // position: of the token to be drawn, in its stream.
   int32_t Sample(std::span<const float> log_probs, std::span<const int32_t> history, int64_t position);
 
-  // The `count` most probable tokens of the filtered distribution, best first, equal ones by id; fewer if the filters
-  // leave fewer. log_p: log-probability within the filtered distribution. Valid until the next call.
+  // The `count` most probable tokens of the filtered distribution, best first, equal ones by id; fewer if the
+  // filters leave fewer. log_p: log-probability within the filtered distribution. Valid until the next call.
   struct Choice {
     int32_t token;
     double log_p;
@@ -56,8 +56,8 @@ class Sampler {
 
  private:
   void ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::span<const int32_t> history);
-  // Leaves in candidates_ what top-k, nucleus and min-p keep, most probable first; or, if none of them is on, all
-  // tokens by id. Returns the sum of their weights.
+  // Leaves in candidates_ what top-k, nucleus and min-p keep, most probable first; or, if none of them is on,
+  // all tokens by id. Returns the sum of their weights.
   double Filter();
   void KeepTopK();
   double Weigh();

@@ -1,5 +1,5 @@
-// Search-guided decoding (SPEC 8, 16.9): a token is chosen not only for its probability but for what the model's value
-// head expects after it.
+// Search-guided decoding (SPEC 8, 16.9): a token is chosen not only for its probability but for what the
+// model's value head expects after it.
 #pragma once
 
 #include <span>
@@ -10,8 +10,8 @@
 
 namespace flashlm {
 
-// Each candidate costs one single-token step from the kept state; nothing is read twice. Of the K steps the best one's
-// state is kept, so the chosen token needs no further step.
+// Each candidate costs one single-token step from the kept state; nothing is read twice. Of the K steps the
+// best one's state is kept, so the chosen token needs no further step.
 class Search {
  public:
   // session: of one row. Throws Error if the model has no value heads (known after the first Feed).
@@ -21,8 +21,8 @@ class Search {
     int32_t token;
     std::span<const float> log_probs;  // [V], of what follows the token; valid until the next call
   };
-  // Of the K best tokens of the filtered distribution, the one with the largest log p - beta * v, v being the last
-  // value head's prediction of the nats to come after it. The session has read it on return.
+  // Of the K best tokens of the filtered distribution, the one with the largest log p - beta * v, v being the
+  // last value head's prediction of the nats to come after it. The session has read it on return.
   Choice Next(std::span<const float> log_probs, std::span<const int32_t> history);
 
  private:

@@ -10,11 +10,12 @@ namespace {
 
 // Bounds the activations of a long prompt.
 constexpr unsigned kLongestPiece = 512;
-// Up to this many tokens matrix products read each weight once and need no preparation for the number of rows.
+// Up to this many tokens matrix products read each weight once and need no preparation for the number of
+// rows.
 constexpr unsigned kShortestPiece = 16;
 
-// Matrix products are prepared for each number of rows they meet, so prompts of any length are read in pieces of few
-// lengths: powers of two, then the rest.
+// Matrix products are prepared for each number of rows they meet, so prompts of any length are read in pieces
+// of few lengths: powers of two, then the rest.
 int PieceLength(int left) {
   const auto tokens = static_cast<unsigned>(left);
   if (tokens <= kShortestPiece) return left;
@@ -40,8 +41,8 @@ Prediction Session::FeedPiece(std::span<const int32_t> tokens, int begin, int co
 
 const float* Session::Feed(std::span<const int32_t> tokens) {
   const int length = static_cast<int>(tokens.size()) / rows();
-  FLASHLM_CHECK(length > 0 && tokens.size() == static_cast<size_t>(rows() * length), "{} tokens for {} streams",
-                tokens.size(), rows());
+  FLASHLM_CHECK(length > 0 && tokens.size() == static_cast<size_t>(rows() * length),
+                "{} tokens for {} streams", tokens.size(), rows());
   // Before anything is read: a refused token leaves the stream as it was.
   for (const int32_t token : tokens) {
     if (token < 0 || token >= vocab_) {

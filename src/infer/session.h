@@ -1,5 +1,5 @@
-// A stream of tokens through a model: what it has read is kept as state, so a further token costs the same however long
-// the stream is.
+// A stream of tokens through a model: what it has read is kept as state, so a further token costs the same
+// however long the stream is.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,12 @@ namespace flashlm {
 // Not for several threads, nor for two sessions of one model on two threads (they share the packed weights).
 class Session {
  public:
-  // `rows` streams that advance together. dtype: what matrix products read (ComputeType in infer/loaded_model.h).
+  // `rows` streams that advance together. dtype: what matrix products read (ComputeType in
+  // infer/loaded_model.h).
   Session(Model& model, DType dtype, int rows = 1);
 
-  // Reads tokens [rows, T], T >= 1, and returns the log-probabilities [rows, V] of what follows the last of each row.
-  // They live in the session until the next call. Throws Error for an id outside the vocabulary.
+  // Reads tokens [rows, T], T >= 1, and returns the log-probabilities [rows, V] of what follows the last of
+  // each row. They live in the session until the next call. Throws Error for an id outside the vocabulary.
   const float* Feed(std::span<const int32_t> tokens);
   const float* Feed(int32_t token) { return Feed({&token, 1}); }
 
@@ -30,7 +31,8 @@ class Session {
   // Tokens that each row has read.
   int64_t position() const { return state_.position(0); }
 
-  // To branch: keep a copy of the state, read on, come back. A state fits any session of the same model and rows.
+  // To branch: keep a copy of the state, read on, come back. A state fits any session of the same model and
+  // rows.
   const State& state() const { return state_; }
   void Restore(const State& state);
   void Swap(State& state);

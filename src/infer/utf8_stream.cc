@@ -12,7 +12,8 @@ struct Step {
   enum { kCharacter, kBroken, kIncomplete } kind;
 };
 
-// The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF (Unicode table 3-7).
+// The second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF (Unicode table
+// 3-7).
 Step ReadCharacter(std::string_view text) {
   const auto first = static_cast<uint8_t>(text[0]);
   if (first < 0x80) return {1, Step::kCharacter};

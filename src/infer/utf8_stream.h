@@ -6,9 +6,9 @@
 
 namespace flashlm {
 
-// Cuts a stream of bytes into pieces of valid UTF-8. The bytes of a character are held back until it is complete; bytes
-// that can belong to no character become U+FFFD, one for each longest broken piece (as the Unicode Standard
-// recommends), so that the text can always go into JSON.
+// Cuts a stream of bytes into pieces of valid UTF-8. The bytes of a character are held back until it is
+// complete; bytes that can belong to no character become U+FFFD, one for each longest broken piece (as the
+// Unicode Standard recommends), so that the text can always go into JSON.
 class Utf8Stream {
  public:
   // What can be shown now; may be empty. Valid until the next call.

@@ -54,9 +54,9 @@ class ChoicesTest : public testing::Test {
 
 TEST_F(ChoicesTest, CountsPairsWhoseGoodTextIsLikelier) {
   const auto [good, bad] = Ordered("The cat was happy.", "The dog was not sad!");
-  const ChoiceResult result = Pairs(Json{{"good", good}, {"bad", bad}}.dump() + "\n\n" +
-                                    Json{{"good", bad}, {"bad", good}}.dump() + "\n" +
-                                    Json{{"good", "x y"}, {"bad", "x y"}}.dump());
+  const ChoiceResult result =
+      Pairs(Json{{"good", good}, {"bad", bad}}.dump() + "\n\n" + Json{{"good", bad}, {"bad", good}}.dump() +
+            "\n" + Json{{"good", "x y"}, {"bad", "x y"}}.dump());
   EXPECT_EQ(result.all.items, 3);
   EXPECT_DOUBLE_EQ(result.all.right, 1.5);  // a tie counts one half
   EXPECT_DOUBLE_EQ(PairsToJson(result)["accuracy"], 0.5);
@@ -89,12 +89,12 @@ TEST_F(ChoicesTest, NamesTheLineThatIsWrong) {
     EXPECT_NE(error.find("line 2"), std::string::npos) << wrong << ": " << error;
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   }
-  for (const char* wrong : {R"({"context": "a", "options": ["b"], "answer": 0})",
-                            R"({"context": "a", "options": ["b", "c"], "answer": 2})",
-                            R"({"context": "a", "options": ["b", "c"], "answer": "b"})",
-                            R"({"context": "a", "options": ["b", 1], "answer": 0})",
-                            R"({"context": "a", "options": "bc", "answer": 0})",
-                            R"({"options": ["b", "c"], "answer": 0})"}) {
+  for (const char* wrong :
+       {R"({"context": "a", "options": ["b"], "answer": 0})",
+        R"({"context": "a", "options": ["b", "c"], "answer": 2})",
+        R"({"context": "a", "options": ["b", "c"], "answer": "b"})",
+        R"({"context": "a", "options": ["b", 1], "answer": 0})",
+        R"({"context": "a", "options": "bc", "answer": 0})", R"({"options": ["b", "c"], "answer": 0})"}) {
     const std::string error = ErrorOf([&] { Cloze(wrong); });
     EXPECT_NE(error.find("line 1"), std::string::npos) << wrong << ": " << error;
   }

@@ -1,4 +1,4 @@
-// Decoding leaves the heap alone (DESIGN section 3, invariant 7). This test program counts what `new` is asked for.
+// Decoding leaves the heap alone (docs/architecture.md). This test program counts what `new` is asked for.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -45,7 +45,8 @@ TEST(DecodingTest, DoesNotAllocate) {
     Sampler sampler(Config());
     std::vector<int32_t> history = History();
     const auto step = [&] {
-      const std::span<const float> log_probs(session.Feed(history.back()), static_cast<size_t>(session.vocab()));
+      const std::span<const float> log_probs(session.Feed(history.back()),
+                                             static_cast<size_t>(session.vocab()));
       history.push_back(sampler.Sample(log_probs, history, std::ssize(history)));
     };
     for (int i = 0; i < 40; ++i) step();

@@ -18,7 +18,8 @@ namespace {
 class LoadedModelTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "loaded_model_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ =
+        testing::TempDir() + "loaded_model_" + testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(folder_);
     model_ = TinyModel(RegisteredModels().front());
   }
@@ -70,9 +71,7 @@ TEST_F(LoadedModelTest, NamesATokenizerOfAnotherSize) {
   EXPECT_NE(error.find("290"), std::string::npos) << error;
 }
 
-TEST_F(LoadedModelTest, NamesAMissingFolder) {
-  EXPECT_NE(ErrorOfLoading().find(folder_), std::string::npos);
-}
+TEST_F(LoadedModelTest, NamesAMissingFolder) { EXPECT_NE(ErrorOfLoading().find(folder_), std::string::npos); }
 
 TEST_F(LoadedModelTest, NamesParametersThatDoNotFit) {
   Json config = model_->config();

@@ -165,7 +165,8 @@ TEST(Sampler, ThePenaltyLooksBackOnlyItsWindow) {
   c.penalty_window = 2;
   Sampler sampler(c);
   const std::vector<float> log_probs{-9, -9, -9, -9, -1, -1.5f};
-  EXPECT_EQ(sampler.Sample(log_probs, std::vector<int32_t>{4, 4, 5}, 0), 4);  // both once: as if there were none
+  EXPECT_EQ(sampler.Sample(log_probs, std::vector<int32_t>{4, 4, 5}, 0),
+            4);  // both once: as if there were none
   EXPECT_EQ(sampler.Sample(log_probs, std::vector<int32_t>{4, 5, 5}, 0), 4);
   EXPECT_EQ(sampler.Sample(log_probs, std::vector<int32_t>{5, 4, 4}, 0), 5);
 }

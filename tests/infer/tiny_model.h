@@ -1,4 +1,5 @@
-// What the tests of inference and evaluation read with: a small untrained model of every architecture, and a tokenizer.
+// What the tests of inference and evaluation read with: a small untrained model of every architecture, and a
+// tokenizer.
 #pragma once
 
 #include <memory>
