@@ -19,6 +19,9 @@ void Run(const Options& options) {
   if (options.text.empty() && options.pairs.empty() && options.cloze.empty()) {
     throw UsageError("eval needs --text FILE, --pairs FILE or --cloze FILE");
   }
+  if (!options.pairs.empty() && !options.cloze.empty()) {
+    throw UsageError("--pairs and --cloze together", "both report \"accuracy\"; ask for one at a time");
+  }
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
   LoadedModel loaded = LoadModel(options.model);
   const DType dtype = ComputeType(options.precision);

@@ -1,10 +1,11 @@
 #include "optim/muon.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "base/parallel.h"
+#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/isa.h"
 #include "kernels/optimizer/optimizer.h"
@@ -33,13 +34,6 @@ T* Room(std::vector<T>& memory, int64_t n) {
   return memory.data();
 }
 
-template <class Body>
-void ForAll(int64_t n, const Body& body) {
-  ParallelBlocks(n, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
-}
-
 }  // namespace
 
 void Orthogonalize(float* x, int rows, int cols, int steps) {
@@ -52,12 +46,12 @@ void Orthogonalize(float* x, int rows, int cols, int steps) {
     const Matrix f32{from, DType::kF32, r, c, c};
     if (!bf16) return f32;
     const Matrix half{Room(memory, int64_t{r} * c), DType::kBF16, r, c, c};
-    kernels::Convert(f32, half);
+    kernels::CopyMatrix(f32, half, false);
     return half;
   };
 
   const float scale = static_cast<float>(1.0 / (std::sqrt(kernels::SumOfSquares(x, size)) + 1e-7));
-  ForAll(size, [&](int64_t i) { x[i] *= scale; });
+  kernels::Combine(scale, x, 0, x, size);
   float* gram = Room(work.gram, int64_t{n} * n);
   float* polynomial = Room(work.polynomial, int64_t{n} * n);
   float* next = Room(work.next, size);
@@ -68,14 +62,14 @@ void Orthogonalize(float* x, int rows, int cols, int steps) {
     kernels::MatMul(x_operand, !wide, x_operand, wide, gram_matrix, false);  // G = X X^T (or X^T X)
     const Matrix gram_operand = operand(gram, work.gram16, n, n);
     kernels::MatMul(gram_operand, false, gram_operand, false, polynomial_matrix, false);
-    ForAll(int64_t{n} * n, [&](int64_t i) { polynomial[i] = kB * gram[i] + kC * polynomial[i]; });
+    kernels::Combine(kB, gram, kC, polynomial, int64_t{n} * n);
     const Matrix p_operand = operand(polynomial, work.polynomial16, n, n);
     if (wide) {
       kernels::MatMul(p_operand, false, x_operand, false, next_matrix, false);
     } else {
       kernels::MatMul(x_operand, false, p_operand, false, next_matrix, false);
     }
-    ForAll(size, [&](int64_t i) { x[i] = kA * x[i] + next[i]; });
+    kernels::Combine(1, next, kA, x, size);
   }
 }
 
@@ -86,15 +80,14 @@ void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_dec
   float* moment = bank.first_moments() + offset_;
   float* update = Room(SharedWorkspace().update, size);
   const auto mu = static_cast<float>(momentum);
-  ForAll(size, [&](int64_t i) {
-    moment[i] = mu * moment[i] + gradient[i];
-    update[i] = gradient[i] + mu * moment[i];
-    gradient[i] = 0;
-  });
+  kernels::Combine(1, gradient, mu, moment, size);
+  std::memcpy(update, gradient, static_cast<size_t>(size) * sizeof(float));
+  kernels::Combine(mu, moment, 1, update, size);
+  std::memset(gradient, 0, static_cast<size_t>(size) * sizeof(float));
   Orthogonalize(update, rows_, cols_, steps);
   const auto keep = static_cast<float>(1.0 - lr * weight_decay);
   const auto rate = static_cast<float>(lr * std::sqrt(std::max(1.0, static_cast<double>(rows_) / cols_)));
-  ForAll(size, [&](int64_t i) { weight[i] = keep * weight[i] - rate * update[i]; });
+  kernels::Combine(-rate, update, keep, weight, size);
 }
 
 }  // namespace flashlm

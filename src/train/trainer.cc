@@ -51,7 +51,7 @@ class Run {
  private:
   void Announce() const;
   int64_t Tokens() const { return progress_.step * config_.train.TokensPerStep(); }
-  double Seconds() const { return progress_.seconds + watch_.Seconds(); }
+  double Seconds() const { return progress_.seconds + (finished_ ? 0.0 : watch_.Seconds()); }
   double Fraction() const { return config_.budget.Fraction(Seconds(), Tokens(), progress_.step); }
   bool Done() const;
   void OneStep();
@@ -81,6 +81,7 @@ class Run {
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;
   Stopwatch watch_;               // of this session
+  bool finished_ = false;
   int64_t published_step_ = -1;
   double step_seconds_ = 0;       // running mean, for the last step of a time budget
   EvalResult last_eval_;
@@ -345,6 +346,8 @@ TrainSummary Run::Go() {
     if (config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0) Sample();
     if (progress_.step % config_.train.checkpoint_every == 0 && published_step_ != progress_.step) Publish(false);
   }
+  progress_.seconds = Seconds();  // the final evaluation is not training
+  finished_ = true;
   if (published_step_ != progress_.step) EvaluateAndPublish();
   TrainSummary summary{true, progress_.step, Tokens(), Results()};
   Say(fmt::format("done: {} steps, {} tokens ({:.2f} epochs) in {}, {:.0f} tok/s; {:.4f} ± {:.4f} bits/byte on {} "

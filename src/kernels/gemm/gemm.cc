@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemv.h"
 #include "kernels/gemm/ref.h"
 #include "kernels/isa.h"
@@ -171,7 +172,7 @@ struct PackedWeight::Impl {
     if (dtype == DType::kF32) return source;
     if (!has_rows) {
       void* rows = rows_buffer.AtLeast(static_cast<size_t>(out * in) * SizeOf(dtype));
-      Convert({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in});
+      CopyMatrix({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
       has_rows = true;
     }
     return rows_buffer.data;
@@ -238,22 +239,6 @@ void MatMul(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b
                      transpose_a ? Layout::kTransposed : Layout::kPlain,
                      transpose_b ? Layout::kTransposed : Layout::kPlain, accumulate, ThreadCount()},
                     a.data, b.data, c.data);
-}
-
-void Convert(const Matrix& from, const Matrix& to) {
-  WithElementType(from.dtype, [&](auto* from_type) {
-    WithElementType(to.dtype, [&](auto* to_type) {
-      using From = std::remove_pointer_t<decltype(from_type)>;
-      using To = std::remove_pointer_t<decltype(to_type)>;
-      ParallelBlocks(from.rows, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const From* source = from.Row<From>(r);
-          To* target = to.Row<To>(r);
-          for (int64_t c = 0; c < from.cols; ++c) target[c] = FromFloat<To>(ToFloat(source[c]));
-        }
-      });
-    });
-  });
 }
 
 std::string GemmLibrary() {

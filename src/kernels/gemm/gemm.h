@@ -38,9 +38,6 @@ void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
 // c = op(a) op(b) (+ c if accumulate), op = transposition if asked.
 void MatMul(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& c, bool accumulate);
 
-// Conversion between element types, row by row.
-void Convert(const Matrix& from, const Matrix& to);
-
 std::string GemmLibrary();  // for doctor: "oneDNN 2.6.3"
 
 }  // namespace flashlm::kernels

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
 
 namespace flashlm::kernels {
@@ -13,7 +14,7 @@ double MeasureGemm(int64_t m, int64_t k, int64_t n, DType dtype, int repetitions
   std::vector<float> weights(static_cast<size_t>(n * k), 0.01f), x32(static_cast<size_t>(m * k), 0.5f);
   std::vector<BFloat16> x16(x32.size());
   const Matrix f32{x32.data(), DType::kF32, m, k, k}, bf16{x16.data(), DType::kBF16, m, k, k};
-  if (dtype == DType::kBF16) Convert(f32, bf16);
+  if (dtype == DType::kBF16) CopyMatrix(f32, bf16, false);
   std::vector<float> y_memory(static_cast<size_t>(m * n));
   const Matrix x = dtype == DType::kBF16 ? bf16 : f32;
   const Matrix y{y_memory.data(), dtype, m, n, n};

@@ -80,6 +80,18 @@ void Squares(const float* x, int64_t n, int64_t block, double* sums) {
   });
 }
 
+void WeightedSum(float a, const float* x, float b, float* y, int64_t n) {
+  constexpr int64_t kBlock = 16384;
+  ParallelBlocks(n, kBlock, [&](int64_t begin, int64_t end) {
+    const DF d;
+    ForLanes(static_cast<size_t>(end - begin), [&](auto lanes, size_t k) {
+      const size_t i = static_cast<size_t>(begin) + k;
+      const VF scaled = hn::Mul(hn::Set(d, a), lanes.Load(x + i));
+      lanes.Store(hn::MulAdd(hn::Set(d, b), lanes.Load(y + i), scaled), y + i);
+    });
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -89,6 +101,7 @@ namespace {
 
 HWY_EXPORT(Squares);
 HWY_EXPORT(Sweep);
+HWY_EXPORT(WeightedSum);
 
 }  // namespace
 
@@ -105,6 +118,10 @@ double SumOfSquares(const float* x, int64_t n) {
 
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v) {
   FLASHLM_DISPATCH(Sweep)(step, n, theta, gradient, m, v);
+}
+
+void Combine(float a, const float* x, float b, float* y, int64_t n) {
+  FLASHLM_DISPATCH(WeightedSum)(a, x, b, y, n);
 }
 
 }  // namespace flashlm::kernels

@@ -18,4 +18,7 @@ struct AdamWStep {
 // that also zeroes the gradient.
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v);
 
+// y = a x + b y, n elements; x may be y.
+void Combine(float a, const float* x, float b, float* y, int64_t n);
+
 }  // namespace flashlm::kernels
