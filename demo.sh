@@ -46,7 +46,7 @@ esac
 run=runs/demo
 for ((n = 2; ; ++n)); do
   [[ -e $run ]] || break
-  [[ -e $run/results.json ]] || echo "$run did not finish; to go on with it: build/release/flashlm train --resume $run"
+  [[ ! -e $run/latest || -e $run/results.json ]] || echo "$run did not finish; to go on with it: build/release/flashlm train --resume $run"
   run=runs/demo-$n
 done
 
@@ -63,7 +63,9 @@ else
 fi
 
 heading "3. Train for $time"
-$flashlm train --preset "$preset" --data "$folder" --out "$run" --time "$time"
+# Small texts yield fewer tokens than the preset's vocabulary: the model takes the data's.
+vocab=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$folder/meta.json" | head -n 1)
+$flashlm train --preset "$preset" --data "$folder" --out "$run" --time "$time" --set model.vocab="$vocab"
 
 heading "4. Evaluate on text that it has not seen"
 $flashlm eval --model "$run" --text "$folder/valid.txt"
