@@ -123,7 +123,11 @@ void ApplyOverride(const std::string& assignment, Json& document) {
   } catch (const Error&) {
     value = text;  // bare text without quotes
   }
-  document[section][key] = value;
+  Json& table = document[section];
+  if (!table.is_object() && !table.is_null()) {
+    throw UsageError(fmt::format("--set {}: '{}' is not a section", assignment, section));
+  }
+  table[key] = value;
 }
 
 }  // namespace flashlm

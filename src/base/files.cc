@@ -64,15 +64,15 @@ void SyncPath(const std::string& path) {
 
 void WriteFileAtomic(const std::string& path, std::string_view content) {
   const std::string temporary = path + ".tmp";
+  const auto give_up = [&](const char* doing) {
+    const int code = errno;
+    ::unlink(temporary.c_str());
+    errno = code;
+    FailWithErrno(doing, path);
+  };
   {
     const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
     if (file.fd < 0) FailWithErrno("create", temporary);
-    const auto give_up = [&](const char* doing) {
-      const int code = errno;
-      ::unlink(temporary.c_str());
-      errno = code;
-      FailWithErrno(doing, path);
-    };
     size_t done = 0;
     while (done < content.size()) {
       const ssize_t n = ::write(file.fd, content.data() + done, content.size() - done);
@@ -82,7 +82,7 @@ void WriteFileAtomic(const std::string& path, std::string_view content) {
     }
     if (::fsync(file.fd) != 0) give_up("write");
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) FailWithErrno("replace", path);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("replace");
   const std::string folder = std::filesystem::path(path).parent_path().string();
   SyncPath(folder.empty() ? "." : folder);
 }

@@ -53,7 +53,8 @@ void Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
-void PrintJson(const Json& json) { Print(json.dump(2) + "\n"); }
+// Paths and prompts come from the command line and may be any bytes: what is not UTF-8 is shown as U+FFFD.
+void PrintJson(const Json& json) { Print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
 void SetExitCode(int code) { exit_code = code; }
 
 }  // namespace flashlm::cli

@@ -46,7 +46,10 @@ Budget Budget::Time(const std::string& text) {
 }
 
 Budget Budget::Tokens(const std::string& text) {
-  return {"tokens", std::floor(ParseUnits("--tokens", text, {{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}, true))};
+  const double tokens =
+      std::floor(ParseUnits("--tokens", text, {{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}, true));
+  if (tokens < 1) throw UsageError(fmt::format("--tokens {}: must be at least 1", text));
+  return {"tokens", tokens};
 }
 
 Budget Budget::Steps(int64_t steps) {

@@ -1,0 +1,319 @@
+// The verbs beside `train` as a user meets them: what they print, and what they refuse in one line.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <utility>
+
+#include "base/json.h"
+#include "command.h"
+
+namespace flashlm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kTexts[] =
+    "Once upon a time there was a little cat. The cat was happy.\n<|endoftext|>\n"
+    "Tom had a red ball. He lost it, and Anna found it in the garden.\n";
+
+std::string Write(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+void ExpectOneLine(const CommandResult& result, int code, const std::string& part) {
+  EXPECT_EQ(result.exit_code, code) << result.err;
+  EXPECT_NE(result.err.find(part), std::string::npos) << "no '" << part << "' in: " << result.err;
+  EXPECT_EQ(result.err.rfind("error: ", 0), 0u) << result.err;
+  EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+  EXPECT_EQ(result.err.find("defect"), std::string::npos) << result.err;
+}
+
+class VerbsTest : public testing::Test {
+ protected:
+  CommandResult Run(const std::vector<std::string>& arguments) { return RunCommand(arguments, scratch_); }
+  Scratch scratch_;
+};
+
+TEST_F(VerbsTest, HelpNamesDefaults) {
+  struct Verb {
+    std::vector<std::string> words, parts;
+    std::vector<std::pair<std::string, std::string>> defaults;  // of options
+  };
+  for (const Verb& verb : std::vector<Verb>{
+           {{},
+            {"data", "tokenizer", "train", "eval", "generate", "bench", "selftest", "inspect", "doctor"},
+            {}},
+           {{"data"}, {"prepare"}, {}},
+           {{"data", "prepare"}, {"REQUIRED"}, {{"--vocab", "4096"}}},
+           {{"tokenizer"}, {"train", "encode", "decode"}, {}},
+           {{"tokenizer", "train"}, {"REQUIRED"}, {{"--vocab", "4096"}}},
+           {{"tokenizer", "encode"}, {"REQUIRED", "stdin without it"}, {}},
+           {{"tokenizer", "decode"}, {"REQUIRED", "stdin without it"}, {}},
+           {{"train"},
+            {"10m without any budget", "1 without it", "presets: ", "micro_batch", "muon_lr", "n_layers"},
+            {{"--threads", "0"}}},
+           {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
+           {{"generate"},
+            {"REQUIRED"},
+            {{"--tokens", "200"}, {"--search", "0"}, {"--prompt", "Once"}, {"--precision", "auto"}}},
+           {{"bench", "train"}, {}, {{"--preset", "cortex-viii"}, {"--precision", "auto"}}},
+           {{"bench", "decode"}, {}, {{"--tokens", "500"}, {"--streams", "1"}}},
+           {{"bench", "gemm"}, {}, {{"--threads", "0"}}},
+           {{"selftest"}, {"--preset"}, {}},
+           {{"inspect"}, {"--preset"}, {}},
+           {{"doctor"}, {"--json"}, {}}}) {
+    std::vector<std::string> arguments = verb.words;
+    arguments.push_back("--help");
+    const CommandResult help = Run(arguments);
+    SCOPED_TRACE(help.out);
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(help.err, "");
+    for (const std::string& part : verb.parts) EXPECT_NE(help.out.find(part), std::string::npos) << part;
+    for (const auto& [option, value] : verb.defaults) {
+      // "=4096" or "[4096]", as the parser's version has it.
+      EXPECT_TRUE(std::regex_search(help.out, std::regex(option + "[^\n]*[=\\[]" + value))) << option;
+    }
+  }
+}
+
+TEST_F(VerbsTest, RefusesWrongCommands) {
+  ExpectOneLine(Run({}), 2, "flashlm --help");
+  ExpectOneLine(Run({"eval", "--no-such-flag"}), 2, "flashlm --help");
+  ExpectOneLine(Run({"generate", "--model", "x", "--no-such-flag"}), 2, "--no-such-flag");
+  ExpectOneLine(Run({"generate", "--model", "x", "--tokens", "many"}), 2, "many");
+  ExpectOneLine(Run({"tokenizer"}), 2, "subcommand");
+  ExpectOneLine(Run({"eval", "--model", "x"}), 2, "--text");
+  ExpectOneLine(Run({"inspect"}), 2, "--preset");
+  ExpectOneLine(Run({"inspect", "--preset", "v8.4"}), 2, "did you mean 'v8.3'?");
+  ExpectOneLine(Run({"bench", "decode", "--precision", "f16", "--tokens", "4"}), 2,
+                "unknown precision 'f16'");
+}
+
+TEST_F(VerbsTest, TokenizerRoundTrip) {
+  const std::string text = Write(scratch_ / "text", kTexts), tokenizer = scratch_ / "tokenizer.json";
+  const CommandResult trained =
+      Run({"tokenizer", "train", "--input", text, "--vocab", "270", "--out", tokenizer, "--json"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_EQ(Json::parse(trained.out)["vocab"], 270);
+  EXPECT_EQ(Json::parse(trained.out)["sha256"], Sha256OfFile(tokenizer));
+
+  // Bytes that are no text come back, too.
+  for (const std::string& bytes :
+       {std::string(kTexts), std::string("caf\xc3\xa9 \xff\x00 tail", 12), std::string()}) {
+    const std::string input = Write(scratch_ / "input", bytes);
+    const CommandResult plain = Run({"tokenizer", "encode", "--tokenizer", tokenizer, "--input", input});
+    const CommandResult json =
+        Run({"tokenizer", "encode", "--tokenizer", tokenizer, "--input", input, "--json"});
+    ASSERT_EQ(plain.exit_code, 0) << plain.err;
+    ASSERT_EQ(json.exit_code, 0) << json.err;
+    std::istringstream numbers(plain.out);
+    std::vector<int> ids;
+    for (int id; numbers >> id;) ids.push_back(id);
+    EXPECT_EQ(Json::parse(json.out)["ids"], Json(ids));
+    for (const std::string& encoded : {plain.out, json.out}) {
+      const std::string id_file = Write(scratch_ / "ids", encoded);
+      const CommandResult decoded =
+          Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file});
+      EXPECT_EQ(decoded.exit_code, 0) << decoded.err;
+      EXPECT_EQ(decoded.out, bytes);
+    }
+  }
+
+  const auto refuse = [&](const std::string& ids, const std::string& part) {
+    const std::string id_file = Write(scratch_ / "ids", ids);
+    ExpectOneLine(Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file}), 1, part);
+  };
+  refuse("1 2 three", "'three' is not a token id");
+  refuse("1 300", "token id 300");
+  refuse("-1", "token id -1");
+  refuse("{\"ids\": [1.5]}", "'1.5' is not a token id");
+  refuse("{\"tokens\": [1]}", "no \"ids\" list");
+  refuse("{\"ids\": [\xff", "not valid JSON");
+  ExpectOneLine(Run({"tokenizer", "encode", "--tokenizer", text, "--input", text}), 1, text);
+  ExpectOneLine(Run({"tokenizer", "encode", "--tokenizer", scratch_ / "none", "--input", text}), 1, "none");
+  ExpectOneLine(Run({"tokenizer", "train", "--input", text, "--vocab", "5", "--out", tokenizer}), 2, "5");
+  EXPECT_EQ(Json::parse(trained.out)["sha256"], Sha256OfFile(tokenizer));
+}
+
+TEST_F(VerbsTest, PrepareRefusesWhatIsNoText) {
+  const std::string out = scratch_ / "out";
+  const auto refuse = [&](const std::string& input, const std::string& part) {
+    ExpectOneLine(Run({"data", "prepare", "--input", input, "--out", out, "--vocab", "300"}), 1, part);
+    EXPECT_FALSE(fs::exists(out)) << input;
+  };
+  refuse(scratch_ / "missing", "missing");
+  refuse(Write(scratch_ / "empty", ""), "empty");
+  refuse(Write(scratch_ / "binary", std::string("\x7f"
+                                                "ELF\x01\0\0\0\0text",
+                                                14)),
+         "binary");
+  refuse(Write(scratch_ / "latin1", "caf\xe9 au lait\n"), "latin1");
+  fs::create_directory(scratch_ / "folder");
+  refuse(scratch_ / "folder", "folder");
+  const std::string text = Write(scratch_ / "text", kTexts);
+  ExpectOneLine(Run({"data", "prepare", "--input", text, "--out", out, "--vocab", "3"}), 2, "3");
+  ExpectOneLine(Run({"data", "prepare", "--input", text, "--out", out, "--vocab", "70000"}), 2, "70000");
+}
+
+TEST_F(VerbsTest, InspectDescribesAPreset) {
+  const CommandResult result = Run({"inspect", "--preset", "v8.3", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["parameters"], 6566400);
+  EXPECT_EQ(json["ternary_parameters"], 0);
+  EXPECT_EQ(json["preset"], "v8.3");
+  for (const char* key : {"architecture", "memory_mb", "training_flops_per_token", "config", "tensors"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  int64_t sum = 0;
+  for (const Json& tensor : json["tensors"]) {
+    for (const char* key : {"name", "shape", "parameters", "role", "bytes"})
+      ASSERT_TRUE(tensor.contains(key)) << key;
+    sum += tensor["parameters"].get<int64_t>();
+  }
+  EXPECT_EQ(sum, 6566400);
+  EXPECT_NE(Run({"inspect", "--preset", "v8.3"}).out.find("6566400 parameters"), std::string::npos);
+}
+
+// A model of a few steps, for the verbs that read one.
+class ModelVerbsTest : public VerbsTest {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = new Scratch;
+    const CommandResult data =
+        RunCommand({"data", "prepare", "--input", "synthetic", "--out", *shared_ / "data", "--vocab", "400",
+                    "--synthetic-bytes", "100000"},
+                   *shared_);
+    ASSERT_EQ(data.exit_code, 0) << data.err;
+    const CommandResult train = RunCommand(TrainOn(*shared_ / "data", Model()), *shared_);
+    ASSERT_EQ(train.exit_code, 0) << train.err;
+  }
+  static void TearDownTestSuite() { delete shared_; }
+
+  static std::string Model() { return *shared_ / "run"; }
+  static std::vector<std::string> TrainOn(const std::string& data, const std::string& out) {
+    std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--data", data,
+                                          "--out", out,        "--steps",     "3"};
+    for (const char* set : {"model.vocab=400", "model.d_model=32", "model.n_layers=2", "model.d_head=8",
+                            "model.d_mem=8", "model.d_ff=48", "train.sequence_length=32",
+                            "train.micro_batch=2", "train.accumulate=1", "train.eval_documents=2"}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    return arguments;
+  }
+
+  // A copy of the trained checkpoint, to be spoilt.
+  std::string Copy(const std::string& name) {
+    fs::copy(fs::canonical(Model() + "/latest"), scratch_ / name, fs::copy_options::recursive);
+    return scratch_ / name;
+  }
+  // No verb that reads a model accepts this one.
+  void ExpectRefused(const std::string& model, const std::string& part) {
+    const std::string text = Write(scratch_ / "text", kTexts);
+    ExpectOneLine(Run({"eval", "--model", model, "--text", text}), 1, part);
+    ExpectOneLine(Run({"generate", "--model", model, "--tokens", "3"}), 1, part);
+  }
+
+  static Scratch* shared_;
+};
+Scratch* ModelVerbsTest::shared_ = nullptr;
+
+TEST_F(ModelVerbsTest, EvalReportsWhatItPromises) {
+  const std::string text = Write(scratch_ / "text", kTexts), tokens = scratch_ / "tokens.jsonl";
+  const CommandResult result =
+      Run({"eval", "--model", Model(), "--text", text, "--tokens", tokens, "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  for (const char* key : {"nats_per_token", "bits_per_byte", "bits_per_char", "stderr_bits_per_byte", "bytes",
+                          "tokens", "documents", "model"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  EXPECT_EQ(json["documents"], 2);
+  EXPECT_NEAR(json["nats_per_token"].get<double>(), std::log(400.0), 1.0);  // it has hardly learnt anything
+  const std::string lines = ReadFile(tokens);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), json["tokens"].get<int64_t>());
+
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "empty", "")}), 1, "empty");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "blank", " \n<|endoftext|>\n")}),
+                1, "blank");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "latin1", "caf\xe9")}), 1,
+                "latin1");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", scratch_ / "missing"}), 1, "missing");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--pairs", Write(scratch_ / "pairs", "{\"good\": 3}\n")}), 1,
+                "pairs");
+}
+
+TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
+  const auto generate = [&](const std::string& prompt, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"generate", "--model",  Model(), "--prompt",
+                                          prompt,     "--tokens", "30",    "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = Run(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? Json::parse(result.out) : Json();
+  };
+  const Json first = generate("Once", {"--seed", "1", "--temp", "1"});
+  for (const char* key : {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens",
+                          "prompt_tokens_per_s", "tokens_per_s", "prompt"}) {
+    EXPECT_TRUE(first.contains(key)) << key;
+  }
+  EXPECT_EQ(generate("Once", {"--seed", "1", "--temp", "1"})["tokens"], first["tokens"]);
+  EXPECT_NE(generate("Once", {"--seed", "2", "--temp", "1"})["tokens"], first["tokens"]);
+  EXPECT_EQ(generate("Once", {"--seed", "1", "--temp", "0"})["tokens"],
+            generate("Once", {"--seed", "2", "--temp", "0"})["tokens"]);
+  // A prompt is bytes; what is no text must not break the JSON.
+  EXPECT_TRUE(generate("caf\xe9", {}).contains("text"));
+  EXPECT_TRUE(generate("", {}).contains("text"));
+
+  const CommandResult plain =
+      Run({"generate", "--model", Model(), "-p", "Once", "-n", "5", "--temp", "0", "--quiet"});
+  EXPECT_EQ(plain.out.rfind("Once", 0), 0u);
+  EXPECT_EQ(plain.err, "");
+  ExpectOneLine(Run({"generate", "--model", Model(), "--top-p", "2"}), 2, "top");
+  ExpectOneLine(Run({"generate", "--model", Model(), "--temp", "-1"}), 2, "temp");
+}
+
+TEST_F(ModelVerbsTest, RefusesDamage) {
+  ExpectRefused(scratch_ / "missing", "missing");
+
+  const std::string truncated = Copy("truncated");
+  fs::resize_file(truncated + "/model.safetensors", fs::file_size(truncated + "/model.safetensors") - 100);
+  ExpectRefused(truncated, "model.safetensors");
+
+  const std::string flipped = Copy("flipped");
+  std::string bytes = ReadFile(flipped + "/model.safetensors");
+  bytes[bytes.size() / 2] ^= 4;
+  Write(flipped + "/model.safetensors", bytes);
+  ExpectRefused(flipped, "model.safetensors");
+
+  const std::string foreign = Copy("foreign"),
+                    text = Write(scratch_ / "text", std::string(kTexts) + "Zebras yawn.");
+  ASSERT_EQ(
+      Run({"tokenizer", "train", "--input", text, "--vocab", "270", "--out", foreign + "/tokenizer.json"})
+          .exit_code,
+      0);
+  ExpectRefused(foreign, "tokenizer.json");
+
+  // Without the checkpoint's records it is a plain model folder, whose tokenizer still has to be its own.
+  for (const char* record : {"trainer.json", "optimizer.safetensors"}) fs::remove(foreign + "/" + record);
+  ExpectRefused(foreign, "tokenizer.json");
+
+  const std::string headless = Copy("headless");
+  Write(headless + "/model.safetensors", std::string(8, '\xff') + "{}");
+  fs::remove(headless + "/trainer.json");
+  ExpectRefused(headless, "model.safetensors");
+}
+
+TEST_F(ModelVerbsTest, TrainRefusesATruncatedShard) {
+  const std::string data = scratch_ / "data", shard = data + "/train_00000.bin";
+  fs::copy(*shared_ / "data", data, fs::copy_options::recursive);
+  fs::resize_file(shard, fs::file_size(shard) - 100);
+  ExpectOneLine(Run(TrainOn(data, scratch_ / "run")), 1, "train_00000.bin");
+}
+
+}  // namespace
+}  // namespace flashlm

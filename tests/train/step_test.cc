@@ -1,0 +1,240 @@
+// One optimiser step: what is applied, what is dropped, and what it asks of the heap.
+#include "train/step.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "base/rng.h"
+#include "kernels/isa.h"
+#include "models/registry.h"
+
+namespace {
+std::atomic<int64_t> allocations = 0;
+}  // namespace
+
+// This test program counts what `new` is asked for. Not inlined, for the compiler would take free() after new
+// for an error.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace flashlm {
+namespace {
+
+using Verdict = StepOutcome::Verdict;
+
+std::unique_ptr<Model> TinyModel(const ModelEntry& entry) {
+  Json config = entry.tiny();
+  config["architecture"] = entry.name;
+  std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
+  model->bank().Initialize(5);
+  return model;
+}
+
+TrainConfig SmallTraining(int micro_batch, int accumulate) {
+  TrainConfig train;
+  train.sequence_length = 24;
+  train.micro_batch = micro_batch;
+  train.accumulate = accumulate;
+  train.value_start_step = 0;
+  train.entropy_weight = 0.01;
+  return train;
+}
+
+struct Batch {
+  std::vector<int32_t> inputs, targets;
+  Batch(const TrainConfig& train, int vocab) {
+    Rng rng(9, Purpose::kTest);
+    for (int64_t i = 0; i < train.TokensPerStep(); ++i) {
+      inputs.push_back(static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab))));
+      targets.push_back(static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab))));
+    }
+  }
+};
+
+StepOutcome RunOn(TrainingStep& step, const Batch& batch, int64_t index, double factor = 1.0) {
+  return step.Run(index, batch.inputs.data(), batch.targets.data(), factor);
+}
+
+std::vector<float> ValuesOf(const Model& model) {
+  return {model.bank().values(), model.bank().values() + model.bank().size()};
+}
+
+bool AllZero(const float* values, int64_t n) {
+  return std::all_of(values, values + n, [](float value) { return value == 0; });
+}
+
+TEST(StepTest, AStepThatIsNotFiniteChangesNothing) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    for (float poison : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+      const auto model = TinyModel(FindModel("cortex-viii"));
+      ParamBank& bank = model->bank();
+      const TrainConfig train = SmallTraining(2, 2);
+      OptimConfig optim;
+      optim.optimizer = optimizer;
+      TrainingStep step(*model, optim, train, DType::kF32, 1);
+      const Batch batch(train, model->vocab());
+
+      const std::vector<float> before = ValuesOf(*model);
+      float& weight = bank.values()[bank.Find("blocks.0.swa.qkv.weight")->offset];
+      const float healthy = std::exchange(weight, poison);
+      bank.Touch();
+      for (int i = 1; i <= 2; ++i) {
+        EXPECT_EQ(RunOn(step, batch, i).verdict, Verdict::kNotFinite);
+        EXPECT_EQ(step.state().skipped, i);
+        EXPECT_EQ(step.state().skipped_in_a_row, i);
+      }
+      EXPECT_EQ(step.state().updates, 0);
+      EXPECT_EQ(step.state().mean_norm, 0);
+      weight = healthy;
+      bank.Touch();
+      EXPECT_EQ(ValuesOf(*model), before);
+      EXPECT_TRUE(AllZero(bank.gradients(), bank.size()));
+      EXPECT_TRUE(AllZero(bank.first_moments(), bank.size()));
+
+      const StepOutcome next = RunOn(step, batch, 3);
+      EXPECT_EQ(next.verdict, Verdict::kApplied);
+      EXPECT_EQ(step.state().updates, 1);
+      EXPECT_EQ(step.state().skipped, 2);
+      EXPECT_EQ(step.state().skipped_in_a_row, 0);
+      EXPECT_EQ(step.state().mean_norm, next.gradient_norm);
+      EXPECT_NE(ValuesOf(*model), before);
+    }
+  }
+}
+
+// With a rate of nothing every step has the same gradient norm, so that a threshold below it must catch the
+// first step that is guarded, and one above it none.
+TEST(StepTest, GuardsAgainstSpikesOnceTheMeanIsKnown) {
+  constexpr int kUnguarded = 20;
+  for (double spike_factor : {0.0, 0.5, 2.0}) {
+    const auto model = TinyModel(FindModel("cortex-viii"));
+    TrainConfig train = SmallTraining(2, 1);
+    train.spike_factor = spike_factor;
+    TrainingStep step(*model, {}, train, DType::kF32, 1);
+    const Batch batch(train, model->vocab());
+    for (int i = 0; i < kUnguarded; ++i) ASSERT_EQ(RunOn(step, batch, i, 0).verdict, Verdict::kApplied);
+    const std::vector<float> before = ValuesOf(*model);
+    const StepOutcome outcome = RunOn(step, batch, kUnguarded, 1);
+    const bool spike = spike_factor == 0.5;
+    EXPECT_EQ(outcome.verdict, spike ? Verdict::kSpike : Verdict::kApplied) << spike_factor;
+    EXPECT_EQ(ValuesOf(*model) == before, spike);
+    EXPECT_EQ(step.state().skipped, spike ? 1 : 0);
+    EXPECT_EQ(step.state().updates, spike ? kUnguarded : kUnguarded + 1);
+    EXPECT_TRUE(AllZero(model->bank().gradients(), model->bank().size()));
+  }
+}
+
+TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) {
+  for (const ModelEntry& entry : RegisteredModels()) {
+    // An update that is nearly the gradient itself: AdamW's usual one would blow up the rounding of tiny
+    // gradients.
+    OptimConfig optim;
+    optim.beta1 = optim.beta2 = 0;
+    optim.eps = 1;
+    optim.lr = 1;
+    optim.weight_decay = 0;
+    optim.clip = 0;
+    const auto whole = TinyModel(entry), parts = TinyModel(entry);
+    const std::vector<float> before = ValuesOf(*whole);
+    const TrainConfig whole_train = SmallTraining(4, 1), parts_train = SmallTraining(2, 2);
+    TrainingStep whole_step(*whole, optim, whole_train, DType::kF32, 1);
+    TrainingStep parts_step(*parts, optim, parts_train, DType::kF32, 1);
+    const Batch batch(whole_train, whole->vocab());
+    const StepOutcome a = RunOn(whole_step, batch, 1), b = RunOn(parts_step, batch, 1);
+    EXPECT_NEAR(a.parts.cross_entropy, b.parts.cross_entropy, 1e-6) << entry.name;
+    EXPECT_NEAR(a.parts.entropy, b.parts.entropy, 1e-6) << entry.name;
+    EXPECT_NEAR(a.parts.value_loss, b.parts.value_loss, 1e-5 * (1 + a.parts.value_loss)) << entry.name;
+    EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-5 * a.gradient_norm) << entry.name;
+    const std::vector<float> x = ValuesOf(*whole), y = ValuesOf(*parts);
+    float largest_update = 0, largest_difference = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      largest_update = std::max(largest_update, std::abs(x[i] - before[i]));
+      largest_difference = std::max(largest_difference, std::abs(x[i] - y[i]));
+    }
+    EXPECT_GT(largest_update, 1e-3) << entry.name;
+    EXPECT_LT(largest_difference, 2e-6) << entry.name;
+  }
+}
+
+// What a step asks of the heap once everything has its size; each of three later steps has to ask for as
+// much.
+struct SteadyStep {
+  int64_t allocations = 0, products = 0, repacked = 0;
+};
+
+SteadyStep MeasureSteadyStep(Model& model, DType dtype, const OptimConfig& optim) {
+  const TrainConfig train = SmallTraining(4, 2);
+  TrainingStep step(model, optim, train, dtype, 1);
+  const Batch batch(train, model.vocab());
+  int64_t index = 0;
+  for (; index < 5; ++index) RunOn(step, batch, index);
+  int64_t counts[3];
+  for (int64_t& count : counts) {
+    const int64_t before = allocations;
+    RunOn(step, batch, index++);
+    count = allocations - before;
+  }
+  EXPECT_EQ(counts[0], counts[1]);
+  EXPECT_EQ(counts[1], counts[2]);
+
+  SteadyStep steady{counts[2]};
+  step.tape().SetProfiling(true);
+  RunOn(step, batch, index);
+  for (const auto& [name, time] : step.tape().profile()) {
+    if (name.find("GEMM") == std::string::npos) continue;
+    steady.products += 3 * time.calls;  // forward, gradient of the input, gradient of the weight
+    steady.repacked += 2 * time.calls / train.accumulate;  // once a step for each of the first two
+  }
+  for (const ParamInfo& info : model.bank().infos()) {
+    const bool muon = optim.optimizer == "muon" && info.role == Role::kMatrix;
+    if (muon) steady.products += int64_t{3} * info.stacked * optim.muon_steps;
+  }
+  return steady;
+}
+
+// FlashLM itself allocates nothing in a step: with the scalar kernels, which call no library, the count is
+// zero. oneDNN keeps books for every execution of a product (its arguments and memory objects) and, several
+// times that, for every repacking of a changed weight. They are small blocks of a constant number, and the
+// bound keeps it so.
+TEST(StepTest, SteadyStepsLeaveTheHeapAlone) {
+  constexpr int64_t kPerProduct = 8, kPerRepacking = 120;  // 6 and 96 with oneDNN 2.6
+  for (const ModelEntry& entry : RegisteredModels()) {
+    for (const char* optimizer : {"adamw", "muon"}) {
+      for (const DType dtype : {DType::kF32, DType::kBF16}) {
+        if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) continue;
+        SCOPED_TRACE(fmt::format("{}, {}, {}", entry.name, optimizer, NameOf(dtype)));
+        const auto model = TinyModel(entry);
+        OptimConfig optim;
+        optim.optimizer = optimizer;
+        const SteadyStep step = MeasureSteadyStep(*model, dtype, optim);
+        const bool scalar = kernels::ActiveIsa() == kernels::Isa::kScalar;
+        EXPECT_GT(step.products, 0);
+        EXPECT_LE(step.allocations, scalar ? 0 : kPerProduct * step.products + kPerRepacking * step.repacked);
+      }
+    }
+  }
+}
+
+// The instruction set is chosen once per process, so another one needs another process.
+TEST(StepTest, ScalarSteadyStepsAllocateNothing) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = fmt::format(
+      "FLASHLM_ISA=scalar '{}' --gtest_filter=StepTest.SteadyStepsLeaveTheHeapAlone --gtest_brief=1", self);
+  EXPECT_EQ(std::system(command.c_str()), 0);
+}
+
+}  // namespace
+}  // namespace flashlm
