@@ -111,7 +111,8 @@ void AddBench(CLI::App& app) {
   train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's");
   train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's");
   train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's");
-  train->add_option("--steps", options->steps, "measured steps; the median counts")->check(CLI::PositiveNumber);
+  train->add_option("--steps", options->steps, "measured steps; the median counts")
+      ->check(CLI::Range(1, 1 << 30));
   train->add_option("--precision", options->precision, "auto, f32 or bf16");
   common(train);
   train->callback([options] { Train(*options); });
@@ -119,8 +120,8 @@ void AddBench(CLI::App& app) {
   CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
   decode->add_option("--preset", options->preset, "preset, with random parameters");
   decode->add_option("--model", options->model, "run or model folder instead of a preset");
-  decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::PositiveNumber);
-  decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::PositiveNumber);
+  decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::Range(1, 1 << 30));
+  decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));
   decode->add_option("--precision", options->precision, "auto, f32 or bf16");
   common(decode);
   decode->callback([options] { Decode(*options); });

@@ -45,7 +45,8 @@ void AddGenerate(CLI::App& app) {
   SamplerConfig& sampler = options->generate.sampler;
   verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
   verb->add_option("-p,--prompt", options->prompt, "text to continue");
-  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")->check(CLI::PositiveNumber);
+  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")
+      ->check(CLI::Range(1, 1 << 30));
   verb->add_option("--temp,--temperature", sampler.temperature, "0: always the most probable token");
   verb->add_option("--top-k", sampler.top_k, "keep the k most probable tokens; 0: all");
   verb->add_option("--top-p", sampler.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");

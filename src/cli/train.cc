@@ -95,7 +95,7 @@ void AddTrain(CLI::App& app) {
   verb->add_option("--resume", options->resume, "run folder to go on with");
   verb->add_option("--time", options->time, "budget as 90s, 10m, 2h; 10m without any budget");
   verb->add_option("--tokens", options->tokens, "budget in training tokens, as 10M");
-  verb->add_option("--steps", options->steps, "budget in optimiser steps")->check(CLI::PositiveNumber);
+  verb->add_option("--steps", options->steps, "budget in optimiser steps")->check(CLI::Range(1, 1 << 30));
   verb->add_option("--set", options->sets, "change a setting, as train.checkpoint_every=100; repeatable")
       ->take_all()
       ->allow_extra_args(false);

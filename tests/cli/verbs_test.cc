@@ -85,6 +85,8 @@ TEST_F(VerbsTest, RefusesWrongCommands) {
   ExpectOneLine(Run({"eval", "--no-such-flag"}), 2, "flashlm --help");
   ExpectOneLine(Run({"generate", "--model", "x", "--no-such-flag"}), 2, "--no-such-flag");
   ExpectOneLine(Run({"generate", "--model", "x", "--tokens", "many"}), 2, "many");
+  ExpectOneLine(Run({"generate", "--model", "x", "--tokens", "0"}), 2, "Value 0 not in range");
+  ExpectOneLine(Run({"train", "--steps", "99999999999999999999"}), 2, "--steps");
   ExpectOneLine(Run({"tokenizer"}), 2, "subcommand");
   ExpectOneLine(Run({"eval", "--model", "x"}), 2, "--text");
   ExpectOneLine(Run({"inspect"}), 2, "--preset");
