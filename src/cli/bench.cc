@@ -120,7 +120,8 @@ void AddBench(CLI::App& app) {
   CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
   decode->add_option("--preset", options->preset, "preset, with random parameters");
   decode->add_option("--model", options->model, "run or model folder instead of a preset");
-  decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::Range(1, 1 << 30));
+  decode->add_option("--streams", options->streams, "streams decoded together")
+      ->check(CLI::Range(1, 1 << 30));
   decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));
   decode->add_option("--precision", options->precision, "auto, f32 or bf16");
   common(decode);
