@@ -78,10 +78,9 @@ for prompt in "Once upon a time" "One day, a girl named Lily" "Tim had a"; do
 done
 
 heading "Where things lie"
+printf '  %-24s%s\n' "$run" "settings (config.toml), log, samples, results.json, checkpoints" \
+  "$folder" "tokens, tokenizer and validation text" "$flashlm" "the program; it explains itself with --help"
 cat <<TEXT
-  $run    settings (config.toml), log, samples, results.json, checkpoints
-  $folder    tokens, tokenizer and validation text
-  $flashlm    the program: $flashlm --help
 
 What to try next
   $flashlm generate --model $run -p "The little fox"
