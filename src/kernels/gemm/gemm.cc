@@ -71,6 +71,11 @@ struct Product {
   memory a, b, c, scratchpad;
 };
 
+struct Packer {
+  dnnl::reorder reorder;
+  memory source, target;
+};
+
 // One compute thread opens all parallel regions (docs/architecture.md), so this needs no lock.
 class OneDnn {
  public:
@@ -101,12 +106,21 @@ class OneDnn {
     return Describe(a, b, c, {}).weights_desc();
   }
 
+  // Re-lays [k,n] from plain or transposed rows. Describing a reorder costs as much as running one, so it is kept.
   void Pack(const void* from, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
-    const memory::desc plain({k, n}, TypeOf(dtype), transposed ? memory::format_tag::ba : memory::format_tag::ab);
-    const memory::desc packed = PackedLayout(k, n, dtype);
-    memory source(plain, engine_, const_cast<void*>(from));
-    memory target(packed, engine_, to.AtLeast(packed.get_size()));
-    dnnl::reorder(source, target).execute(stream_, source, target);
+    const ProductKey key{0, n, k, 0, 0, 0, dtype, dtype, Layout::kPlain, transposed ? Layout::kTransposed : Layout::kPlain,
+                         false, ThreadCount()};
+    auto found = packers_.find(key);
+    if (found == packers_.end()) {
+      const memory::desc plain({k, n}, TypeOf(dtype), transposed ? memory::format_tag::ba : memory::format_tag::ab);
+      memory source(plain, engine_, nullptr), target(PackedLayout(k, n, dtype), engine_, nullptr);
+      dnnl::reorder reorder(source, target);
+      found = packers_.emplace(key, Packer{std::move(reorder), std::move(source), std::move(target)}).first;
+    }
+    Packer& packer = found->second;
+    packer.source.set_data_handle(const_cast<void*>(from));
+    packer.target.set_data_handle(to.AtLeast(packer.target.get_desc().get_size()));
+    packer.reorder.execute(stream_, packer.source, packer.target);
     stream_.wait();
   }
 
@@ -156,6 +170,7 @@ class OneDnn {
   dnnl::stream stream_;
   Buffer scratch_;
   std::unordered_map<ProductKey, Product, ProductHash> products_;
+  std::unordered_map<ProductKey, Packer, ProductHash> packers_;
 };
 
 }  // namespace
