@@ -24,6 +24,7 @@ struct OpInput {
   int rows = 0, cols = 0;
   bool parameter = false;  // lives in the bank
   double scale = 1, offset = 0;  // values are offset + scale * normal
+  Quantization quantization = {};  // of a parameter
 };
 
 // What `run` receives for each OpInput: one of the two is set.

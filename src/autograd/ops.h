@@ -21,7 +21,14 @@ Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f
 // The same with an f32 result, for norms that the residual stream itself passes through.
 Tensor RmsNormF32(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
 
-// x [N,I] W^T -> [N,O], compute type in and out.
+// x [N,C], gain and bias [C] -> compute type [N,C]; moments over each of `groups` equal runs of columns, at one position
+// only (eps 1e-5, SPEC 1.3 and 3). x of any type.
+Tensor LayerNorm(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
+// The same with an f32 result.
+Tensor LayerNormF32(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
+
+// x [N,I] W^T -> [N,O], compute type in and out. A weight declared ternary is rounded on the way (SPEC 1.2), and so is
+// x where the weight asks for int8 input; gradients pass straight through.
 Tensor Linear(Tape& tape, const Tensor& x, const Param& weight);
 
 // gate_up [N,2F] -> silu(gate) * up [N,F].

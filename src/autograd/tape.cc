@@ -5,19 +5,39 @@
 
 namespace flashlm {
 
-kernels::PackedWeight& WeightPacks::Get(const Param& weight, DType dtype) {
+PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
   for (auto& entry : entries_) {
     if (entry->weight.offset == weight.offset && entry->weight.rows == weight.rows && entry->dtype == dtype) {
-      if (entry->version != bank_.version()) {
-        entry->packed.SetValues(bank_.Value(weight), weight.rows, weight.cols, dtype);
-        entry->version = bank_.version();
-      }
+      if (entry->version != bank_.version()) Renew(*entry);
       return entry->packed;
     }
   }
-  entries_.push_back(std::make_unique<Entry>(Entry{weight, dtype, bank_.version(), {}}));
-  entries_.back()->packed.SetValues(bank_.Value(weight), weight.rows, weight.cols, dtype);
+  entries_.push_back(std::make_unique<Entry>());
+  entries_.back()->weight = weight;
+  entries_.back()->dtype = dtype;
+  Renew(*entries_.back());
   return entries_.back()->packed;
+}
+
+void WeightPacks::Renew(Entry& entry) {
+  const Param& w = entry.weight;
+  entry.version = bank_.version();
+  if (w.quantization.ternary == kernels::Ternary::kNone) {
+    return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
+  }
+  const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
+  entry.trits.resize(size);
+  entry.effective.resize(size);
+  entry.packed.scales.resize(static_cast<size_t>(w.rows));
+  bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
+  for (int64_t r = 0; r < w.rows; ++r) {
+    const float scale = entry.packed.scales[static_cast<size_t>(r)];
+    for (int64_t i = r * w.cols; i < (r + 1) * w.cols; ++i) {
+      entry.effective[static_cast<size_t>(i)] = scale * entry.trits[static_cast<size_t>(i)];
+    }
+  }
+  entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
+  entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols, entry.dtype);
 }
 
 Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype) {}

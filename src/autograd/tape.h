@@ -56,19 +56,30 @@ struct Node {
   }
 };
 
+// A matrix as products read it.
+struct PackedLinear {
+  kernels::PackedWeight weight;  // for a ternary matrix the effective weight: trits times scales
+  // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
+  kernels::PackedWeight trits;
+  std::vector<float> scales;
+};
+
 // Packed copies of a bank's matrices, renewed when the bank's values change.
 class WeightPacks {
  public:
   explicit WeightPacks(const ParamBank& bank) : bank_(bank) {}
-  kernels::PackedWeight& Get(const Param& weight, DType dtype);
+  PackedLinear& Get(const Param& weight, DType dtype);
 
  private:
   struct Entry {
     Param weight;
     DType dtype;
-    uint64_t version;
-    kernels::PackedWeight packed;
+    uint64_t version = 0;  // of the bank's values; 0: never packed
+    PackedLinear packed;
+    std::vector<float> trits, effective;
   };
+  void Renew(Entry& entry);
+
   const ParamBank& bank_;
   std::vector<std::unique_ptr<Entry>> entries_;
 };
@@ -96,7 +107,7 @@ class Tape {
   int rows() const { return batch_ * length_; }
   DType dtype() const { return dtype_; }
   ParamBank& bank() { return bank_; }
-  kernels::PackedWeight& Packed(const Param& weight) { return packs_.Get(weight, dtype_); }
+  PackedLinear& Packed(const Param& weight) { return packs_.Get(weight, dtype_); }
 
   // --- for operations ---------------------------------------------------------------------------------------------
   Tensor New(int rows, int cols, DType dtype);

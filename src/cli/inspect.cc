@@ -22,7 +22,7 @@ Json Describe(const Options& options, Model& model) {
   json["preset"] = options.preset;
   json["architecture"] = model.architecture();
   json["parameters"] = model.bank().ParameterCount();
-  json["ternary_parameters"] = 0;  // every architecture so far is float
+  json["ternary_parameters"] = model.bank().TernaryCount();
   const auto mb = [&](double floats) { return floats * 4 * static_cast<double>(model.bank().size()) / 1048576; };
   json["memory_mb"] = {{"parameters", mb(1)}, {"training", mb(4)}};
   json["training_flops_per_token"] = model.TrainingFlopsPerToken();

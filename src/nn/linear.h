@@ -16,13 +16,16 @@ struct LinearPart {
   int stacked = 1;  // independent maps stacked in the rows
 };
 
-// Parameters NAME.weight [rows, in] one after another; the handle covers all of them.
-inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, int in) {
+// Parameters NAME.weight [rows, in] one after another; the handle covers all of them. Ternary parts have a
+// scale each.
+inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, int in,
+                       Quantization quantization = {}) {
   Param all;
   for (const LinearPart& part : parts) {
     const bool first = all.offset < 0;
-    const Param one =
-        bank.Add({part.name + ".weight", {part.rows, in}, Role::kMatrix, part.init, part.stacked}, !first);
+    const Param one = bank.Add(
+        {part.name + ".weight", {part.rows, in}, Role::kMatrix, part.init, part.stacked, quantization},
+        !first);
     if (first) {
       all = one;
     } else {
@@ -34,6 +37,17 @@ inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, in
 
 inline Param AddGain(ParamBank& bank, const std::string& name, int width) {
   return bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(1.0f)});
+}
+
+// A layer norm's gain and bias (SPEC 1.3): NAME.weight, NAME.bias.
+struct GainBias {
+  Param gain, bias;
+};
+inline GainBias AddGainBias(ParamBank& bank, const std::string& name, int width) {
+  return {AddGain(bank, name, width), bank.Add({name + ".bias", {width}, Role::kVector, Init::Zero()})};
+}
+inline Tensor LayerNorm(Tape& tape, const Tensor& x, const GainBias& affine, int groups = 1) {
+  return LayerNorm(tape, x, affine.gain, affine.bias, groups);
 }
 
 }  // namespace flashlm

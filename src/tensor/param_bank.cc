@@ -51,7 +51,8 @@ Param ParamBank::Add(ParamInfo info, bool join_previous) {
   for (int n : info.shape) info.size *= n;
   info.offset = join_previous ? size_ : (size_ + kAlignment - 1) / kAlignment * kAlignment;
   size_ = info.offset + info.size;
-  const Param handle{info.offset, info.shape.size() == 2 ? info.shape[0] : 1, info.shape.back()};
+  const Param handle{info.offset, info.shape.size() == 2 ? info.shape[0] : 1, info.shape.back(),
+                     info.quantization};
   infos_.push_back(std::move(info));
   return handle;
 }
@@ -86,6 +87,27 @@ const ParamInfo* ParamBank::Find(const std::string& name) const {
     if (info.name == name) return &info;
   }
   return nullptr;
+}
+
+int64_t ParamBank::TernaryCount() const {
+  int64_t count = 0;
+  for (const ParamInfo& info : infos_)
+    count += info.quantization.ternary == kernels::Ternary::kNone ? 0 : info.size;
+  return count;
+}
+
+void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
+  ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    kernels::Ternarize(p.quantization.ternary, values_ + info.offset, info.size / p.cols, p.cols,
+                       trits + offset, scales + offset / p.cols);
+  });
+}
+
+void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
+  ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    kernels::TernaryGradient(p.quantization.ternary, values_ + info.offset, effective + offset,
+                             info.size / p.cols, p.cols, gradients_ + info.offset);
+  });
 }
 
 int64_t ParamBank::ParameterCount() const {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/ternary/ternary.h"
+
 namespace flashlm {
 
 // What a parameter is for; the optimiser groups by it (learning rate, weight decay).
@@ -27,12 +29,21 @@ struct Init {
   static Init Normal(float deviation) { return {Kind::kNormal, deviation}; }
 };
 
+// How products see a matrix: as it is, or ternary (SPEC 1.2), then optionally with its input rounded to int8
+// per token so that what is trained is exactly what integer arithmetic computes.
+struct Quantization {
+  kernels::Ternary ternary = kernels::Ternary::kNone;
+  bool int8_input = false;
+  bool operator==(const Quantization&) const = default;
+};
+
 struct ParamInfo {
   std::string name;        // as in the file, for example "blocks.0.swa.qkv.weight"
   std::vector<int> shape;  // 1-D or 2-D [out, in]
   Role role = Role::kMatrix;
   Init init;
   int stacked = 1;  // independent maps stacked in one tensor (3 for q|k|v): Muon orthogonalises them apart
+  Quantization quantization = {};
   int64_t offset = 0, size = 0;
 };
 
@@ -40,6 +51,7 @@ struct ParamInfo {
 struct Param {
   int64_t offset = -1;
   int32_t rows = 0, cols = 0;
+  Quantization quantization = {};
 };
 
 class ParamBank {
@@ -61,6 +73,13 @@ class ParamBank {
   // Null if there is none of that name.
   const ParamInfo* Find(const std::string& name) const;
   int64_t ParameterCount() const;  // true parameters, without alignment padding
+  int64_t TernaryCount() const;    // of which products see as {-1, 0, +1}
+
+  // The ternary form of a handle's matrices side by side, each quantised by itself. trits: [rows, cols];
+  // scales: [rows].
+  void Ternarize(const Param& p, float* trits, float* scales) const;
+  // Gradient(p) += the straight-through gradient, given dL/d(effective weight) [rows, cols].
+  void AddTernaryGradient(const Param& p, const float* effective);
 
   // The flat arrays, padding included (zero, and of zero gradient).
   int64_t size() const { return size_; }
@@ -78,6 +97,15 @@ class ParamBank {
   void Touch() { ++version_; }
 
  private:
+  // The parameters that a handle covers; offset counts from the handle's start.
+  template <class F>
+  void ForEachIn(const Param& p, const F& f) const {
+    for (const ParamInfo& info : infos_) {
+      const int64_t offset = info.offset - p.offset;
+      if (offset >= 0 && offset < int64_t{p.rows} * p.cols) f(info, offset);
+    }
+  }
+
   std::vector<ParamInfo> infos_;
   int64_t size_ = 0;
   uint64_t version_ = 1;

@@ -371,12 +371,12 @@ def value_targets(ce: Tensor, horizon: int) -> Tensor:
     return ce.detach().unfold(1, horizon, 1).mean(-1)
 
 
-def losses(logits: Tensor, values: Tensor, targets: Tensor, objective: Objective) -> dict[str, Tensor]:
+def losses(logits: Tensor, values: Tensor | None, targets: Tensor, objective: Objective) -> dict[str, Tensor]:
     """The total to minimise and its parts; targets [B,T] are the tokens that follow."""
     log_p = at_least_f32(logits).log_softmax(-1)
     ce = F.nll_loss(log_p.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)  # [B,T]
     entropy = -(log_p.exp() * log_p).sum(-1).mean()
-    if targets.shape[1] >= objective.value_horizon:
+    if values is not None and targets.shape[1] >= objective.value_horizon:
         tau = value_targets(ce, objective.value_horizon)
         value_loss = (at_least_f32(values)[:, :, : tau.shape[1]] - tau).square().mean()
     else:
@@ -386,12 +386,25 @@ def losses(logits: Tensor, values: Tensor, targets: Tensor, objective: Objective
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay matrices, but neither the tied embedding nor the value heads, and nothing one-dimensional."""
+    """Decay matrices, but no token table, output head or value head, and nothing one-dimensional."""
+    exempt = ("embed", "head.", "out_head.", "lookahead_heads.")
     decayed, free = [], []
     for name, p in model.named_parameters():
-        exempt = name == "embed.weight" or name.startswith("lookahead_heads.")
-        (free if exempt or p.dim() < 2 else decayed).append(p)
+        (free if p.dim() < 2 or name.startswith(exempt) else decayed).append(p)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def golden_states() -> dict[str, tuple[dict, nn.Module]]:
+    """Small states of both memory modes; T of make_golden.py is no multiple of the window, on purpose."""
+    small = Config(vocab=48, d_model=32, n_layers=2, n_heads=4, d_head=8, window=5, d_mem=4, d_ff=24, dropout=0.0)
+    states = {}
+    for memory, rope in (("delta", True), ("linear", False)):
+        c = dataclasses.replace(small, memory=memory, rope=rope)
+        names = ("vocab", "d_model", "n_layers", "n_heads", "d_head", "window", "d_mem", "d_ff", "memory", "rope")
+        config = {"architecture": "cortex-viii"} | {name: getattr(c, name) for name in names}
+        config |= {"value_heads": True, "dropout": 0.0}
+        states[f"cortex_{memory}"] = (config, Cortex(c))
+    return states
 
 
 # --- checks --------------------------------------------------------------------------------------------------------

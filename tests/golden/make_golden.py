@@ -1,39 +1,53 @@
-"""Makes the golden parity files of CORTEX-VIII: small states with the logits, gradients and training losses that the
-engine must reproduce. See README.md beside this file for their contents.
+"""Makes the golden parity files: small states of every architecture with the logits, gradients and training losses that
+the engine must reproduce. See README.md beside this file for their contents.
 
-    python3 tests/golden/make_golden.py            # rewrites both files
-    python3 tests/golden/make_golden.py --check    # recomputes them and compares with the files present
+    python3 tests/golden/make_golden.py                 # rewrites every file
+    python3 tests/golden/make_golden.py cortex_delta    # rewrites one
+    python3 tests/golden/make_golden.py --check         # recomputes them and compares with the files present
+
+Every NAME_reference.py beside this script offers `golden_states() -> {state: (config, model)}`: the engine's [model]
+configuration of a small state, and the same network as a torch module whose parameters have the engine's names and
+whose forward takes tokens [B,T] and gives logits [B,T,V], or logits and values [L,B,T]. A module may have
+`auxiliary_loss()`, the part of the objective that its last forward pass adds.
 """
 
 import argparse
 import copy
 import dataclasses
+import importlib
 import json
 import pathlib
 
 import torch
-from cortex_reference import Config, Cortex, Objective, losses, parameter_groups, pearson, value_targets
+from cortex_reference import Objective, losses, parameter_groups, pearson, value_targets
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH, LENGTH, STEPS = 3, 20, 10
 OBJECTIVE = Objective(entropy_weight=0.01, value_weight=0.1, value_horizon=8)
 OPTIMISER = {"lr": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.01, "clip": 1.0}
-SMALL = Config(vocab=48, d_model=32, n_layers=2, n_heads=4, d_head=8, window=5, d_mem=4, d_ff=24, dropout=0.0)
-MODES = {
-    "cortex_delta": dataclasses.replace(SMALL, memory="delta", rope=True),
-    "cortex_linear": dataclasses.replace(SMALL, memory="linear", rope=False),
-}
 
 
-def randomise(model: Cortex, generator: torch.Generator) -> None:
-    """Far from the usual start: with small weights the gates sit at 1/2 and mistakes in them would not show."""
+def all_states() -> dict[str, tuple[dict, nn.Module]]:
+    states = {}
+    for path in sorted(HERE.glob("*_reference.py")):
+        states |= importlib.import_module(path.stem).golden_states()
+    return states
+
+
+def randomise(model: nn.Module, generator: torch.Generator) -> None:
+    """Far from the usual start: with small weights the gates sit at 1/2 and mistakes in them would not show. Names in
+    the module's `own_start` keep the values that it gave them."""
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=generator, dtype=torch.float64)
         if name.endswith("alpha_proj.bias"):
             p.data = 1 + 3 * torch.rand(p.shape, generator=generator, dtype=torch.float64)
+        elif name in getattr(model, "own_start", ()):
+            pass
+        elif name.endswith("bias"):
+            p.data = 0.2 * noise
         elif p.dim() == 1:
             p.data = 1 + 0.2 * noise
         elif name.startswith("lookahead_heads."):
@@ -44,14 +58,20 @@ def randomise(model: Cortex, generator: torch.Generator) -> None:
         p.data = p.data.float().double()
 
 
-def objective_of(model: Cortex, tokens: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    logits, values = model(tokens[:, :-1])
-    return losses(logits, values, tokens[:, 1:], OBJECTIVE), logits, values
+def objective_of(model: nn.Module, tokens: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
+    output = model(tokens[:, :-1])
+    logits, values = output if isinstance(output, tuple) else (output, None)
+    objective = OBJECTIVE if values is not None else dataclasses.replace(OBJECTIVE, value_horizon=LENGTH + 1)
+    parts = losses(logits, values, tokens[:, 1:], objective)
+    if hasattr(model, "auxiliary_loss"):
+        parts["auxiliary"] = model.auxiliary_loss()
+        parts["total"] = parts["total"] + parts["auxiliary"]
+    return parts, logits, values
 
 
-def clip_gradients(model: Cortex) -> Tensor:
+def clip_gradients(model: nn.Module) -> Tensor:
     """Scales all gradients by min(1, clip / (norm + 1e-6)) and returns the norm before."""
-    gradients = [p.grad for p in model.parameters()]
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.sqrt(sum(g.square().sum() for g in gradients))
     factor = min(1.0, OPTIMISER["clip"] / (norm.item() + 1e-6))
     for g in gradients:
@@ -59,7 +79,7 @@ def clip_gradients(model: Cortex) -> Tensor:
     return norm
 
 
-def train(model: Cortex, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def train(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Loss before each update and gradient norm before clipping, for STEPS updates on one batch."""
     optimiser = torch.optim.AdamW(
         parameter_groups(model, OPTIMISER["weight_decay"]),
@@ -78,29 +98,29 @@ def train(model: Cortex, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(history), torch.stack(norms)
 
 
-def golden_tensors(config: Config, seed: int) -> dict[str, Tensor]:
+def golden_tensors(model: nn.Module, vocab: int, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    model = Cortex(config).double()
+    model = model.double()
     randomise(model, generator)
-    tokens = torch.randint(config.vocab, (BATCH, LENGTH + 1), generator=generator)
+    tokens = torch.randint(vocab, (BATCH, LENGTH + 1), generator=generator)
 
     parts, logits, values = objective_of(model, tokens)
     parts["total"].backward()
-    tau = value_targets(parts["per_token_ce"], OBJECTIVE.value_horizon)
     out = {f"param.{name}": p.data.clone() for name, p in model.named_parameters()}
-    out |= {f"grad.{name}": p.grad.clone() for name, p in model.named_parameters()}
-    out |= {"logits": logits, "values": values, "v_corr": pearson(values[-1, :, : tau.shape[1]], tau)[None]}
-    out |= {name: parts[name][None] for name in ("ce", "entropy", "value_loss")}
+    out |= {f"param.{name}": b.clone() for name, b in model.named_buffers()}
+    out |= {f"grad.{name}": torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
+    out |= {"logits": logits} | {name: parts[name][None] for name in ("ce", "entropy", "auxiliary") if name in parts}
+    if values is not None:
+        tau = value_targets(parts["per_token_ce"], OBJECTIVE.value_horizon)
+        out |= {"values": values, "value_loss": parts["value_loss"][None]}
+        out["v_corr"] = pearson(values[-1, :, : tau.shape[1]], tau)[None]
     out["losses"], out["grad_norms"] = train(copy.deepcopy(model), tokens)
     out = {name: t.detach().float().contiguous() for name, t in out.items()}
     return out | {"tokens": tokens.int()}
 
 
-def metadata(config: Config) -> dict[str, str]:
-    shape = {k: getattr(config, k) for k in ("vocab", "d_model", "n_layers", "n_heads", "d_head", "window", "d_mem", "d_ff")}
-    described = {"architecture": "cortex-viii", **shape, "memory": config.memory, "rope": config.rope, "value_heads": True}
-    described["objective"] = dataclasses.asdict(OBJECTIVE) | OPTIMISER
-    return {"config": json.dumps(described)}
+def metadata(config: dict) -> dict[str, str]:
+    return {"config": json.dumps(config | {"objective": dataclasses.asdict(OBJECTIVE) | OPTIMISER})}
 
 
 def compare(path: pathlib.Path, tensors: dict[str, Tensor]) -> float:
@@ -116,14 +136,17 @@ def compare(path: pathlib.Path, tensors: dict[str, Tensor]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("states", nargs="*", help="names of files without .safetensors (default: all)")
     parser.add_argument("--out", type=pathlib.Path, default=HERE, help="folder of the files (default: this one)")
     parser.add_argument("--seed", type=int, default=20, help="of parameters and tokens (default: %(default)s)")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs by more than 1e-6")
     args = parser.parse_args()
 
-    for name, config in MODES.items():
+    for name, (config, model) in all_states().items():
+        if args.states and name not in args.states:
+            continue
         path = args.out / f"{name}.safetensors"
-        tensors = golden_tensors(config, args.seed)
+        tensors = golden_tensors(model, config["vocab"], args.seed)
         if args.check:
             worst = compare(path, tensors)
             print(f"{path.name}: largest relative difference {worst:.1e}")
@@ -132,8 +155,9 @@ def main() -> None:
             continue
         save_file(tensors, path, metadata=metadata(config))
         print(f"{path.name}: {path.stat().st_size:,} bytes")
-        for key in ("ce", "entropy", "value_loss", "v_corr", "losses", "grad_norms"):
-            print(f"  {key:10s} {' '.join(f'{x:.6f}' for x in tensors[key].tolist())}")
+        for key in ("ce", "entropy", "auxiliary", "value_loss", "v_corr", "losses", "grad_norms"):
+            if key in tensors:
+                print(f"  {key:10s} {' '.join(f'{x:.6f}' for x in tensors[key].tolist())}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,29 @@
 
 namespace flashlm {
 
-extern const OpDef kEmbeddingOp, kRmsNormOp, kLinearOp, kSwiGluOp, kGateMixOp, kDropoutOp, kAddDropoutOp,
-    kWindowAttentionOp, kDeltaMemoryOp, kRowDotOp, kCrossEntropyOp, kValueLossOp;
+// One name per operation, sorted.
+#define FLASHLM_FOR_EACH_OP(apply) \
+  apply(kAddDropoutOp)             \
+  apply(kCrossEntropyOp)           \
+  apply(kDeltaMemoryOp)            \
+  apply(kDropoutOp)                \
+  apply(kEmbeddingOp)              \
+  apply(kGateMixOp)                \
+  apply(kLayerNormOp)              \
+  apply(kLinearOp)                 \
+  apply(kRmsNormOp)                \
+  apply(kRowDotOp)                 \
+  apply(kSwiGluOp)                 \
+  apply(kValueLossOp)              \
+  apply(kWindowAttentionOp)
+
+#define FLASHLM_DECLARE_OP(op) extern const OpDef op;
+#define FLASHLM_OP_ADDRESS(op) &op,
+
+FLASHLM_FOR_EACH_OP(FLASHLM_DECLARE_OP)
 
 const std::vector<const OpDef*>& AllOps() {
-  static const std::vector<const OpDef*> ops = {
-      &kEmbeddingOp, &kRmsNormOp,        &kLinearOp,      &kSwiGluOp, &kGateMixOp,      &kDropoutOp,
-      &kAddDropoutOp, &kWindowAttentionOp, &kDeltaMemoryOp, &kRowDotOp, &kCrossEntropyOp, &kValueLossOp};
+  static const std::vector<const OpDef*> ops = {FLASHLM_FOR_EACH_OP(FLASHLM_OP_ADDRESS)};
   return ops;
 }
 

@@ -23,7 +23,7 @@ void Backward(Tape& tape, const Node& node) {
                           {tape.bank().Gradient(head), DType::kF32, head.rows, head.cols, head.cols});
   bool accumulate;
   const kernels::Matrix dhidden = tape.GradientFor(hidden, &accumulate);
-  tape.Packed(head).InputGradient(dlogits, dhidden, accumulate);
+  tape.Packed(head).weight.InputGradient(dlogits, dhidden, accumulate);
 }
 
 std::vector<OpCase> Cases() {
@@ -82,7 +82,7 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
       return m;
     };
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
-    tape.Packed(head).Forward(rows_of(hidden.matrix()), chunk, false);
+    tape.Packed(head).weight.Forward(rows_of(hidden.matrix()), chunk, false);
     kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
                                  rows_of(dlogits));
   }

@@ -1,35 +1,82 @@
+#include <algorithm>
+
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "kernels/ternary/ref.h"
 
 namespace flashlm {
 namespace {
 
+struct Saved {
+  kernels::Matrix input;      // what the product read: x, or x rounded to int8 integers
+  const float* input_scales;  // [N] of the rounding; null without
+};
+
+// dL/d(master weight) += the straight-through form of dy^T input.
+void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& dy,
+                       const kernels::Matrix& input) {
+  float* gradient = tape.bank().Gradient(weight);
+  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
+    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
+  }
+  const int64_t size = int64_t{weight.rows} * weight.cols;
+  float* effective = tape.Scratch(size);  // dL/d(effective weight)
+  std::fill(effective, effective + size, 0.0f);
+  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
+  tape.bank().AddTernaryGradient(weight, effective);
+}
+
 void Backward(Tape& tape, const Node& node) {
-  const Tensor& x = node.inputs[0];
+  const Saved& saved = node.As<Saved>();
   const Param& weight = node.parameter;
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  kernels::WeightGradient(dy, x.matrix(),
-                          {tape.bank().Gradient(weight), DType::kF32, weight.rows, weight.cols, weight.cols});
+  if (saved.input_scales == nullptr) {
+    AddWeightGradient(tape, weight, dy, saved.input);
+  } else {
+    // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
+    const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
+    kernels::ScaleMatrix(dy, saved.input_scales, nullptr, scaled);
+    AddWeightGradient(tape, weight, scaled, saved.input);
+  }
   bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  tape.Packed(weight).InputGradient(dy, dx, accumulate);
+  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
+  tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
 }
 
 std::vector<OpCase> Cases() {
+  const auto run = [](Tape& tape, const std::vector<Operand>& in) {
+    return Linear(tape, in[0].tensor, in[1].param);
+  };
+  const auto product = [](const auto& x, const auto& w, auto& out) {
+    for (int r = 0; r < out.rows; ++r) {
+      for (int o = 0; o < out.cols; ++o) {
+        auto& sum = out.v[r * out.cols + o];
+        sum = 0;
+        for (int i = 0; i < x.cols; ++i) sum += x.v[r * x.cols + i] * w.v[o * x.cols + i];
+      }
+    }
+  };
   std::vector<OpCase> cases;
   for (const auto& [rows, in_cols, out_cols] : {std::tuple{3, 8, 5}, std::tuple{20, 16, 24}}) {
-    cases.push_back(OpCase::Make(
-        fmt::format("{}x{}x{}", rows, in_cols, out_cols), 1, rows, {{rows, in_cols}, {out_cols, in_cols, true}},
-        [](Tape& tape, const std::vector<Operand>& in) { return Linear(tape, in[0].tensor, in[1].param); },
-        [](const auto& in, auto& out) {
-          for (int r = 0; r < out.rows; ++r) {
-            for (int o = 0; o < out.cols; ++o) {
-              auto& sum = out.v[r * out.cols + o];
-              sum = 0;
-              for (int i = 0; i < in[0].cols; ++i) sum += in[0].v[r * in[0].cols + i] * in[1].v[o * in[0].cols + i];
-            }
-          }
-        }));
+    cases.push_back(OpCase::Make(fmt::format("{}x{}x{}", rows, in_cols, out_cols), 1, rows,
+                                 {{rows, in_cols}, {out_cols, in_cols, true}}, run,
+                                 [product](const auto& in, auto& out) { product(in[0], in[1], out); }));
+  }
+  using kernels::Ternary;
+  for (const auto& [kind, name] :
+       {std::pair{Ternary::kMean, "Q-A"}, std::pair{Ternary::kMatrix, "Q-B"}, std::pair{Ternary::kRow, "Q-C"},
+        std::pair{Ternary::kScaleGradient, "Q-D"}}) {
+    for (const bool int8 : {false, true}) {
+      cases.push_back(OpCase::Make(fmt::format("ternary {}{}", name, int8 ? ", int8 input" : ""), 1, 6,
+                                   {{6, 16}, {9, 16, true, 1, 0, {kind, int8}}}, run,
+                                   [product, kind = kind, int8](const auto& in, auto& out) {
+                                     auto x = in[0], w = in[1];
+                                     kernels::ref::Ternarize(kind, in[1].data(), w.rows, w.cols, w.data());
+                                     if (int8)
+                                       kernels::ref::QuantizeRows(in[0].data(), x.rows, x.cols, x.data());
+                                     product(x, w, out);
+                                   }));
+    }
   }
   return cases;
 }
@@ -44,8 +91,18 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   FLASHLM_CHECK(x.dtype == tape.dtype() && x.cols == weight.cols, "linear map [{},{}] of a tensor with {} columns",
                 weight.rows, weight.cols, x.cols);
   const Tensor y = tape.New(x.rows, weight.rows, tape.dtype());  // [N,O]
-  tape.Packed(weight).Forward(x.matrix(), y.matrix(), false);
-  tape.Record({&kLinearOp, {x}, y, weight, nullptr});
+  PackedLinear& packed = tape.Packed(weight);
+  Saved saved{x.matrix(), nullptr};
+  if (weight.quantization.int8_input) {
+    float* scales = tape.Keep<float>(x.rows);
+    saved = {tape.New(x.rows, x.cols, x.dtype).matrix(), scales};
+    kernels::QuantizeRows(x.matrix(), saved.input, scales);
+    packed.trits.Forward(saved.input, y.matrix(), false);
+    kernels::ScaleMatrix(y.matrix(), scales, packed.scales.data(), y.matrix());
+  } else {
+    packed.weight.Forward(x.matrix(), y.matrix(), false);
+  }
+  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(saved)});
   return y;
 }
 

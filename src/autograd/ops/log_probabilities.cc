@@ -8,7 +8,7 @@ Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, dou
   FLASHLM_CHECK(!tape.training(), "training computes its loss with CrossEntropy, which keeps no logits");
   FLASHLM_CHECK(hidden.cols == head.cols, "head of width {} over {} columns", head.cols, hidden.cols);
   const Tensor logits = tape.New(hidden.rows, head.rows, DType::kF32);  // [N,V]
-  tape.Packed(head).Forward(hidden.matrix(), logits.matrix(), false);
+  tape.Packed(head).weight.Forward(hidden.matrix(), logits.matrix(), false);
   kernels::LogSoftmax(static_cast<float>(softcap), logits.matrix());
   return logits;
 }

@@ -1,0 +1,36 @@
+// Ternary weights (SPEC 1.2): a float master weight W is trained, products see scale * {-1, 0, +1}; and the
+// int8 activations that such products may read.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/matrix.h"
+
+namespace flashlm::kernels {
+
+// The published quantisers; they differ in the scale and in the straight-through gradient.
+enum class Ternary : uint8_t {
+  kNone,
+  kMean,           // Q-A: mean |W| of the whole matrix
+  kMatrix,         // Q-B: max(mean |W|, 1e-5) of the whole matrix
+  kRow,            // Q-C: the same, one per output row
+  kScaleGradient,  // Q-D: as Q-B, but the scale stays differentiable
+};
+
+// Rounds w [out,in] (contiguous) half to even. trits: [out,in] in {-1, 0, +1} as floats; scales: [out], the
+// factor of each output row (all equal but for kRow). The effective weight is trits * scales.
+void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* trits, float* scales);
+
+// dw[out,in] += the straight-through gradient of w, given g = dL/d(effective weight): g itself, for
+// kScaleGradient s g + sum(g * trits) sign(w) / (out * in).
+void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, int64_t in, float* dw);
+
+// Per row r: scales[r] = max |x[r]| / 127 and q[r] = round(x[r] / scales[r]), integers in [-127, 127] that
+// every element type of q holds exactly (a row of zeros: scale 0). x, q: f32 or bf16 [N,C]; they may be the
+// same memory.
+void QuantizeRows(const Matrix& x, const Matrix& q, float* scales);
+
+// y[r][c] = x[r][c] * row_scales[r] * column_scales[c]; either may be null. y may be x.
+void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y);
+
+}  // namespace flashlm::kernels

@@ -1,0 +1,76 @@
+#include "kernels/ternary/ternary.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "base/rng.h"
+#include "kernels/ternary/ref.h"
+
+namespace flashlm::kernels {
+namespace {
+
+std::vector<float> RandomFloats(size_t n, uint64_t stream) {
+  Rng rng(3, Purpose::kTest, stream);
+  std::vector<float> values(n);
+  for (float& value : values) value = rng.Normal();
+  return values;
+}
+
+TEST(Ternary, EqualsTheReference) {
+  for (const Ternary kind : {Ternary::kMean, Ternary::kMatrix, Ternary::kRow, Ternary::kScaleGradient}) {
+    for (const auto& [out, in] : {std::pair{1, 1}, std::pair{5, 33}, std::pair{64, 48}}) {
+      const std::vector<float> w = RandomFloats(static_cast<size_t>(out * in), static_cast<uint64_t>(in));
+      std::vector<float> trits(w.size()), scales(static_cast<size_t>(out));
+      std::vector<double> w64(w.begin(), w.end()), expected(w.size());
+      Ternarize(kind, w.data(), out, in, trits.data(), scales.data());
+      ref::Ternarize(kind, w64.data(), out, in, expected.data());
+      for (size_t i = 0; i < w.size(); ++i) {
+        EXPECT_TRUE(trits[i] == -1 || trits[i] == 0 || trits[i] == 1);
+        EXPECT_NEAR(scales[i / static_cast<size_t>(in)] * trits[i], expected[i], 1e-6);
+      }
+    }
+  }
+}
+
+// A Gaussian matrix has 31 % zeros and 34.5 % of each sign (SPEC 1.2).
+TEST(Ternary, FractionsOfAGaussian) {
+  const std::vector<float> w = RandomFloats(256 * 256, 1);
+  std::vector<float> trits(w.size()), scales(256);
+  Ternarize(Ternary::kMatrix, w.data(), 256, 256, trits.data(), scales.data());
+  double zeros = 0;
+  for (const float trit : trits) zeros += trit == 0;
+  EXPECT_NEAR(zeros / static_cast<double>(w.size()), 0.3101, 0.01);
+}
+
+TEST(Ternary, AllZerosStayZero) {
+  const std::vector<float> w(12, 0.0f);
+  for (const Ternary kind : {Ternary::kMean, Ternary::kMatrix, Ternary::kRow, Ternary::kScaleGradient}) {
+    std::vector<float> trits(w.size(), 9.0f), scales(3);
+    Ternarize(kind, w.data(), 3, 4, trits.data(), scales.data());
+    for (const float trit : trits) EXPECT_EQ(trit, 0.0f);
+  }
+}
+
+TEST(QuantizeRows, IntegersThatScaleBack) {
+  for (const int cols : {1, 7, 32, 257}) {
+    constexpr int kRows = 3;
+    std::vector<float> x = RandomFloats(static_cast<size_t>(kRows * cols), 5);
+    for (int c = 0; c < cols; ++c) x[static_cast<size_t>(cols + c)] = 0;  // the second row
+    std::vector<float> q(x.size()), scales(kRows), back(x.size());
+    QuantizeRows({x.data(), DType::kF32, kRows, cols, cols}, {q.data(), DType::kF32, kRows, cols, cols},
+                 scales.data());
+    ScaleMatrix({q.data(), DType::kF32, kRows, cols, cols}, scales.data(), nullptr,
+                {back.data(), DType::kF32, kRows, cols, cols});
+    EXPECT_EQ(scales[1], 0.0f);
+    for (size_t i = 0; i < x.size(); ++i) {
+      EXPECT_EQ(q[i], std::nearbyint(q[i]));
+      EXPECT_LE(std::abs(q[i]), 127.0f);
+      EXPECT_NEAR(back[i], x[i], 0.501f * scales[i / static_cast<size_t>(cols)]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace flashlm::kernels
