@@ -22,6 +22,9 @@ Arena::Arena() {
     void* range = ::mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range != MAP_FAILED) {
       base_ = static_cast<char*>(range);
+      // A step walks tens of MB in rows of a page or less: with 4 KB pages the translation misses cost several per
+      // cent of the matrix products (docs/lab-book.md). Without huge pages in the kernel this changes nothing.
+      ::madvise(base_, reserved_, MADV_HUGEPAGE);
       return;
     }
   }
