@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "hwy/aligned_allocator.h"
 #include "kernels/gemm/gemv.h"
 
 namespace flashlm::kernels {
@@ -16,14 +15,15 @@ void BM_MatVecBf16(benchmark::State& state) {
   const int64_t rows = state.range(0), outputs = state.range(1), inputs = 256;
   const int64_t layers = std::max<int64_t>(1, (state.range(2) << 20) / (2 * outputs * inputs));
   SetThreadCount(static_cast<int>(state.range(3)));
-  const auto weights = hwy::AllocateAligned<BFloat16>(static_cast<size_t>(layers * outputs * inputs));
-  std::fill(weights.get(), weights.get() + layers * outputs * inputs, ToBFloat16(0.5f));
-  std::vector<float> x(static_cast<size_t>(rows * inputs), 1.0f), y(static_cast<size_t>(rows * outputs));
+  const std::vector<float> values(static_cast<size_t>(outputs * inputs), 0.5f);
+  std::vector<MatVecWeight> weights(static_cast<size_t>(layers));
+  for (MatVecWeight& weight : weights) weight.SetValues(values.data(), outputs, inputs, DType::kBF16);
+  std::vector<BFloat16> x(static_cast<size_t>(rows * inputs), ToBFloat16(1.0f));
+  std::vector<float> y(static_cast<size_t>(rows * outputs));
   for (auto _ : state) {
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      MatVec({x.data(), DType::kF32, rows, inputs, inputs},
-             {weights.get() + layer * outputs * inputs, DType::kBF16, outputs, inputs, inputs},
-             {y.data(), DType::kF32, rows, outputs, outputs}, false);
+    for (const MatVecWeight& weight : weights) {
+      MatVec({x.data(), DType::kBF16, rows, inputs, inputs}, weight, {y.data(), DType::kF32, rows, outputs, outputs},
+             false);
     }
   }
   state.SetBytesProcessed(state.iterations() * layers * outputs * inputs * 2);

@@ -4,12 +4,96 @@
 
 #include <omp.h>
 
+#include <atomic>
 #include <cstdint>
+#include <exception>
 
 namespace flashlm {
 
 inline int ThreadCount() { return omp_get_max_threads(); }
 inline void SetThreadCount(int threads) { omp_set_num_threads(threads); }
+
+// The threads of one OpenMP region, of which the first runs a whole program and the others wait, spinning, for the
+// parallel loops that it meets. Handing over a loop costs about 0.3 us where a region of its own costs 1.4 us, which
+// decides when loops are as short as those of decoding one token. No library that opens regions itself may be called
+// inside.
+class Team {
+ public:
+  // Runs program() on the calling thread, with a team around it if there is more than one thread. Exceptions pass.
+  template <class Program>
+  static void Run(const Program& program) {
+    if (ThreadCount() == 1 || current_ != nullptr) return program();
+    Team team;
+    std::exception_ptr failure;
+#pragma omp parallel
+    {
+      if (omp_get_thread_num() == 0) {
+        team.threads_ = omp_get_num_threads();
+        current_ = &team;
+        try {
+          program();
+        } catch (...) {
+          failure = std::current_exception();
+        }
+        current_ = nullptr;
+        team.Start(nullptr, nullptr, 0);
+      } else {
+        team.Work(omp_get_thread_num());
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  // The team whose program the calling thread runs, if any.
+  static Team* Current() { return current_; }
+
+  template <class Body>
+  void For(int64_t n, const Body& body) {
+    Start([](const void* context, int64_t i) { (*static_cast<const Body*>(context))(i); }, &body, n);
+    RunShare(0);
+    const int64_t all = round_.load(std::memory_order_relaxed) * (threads_ - 1);
+    for (int spins = 0; finished_.load(std::memory_order_acquire) != all; ++spins) Pause(spins);
+  }
+
+ private:
+  using Call = void (*)(const void* context, int64_t i);
+
+  // A null call ends the team.
+  void Start(Call call, const void* context, int64_t n) {
+    call_ = call;
+    context_ = context;
+    n_ = n;
+    round_.store(round_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+
+  void Work(int thread) {
+    for (int64_t seen = 0;;) {
+      for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) Pause(spins);
+      ++seen;
+      if (call_ == nullptr) return;
+      RunShare(thread);
+      finished_.fetch_add(1, std::memory_order_release);
+    }
+  }
+
+  void RunShare(int thread) const {
+    const int64_t end = n_ * (thread + 1) / threads_;
+    for (int64_t i = n_ * thread / threads_; i < end; ++i) call_(context_, i);
+  }
+
+  // Gives the core away when the wait is long: the thread waited for may need it.
+  static void Pause(int spins);
+
+  static thread_local Team* current_;
+
+  // One cache line travels to the waiting threads and one comes back; stores to a third would hold the first one up.
+  alignas(64) std::atomic<int64_t> round_{0};
+  Call call_ = nullptr;
+  const void* context_ = nullptr;
+  int64_t n_ = 0;
+  int threads_ = 1;
+  alignas(64) std::atomic<int64_t> finished_{0};  // shares of all rounds
+};
 
 // Calls body(i) for i in [0, n), in contiguous runs per thread. `body` must not throw.
 template <class Body>
@@ -18,6 +102,7 @@ void ParallelFor(int64_t n, const Body& body) {
     if (n == 1) body(int64_t{0});
     return;
   }
+  if (Team* team = Team::Current()) return team->For(n, body);
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < n; ++i) body(i);
 }

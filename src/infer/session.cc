@@ -4,14 +4,14 @@
 #include <bit>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace flashlm {
 namespace {
 
 // Bounds the activations of a long prompt.
 constexpr unsigned kLongestPiece = 512;
-// Up to this many tokens matrix products read each weight once and need no preparation for the number of
-// rows.
+// Shorter pieces are not cut further.
 constexpr unsigned kShortestPiece = 16;
 
 // Matrix products are prepared for each number of rows they meet, so prompts of any length are read in pieces
@@ -49,6 +49,17 @@ const float* Session::Feed(std::span<const int32_t> tokens) {
       throw Error(fmt::format("token id {} outside the model's vocabulary of {}", token, vocab_));
     }
   }
+  const float* log_probs = nullptr;
+  const auto read = [&] { log_probs = Read(tokens, length); };
+  if (rows() * length <= kernels::kFewRows) {
+    Team::Run(read);  // many short loops
+  } else {
+    read();
+  }
+  return log_probs;
+}
+
+const float* Session::Read(std::span<const int32_t> tokens, int length) {
   Prediction prediction;
   int count = 0;
   for (int begin = 0; begin < length; begin += count) {

@@ -39,6 +39,7 @@ class Session {
   void Reset() { state_.Reset(); }
 
  private:
+  const float* Read(std::span<const int32_t> tokens, int length);
   Prediction FeedPiece(std::span<const int32_t> tokens, int begin, int count);
 
   Model& model_;

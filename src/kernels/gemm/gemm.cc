@@ -18,9 +18,6 @@ namespace {
 
 using dnnl::memory;
 
-// Up to this many rows a product reads each weight once from memory and oneDNN's packing gains nothing.
-constexpr int64_t kFewRows = 16;
-
 memory::data_type TypeOf(DType dtype) {
   return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
@@ -180,7 +177,8 @@ struct PackedWeight::Impl {
   int64_t out = 0, in = 0;
   DType dtype = DType::kF32;
   Buffer rows_buffer, forward_buffer, backward_buffer;
-  bool has_rows = false, has_forward = false, has_backward = false;
+  MatVecWeight few_rows;
+  bool has_rows = false, has_forward = false, has_backward = false, has_few_rows = false;
 
   // W [out,in] in the operands' type.
   const void* Rows() {
@@ -196,6 +194,11 @@ struct PackedWeight::Impl {
     if (!has_forward) OneDnn::Get().Pack(Rows(), true, in, out, dtype, forward_buffer);
     has_forward = true;
     return forward_buffer.data;
+  }
+  const MatVecWeight& PackedFewRows() {
+    if (!has_few_rows) few_rows.SetValues(source, out, in, dtype);
+    has_few_rows = true;
+    return few_rows;
   }
   void* PackedBackward() {
     if (!has_backward) OneDnn::Get().Pack(Rows(), false, out, in, dtype, backward_buffer);
@@ -214,16 +217,18 @@ void PackedWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtyp
   impl_->out = out;
   impl_->in = in;
   impl_->dtype = dtype;
-  impl_->has_rows = impl_->has_forward = impl_->has_backward = false;
+  impl_->has_rows = impl_->has_forward = impl_->has_backward = impl_->has_few_rows = false;
 }
 
 void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate) {
   Impl& w = *impl_;
   FLASHLM_CHECK(x.cols == w.in && y.cols == w.out && x.rows == y.rows && x.dtype == w.dtype,
                 "product of [{},{}] with a weight [{},{}]", x.rows, x.cols, w.out, w.in);
-  const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
-  if (ActiveIsa() == Isa::kScalar) return ref::MatMul(x, false, rows, true, y, accumulate);
-  if (x.rows <= kFewRows) return MatVec(x, rows, y, accumulate);
+  if (ActiveIsa() == Isa::kScalar) {
+    const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
+    return ref::MatMul(x, false, rows, true, y, accumulate);
+  }
+  if (x.rows <= kFewRows) return MatVec(x, w.PackedFewRows(), y, accumulate);
   OneDnn::Get().Run({x.rows, w.out, w.in, x.stride, 0, y.stride, w.dtype, y.dtype, Layout::kPlain, Layout::kPacked,
                      accumulate, ThreadCount()},
                     x.data, w.PackedForward(), y.data);

@@ -11,6 +11,9 @@
 
 namespace flashlm::kernels {
 
+// Up to this many rows a product reads each weight once and oneDNN's packing gains nothing; then it is not called.
+constexpr int64_t kFewRows = 4;
+
 class PackedWeight {
  public:
   PackedWeight();

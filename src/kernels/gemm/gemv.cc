@@ -1,11 +1,12 @@
 #include "kernels/gemm/gemv.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "hwy/aligned_allocator.h"
-#include "hwy/cache_control.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,10 +17,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-// Weights are read in chunks of two vectors' worth of f32. A chunk of bf16 fills one register; a shift gives
-// its even elements and a mask its odd ones, which is half the work of widening consecutive elements. x is
-// laid out to match once per call: the even elements of a chunk, then its odd ones. For f32 weights a chunk
-// is simply two vectors.
+constexpr int64_t kTile = 8;  // outputs
+
+// Weights are read in chunks of two vectors' worth of f32. A chunk of bf16 fills one register; a shift gives its even
+// elements and a mask its odd ones, which is half the work of widening consecutive elements. x is laid out to match
+// once per call: the even elements of a chunk, then its odd ones. For f32 weights a chunk is simply two vectors.
 HWY_INLINE size_t ChunkSize() { return 2 * hn::Lanes(DF()); }
 
 HWY_INLINE void LoadChunk(const float* p, VF& first, VF& second) {
@@ -39,14 +41,6 @@ HWY_INLINE void LoadChunk(const BFloat16* p, VF& even, VF& odd) {
   even = hn::BitCast(d, hn::ShiftLeft<16>(bits));
   odd = hn::BitCast(d, hn::And(bits, hn::Set(du, 0xffff0000u)));
 #endif
-}
-
-// The last, incomplete chunk of a row, continued with zeros.
-template <class T>
-HWY_INLINE void LoadChunkPartial(const T* p, size_t count, VF& first, VF& second) {
-  HWY_ALIGN T padded[HWY_MAX_BYTES / 2] = {};
-  std::copy(p, p + count, padded);
-  LoadChunk(padded, first, second);
 }
 
 // The layout of x for weights of type TW, continued with zeros to whole chunks.
@@ -105,29 +99,19 @@ HWY_INLINE void StoreSums(VF a, VF b, VF c, VF e, float* out) {
 }
 #endif
 
-// Weights are fetched this many rows ahead, i.e. with one row of x a tile ahead (past the end of w it does no
-// harm). Measured on 13 MB of bf16, 256 inputs, one thread of a Zen 4: 45 GB/s without, 57 with 4 or 8 rows,
-// 50 with 16.
-constexpr int kPrefetchRows = 8;
-
-// Room for WRows sums, in groups of four.
-template <int WRows>
-constexpr int kSlots = (WRows + 3) / 4 * 4;
-
-// sums[n * kSlots + o] = row n of x times row o of w, for XRows rows of x and WRows of w. One accumulator for
-// each pair of rows, over the chunks in order: the same additions whatever tile a pair falls into.
+// sums[n * WRows + o] = row n of x times output o of the tile, for XRows rows of x and WRows outputs. One accumulator
+// for each pair, over the chunks in order: the same additions whatever group a pair falls into.
 template <int XRows, int WRows, class TW>
-HWY_INLINE void Tile(const float* x, int64_t x_stride, const TW* w, int64_t w_stride, size_t cols,
-                     float* sums) {
+HWY_INLINE void Products(const float* x, int64_t x_stride, const TW* tile, size_t padded_cols, float* sums) {
   const DF d;
   const size_t chunk = ChunkSize(), lanes = chunk / 2;
-  VF sum[XRows][kSlots<WRows>];
+  VF sum[XRows][WRows];
 #pragma GCC unroll 4
   for (int n = 0; n < XRows; ++n) {
 #pragma GCC unroll 8
-    for (int o = 0; o < kSlots<WRows>; ++o) sum[n][o] = hn::Zero(d);
+    for (int o = 0; o < WRows; ++o) sum[n][o] = hn::Zero(d);
   }
-  const auto step = [&](size_t i, const auto& load) HWY_ATTR {
+  for (size_t i = 0; i < padded_cols; i += chunk, tile += kTile * chunk) {
     VF x_first[XRows], x_second[XRows];
 #pragma GCC unroll 4
     for (int n = 0; n < XRows; ++n) {
@@ -137,75 +121,58 @@ HWY_INLINE void Tile(const float* x, int64_t x_stride, const TW* w, int64_t w_st
 #pragma GCC unroll 8
     for (int o = 0; o < WRows; ++o) {
       VF first, second;
-      const TW* from = w + o * w_stride + i;
-      hwy::Prefetch(from + kPrefetchRows * w_stride);
-      load(from, first, second);
+      LoadChunk(tile + static_cast<size_t>(o) * chunk, first, second);
 #pragma GCC unroll 4
       for (int n = 0; n < XRows; ++n) {
         sum[n][o] = hn::MulAdd(second, x_second[n], hn::MulAdd(first, x_first[n], sum[n][o]));
       }
     }
-  };
-  size_t i = 0;
-  for (; i + chunk <= cols; i += chunk) {
-    step(i, [](const TW* p, VF& first, VF& second) HWY_ATTR { LoadChunk(p, first, second); });
-  }
-  if (i < cols) {
-    step(i,
-         [&](const TW* p, VF& first, VF& second) HWY_ATTR { LoadChunkPartial(p, cols - i, first, second); });
   }
 #pragma GCC unroll 4
   for (int n = 0; n < XRows; ++n) {
 #pragma GCC unroll 2
-    for (int o = 0; o < kSlots<WRows>; o += 4) {
-      StoreSums(sum[n][o], sum[n][o + 1], sum[n][o + 2], sum[n][o + 3], sums + kSlots<WRows> * n + o);
+    for (int o = 0; o < WRows; o += 4) {
+      StoreSums(sum[n][o], sum[n][o + 1], sum[n][o + 2], sum[n][o + 3], sums + WRows * n + o);
     }
   }
-}
-
-template <class TY>
-HWY_INLINE void StoreOutputs(const float* sums, int count, bool accumulate, TY* y) {
-  for (int o = 0; o < count; ++o) y[o] = FromFloat<TY>(accumulate ? ToFloat(y[o]) + sums[o] : sums[o]);
 }
 
 struct Operands {
   const float* x;  // arranged
   int64_t x_stride;
-  Matrix w, y;
+  Matrix y;
   bool accumulate;
 };
 
-template <int XRows, int WRows, class TW, class TY>
-HWY_INLINE void TileOutputs(const Operands& p, int64_t n, int64_t output) {
-  HWY_ALIGN float sums[kSlots<WRows> * XRows];
-  Tile<XRows, WRows>(p.x + n * p.x_stride, p.x_stride, p.w.Row<TW>(output), p.w.stride,
-                     static_cast<size_t>(p.w.cols), sums);
-  for (int k = 0; k < XRows; ++k) {
-    StoreOutputs(sums + kSlots<WRows> * k, WRows, p.accumulate, p.y.Row<TY>(n + k) + output);
-  }
+template <class TY>
+HWY_INLINE void StoreOutputs(const Matrix& y, bool accumulate, int64_t row, int64_t output, int64_t count,
+                             const float* sums) {
+  TY* to = y.Row<TY>(row) + output;
+  for (int64_t o = 0; o < count; ++o) to[o] = FromFloat<TY>(accumulate ? ToFloat(to[o]) + sums[o] : sums[o]);
 }
 
-// All rows of x, WRows rows of w.
-template <int WRows, class TW, class TY>
-void RowsOfX(const Operands& p, int64_t output) {
-  constexpr int kMost = HWY_MAX_BYTES == 64 ? 4 : 2;  // accumulators must fit into 32 or 16 registers
-  int64_t n = 0;
-  for (; n + kMost <= p.y.rows; n += kMost) TileOutputs<kMost, WRows, TW, TY>(p, n, output);
-  if (kMost == 4 && n + 2 <= p.y.rows) {
-    TileOutputs<2, WRows, TW, TY>(p, n, output);
-    n += 2;
-  }
-  if (n < p.y.rows) TileOutputs<1, WRows, TW, TY>(p, n, output);
-}
-
+// One tile of weights for all rows of x.
 template <class TW, class TY>
-void Outputs(const Operands& p, int64_t begin, int64_t end) {
-  int64_t o = begin;
-  if (p.y.rows == 1) {  // eight rows of w: as many independent sums as the adders' latency wants
-    for (; o + 8 <= end; o += 8) TileOutputs<1, 8, TW, TY>(p, 0, o);
+void MultiplyTile(const Operands& p, const TW* tile, int64_t output) {
+  constexpr int kRows = HWY_MAX_BYTES == 64 ? 4 : 2;  // accumulators must fit into 32 or 16 registers
+  const auto cols = static_cast<size_t>(p.x_stride);
+  const int64_t outputs = std::min(kTile, p.y.cols - output);
+  HWY_ALIGN float sums[kRows * kTile];
+  int64_t n = 0;
+  for (; n + kRows <= p.y.rows; n += kRows) {
+    for (int64_t half = 0; half < outputs; half += kTile / 2) {
+      Products<kRows, kTile / 2>(p.x + n * p.x_stride, p.x_stride, tile + half * static_cast<int64_t>(ChunkSize()),
+                                 cols, sums);
+      for (int64_t k = 0; k < kRows; ++k) {
+        StoreOutputs<TY>(p.y, p.accumulate, n + k, output + half, std::min(kTile / 2, outputs - half),
+                         sums + k * (kTile / 2));
+      }
+    }
   }
-  for (; o + 4 <= end; o += 4) RowsOfX<4, TW, TY>(p, o);
-  for (; o < end; ++o) RowsOfX<1, TW, TY>(p, o);
+  for (; n < p.y.rows; ++n) {
+    Products<1, kTile>(p.x + n * p.x_stride, p.x_stride, tile, cols, sums);
+    StoreOutputs<TY>(p.y, p.accumulate, n, output, outputs, sums);
+  }
 }
 
 int64_t ArrangedStride(int64_t cols) {
@@ -213,10 +180,31 @@ int64_t ArrangedStride(int64_t cols) {
   return (cols + chunk - 1) / chunk * chunk;
 }
 
-void Part(const Matrix& x, const Matrix& w, const Matrix& y, bool accumulate, float* scratch, int64_t begin,
-          int64_t end) {
-  const Operands operands{scratch, ArrangedStride(x.cols), w, y, accumulate};
-  WithElementType(w.dtype, [&](auto* w_type) {
+int64_t TileSize(int64_t cols) { return kTile * ArrangedStride(cols); }
+
+// w f32 [rows, cols] into tiles, continued with zeros to whole tiles and chunks.
+void PackTiles(const Matrix& w, DType dtype, void* tiles) {
+  const auto chunk = static_cast<int64_t>(ChunkSize());
+  WithElementType(dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    T* to = static_cast<T*>(tiles);
+    for (int64_t first = 0; first < w.rows; first += kTile) {
+      for (int64_t begin = 0; begin < w.cols; begin += chunk) {
+        for (int64_t r = first; r < first + kTile; ++r) {
+          for (int64_t c = begin; c < begin + chunk; ++c) {
+            *to++ = FromFloat<T>(r < w.rows && c < w.cols ? w.Row<float>(r)[c] : 0.0f);
+          }
+        }
+      }
+    }
+  });
+}
+
+// Tiles [begin, end) of the product.
+void MultiplyTiles(const Matrix& x, const void* tiles, DType dtype, const Matrix& y, bool accumulate, float* scratch,
+                   int64_t begin, int64_t end) {
+  const Operands operands{scratch, ArrangedStride(x.cols), y, accumulate};
+  WithElementType(dtype, [&](auto* w_type) {
     using TW = std::remove_pointer_t<decltype(w_type)>;
     WithElementType(x.dtype, [&](auto* x_type) {
       using TX = std::remove_pointer_t<decltype(x_type)>;
@@ -225,9 +213,58 @@ void Part(const Matrix& x, const Matrix& w, const Matrix& y, bool accumulate, fl
       }
     });
     WithElementType(y.dtype, [&](auto* y_type) {
-      Outputs<TW, std::remove_pointer_t<decltype(y_type)>>(operands, begin, end);
+      using TY = std::remove_pointer_t<decltype(y_type)>;
+      for (int64_t t = begin; t < end; ++t) {
+        MultiplyTile<TW, TY>(operands, static_cast<const TW*>(tiles) + t * TileSize(x.cols), t * kTile);
+      }
     });
   });
+}
+
+#if HWY_TARGET == HWY_AVX3
+// The same with the CPU's bf16 products, two a lane at once, which Highway 1.0 does not offer.
+__attribute__((target("avx512bf16"))) void DotTiles(const Matrix& x, const BFloat16* tiles, const Matrix& y,
+                                                     bool accumulate, float* scratch, int64_t begin, int64_t end) {
+  constexpr int64_t kChunk = 32;
+  const int64_t stride = ArrangedStride(x.cols);
+  BFloat16* padded = reinterpret_cast<BFloat16*>(scratch);
+  for (int64_t n = 0; n < x.rows; ++n) {
+    std::copy_n(x.Row<BFloat16>(n), x.cols, padded + n * stride);
+    std::fill(padded + n * stride + x.cols, padded + (n + 1) * stride, BFloat16{});
+  }
+  HWY_ALIGN float sums[kTile];
+  for (int64_t t = begin; t < end; ++t) {
+    for (int64_t n = 0; n < x.rows; ++n) {
+      const BFloat16* tile = tiles + t * TileSize(x.cols);
+      __m512 sum[kTile];
+#pragma GCC unroll 8
+      for (int64_t o = 0; o < kTile; ++o) sum[o] = _mm512_setzero_ps();
+      for (int64_t i = 0; i < stride; i += kChunk, tile += kTile * kChunk) {
+        const auto a = reinterpret_cast<__m512bh>(_mm512_loadu_si512(padded + n * stride + i));
+#pragma GCC unroll 8
+        for (int64_t o = 0; o < kTile; ++o) {
+          sum[o] = _mm512_dpbf16_ps(sum[o], a, reinterpret_cast<__m512bh>(_mm512_load_si512(tile + o * kChunk)));
+        }
+      }
+      StoreSums(VF{sum[0]}, VF{sum[1]}, VF{sum[2]}, VF{sum[3]}, sums);
+      StoreSums(VF{sum[4]}, VF{sum[5]}, VF{sum[6]}, VF{sum[7]}, sums + 4);
+      const int64_t outputs = std::min(kTile, y.cols - t * kTile);
+      WithElementType(y.dtype, [&](auto* y_type) {
+        StoreOutputs<std::remove_pointer_t<decltype(y_type)>>(y, accumulate, n, t * kTile, outputs, sums);
+      });
+    }
+  }
+}
+#endif
+
+void Multiply(const Matrix& x, const void* tiles, DType dtype, const Matrix& y, bool accumulate, float* scratch,
+              int64_t begin, int64_t end, [[maybe_unused]] bool native_bf16) {
+#if HWY_TARGET == HWY_AVX3
+  if (native_bf16 && dtype == DType::kBF16 && x.dtype == DType::kBF16) {
+    return DotTiles(x, static_cast<const BFloat16*>(tiles), y, accumulate, scratch, begin, end);
+  }
+#endif
+  MultiplyTiles(x, tiles, dtype, y, accumulate, scratch, begin, end);
 }
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE
@@ -237,10 +274,13 @@ HWY_AFTER_NAMESPACE();
 namespace flashlm::kernels {
 namespace {
 
-HWY_EXPORT(Part);
+HWY_EXPORT(PackTiles);
+HWY_EXPORT(TileSize);
+HWY_EXPORT(Multiply);
 
-// Where a thread keeps its arranged copy of x. Each thread arranges its own: waiting for another's takes as
-// long.
+constexpr int64_t kOutputsPerTile = 8;
+
+// Where a thread keeps its arranged copy of x. Each thread arranges its own: waiting for another's takes as long.
 float* Scratch(size_t floats) {
   thread_local size_t size = 0;
   thread_local hwy::AlignedFreeUniquePtr<float[]> memory;
@@ -253,21 +293,34 @@ float* Scratch(size_t floats) {
 
 }  // namespace
 
-void MatVecPart(const Matrix& x, const Matrix& w, const Matrix& y, bool accumulate, int64_t begin,
-                int64_t end) {
-  constexpr int64_t kWidestChunk = 32;
-  float* scratch = Scratch(static_cast<size_t>(x.rows * (x.cols + kWidestChunk)));
-  FLASHLM_DISPATCH(Part)(x, w, y, accumulate, scratch, begin, end);
+void MatVecWeight::Free::operator()(void* memory) const { std::free(memory); }
+
+void MatVecWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtype) {
+  out_ = out;
+  in_ = in;
+  dtype_ = dtype;
+  const int64_t tiles = (out + kOutputsPerTile - 1) / kOutputsPerTile;
+  const size_t bytes = static_cast<size_t>(tiles * FLASHLM_DISPATCH(TileSize)(in)) * SizeOf(dtype);
+  if (bytes > bytes_) {
+    bytes_ = (bytes + 63) / 64 * 64;
+    tiles_.reset(std::aligned_alloc(64, bytes_));
+    if (tiles_ == nullptr) throw Error("out of memory for a packed weight");
+  }
+  FLASHLM_DISPATCH(PackTiles)({const_cast<float*>(w), DType::kF32, out, in, in}, dtype, tiles_.get());
 }
 
-void MatVec(const Matrix& x, const Matrix& w, const Matrix& y, bool accumulate) {
-  // Below this much work another thread costs more than it takes over; so does even a parallel region of one.
-  constexpr int64_t kWorthAThread = 64 * 1024;
-  const int64_t threads = w.rows * w.cols < kWorthAThread ? 1 : ThreadCount();
-  if (threads == 1) return MatVecPart(x, w, y, accumulate, 0, w.rows);
-  const int64_t share = (w.rows + 4 * threads - 1) / (4 * threads) * 4;
-  ParallelBlocks(w.rows, share,
-                 [&](int64_t begin, int64_t end) { MatVecPart(x, w, y, accumulate, begin, end); });
+void MatVec(const Matrix& x, const MatVecWeight& w, const Matrix& y, bool accumulate) {
+  // Below this much work another thread costs more than it takes over.
+  constexpr int64_t kWorthAThread = 96 * 1024;
+  constexpr int64_t kWidestChunk = 32;
+  static const bool native_bf16 = HasNativeBf16();
+  const int64_t tiles = (w.out() + kOutputsPerTile - 1) / kOutputsPerTile;
+  const int64_t threads = w.out() * w.in() < kWorthAThread ? 1 : ThreadCount();
+  ParallelBlocks(tiles, (tiles + threads - 1) / threads, [&](int64_t begin, int64_t end) {
+    float* scratch = Scratch(static_cast<size_t>(x.rows * (x.cols + kWidestChunk)));
+    FLASHLM_DISPATCH(Multiply)
+    (x, w.tiles(), w.dtype(), y, accumulate, scratch, begin, end, native_bf16);
+  });
 }
 
 }  // namespace flashlm::kernels

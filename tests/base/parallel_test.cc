@@ -1,0 +1,59 @@
+#include "base/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <vector>
+
+namespace flashlm {
+namespace {
+
+class TeamTest : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override { SetThreadCount(GetParam()); }
+  void TearDown() override { SetThreadCount(threads_); }
+
+ private:
+  int threads_ = ThreadCount();
+};
+
+TEST_P(TeamTest, RunsEveryIterationOnce) {
+  std::vector<int> counts(1000);
+  Team::Run([&] {
+    for (const int64_t n : {0, 1, 2, 3, 7, 1000}) {
+      ParallelFor(n, [&](int64_t i) { ++counts[static_cast<size_t>(i)]; });
+    }
+  });
+  EXPECT_EQ(counts[0], 5);
+  EXPECT_EQ(counts[1], 4);
+  EXPECT_EQ(counts[2], 3);
+  EXPECT_EQ(counts[6], 2);
+  EXPECT_EQ(counts[999], 1);
+}
+
+// A later loop sees what an earlier one wrote on other threads.
+TEST_P(TeamTest, LoopsFollowEachOther) {
+  constexpr int64_t kSize = 64;
+  std::vector<int64_t> values(kSize, 1);
+  Team::Run([&] {
+    for (int round = 0; round < 2000; ++round) {
+      std::vector<int64_t> next(kSize);
+      ParallelFor(kSize,
+                  [&](int64_t i) { next[static_cast<size_t>(i)] = values[static_cast<size_t>((i + 13) % kSize)] + 1; });
+      values = next;
+    }
+  });
+  for (const int64_t value : values) EXPECT_EQ(value, 2001);
+}
+
+TEST_P(TeamTest, ExceptionsOfTheProgramPass) {
+  EXPECT_THROW(Team::Run([] { throw std::runtime_error("stop"); }), std::runtime_error);
+  int64_t sum = 0;
+  Team::Run([&] { Team::Run([&] { ParallelFor(1, [&](int64_t) { ++sum; }); }); });
+  EXPECT_EQ(sum, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, TeamTest, testing::Values(1, 2, 5));
+
+}  // namespace
+}  // namespace flashlm
