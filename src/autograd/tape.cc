@@ -37,7 +37,7 @@ void WeightPacks::Renew(Entry& entry) {
     }
   }
   entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
-  entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols, entry.dtype);
+  entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
 }
 
 Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype) {}

@@ -60,7 +60,7 @@ struct Node {
 struct PackedLinear {
   kernels::PackedWeight weight;  // for a ternary matrix the effective weight: trits times scales
   // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
-  kernels::PackedWeight trits;
+  kernels::PackedTrits trits;
   std::vector<float> scales;
 };
 

@@ -89,6 +89,35 @@ HWY_INLINE VF Sigmoid(DF d, VF x) {
 HWY_INLINE float SumLanes(DF d, VF v) { return hn::GetLane(hn::SumOfLanes(d, v)); }
 HWY_INLINE float MaxLane(DF d, VF v) { return hn::GetLane(hn::MaxOfLanes(d, v)); }
 
+// The sums of four vectors' lanes, the order of the additions being the same for each of the four.
+#if HWY_TARGET == HWY_SCALAR
+HWY_INLINE void StoreSums(VF a, VF b, VF c, VF e, float* out) {
+  out[0] = hn::GetLane(a);
+  out[1] = hn::GetLane(b);
+  out[2] = hn::GetLane(c);
+  out[3] = hn::GetLane(e);
+}
+#else
+template <class D, class V>
+HWY_INLINE auto FoldTo128(D d, V v) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return FoldTo128(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+HWY_INLINE void StoreSums(VF a, VF b, VF c, VF e, float* out) {
+  const DF d;
+  const hn::CappedTag<float, 4> d4;
+  const auto pair = [&](auto u, auto v) {  // u0+u2, v0+v2, u1+u3, v1+v3
+    return hn::Add(hn::InterleaveLower(d4, u, v), hn::InterleaveUpper(d4, u, v));
+  };
+  const auto ab = pair(FoldTo128(d, a), FoldTo128(d, b)), ce = pair(FoldTo128(d, c), FoldTo128(d, e));
+  hn::StoreU(hn::Add(hn::ConcatLowerLower(d4, ce, ab), hn::ConcatUpperUpper(d4, ce, ab)), d4, out);
+}
+#endif
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -9,6 +9,7 @@ namespace {
 // The mean norm says little before this many updates.
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
+constexpr double kNormGrowth = 1.5;
 
 }  // namespace
 
@@ -46,6 +47,8 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
                            : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;
   } else {
     optimizer_.Discard();
+    // A norm that stays high is no spike (a loss may have joined the objective): the guard lets it in after a few.
+    if (outcome.verdict == StepOutcome::Verdict::kSpike) state_.mean_norm *= kNormGrowth;
     ++state_.skipped;
     ++state_.skipped_in_a_row;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/ternary/ref.h"
 
 namespace flashlm::kernels {
@@ -58,16 +59,42 @@ TEST(QuantizeRows, IntegersThatScaleBack) {
     constexpr int kRows = 3;
     std::vector<float> x = RandomFloats(static_cast<size_t>(kRows * cols), 5);
     for (int c = 0; c < cols; ++c) x[static_cast<size_t>(cols + c)] = 0;  // the second row
-    std::vector<float> q(x.size()), scales(kRows), back(x.size());
-    QuantizeRows({x.data(), DType::kF32, kRows, cols, cols}, {q.data(), DType::kF32, kRows, cols, cols},
-                 scales.data());
-    ScaleMatrix({q.data(), DType::kF32, kRows, cols, cols}, scales.data(), nullptr,
-                {back.data(), DType::kF32, kRows, cols, cols});
+    std::vector<int8_t> q(x.size());
+    std::vector<float> scales(kRows), back(x.size());
+    QuantizeRows({x.data(), DType::kF32, kRows, cols, cols}, {q.data(), DType::kI8, kRows, cols, cols}, scales.data());
+    const Matrix wide{back.data(), DType::kF32, kRows, cols, cols};
+    WidenIntegers({q.data(), DType::kI8, kRows, cols, cols}, wide);
+    ScaleMatrix(wide, scales.data(), nullptr, wide);
     EXPECT_EQ(scales[1], 0.0f);
     for (size_t i = 0; i < x.size(); ++i) {
-      EXPECT_EQ(q[i], std::nearbyint(q[i]));
-      EXPECT_LE(std::abs(q[i]), 127.0f);
+      EXPECT_NE(q[i], -128);
       EXPECT_NEAR(back[i], x[i], 0.501f * scales[i / static_cast<size_t>(cols)]);
+    }
+  }
+}
+
+// Every number of rows takes its own way (2 bits a weight, oneDNN's int8, plain loops) to the same integers.
+TEST(PackedTrits, SumsAreExactWhateverTheRows) {
+  Rng rng(4, Purpose::kTest);
+  for (const auto& [out, in] : {std::pair{1, 1}, std::pair{11, 96}, std::pair{64, 257}, std::pair{37, 600}}) {
+    std::vector<float> trits(static_cast<size_t>(out * in));
+    for (float& trit : trits) trit = static_cast<float>(rng.Below(3)) - 1;
+    PackedTrits packed;
+    packed.SetValues(trits.data(), out, in);
+    for (const int rows : {1, 2, 3, 4, 5, 33}) {
+      std::vector<int8_t> q(static_cast<size_t>(rows * in));
+      for (int8_t& value : q) value = static_cast<int8_t>(static_cast<int>(rng.Below(255)) - 127);
+      std::vector<float> y(static_cast<size_t>(rows * out));
+      packed.Forward({q.data(), DType::kI8, rows, in, in}, {y.data(), DType::kF32, rows, out, out});
+      for (int r = 0; r < rows; ++r) {
+        for (int o = 0; o < out; ++o) {
+          int sum = 0;
+          for (int i = 0; i < in; ++i) {
+            sum += q[static_cast<size_t>(r * in + i)] * static_cast<int>(trits[static_cast<size_t>(o * in + i)]);
+          }
+          ASSERT_EQ(y[static_cast<size_t>(r * out + o)], static_cast<float>(sum)) << rows << " " << r << " " << o;
+        }
+      }
     }
   }
 }

@@ -8,7 +8,7 @@ namespace flashlm {
 namespace {
 
 struct Saved {
-  kernels::Matrix input;      // what the product read: x, or x rounded to int8 integers
+  kernels::Matrix input;      // what the product read: x, or int8
   const float* input_scales;  // [N] of the rounding; null without
 };
 
@@ -34,9 +34,12 @@ void Backward(Tape& tape, const Node& node) {
     AddWeightGradient(tape, weight, dy, saved.input);
   } else {
     // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
+    const kernels::Matrix& q = saved.input;
     const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
+    const kernels::Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
     kernels::ScaleMatrix(dy, saved.input_scales, nullptr, scaled);
-    AddWeightGradient(tape, weight, scaled, saved.input);
+    kernels::WidenIntegers(q, integers);
+    AddWeightGradient(tape, weight, scaled, integers);
   }
   bool accumulate;
   const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
@@ -95,10 +98,13 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   Saved saved{x.matrix(), nullptr};
   if (weight.quantization.int8_input) {
     float* scales = tape.Keep<float>(x.rows);
-    saved = {tape.New(x.rows, x.cols, x.dtype).matrix(), scales};
-    kernels::QuantizeRows(x.matrix(), saved.input, scales);
-    packed.trits.Forward(saved.input, y.matrix(), false);
-    kernels::ScaleMatrix(y.matrix(), scales, packed.scales.data(), y.matrix());
+    const kernels::Matrix integers{tape.Keep<int8_t>(int64_t{x.rows} * x.cols), DType::kI8, x.rows, x.cols, x.cols};
+    const kernels::Matrix sums{tape.Scratch(int64_t{x.rows} * weight.rows), DType::kF32, x.rows, weight.rows,
+                               weight.rows};
+    kernels::QuantizeRows(x.matrix(), integers, scales);
+    packed.trits.Forward(integers, sums);
+    kernels::ScaleMatrix(sums, scales, packed.scales.data(), y.matrix());
+    saved = {integers, scales};
   } else {
     packed.weight.Forward(x.matrix(), y.matrix(), false);
   }

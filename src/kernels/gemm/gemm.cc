@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/activation/activation.h"
 #include "kernels/gemm/gemv.h"
 #include "kernels/gemm/ref.h"
+#include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
 
 namespace flashlm::kernels {
@@ -19,7 +21,9 @@ namespace {
 using dnnl::memory;
 
 memory::data_type TypeOf(DType dtype) {
-  return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
+  return dtype == DType::kBF16 ? memory::data_type::bf16
+         : dtype == DType::kI8 ? memory::data_type::s8
+                               : memory::data_type::f32;
 }
 
 struct Buffer {
@@ -245,6 +249,51 @@ void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumu
   OneDnn::Get().Run({dy.rows, w.in, w.out, dy.stride, 0, dx.stride, w.dtype, dx.dtype, Layout::kPlain, Layout::kPacked,
                      accumulate, ThreadCount()},
                     dy.data, w.PackedBackward(), dx.data);
+}
+
+struct PackedTrits::Impl {
+  const float* source = nullptr;
+  int64_t out = 0, in = 0;
+  std::vector<int8_t> rows;  // [out,in]
+  TernaryMatVecWeight few_rows;
+  Buffer forward_buffer;
+  bool has_rows = false, has_few_rows = false, has_forward = false;
+
+  const int8_t* Rows() {
+    if (!has_rows) rows.assign(source, source + out * in);
+    has_rows = true;
+    return rows.data();
+  }
+};
+
+PackedTrits::PackedTrits() : impl_(std::make_unique<Impl>()) {}
+PackedTrits::~PackedTrits() = default;
+PackedTrits::PackedTrits(PackedTrits&&) noexcept = default;
+PackedTrits& PackedTrits::operator=(PackedTrits&&) noexcept = default;
+
+void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
+  FLASHLM_CHECK(in * 127 < (1 << 24), "a ternary map of {} inputs: its sums would not be exact", in);
+  impl_->source = trits;
+  impl_->out = out;
+  impl_->in = in;
+  impl_->has_rows = impl_->has_few_rows = impl_->has_forward = false;
+}
+
+void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
+  Impl& w = *impl_;
+  FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
+                "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
+  if (q.rows <= kFewRows) {
+    if (!w.has_few_rows) w.few_rows.SetValues(w.source, w.out, w.in);
+    w.has_few_rows = true;
+    return TernaryMatVec(q, w.few_rows, y);
+  }
+  if (!w.has_forward) OneDnn::Get().Pack(w.Rows(), true, w.in, w.out, DType::kI8, w.forward_buffer);
+  w.has_forward = true;
+  OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
+                     Layout::kPacked, false, ThreadCount()},
+                    q.data, w.forward_buffer.data, y.data);
 }
 
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) { MatMul(dy, true, x, false, dw, true); }

@@ -35,6 +35,26 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
+// A ternary matrix as products with int8 integers read it: 2 bits a weight for a few rows, int8 for many. Sums are
+// integers, so that every path, instruction set and number of rows gives the same bits.
+class PackedTrits {
+ public:
+  PackedTrits();
+  ~PackedTrits();
+  PackedTrits(PackedTrits&&) noexcept;
+  PackedTrits& operator=(PackedTrits&&) noexcept;
+
+  // Takes over trits (f32 [out,in] of -1, 0, +1, contiguous), which must stay unchanged until the next call.
+  void SetValues(const float* trits, int64_t out, int64_t in);
+
+  // y[N,out] (f32) = q[N,in] (int8) W^T. in * 127 must stay below 2^24.
+  void Forward(const Matrix& q, const Matrix& y);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // dw[out,in] (f32) += dy[N,out]^T x[N,in].
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
 

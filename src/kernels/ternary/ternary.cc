@@ -36,21 +36,29 @@ void RoundRow(const float* w, float divisor, size_t n, float* trits) {
       [&](size_t i, size_t left) { StorePartial(round(LoadPartial(d, w + i, left)), d, trits + i, left); });
 }
 
+HWY_INLINE void StoreIntegers(VF v, DF d, int8_t* p, size_t n) {
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / 4] = {};
+  hn::Store(v, d, lanes);
+  for (size_t i = 0; i < n; ++i) p[i] = static_cast<int8_t>(lanes[i]);
+}
+
 template <class T>
-float QuantizeRow(const T* x, size_t n, T* q) {
+float QuantizeRow(const T* x, size_t n, int8_t* q) {
   const DF d;
+  const hn::Rebind<int8_t, DF> d8;
   VF largest = hn::Zero(d);
   ForVectors(
       n, [&](size_t i) { largest = hn::Max(largest, hn::Abs(LoadF32(d, x + i))); },
       [&](size_t i, size_t left) { largest = hn::Max(largest, hn::Abs(LoadPartial(d, x + i, left))); });
   const float max = MaxLane(d, largest);
   const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
-  const auto round = [&](VF v) {
-    return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit);
-  };
+  const auto round = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
   ForVectors(
-      n, [&](size_t i) { StoreF32(round(LoadF32(d, x + i)), d, q + i); },
-      [&](size_t i, size_t left) { StorePartial(round(LoadPartial(d, x + i, left)), d, q + i, left); });
+      n,
+      [&](size_t i) {
+        hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(DI(), round(LoadF32(d, x + i)))), d8, q + i);
+      },
+      [&](size_t i, size_t left) { StoreIntegers(round(LoadPartial(d, x + i, left)), d, q + i, left); });
   return max / 127.0f;
 }
 
@@ -59,34 +67,41 @@ void Quantize(const Matrix& x, const Matrix& q, float* scales) {
     using T = std::remove_pointer_t<decltype(type)>;
     ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        scales[r] = QuantizeRow(x.Row<T>(r), static_cast<size_t>(x.cols), q.Row<T>(r));
+        scales[r] = QuantizeRow(x.Row<T>(r), static_cast<size_t>(x.cols), q.Row<int8_t>(r));
       }
     });
   });
 }
 
-void Scale(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
+template <class TX, class TY>
+void ScaleRow(const TX* x, float row_scale, const float* column_scales, size_t n, TY* y) {
   const DF d;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const VF row = hn::Set(d, row_scales == nullptr ? 1.0f : row_scales[r]);
-        const T* from = x.Row<T>(r);
-        T* to = y.Row<T>(r);
-        ForVectors(
-            static_cast<size_t>(x.cols),
-            [&](size_t i) {
-              VF v = hn::Mul(LoadF32(d, from + i), row);
-              if (column_scales != nullptr) v = hn::Mul(v, hn::LoadU(d, column_scales + i));
-              StoreF32(v, d, to + i);
-            },
-            [&](size_t i, size_t left) {
-              VF v = hn::Mul(LoadPartial(d, from + i, left), row);
-              if (column_scales != nullptr) v = hn::Mul(v, LoadPartial(d, column_scales + i, left));
-              StorePartial(v, d, to + i, left);
-            });
-      }
+  const VF row = hn::Set(d, row_scale);
+  ForVectors(
+      n,
+      [&](size_t i) {
+        VF v = hn::Mul(LoadF32(d, x + i), row);
+        if (column_scales != nullptr) v = hn::Mul(v, hn::LoadU(d, column_scales + i));
+        StoreF32(v, d, y + i);
+      },
+      [&](size_t i, size_t left) {
+        VF v = hn::Mul(LoadPartial(d, x + i, left), row);
+        if (column_scales != nullptr) v = hn::Mul(v, LoadPartial(d, column_scales + i, left));
+        StorePartial(v, d, y + i, left);
+      });
+}
+
+void Scale(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
+  WithElementType(x.dtype, [&](auto* x_type) {
+    WithElementType(y.dtype, [&](auto* y_type) {
+      using TX = std::remove_pointer_t<decltype(x_type)>;
+      using TY = std::remove_pointer_t<decltype(y_type)>;
+      ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          ScaleRow(x.Row<TX>(r), row_scales == nullptr ? 1.0f : row_scales[r], column_scales,
+                   static_cast<size_t>(x.cols), y.Row<TY>(r));
+        }
+      });
     });
   });
 }
@@ -154,6 +169,17 @@ void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, 
 
 void QuantizeRows(const Matrix& x, const Matrix& q, float* scales) {
   FLASHLM_DISPATCH(Quantize)(x, q, scales);
+}
+
+void WidenIntegers(const Matrix& q, const Matrix& y) {
+  WithElementType(y.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ParallelBlocks(q.rows, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t c = 0; c < q.cols; ++c) y.Row<T>(r)[c] = FromFloat<T>(q.Row<int8_t>(r)[c]);
+      }
+    });
+  });
 }
 
 void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {

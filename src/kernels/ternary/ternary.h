@@ -25,12 +25,13 @@ void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* tri
 // kScaleGradient s g + sum(g * trits) sign(w) / (out * in).
 void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, int64_t in, float* dw);
 
-// Per row r: scales[r] = max |x[r]| / 127 and q[r] = round(x[r] / scales[r]), integers in [-127, 127] that
-// every element type of q holds exactly (a row of zeros: scale 0). x, q: f32 or bf16 [N,C]; they may be the
-// same memory.
+// Per row r: scales[r] = max |x[r]| / 127 and q[r] = round(x[r] / scales[r]), integers in [-127, 127] (a row of zeros:
+// scale 0). x: f32 or bf16 [N,C]; q: int8.
 void QuantizeRows(const Matrix& x, const Matrix& q, float* scales);
+// y = q: int8 as f32 or bf16, both of which hold it exactly.
+void WidenIntegers(const Matrix& q, const Matrix& y);
 
-// y[r][c] = x[r][c] * row_scales[r] * column_scales[c]; either may be null. y may be x.
+// y[r][c] = x[r][c] * row_scales[r] * column_scales[c]; either may be null. Element types may differ; y may be x.
 void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y);
 
 }  // namespace flashlm::kernels

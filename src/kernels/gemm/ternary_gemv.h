@@ -1,0 +1,33 @@
+// Products of one or a few rows of int8 integers with a ternary matrix kept at 2 bits a weight: an eighth of the memory
+// that decoding reads in bf16.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hwy/aligned_allocator.h"
+#include "kernels/matrix.h"
+
+namespace flashlm::kernels {
+
+// Codes 0, 1, 2 for -1, 0, +1. A vector of packed bytes holds four vectors' worth of weights of one output, bits 2k and
+// 2k + 1 of its bytes the k-th; the vectors of 4 outputs alternate, so that a product reads memory strictly forwards.
+class TernaryMatVecWeight {
+ public:
+  // Copies w (f32 [out,in] of -1, 0, +1, contiguous).
+  void SetValues(const float* w, int64_t out, int64_t in);
+
+  int64_t out() const { return out_; }
+  int64_t in() const { return in_; }
+  const uint8_t* tiles() const { return tiles_.get(); }
+
+ private:
+  int64_t out_ = 0, in_ = 0;
+  size_t bytes_ = 0;
+  hwy::AlignedFreeUniquePtr<uint8_t[]> tiles_;
+};
+
+// y[N,O] (f32) = q[N,I] (int8) W^T, exactly.
+void TernaryMatVec(const Matrix& q, const TernaryMatVecWeight& w, const Matrix& y);
+
+}  // namespace flashlm::kernels
