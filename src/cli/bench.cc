@@ -45,12 +45,14 @@ void Train(const Options& options) {
 void Decode(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   std::unique_ptr<Model> model;
+  const Stopwatch load;
   if (!options.model.empty()) {
     model = std::move(LoadModel(options.model).model);
   } else {
     model = MakeModel(LoadPreset(options.preset).at("model"), false);
     model->bank().Initialize(1);
   }
+  const double load_ms = 1e3 * load.Seconds();
   const DecodeSpeed speed =
       MeasureDecoding(*model, ComputeType(options.precision), options.streams, options.tokens);
   Json json;
@@ -59,6 +61,9 @@ void Decode(const Options& options) {
   json["ms_per_token"] = speed.ms_per_token;
   json["ms_per_token_first_quarter"] = speed.ms_per_token_first_quarter;
   json["ms_per_token_last_quarter"] = speed.ms_per_token_last_quarter;
+  if (!options.model.empty()) json["load_ms"] = load_ms;
+  json["first_token_ms"] = speed.first_token_ms;
+  json["prefill_tokens_per_s"] = speed.prefill_tokens_per_s;
   json["streams"] = options.streams;
   json["tokens"] = options.tokens;
   json["threads"] = ThreadCount();
@@ -72,6 +77,9 @@ void Decode(const Options& options) {
                     options.streams, options.streams > 1 ? "s" : "", speed.tokens_per_s, speed.ms_per_token,
                     speed.ms_per_token_first_quarter, speed.ms_per_token_last_quarter,
                     json["precision"].get<std::string>(), ThreadCount(), kernels::CpuName()));
+  Print(fmt::format("{}first token of a 30-token prompt after {:.1f} ms; 512 tokens read at {:.0f} tokens/s\n",
+                    options.model.empty() ? "" : fmt::format("loaded in {:.0f} ms; ", load_ms), speed.first_token_ms,
+                    speed.prefill_tokens_per_s));
 }
 
 void Gemm(const Options& options) {

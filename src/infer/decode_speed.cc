@@ -14,9 +14,29 @@ double MedianMs(std::vector<double> seconds) {
   return 1e3 * seconds[seconds.size() / 2];
 }
 
+void MeasurePrompts(Model& model, DType dtype, DecodeSpeed& speed) {
+  constexpr int kPrompt = 30, kPrefill = 512, kRepeats = 7;
+  std::vector<int32_t> tokens(kPrefill);
+  for (int t = 0; t < kPrefill; ++t) tokens[static_cast<size_t>(t)] = (7 * t) % model.vocab();
+  Session session(model, dtype);
+  const Stopwatch first;
+  session.Feed({tokens.data(), kPrompt});
+  speed.first_token_ms = 1e3 * first.Seconds();
+  std::vector<double> seconds;
+  for (int i = 0; i < kRepeats; ++i) {
+    session.Reset();
+    const Stopwatch watch;
+    session.Feed(tokens);
+    seconds.push_back(watch.Seconds());
+  }
+  speed.prefill_tokens_per_s = kPrefill / (1e-3 * MedianMs(seconds));
+}
+
 }  // namespace
 
 DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) {
+  DecodeSpeed speed;
+  MeasurePrompts(model, dtype, speed);
   constexpr int kWarmup = 20;
   Session session(model, dtype, streams);
   std::vector<int32_t> last(static_cast<size_t>(streams));
@@ -34,7 +54,6 @@ DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) 
     if (t >= kWarmup) seconds.push_back(watch.Seconds());
   }
   const auto quarter = static_cast<int64_t>(std::max<size_t>(1, seconds.size() / 4));
-  DecodeSpeed speed;
   speed.tokens_per_s = static_cast<double>(tokens) * streams / total.Seconds();
   speed.ms_per_token = MedianMs(seconds);
   speed.ms_per_token_first_quarter = MedianMs({seconds.begin(), seconds.begin() + quarter});

@@ -107,13 +107,14 @@ class OneDnn {
     return Describe(a, b, c, {}).weights_desc();
   }
 
-  // Re-lays [k,n] from plain or transposed rows. Describing a reorder costs as much as running one, so it is kept.
-  void Pack(const void* from, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
-    const ProductKey key{0, n, k, 0, 0, 0, dtype, dtype, Layout::kPlain, transposed ? Layout::kTransposed : Layout::kPlain,
-                         false, ThreadCount()};
+  // Re-lays [k,n] from plain or transposed rows of type `from_type`. Describing a reorder costs as much as running one,
+  // so it is kept.
+  void Pack(const void* from, DType from_type, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
+    const ProductKey key{0, n, k, 0, 0, 0, from_type, dtype, Layout::kPlain,
+                         transposed ? Layout::kTransposed : Layout::kPlain, false, ThreadCount()};
     auto found = packers_.find(key);
     if (found == packers_.end()) {
-      const memory::desc plain({k, n}, TypeOf(dtype), transposed ? memory::format_tag::ba : memory::format_tag::ab);
+      const memory::desc plain({k, n}, TypeOf(from_type), transposed ? memory::format_tag::ba : memory::format_tag::ab);
       memory source(plain, engine_, nullptr), target(PackedLayout(k, n, dtype), engine_, nullptr);
       dnnl::reorder reorder(source, target);
       found = packers_.emplace(key, Packer{std::move(reorder), std::move(source), std::move(target)}).first;
@@ -184,7 +185,7 @@ struct PackedWeight::Impl {
   MatVecWeight few_rows;
   bool has_rows = false, has_forward = false, has_backward = false, has_few_rows = false;
 
-  // W [out,in] in the operands' type.
+  // W [out,in] in the operands' type, for plain loops.
   const void* Rows() {
     if (dtype == DType::kF32) return source;
     if (!has_rows) {
@@ -195,7 +196,7 @@ struct PackedWeight::Impl {
     return rows_buffer.data;
   }
   void* PackedForward() {
-    if (!has_forward) OneDnn::Get().Pack(Rows(), true, in, out, dtype, forward_buffer);
+    if (!has_forward) OneDnn::Get().Pack(source, DType::kF32, true, in, out, dtype, forward_buffer);
     has_forward = true;
     return forward_buffer.data;
   }
@@ -205,7 +206,7 @@ struct PackedWeight::Impl {
     return few_rows;
   }
   void* PackedBackward() {
-    if (!has_backward) OneDnn::Get().Pack(Rows(), false, out, in, dtype, backward_buffer);
+    if (!has_backward) OneDnn::Get().Pack(source, DType::kF32, false, out, in, dtype, backward_buffer);
     has_backward = true;
     return backward_buffer.data;
   }
@@ -289,7 +290,7 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
     w.has_few_rows = true;
     return TernaryMatVec(q, w.few_rows, y);
   }
-  if (!w.has_forward) OneDnn::Get().Pack(w.Rows(), true, w.in, w.out, DType::kI8, w.forward_buffer);
+  if (!w.has_forward) OneDnn::Get().Pack(w.Rows(), DType::kI8, true, w.in, w.out, DType::kI8, w.forward_buffer);
   w.has_forward = true;
   OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
                      Layout::kPacked, false, ThreadCount()},

@@ -153,17 +153,23 @@ int64_t ArrangedStride(int64_t cols) {
 
 int64_t TileSize(int64_t cols) { return kTile * ArrangedStride(cols); }
 
-// w f32 [rows, cols] into tiles, continued with zeros to whole tiles and chunks.
-void PackTiles(const Matrix& w, DType dtype, void* tiles) {
-  const auto chunk = static_cast<int64_t>(ChunkSize());
+// Tiles [begin, end) of w f32 [rows, cols], continued with zeros to whole tiles and chunks.
+void PackTiles(const Matrix& w, DType dtype, void* tiles, int64_t begin, int64_t end) {
+  const DF d;
+  const auto chunk = static_cast<int64_t>(ChunkSize()), lanes = chunk / 2;
   WithElementType(dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    T* to = static_cast<T*>(tiles);
-    for (int64_t first = 0; first < w.rows; first += kTile) {
-      for (int64_t begin = 0; begin < w.cols; begin += chunk) {
-        for (int64_t r = first; r < first + kTile; ++r) {
-          for (int64_t c = begin; c < begin + chunk; ++c) {
-            *to++ = FromFloat<T>(r < w.rows && c < w.cols ? w.Row<float>(r)[c] : 0.0f);
+    T* to = static_cast<T*>(tiles) + begin * TileSize(w.cols);
+    for (int64_t tile = begin; tile < end; ++tile) {
+      for (int64_t c = 0; c < w.cols; c += chunk) {
+        for (int64_t r = tile * kTile; r < (tile + 1) * kTile; ++r, to += chunk) {
+          if (r < w.rows && c + chunk <= w.cols) {
+            StoreF32(hn::LoadU(d, w.Row<float>(r) + c), d, to);
+            StoreF32(hn::LoadU(d, w.Row<float>(r) + c + lanes), d, to + lanes);
+            continue;
+          }
+          for (int64_t i = 0; i < chunk; ++i) {
+            to[i] = FromFloat<T>(r < w.rows && c + i < w.cols ? w.Row<float>(r)[c + i] : 0.0f);
           }
         }
       }
@@ -277,7 +283,10 @@ void MatVecWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtyp
     tiles_.reset(std::aligned_alloc(64, bytes_));
     if (tiles_ == nullptr) throw Error("out of memory for a packed weight");
   }
-  FLASHLM_DISPATCH(PackTiles)({const_cast<float*>(w), DType::kF32, out, in, in}, dtype, tiles_.get());
+  const Matrix matrix{const_cast<float*>(w), DType::kF32, out, in, in};
+  ParallelBlocks(tiles, 16, [&](int64_t begin, int64_t end) {
+    FLASHLM_DISPATCH(PackTiles)(matrix, dtype, tiles_.get(), begin, end);
+  });
 }
 
 void MatVec(const Matrix& x, const MatVecWeight& w, const Matrix& y, bool accumulate) {
