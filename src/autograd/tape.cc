@@ -23,6 +23,7 @@ void WeightPacks::Renew(Entry& entry) {
   const Param& w = entry.weight;
   entry.version = bank_.version();
   if (w.quantization.ternary == kernels::Ternary::kNone) {
+    entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
     return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
   }
   const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
@@ -36,11 +37,12 @@ void WeightPacks::Renew(Entry& entry) {
       entry.effective[static_cast<size_t>(i)] = scale * entry.trits[static_cast<size_t>(i)];
     }
   }
+  entry.packed.int8.SetValues(entry.effective.data(), w.rows, w.cols);
   entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
   entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
 }
 
-Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype) {}
+Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype == DType::kI8 ? DType::kBF16 : dtype), int8_products_(dtype == DType::kI8) {}
 
 void Tape::Begin(int batch, int length, bool training) {
   FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} x {} tokens", batch, length);
@@ -60,6 +62,7 @@ void Tape::Begin(int batch, int length, bool training) {
 
 void Tape::BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step) {
   FLASHLM_CHECK(bank_.for_training(), "the parameters were loaded for inference only");
+  FLASHLM_CHECK(!int8_products_, "int8 products have no gradient");
   Begin(batch, length, true);
   seed_ = seed;
   random_step_ = random_step;

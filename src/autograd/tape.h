@@ -62,6 +62,7 @@ struct PackedLinear {
   // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
   kernels::PackedTrits trits;
   std::vector<float> scales;
+  kernels::PackedInt8 int8;  // the (effective) weight rounded, for inference in int8
 };
 
 // Packed copies of a bank's matrices, renewed when the bank's values change.
@@ -93,7 +94,8 @@ using Profile = std::map<std::string, OpTime>;
 
 class Tape {
  public:
-  // `dtype`: what matrix products read (bf16 or f32). bank and packs must outlive the tape.
+  // `dtype`: what matrix products read. kI8, for inference only: their inputs are rounded to int8 per row and their
+  // weights per output; everything else is then bf16. bank and packs must outlive the tape.
   Tape(ParamBank& bank, WeightPacks& packs, DType dtype);
 
   // Forgets the last step. `random_step` keys dropout: equal steps drop equal elements.
@@ -106,6 +108,7 @@ class Tape {
   int length() const { return length_; }
   int rows() const { return batch_ * length_; }
   DType dtype() const { return dtype_; }
+  bool int8_products() const { return int8_products_; }
   ParamBank& bank() { return bank_; }
   PackedLinear& Packed(const Param& weight) { return packs_.Get(weight, dtype_); }
 
@@ -186,6 +189,7 @@ class Tape {
   ParamBank& bank_;
   WeightPacks& packs_;
   DType dtype_;
+  bool int8_products_;
   bool training_ = false;
   int batch_ = 0, length_ = 0;
   uint64_t seed_ = 0, random_step_ = 0;

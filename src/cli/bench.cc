@@ -131,7 +131,7 @@ void AddBench(CLI::App& app) {
   decode->add_option("--streams", options->streams, "streams decoded together")
       ->check(CLI::Range(1, 1 << 30));
   decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));
-  decode->add_option("--precision", options->precision, "auto, f32 or bf16");
+  decode->add_option("--precision", options->precision, "auto, f32, bf16 or int8");
   common(decode);
   decode->callback([options] { Decode(*options); });
 

@@ -62,7 +62,7 @@ void AddEval(CLI::App& app) {
   verb->add_option("--tokens", options->tokens, "write one JSON object per scored token to this file");
   verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}");
   verb->add_option("--cloze", options->cloze, "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}");
-  verb->add_option("--precision", options->precision, "of matrix products: auto, f32 or bf16");
+  verb->add_option("--precision", options->precision, "of matrix products: auto, f32, bf16 or int8");
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });
 }

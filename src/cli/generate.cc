@@ -56,7 +56,7 @@ void AddGenerate(CLI::App& app) {
   verb->add_option("--seed", sampler.seed, "the same seed writes the same text");
   verb->add_option("--search", options->generate.search, "search-guided: weigh this many candidates; 0: sample");
   verb->add_option("--beta", options->generate.search_beta, "weight of the value head in the search");
-  verb->add_option("--precision", options->precision, "of matrix products: auto, f32 or bf16");
+  verb->add_option("--precision", options->precision, "of matrix products: auto, f32, bf16 or int8");
   verb->add_flag("--json", options->json, "print JSON instead of streaming");
   verb->callback([options] { Run(*options); });
 }

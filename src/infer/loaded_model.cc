@@ -40,9 +40,13 @@ LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best) 
 DType ComputeType(const std::string& precision) {
   if (precision == "f32") return DType::kF32;
   if (precision == "auto") return kernels::HasNativeBf16() ? DType::kBF16 : DType::kF32;
+  if (precision == "int8") {
+    if (!kernels::HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
+    return DType::kI8;
+  }
   if (precision != "bf16") {
     throw UsageError(fmt::format("unknown precision '{}'", precision),
-                     NearestHint(precision, {"auto", "f32", "bf16"}));
+                     NearestHint(precision, {"auto", "f32", "bf16", "int8"}));
   }
   if (!kernels::HasNativeBf16()) {
     throw UsageError("this CPU does not multiply bf16 natively", "use f32, or auto");

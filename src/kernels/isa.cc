@@ -69,6 +69,8 @@ bool HasNativeBf16() {
   return avx512_bf16 || amx_bf16;
 }
 
+bool HasVnni() { return ActiveIsa() == Isa::kAvx512 && (Cpuid(7, 0).ecx & (1u << 11)); }
+
 std::string CpuName() {
   char name[49] = {};
   for (unsigned int i = 0; i < 3; ++i) {

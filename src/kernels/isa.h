@@ -13,6 +13,8 @@ const char* NameOf(Isa isa);
 
 // True if matrix products in bf16 run on the CPU's own instructions (AVX-512 BF16 or AMX).
 bool HasNativeBf16();
+// True if the CPU multiplies int8 vectors itself (AVX-512 VNNI).
+bool HasVnni();
 // The CPU's marketing name, and what of AVX2, AVX-512, BF16, VNNI, AMX it has.
 std::string CpuName();
 std::string CpuFeatures();

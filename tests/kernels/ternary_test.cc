@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/isa.h"
 #include "kernels/ternary/ref.h"
 
 namespace flashlm::kernels {
@@ -94,6 +95,34 @@ TEST(PackedTrits, SumsAreExactWhateverTheRows) {
           }
           ASSERT_EQ(y[static_cast<size_t>(r * out + o)], static_cast<float>(sum)) << rows << " " << r << " " << o;
         }
+      }
+    }
+  }
+}
+
+// Few rows and many take different ways to the same integers, near the product of the floats.
+TEST(PackedInt8, AnyNumberOfRowsGivesTheSameBits) {
+  if (!HasVnni()) GTEST_SKIP() << "this instruction set has no int8 products";
+  for (const auto& [out, in] : {std::pair{11, 96}, std::pair{70, 257}}) {
+    constexpr int kRows = 33;
+    const std::vector<float> w = RandomFloats(static_cast<size_t>(out * in), 6);
+    const std::vector<float> x = RandomFloats(static_cast<size_t>(kRows * in), 7);
+    std::vector<int8_t> q(x.size());
+    std::vector<float> scales(kRows), all(static_cast<size_t>(kRows * out)), one(static_cast<size_t>(out));
+    QuantizeRows({const_cast<float*>(x.data()), DType::kF32, kRows, in, in}, {q.data(), DType::kI8, kRows, in, in},
+                 scales.data());
+    PackedInt8 packed;
+    packed.SetValues(w.data(), out, in);
+    packed.Forward({q.data(), DType::kI8, kRows, in, in}, {all.data(), DType::kF32, kRows, out, out});
+    for (int r = 0; r < kRows; ++r) {
+      packed.Forward({q.data() + r * in, DType::kI8, 1, in, in}, {one.data(), DType::kF32, 1, out, out});
+      for (int o = 0; o < out; ++o) {
+        ASSERT_EQ(one[static_cast<size_t>(o)], all[static_cast<size_t>(r * out + o)]) << r << " " << o;
+        double sum = 0;
+        for (int i = 0; i < in; ++i)
+          sum += double{x[static_cast<size_t>(r * in + i)]} * w[static_cast<size_t>(o * in + i)];
+        EXPECT_NEAR(one[static_cast<size_t>(o)] * scales[static_cast<size_t>(r)] * packed.scales()[o], sum,
+                    0.05 * std::sqrt(in));
       }
     }
   }

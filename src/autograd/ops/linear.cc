@@ -2,15 +2,11 @@
 
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "autograd/product.h"
 #include "kernels/ternary/ref.h"
 
 namespace flashlm {
 namespace {
-
-struct Saved {
-  kernels::Matrix input;      // what the product read: x, or int8
-  const float* input_scales;  // [N] of the rounding; null without
-};
 
 // dL/d(master weight) += the straight-through form of dy^T input.
 void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& dy,
@@ -27,17 +23,17 @@ void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& d
 }
 
 void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+  const ProductInput& saved = node.As<ProductInput>();
   const Param& weight = node.parameter;
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  if (saved.input_scales == nullptr) {
+  if (saved.scales == nullptr) {
     AddWeightGradient(tape, weight, dy, saved.input);
   } else {
     // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
     const kernels::Matrix& q = saved.input;
     const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
     const kernels::Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
-    kernels::ScaleMatrix(dy, saved.input_scales, nullptr, scaled);
+    kernels::ScaleMatrix(dy, saved.scales, nullptr, scaled);
     kernels::WidenIntegers(q, integers);
     AddWeightGradient(tape, weight, scaled, integers);
   }
@@ -94,20 +90,7 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   FLASHLM_CHECK(x.dtype == tape.dtype() && x.cols == weight.cols, "linear map [{},{}] of a tensor with {} columns",
                 weight.rows, weight.cols, x.cols);
   const Tensor y = tape.New(x.rows, weight.rows, tape.dtype());  // [N,O]
-  PackedLinear& packed = tape.Packed(weight);
-  Saved saved{x.matrix(), nullptr};
-  if (weight.quantization.int8_input) {
-    float* scales = tape.Keep<float>(x.rows);
-    const kernels::Matrix integers{tape.Keep<int8_t>(int64_t{x.rows} * x.cols), DType::kI8, x.rows, x.cols, x.cols};
-    const kernels::Matrix sums{tape.Scratch(int64_t{x.rows} * weight.rows), DType::kF32, x.rows, weight.rows,
-                               weight.rows};
-    kernels::QuantizeRows(x.matrix(), integers, scales);
-    packed.trits.Forward(integers, sums);
-    kernels::ScaleMatrix(sums, scales, packed.scales.data(), y.matrix());
-    saved = {integers, scales};
-  } else {
-    packed.weight.Forward(x.matrix(), y.matrix(), false);
-  }
+  const ProductInput saved = Product(tape, x.matrix(), weight, y.matrix());
   tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(saved)});
   return y;
 }

@@ -11,9 +11,11 @@
 #include "base/parallel.h"
 #include "kernels/activation/activation.h"
 #include "kernels/gemm/gemv.h"
+#include "kernels/gemm/int8_gemv.h"
 #include "kernels/gemm/ref.h"
 #include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
+#include "kernels/ternary/ternary.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -291,6 +293,59 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
     return TernaryMatVec(q, w.few_rows, y);
   }
   if (!w.has_forward) OneDnn::Get().Pack(w.Rows(), DType::kI8, true, w.in, w.out, DType::kI8, w.forward_buffer);
+  w.has_forward = true;
+  OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
+                     Layout::kPacked, false, ThreadCount()},
+                    q.data, w.forward_buffer.data, y.data);
+}
+
+struct PackedInt8::Impl {
+  const float* source = nullptr;
+  int64_t out = 0, in = 0;
+  std::vector<int8_t> rows;  // [out,in]
+  std::vector<float> scales;
+  Int8MatVecWeight few_rows;
+  Buffer forward_buffer;
+  bool has_rows = false, has_few_rows = false, has_forward = false;
+
+  void Round() {
+    if (has_rows) return;
+    rows.resize(static_cast<size_t>(out * in));
+    scales.resize(static_cast<size_t>(out));
+    QuantizeRows({const_cast<float*>(source), DType::kF32, out, in, in}, {rows.data(), DType::kI8, out, in, in},
+                 scales.data());
+    has_rows = true;
+  }
+};
+
+PackedInt8::PackedInt8() : impl_(std::make_unique<Impl>()) {}
+PackedInt8::~PackedInt8() = default;
+PackedInt8::PackedInt8(PackedInt8&&) noexcept = default;
+PackedInt8& PackedInt8::operator=(PackedInt8&&) noexcept = default;
+
+void PackedInt8::SetValues(const float* w, int64_t out, int64_t in) {
+  impl_->source = w;
+  impl_->out = out;
+  impl_->in = in;
+  impl_->has_rows = impl_->has_few_rows = impl_->has_forward = false;
+}
+
+const float* PackedInt8::scales() {
+  impl_->Round();
+  return impl_->scales.data();
+}
+
+void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
+  Impl& w = *impl_;
+  FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
+                "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  w.Round();
+  if (q.rows <= kFewRows) {
+    if (!w.has_few_rows) w.few_rows.SetValues(w.rows.data(), w.out, w.in);
+    w.has_few_rows = true;
+    return Int8MatVec(q, w.few_rows, y);
+  }
+  if (!w.has_forward) OneDnn::Get().Pack(w.rows.data(), DType::kI8, true, w.in, w.out, DType::kI8, w.forward_buffer);
   w.has_forward = true;
   OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
                      Layout::kPacked, false, ThreadCount()},

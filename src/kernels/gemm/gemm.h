@@ -55,6 +55,26 @@ class PackedTrits {
   std::unique_ptr<Impl> impl_;
 };
 
+// A float matrix rounded to int8 with a scale per output row (max |w| / 127), for inference on CPUs with VNNI.
+class PackedInt8 {
+ public:
+  PackedInt8();
+  ~PackedInt8();
+  PackedInt8(PackedInt8&&) noexcept;
+  PackedInt8& operator=(PackedInt8&&) noexcept;
+
+  // Takes over w (f32 [out,in], contiguous), which must stay unchanged until the next call.
+  void SetValues(const float* w, int64_t out, int64_t in);
+  const float* scales();  // [out]
+
+  // y[N,out] (f32) = q[N,in] (int8) times the integers; any number of rows gives the same bits.
+  void Forward(const Matrix& q, const Matrix& y);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // dw[out,in] (f32) += dy[N,out]^T x[N,in].
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
 
