@@ -58,6 +58,14 @@ struct DeltaConfig {
 // rule only.
 Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, const DeltaConfig& config);
 
+// Gated average, one state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
+// [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1). SPEC 3.
+Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor);
+
+// Decaying sum: proj [N,2C], columns gate|value; decay [C], a logit -> s [N,C],
+// s_t = sigmoid(decay) s_{t-1} + sigmoid(gate_t) v_t. SPEC 5.2.
+Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay);
+
 // x f32 [N,C] . w [C] -> f32 [N,1].
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);
 

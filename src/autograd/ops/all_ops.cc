@@ -6,10 +6,12 @@ namespace flashlm {
 #define FLASHLM_FOR_EACH_OP(apply) \
   apply(kAddDropoutOp)             \
   apply(kCrossEntropyOp)           \
+  apply(kDecayScanOp)              \
   apply(kDeltaMemoryOp)            \
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
   apply(kGateMixOp)                \
+  apply(kGatedScanOp)              \
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
   apply(kRmsNormOp)                \

@@ -1,0 +1,56 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/scan/ref.h"
+#include "kernels/scan/scan.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  kernels::ScanShape shape;
+  const float* states;  // [N,C]
+};
+
+void Backward(Tape& tape, const Node& node) {
+  const Saved& saved = node.As<Saved>();
+  const Tensor& proj = node.inputs[0];
+  bool accumulate;
+  const kernels::Matrix dproj = tape.GradientFor(proj, &accumulate);
+  FLASHLM_CHECK(!accumulate, "the recurrence's input has another reader");
+  kernels::DecayScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.states,
+                         tape.GradientOf(node.output), dproj, tape.bank().Gradient(node.parameter),
+                         tape.Scratch(saved.shape.batch * saved.shape.width));
+}
+
+std::vector<OpCase> Cases() {
+  std::vector<OpCase> cases;
+  for (const auto& [batch, length, width] : {std::tuple{2, 7, 5}, std::tuple{1, 9, 16}, std::tuple{2, 2, 131}}) {
+    const kernels::ScanShape shape{batch, length, width};
+    cases.push_back(OpCase::Make(
+        fmt::format("{}x{}x{}", batch, length, width), batch, length, {{batch * length, 2 * width}, {1, width, true}},
+        [](Tape& tape, const std::vector<Operand>& in) { return DecayScan(tape, in[0].tensor, in[1].param); },
+        [shape](const auto& in, auto& out) {
+          kernels::ref::DecayScan(shape, in[0].data(), in[1].data(), out.data());
+        }));
+  }
+  return cases;
+}
+
+}  // namespace
+
+extern const OpDef kDecayScanOp;
+const OpDef kDecayScanOp("decay_scan", Backward, Cases);
+
+Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay) {
+  OpTimer timer(tape, kDecayScanOp);
+  const int width = decay.cols;
+  FLASHLM_CHECK(proj.cols == 2 * width, "recurrence of width {} over {} columns", width, proj.cols);
+  const kernels::ScanShape shape{tape.batch(), tape.length(), width};
+  const Tensor y = tape.New(proj.rows, width, proj.dtype);  // [N,C]
+  float* states = tape.training() ? tape.Keep<float>(int64_t{proj.rows} * width) : nullptr;
+  kernels::DecayScan(shape, proj.matrix(), tape.bank().Value(decay), tape.Slot(width), y.matrix(), states);
+  tape.Record({&kDecayScanOp, {proj}, y, decay, tape.Keep(Saved{shape, states})});
+  return y;
+}
+
+}  // namespace flashlm

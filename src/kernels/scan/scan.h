@@ -1,0 +1,31 @@
+// Linear recurrences with one state per channel (SPEC 1.11), a chain over time that is independent of all other
+// channels. No position costs more than another, and nothing but the state passes between calls.
+#pragma once
+
+#include "kernels/matrix.h"
+
+namespace flashlm::kernels {
+
+struct ScanShape {
+  int64_t batch = 0, length = 0, width = 0;  // B, T, C
+};
+
+// Gated average: s_t = f_t s_{t-1} + (1 - f_t) v_t, y_t = sigmoid(o_t) s_t, with
+// f_t = floor + (1 - floor) sigmoid(a_t + bias).
+// proj [B*T, 3C], columns a|v|o; bias [C]; y [B*T, C] of proj's element type. state [B, C]: s before the first
+// position, replaced by s after the last; null: starts at zero. states [B*T, C]: every s_t, for the gradient (may be
+// null).
+void GatedScan(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, float* state,
+               const Matrix& y, float* states);
+// For sequences that started at zero. dproj is overwritten; dbias[C] += its gradient. scratch: B * C floats.
+void GatedScanGrad(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, const float* states,
+                   const Matrix& dy, const Matrix& dproj, float* dbias, float* scratch);
+
+// Decaying sum: y_t = s_t = a s_{t-1} + sigmoid(g_t) v_t, a = sigmoid(decay). proj [B*T, 2C], columns g|v; decay [C].
+// The rest as above.
+void DecayScan(const ScanShape& shape, const Matrix& proj, const float* decay, float* state, const Matrix& y,
+               float* states);
+void DecayScanGrad(const ScanShape& shape, const Matrix& proj, const float* decay, const float* states,
+                   const Matrix& dy, const Matrix& dproj, float* ddecay, float* scratch);
+
+}  // namespace flashlm::kernels
