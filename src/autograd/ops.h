@@ -34,6 +34,12 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight);
 // gate_up [N,2F] -> silu(gate) * up [N,F].
 Tensor SwiGlu(Tape& tape, const Tensor& gate_up);
 
+// max(x, 0)^2, of x's type.
+Tensor ReluSquared(Tape& tape, const Tensor& x);
+
+// sigmoid(gate) * x, both [N,C], of x's type.
+Tensor SigmoidGate(Tape& tape, const Tensor& gate, const Tensor& x);
+
 // sigmoid(gate) * a + (1 - sigmoid(gate)) * b, all [N,C].
 Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b);
 
@@ -57,6 +63,12 @@ struct DeltaConfig {
 // proj [N, 3*H*M + H (+ H)], columns k|v|q|beta|alpha -> [N, H*M] (kernels/delta/delta.h). alpha_bias [H] for the delta
 // rule only.
 Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, const DeltaConfig& config);
+
+// Token shift: m x_t + (1 - m) x_{t-1}, m = sigmoid(mix), mix [C]; x [N,C] of any type, zeros before the start. SPEC 3.
+Tensor TokenShift(Tape& tape, const Tensor& x, const Param& mix);
+
+// x_t | x_{t-lag}: x [N,C] of any type -> [N,2C], zeros before the start.
+Tensor PairWithPast(Tape& tape, const Tensor& x, int lag);
 
 // Gated average, one state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
 // [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1). SPEC 3.

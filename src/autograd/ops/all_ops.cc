@@ -14,9 +14,13 @@ namespace flashlm {
   apply(kGatedScanOp)              \
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
+  apply(kPairWithPastOp)           \
+  apply(kReluSquaredOp)            \
   apply(kRmsNormOp)                \
   apply(kRowDotOp)                 \
+  apply(kSigmoidGateOp)            \
   apply(kSwiGluOp)                 \
+  apply(kTokenShiftOp)             \
   apply(kValueLossOp)              \
   apply(kWindowAttentionOp)
 

@@ -17,16 +17,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-// Rows in blocks of about 16 K elements: a few microseconds of work, against one or two for a parallel
-// region.
-template <class Body>
-void ForRows(int64_t rows, int64_t cols, const Body& body) {
-  const int64_t block = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols));
-  ParallelBlocks(rows, block, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) body(r);
-  });
-}
-
 template <class T>
 void SwiGluRow(const T* gate, const T* up, size_t cols, T* y) {
   const DF d;

@@ -7,6 +7,9 @@
 #define FLASHLM_KERNELS_ACTIVATION_LANES_INL_H_
 #endif
 
+#include <algorithm>
+
+#include "base/parallel.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -42,6 +45,16 @@ HWY_INLINE void ForLanes(size_t n, const Body& body) {
   ForVectors(
       n, [&](size_t i) { body(WholeVector{}, i); },
       [&](size_t i, size_t count) { body(PartialVector{count}, i); });
+}
+
+// Rows in blocks of about 16 K elements: a few microseconds of work, against one or two for a parallel
+// region.
+template <class Body>
+void ForRows(int64_t rows, int64_t cols, const Body& body) {
+  const int64_t block = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols));
+  ParallelBlocks(rows, block, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) body(r);
+  });
 }
 
 // sigmoid(x) = 1 / (1 + 2^u), u = -x log2(e); 2^u = 2^n 2^r with n = round(u). Adding 1.5 * 2^23 rounds, and

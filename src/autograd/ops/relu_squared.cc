@@ -1,0 +1,40 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/activation/gates.h"
+
+namespace flashlm {
+namespace {
+
+void Backward(Tape& tape, const Node& node) {
+  bool accumulate;
+  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
+  FLASHLM_CHECK(!accumulate, "the squared rectifier's input has another reader");
+  kernels::ReluSquaredGrad(node.inputs[0].matrix(), tape.GradientOf(node.output), dx);
+}
+
+std::vector<OpCase> Cases() {
+  return {OpCase::Make(
+      "5x19", 1, 5, {{5, 19}},
+      [](Tape& tape, const std::vector<Operand>& in) { return ReluSquared(tape, in[0].tensor); },
+      [](const auto& in, auto& out) {
+        for (size_t i = 0; i < out.v.size(); ++i) {
+          const auto x = in[0].v[i];
+          out.v[i] = std::real(x) > 0 ? x * x : x * 0.0;
+        }
+      })};
+}
+
+}  // namespace
+
+extern const OpDef kReluSquaredOp;
+const OpDef kReluSquaredOp("relu_squared", Backward, Cases);
+
+Tensor ReluSquared(Tape& tape, const Tensor& x) {
+  OpTimer timer(tape, kReluSquaredOp);
+  const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N,F]
+  kernels::ReluSquared(x.matrix(), y.matrix());
+  tape.Record({&kReluSquaredOp, {x}, y, {}, nullptr});
+  return y;
+}
+
+}  // namespace flashlm

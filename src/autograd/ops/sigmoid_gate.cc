@@ -1,0 +1,40 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/activation/gates.h"
+#include "kernels/activation/ref.h"
+
+namespace flashlm {
+namespace {
+
+void Backward(Tape& tape, const Node& node) {
+  const Tensor &gate = node.inputs[0], &x = node.inputs[1];
+  bool taken, accumulate;
+  const kernels::Matrix dgate = tape.GradientFor(gate, &taken), dx = tape.GradientFor(x, &accumulate);
+  FLASHLM_CHECK(!taken, "the gate has another reader");
+  kernels::SigmoidGateGrad(gate.matrix(), x.matrix(), tape.GradientOf(node.output), dgate, dx, accumulate);
+}
+
+std::vector<OpCase> Cases() {
+  return {OpCase::Make(
+      "6x17", 1, 6, {{6, 17}, {6, 17}},
+      [](Tape& tape, const std::vector<Operand>& in) { return SigmoidGate(tape, in[0].tensor, in[1].tensor); },
+      [](const auto& in, auto& out) {
+        for (size_t i = 0; i < out.v.size(); ++i) out.v[i] = kernels::ref::Sigmoid(in[0].v[i]) * in[1].v[i];
+      })};
+}
+
+}  // namespace
+
+extern const OpDef kSigmoidGateOp;
+const OpDef kSigmoidGateOp("sigmoid_gate", Backward, Cases);
+
+Tensor SigmoidGate(Tape& tape, const Tensor& gate, const Tensor& x) {
+  OpTimer timer(tape, kSigmoidGateOp);
+  FLASHLM_CHECK(gate.cols == x.cols, "gate of {} columns over {}", gate.cols, x.cols);
+  const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N,C]
+  kernels::SigmoidGate(gate.matrix(), x.matrix(), y.matrix());
+  tape.Record({&kSigmoidGateOp, {gate, x}, y, {}, nullptr});
+  return y;
+}
+
+}  // namespace flashlm
