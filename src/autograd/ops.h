@@ -70,6 +70,10 @@ Tensor TokenShift(Tape& tape, const Tensor& x, const Param& mix);
 // x_t | x_{t-lag}: x [N,C] of any type -> [N,2C], zeros before the start.
 Tensor PairWithPast(Tape& tape, const Tensor& x, int lag);
 
+// gate_value [N,2C], columns gate|value; kernel [C,K] -> sigmoid(gate) * c [N,C], c the causal depthwise convolution of
+// the values, the kernel's last column for the position itself. SPEC 2.
+Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel);
+
 // Gated average, one state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
 // [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1). SPEC 3.
 Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor);

@@ -11,7 +11,7 @@
 namespace flashlm {
 namespace {
 
-constexpr char kEmbedding[] = "embed.weight";
+constexpr const char* kEmbeddings[] = {"embed.weight", "embedding.weight"};  // what architectures call it
 constexpr char kTiedHead[] = "head.weight";
 
 // One of the bank's flat arrays, and what its tensors' names begin with.
@@ -87,13 +87,14 @@ void Load(const SafetensorsFile& file, const ParamBank& bank, std::span<const Fl
 // True if the file's output head only repeats the embedding that the bank ties it to. A head of its own is
 // not ignored: the model would silently compute something else than its author's.
 bool HasTiedHead(const SafetensorsFile& file, const ParamBank& bank) {
-  const ParamInfo* embedding = bank.Find(kEmbedding);
+  const ParamInfo* embedding = nullptr;
+  for (const char* name : kEmbeddings) embedding = embedding == nullptr ? bank.Find(name) : embedding;
   if (embedding == nullptr || bank.Find(kTiedHead) != nullptr) return false;
-  if (!file.Has(kTiedHead) || !file.Has(kEmbedding)) return false;
-  if (file.Shape(kTiedHead) != embedding->shape || file.Shape(kEmbedding) != embedding->shape) return false;
+  if (!file.Has(kTiedHead) || !file.Has(embedding->name)) return false;
+  if (file.Shape(kTiedHead) != embedding->shape || file.Shape(embedding->name) != embedding->shape) return false;
   std::vector<float> head(static_cast<size_t>(embedding->size)), table(head.size());
   file.Read(kTiedHead, head.data(), embedding->shape);
-  file.Read(kEmbedding, table.data(), embedding->shape);
+  file.Read(embedding->name, table.data(), embedding->shape);
   return std::memcmp(head.data(), table.data(), head.size() * sizeof(float)) == 0;
 }
 

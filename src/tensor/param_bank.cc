@@ -46,13 +46,13 @@ ParamBank::~ParamBank() {
 Param ParamBank::Add(ParamInfo info, bool join_previous) {
   FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", info.name);
   FLASHLM_CHECK(Find(info.name) == nullptr, "parameter '{}' declared twice", info.name);
-  FLASHLM_CHECK(!info.shape.empty() && info.shape.size() <= 2, "parameter '{}': 1 or 2 dimensions", info.name);
+  FLASHLM_CHECK(!info.shape.empty() && info.shape.size() <= 3, "parameter '{}': 1 to 3 dimensions", info.name);
   info.size = 1;
   for (int n : info.shape) info.size *= n;
   info.offset = join_previous ? size_ : (size_ + kAlignment - 1) / kAlignment * kAlignment;
   size_ = info.offset + info.size;
-  const Param handle{info.offset, info.shape.size() == 2 ? info.shape[0] : 1, info.shape.back(),
-                     info.quantization};
+  const int rows = info.shape.size() == 1 ? 1 : info.shape[0];
+  const Param handle{info.offset, rows, static_cast<int32_t>(info.size / rows), info.quantization};
   infos_.push_back(std::move(info));
   return handle;
 }

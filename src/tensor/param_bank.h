@@ -39,7 +39,7 @@ struct Quantization {
 
 struct ParamInfo {
   std::string name;        // as in the file, for example "blocks.0.swa.qkv.weight"
-  std::vector<int> shape;  // 1-D or 2-D [out, in]
+  std::vector<int> shape;  // 1-D, 2-D [out, in], or 3-D, used as 2-D [first, all the rest]
   Role role = Role::kMatrix;
   Init init;
   int stacked = 1;  // independent maps stacked in one tensor (3 for q|k|v): Muon orthogonalises them apart

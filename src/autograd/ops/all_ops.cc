@@ -11,6 +11,7 @@ namespace flashlm {
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
   apply(kGateMixOp)                \
+  apply(kGatedConvOp)              \
   apply(kGatedScanOp)              \
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
