@@ -21,6 +21,9 @@ TEST(Presets, TrueParameterCounts) {
   const auto count = [](const char* name) {
     return MakeModel(LoadPreset(name).at("model"), false)->bank().ParameterCount();
   };
+  EXPECT_EQ(count("v4-bolt"), 4'364'736);
+  EXPECT_EQ(count("v4-bolt-large"), 16'847'232);
+  EXPECT_EQ(count("v5-thunderbolt"), 29'750'784);
   EXPECT_EQ(count("v8.3"), 6'566'400);
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
 }
