@@ -13,8 +13,9 @@
 
 namespace flashlm {
 
-// table [V,C] -> f32 [N,C]; tokens: [N], each in [0,V), must live until Backward. Throws Error on an id out of range.
-Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table);
+// scale * table [V,C] -> f32 [N,C]; tokens: [N], each in [0,V), must live until Backward. Throws Error on an id out of
+// range.
+Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float scale = 1);
 
 // x f32 [N,C], gain [C] -> compute type [N,C]. SPEC 1.3.
 Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
@@ -30,6 +31,11 @@ Tensor LayerNormF32(Tape& tape, const Tensor& x, const Param& gain, const Param&
 // x [N,I] W^T -> [N,O], compute type in and out. A weight declared ternary is rounded on the way (SPEC 1.2), and so is
 // x where the weight asks for int8 input; gradients pass straight through.
 Tensor Linear(Tape& tape, const Tensor& x, const Param& weight);
+
+// x rounded to the compute type, for products that read the residual stream itself; x if it is of that type.
+Tensor ToComputeType(Tape& tape, const Tensor& x);
+// x as f32, for streams that start from a product; x if it is of that type.
+Tensor ToF32(Tape& tape, const Tensor& x);
 
 // gate_up [N,2F] -> silu(gate) * up [N,F].
 Tensor SwiGlu(Tape& tape, const Tensor& gate_up);
@@ -47,6 +53,19 @@ Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b)
 Tensor Dropout(Tape& tape, const Tensor& x, double p);
 // x + dropout(branch): the residual connection. x f32 [N,C], branch of the compute type -> f32 [N,C].
 Tensor AddDropout(Tape& tape, const Tensor& x, const Tensor& branch, double p);
+
+// x + sigmoid(gate) * branch: x f32 [N,C], branch of the compute type, gate [1] -> f32 [N,C].
+Tensor AddGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate);
+
+// A learned row [C] at every position -> f32 [N,C].
+Tensor EveryRow(Tape& tape, const Param& row);
+
+// x + w_0 a + w_1 b, w = softmax(logits): x f32 [N,C]; logits [N,2], a, b [N,C] of the compute type -> f32 [N,C].
+Tensor AddMixture(Tape& tape, const Tensor& x, const Tensor& logits, const Tensor& a, const Tensor& b);
+
+// x | what a query reads from learned slots [S,C] by softmax(query . slot / sqrt(C)): x f32 [N,C], query [N,C] of the
+// compute type -> compute type [N,2C]. SPEC 5.4.
+Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& slots);
 
 struct AttentionConfig {
   int heads = 0, head_dim = 0, window = 0;
@@ -74,13 +93,16 @@ Tensor PairWithPast(Tape& tape, const Tensor& x, int lag);
 // the values, the kernel's last column for the position itself. SPEC 2.
 Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel);
 
-// Gated average, one state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
+// Gated average, a state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
 // [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1). SPEC 3.
 Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor);
 
 // Decaying sum: proj [N,2C], columns gate|value; decay [C], a logit -> s [N,C],
 // s_t = sigmoid(decay) s_{t-1} + sigmoid(gate_t) v_t. SPEC 5.2.
 Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay);
+
+// The mean of x up to each position, over the whole stream: x f32 [N,C] -> compute type [N,C].
+Tensor RunningMean(Tape& tape, const Tensor& x);
 
 // x f32 [N,C] . w [C] -> f32 [N,1].
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);

@@ -5,11 +5,14 @@ namespace flashlm {
 // One name per operation, sorted.
 #define FLASHLM_FOR_EACH_OP(apply) \
   apply(kAddDropoutOp)             \
+  apply(kAddGatedOp)               \
+  apply(kAddMixtureOp)             \
   apply(kCrossEntropyOp)           \
   apply(kDecayScanOp)              \
   apply(kDeltaMemoryOp)            \
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
+  apply(kEveryRowOp)               \
   apply(kGateMixOp)                \
   apply(kGatedConvOp)              \
   apply(kGatedScanOp)              \
@@ -19,8 +22,12 @@ namespace flashlm {
   apply(kReluSquaredOp)            \
   apply(kRmsNormOp)                \
   apply(kRowDotOp)                 \
+  apply(kRunningMeanOp)            \
   apply(kSigmoidGateOp)            \
+  apply(kSlotReadOp)               \
   apply(kSwiGluOp)                 \
+  apply(kToComputeTypeOp)          \
+  apply(kToF32Op)                  \
   apply(kTokenShiftOp)             \
   apply(kValueLossOp)              \
   apply(kWindowAttentionOp)

@@ -7,24 +7,32 @@ namespace {
 
 struct Saved {
   const int32_t* tokens;
+  float scale;
 };
 
 void Backward(Tape& tape, const Node& node) {
   const Param& table = node.parameter;
-  kernels::EmbedGrad(node.As<Saved>().tokens, tape.GradientOf(node.output),
-                     {tape.bank().Gradient(table), DType::kF32, table.rows, table.cols, table.cols});
+  const Saved& saved = node.As<Saved>();
+  kernels::EmbedGrad(saved.tokens, tape.GradientOf(node.output),
+                     {tape.bank().Gradient(table), DType::kF32, table.rows, table.cols, table.cols}, saved.scale);
 }
 
 std::vector<OpCase> Cases() {
   static constexpr int32_t kTokens[] = {3, 0, 3, 6, 1, 3};
-  return {OpCase::Make(
-      "repeated tokens", 2, 3, {{7, 5, true}},
-      [](Tape& tape, const std::vector<Operand>& in) { return Embedding(tape, kTokens, in[0].param); },
-      [](const auto& in, auto& out) {
-        for (int n = 0; n < out.rows; ++n) {
-          for (int c = 0; c < out.cols; ++c) out.v[n * out.cols + c] = in[0].v[kTokens[n] * out.cols + c];
-        }
-      })};
+  std::vector<OpCase> cases;
+  for (const float scale : {1.0f, 0.25f}) {
+    cases.push_back(OpCase::Make(
+        fmt::format("repeated tokens, times {}", scale), 2, 3, {{7, 5, true}},
+        [scale](Tape& tape, const std::vector<Operand>& in) { return Embedding(tape, kTokens, in[0].param, scale); },
+        [scale](const auto& in, auto& out) {
+          for (int n = 0; n < out.rows; ++n) {
+            for (int c = 0; c < out.cols; ++c) {
+              out.v[n * out.cols + c] = in[0].v[kTokens[n] * out.cols + c] * double{scale};
+            }
+          }
+        }));
+  }
+  return cases;
 }
 
 }  // namespace
@@ -32,15 +40,16 @@ std::vector<OpCase> Cases() {
 extern const OpDef kEmbeddingOp;
 const OpDef kEmbeddingOp("embedding", Backward, Cases);
 
-Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table) {
+Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float scale) {
   OpTimer timer(tape, kEmbeddingOp);
   for (int n = 0; n < tape.rows(); ++n) {
     FLASHLM_CHECK(tokens[n] >= 0 && tokens[n] < table.rows, "token id {} outside the vocabulary of {}", tokens[n],
                   table.rows);
   }
   const Tensor y = tape.New(tape.rows(), table.cols, DType::kF32);  // [N,C]
-  kernels::Embed({tape.bank().Value(table), DType::kF32, table.rows, table.cols, table.cols}, tokens, y.matrix());
-  tape.Record({&kEmbeddingOp, {}, y, table, tape.Keep(Saved{tokens})});
+  kernels::Embed({tape.bank().Value(table), DType::kF32, table.rows, table.cols, table.cols}, tokens, y.matrix(),
+                 scale);
+  tape.Record({&kEmbeddingOp, {}, y, table, tape.Keep(Saved{tokens, scale})});
   return y;
 }
 

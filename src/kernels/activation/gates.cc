@@ -1,5 +1,8 @@
 #include "kernels/activation/gates.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -82,6 +85,58 @@ void GateBackward(const Matrix& gate, const Matrix& x, const Matrix& dy, const M
   });
 }
 
+void AddGatedForward(const Matrix& x, const Matrix& branch, float factor, const Matrix& y) {
+  const DF d;
+  const VF by = hn::Set(d, factor);
+  WithElementType(branch.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ForRows(x.rows, x.cols, [&](int64_t r) {
+      const float* from = x.Row<float>(r);
+      const T* added = branch.Row<T>(r);
+      float* to = y.Row<float>(r);
+      ForLanes(static_cast<size_t>(x.cols), [&](auto lanes, size_t i) {
+        lanes.Store(hn::MulAdd(by, lanes.Load(added + i), lanes.Load(from + i)), to + i);
+      });
+    });
+  });
+}
+
+// dots[block] = sum of dy * branch over a block of rows.
+void AddGatedBackward(const Matrix& branch, float factor, const Matrix& dy, const Matrix& dbranch, float* dots,
+                      int64_t block) {
+  const DF d;
+  const VF by = hn::Set(d, factor);
+  WithElementType(branch.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ParallelBlocks(dy.rows, block, [&](int64_t begin, int64_t end) {
+      VF dot = hn::Zero(d);
+      for (int64_t r = begin; r < end; ++r) {
+        const float* upstream = dy.Row<float>(r);
+        const T* added = branch.Row<T>(r);
+        T* to = dbranch.Row<T>(r);
+        ForLanes(static_cast<size_t>(dy.cols), [&](auto lanes, size_t i) {
+          const VF g = lanes.Load(upstream + i);
+          dot = hn::MulAdd(g, lanes.Load(added + i), dot);
+          lanes.Store(hn::Mul(by, g), to + i);
+        });
+      }
+      dots[begin / block] = SumLanes(d, dot);
+    });
+  });
+}
+
+void RowSums(const Matrix& x, float* sums, int64_t block) {
+  ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
+    float* to = sums + begin / block * x.cols;
+    std::fill(to, to + x.cols, 0.0f);
+    for (int64_t r = begin; r < end; ++r) {
+      const float* from = x.Row<float>(r);
+      ForLanes(static_cast<size_t>(x.cols),
+               [&](auto lanes, size_t i) { lanes.Store(hn::Add(lanes.Load(to + i), lanes.Load(from + i)), to + i); });
+    }
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -89,10 +144,19 @@ HWY_AFTER_NAMESPACE();
 namespace flashlm::kernels {
 namespace {
 
+constexpr int64_t kGradBlock = 64;  // rows per partial sum
+
 HWY_EXPORT(ReluSquaredForward);
 HWY_EXPORT(ReluSquaredBackward);
 HWY_EXPORT(GateForward);
 HWY_EXPORT(GateBackward);
+HWY_EXPORT(AddGatedForward);
+HWY_EXPORT(AddGatedBackward);
+HWY_EXPORT(RowSums);
+
+int64_t Blocks(int64_t rows) { return (rows + kGradBlock - 1) / kGradBlock; }
+
+float Sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
 }  // namespace
 
@@ -107,6 +171,30 @@ void SigmoidGate(const Matrix& gate, const Matrix& x, const Matrix& y) { FLASHLM
 void SigmoidGateGrad(const Matrix& gate, const Matrix& x, const Matrix& dy, const Matrix& dgate, const Matrix& dx,
                      bool accumulate) {
   FLASHLM_DISPATCH(GateBackward)(gate, x, dy, dgate, dx, accumulate);
+}
+
+void AddGated(const Matrix& x, const Matrix& branch, const float* gate, const Matrix& y) {
+  FLASHLM_DISPATCH(AddGatedForward)(x, branch, Sigmoid(*gate), y);
+}
+
+int64_t AddGatedGradScratch(int64_t rows) { return Blocks(rows); }
+
+void AddGatedGrad(const Matrix& branch, const float* gate, const Matrix& dy, const Matrix& dbranch, float* dgate,
+                  float* scratch) {
+  const float open = Sigmoid(*gate);
+  FLASHLM_DISPATCH(AddGatedBackward)(branch, open, dy, dbranch, scratch, kGradBlock);
+  double dot = 0;
+  for (int64_t b = 0; b < Blocks(dy.rows); ++b) dot += scratch[b];
+  *dgate += static_cast<float>(dot * open * (1 - open));
+}
+
+int64_t AddRowsScratch(int64_t rows, int64_t cols) { return Blocks(rows) * cols; }
+
+void AddRows(const Matrix& x, float* sums, float* scratch) {
+  FLASHLM_DISPATCH(RowSums)(x, scratch, kGradBlock);
+  for (int64_t b = 0; b < Blocks(x.rows); ++b) {
+    for (int64_t c = 0; c < x.cols; ++c) sums[c] += scratch[b * x.cols + c];
+  }
 }
 
 }  // namespace flashlm::kernels

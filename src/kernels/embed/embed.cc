@@ -16,8 +16,9 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 constexpr int64_t kColumns =
     64;  // a thread's share of every row: four cache lines, none shared by two threads
 
-void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable) {
+void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable, float scale) {
   const DF d;
+  const VF factor = hn::Set(d, scale);
   // Each strip of columns walks all tokens in order, so a token that occurs twice is summed in one order
   // whatever the threads do. Splitting the table's rows instead would need the tokens sorted or every thread
   // to read all of them.
@@ -28,9 +29,9 @@ void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable) {
       float* to = dtable.Row<float>(tokens[n]) + begin;
       ForVectors(
           count,
-          [&](size_t i) { hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i); },
+          [&](size_t i) { hn::StoreU(hn::MulAdd(factor, hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i); },
           [&](size_t i, size_t left) {
-            for (size_t k = i; k < i + left; ++k) to[k] += from[k];
+            for (size_t k = i; k < i + left; ++k) to[k] += scale * from[k];
           });
     }
   });
@@ -47,15 +48,23 @@ HWY_EXPORT(ScatterAdd);
 
 }  // namespace
 
-void Embed(const Matrix& table, const int32_t* tokens, const Matrix& y) {
+void Embed(const Matrix& table, const int32_t* tokens, const Matrix& y, float scale) {
   const auto bytes = static_cast<size_t>(y.cols) * sizeof(float);
   ParallelBlocks(y.rows, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) std::memcpy(y.Row<float>(n), table.Row<float>(tokens[n]), bytes);
+    for (int64_t n = begin; n < end; ++n) {
+      const float* from = table.Row<float>(tokens[n]);
+      float* to = y.Row<float>(n);
+      if (scale == 1) {
+        std::memcpy(to, from, bytes);
+      } else {
+        for (int64_t c = 0; c < y.cols; ++c) to[c] = scale * from[c];
+      }
+    }
   });
 }
 
-void EmbedGrad(const int32_t* tokens, const Matrix& dy, const Matrix& dtable) {
-  FLASHLM_DISPATCH(ScatterAdd)(tokens, dy, dtable);
+void EmbedGrad(const int32_t* tokens, const Matrix& dy, const Matrix& dtable, float scale) {
+  FLASHLM_DISPATCH(ScatterAdd)(tokens, dy, dtable, scale);
 }
 
 }  // namespace flashlm::kernels

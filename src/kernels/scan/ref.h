@@ -41,4 +41,18 @@ void DecayScan(const ScanShape& shape, const S* proj, const S* decay, S* y) {
   }
 }
 
+template <class S>
+void RunningMean(const ScanShape& shape, const S* x, S* y) {
+  for (int64_t b = 0; b < shape.batch; ++b) {
+    for (int64_t c = 0; c < shape.width; ++c) {
+      S sum = 0;
+      for (int64_t t = 0; t < shape.length; ++t) {
+        const int64_t at = (b * shape.length + t) * shape.width + c;
+        sum += x[at];
+        y[at] = sum / S(static_cast<double>(t + 1));
+      }
+    }
+  }
+}
+
 }  // namespace flashlm::kernels::ref

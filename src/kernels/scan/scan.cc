@@ -186,6 +186,54 @@ void DecayBackward(const ScanShape& shape, const Matrix& proj, const float* deca
   });
 }
 
+// The mean is kept, not the sum: it neither grows nor loses digits along a stream.
+void MeanForward(const ScanShape& shape, const Matrix& x, const int64_t* positions, float* state, const Matrix& y) {
+  const DF d;
+  WithElementType(y.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
+      HWY_ALIGN float mean[kStrip];
+      float* carried = state == nullptr ? nullptr : state + b * shape.width + first;
+      LoadState(carried, count, mean);
+      int64_t seen = positions == nullptr ? 0 : positions[b];
+      for (int64_t row = b * shape.length; row < (b + 1) * shape.length; ++row) {
+        const float* from = x.Row<float>(row) + first;
+        T* to = y.Row<T>(row) + first;
+        const VF share = hn::Set(d, 1.0f / static_cast<float>(++seen));
+        ForLanes(count, [&](auto lanes, size_t i) {
+          const VF before = lanes.Load(mean + i);
+          const VF now = hn::MulAdd(share, hn::Sub(lanes.Load(from + i), before), before);
+          lanes.Store(now, mean + i);
+          lanes.Store(now, to + i);
+        });
+      }
+      if (carried != nullptr) std::memcpy(carried, mean, count * sizeof(float));
+    });
+  });
+}
+
+// dx_t = sum over s >= t of dy_s / (s + 1).
+void MeanBackward(const ScanShape& shape, const Matrix& dy, const Matrix& dx, bool accumulate) {
+  const DF d;
+  WithElementType(dy.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
+      HWY_ALIGN float sum[kStrip] = {};
+      for (int64_t t = shape.length; t-- > 0;) {
+        const int64_t row = b * shape.length + t;
+        const T* from = dy.Row<T>(row) + first;
+        float* to = dx.Row<float>(row) + first;
+        const VF share = hn::Set(d, 1.0f / static_cast<float>(t + 1));
+        ForLanes(count, [&](auto lanes, size_t i) {
+          const VF now = hn::MulAdd(share, lanes.Load(from + i), lanes.Load(sum + i));
+          lanes.Store(now, sum + i);
+          lanes.Store(accumulate ? hn::Add(now, lanes.Load(to + i)) : now, to + i);
+        });
+      }
+    });
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -197,6 +245,8 @@ HWY_EXPORT(GatedForward);
 HWY_EXPORT(GatedBackward);
 HWY_EXPORT(DecayForward);
 HWY_EXPORT(DecayBackward);
+HWY_EXPORT(MeanForward);
+HWY_EXPORT(MeanBackward);
 
 // to[C] += the sums of every sequence, in order.
 void AddSums(const ScanShape& shape, const float* sums, float* to) {
@@ -227,6 +277,14 @@ void DecayScanGrad(const ScanShape& shape, const Matrix& proj, const float* deca
                    const Matrix& dy, const Matrix& dproj, float* ddecay, float* scratch) {
   FLASHLM_DISPATCH(DecayBackward)(shape, proj, decay, states, dy, dproj, scratch);
   AddSums(shape, scratch, ddecay);
+}
+
+void RunningMean(const ScanShape& shape, const Matrix& x, const int64_t* positions, float* state, const Matrix& y) {
+  FLASHLM_DISPATCH(MeanForward)(shape, x, positions, state, y);
+}
+
+void RunningMeanGrad(const ScanShape& shape, const Matrix& dy, const Matrix& dx, bool accumulate) {
+  FLASHLM_DISPATCH(MeanBackward)(shape, dy, dx, accumulate);
 }
 
 }  // namespace flashlm::kernels

@@ -28,4 +28,10 @@ void DecayScan(const ScanShape& shape, const Matrix& proj, const float* decay, f
 void DecayScanGrad(const ScanShape& shape, const Matrix& proj, const float* decay, const float* states,
                    const Matrix& dy, const Matrix& dproj, float* ddecay, float* scratch);
 
+// y_t = mean of x up to and including t, over the whole stream. x f32 [B*T, C], y f32 or bf16. positions [B]: tokens
+// before the first position; null: none. state [B, C]: the mean before, replaced by the mean after.
+void RunningMean(const ScanShape& shape, const Matrix& x, const int64_t* positions, float* state, const Matrix& y);
+// For sequences that started empty. dx (f32) = or += by `accumulate`.
+void RunningMeanGrad(const ScanShape& shape, const Matrix& dy, const Matrix& dx, bool accumulate);
+
 }  // namespace flashlm::kernels

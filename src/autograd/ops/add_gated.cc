@@ -1,0 +1,47 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/activation/gates.h"
+#include "kernels/activation/ref.h"
+
+namespace flashlm {
+namespace {
+
+void Backward(Tape& tape, const Node& node) {
+  const Tensor &x = node.inputs[0], &branch = node.inputs[1];
+  bool accumulate;
+  const kernels::Matrix dbranch = tape.GradientFor(branch, &accumulate);
+  FLASHLM_CHECK(!accumulate, "the gated branch has another reader");
+  kernels::AddGatedGrad(branch.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output), dbranch,
+                        tape.bank().Gradient(node.parameter), tape.Scratch(kernels::AddGatedGradScratch(x.rows)));
+  tape.PassGradient(node.output, x);
+}
+
+std::vector<OpCase> Cases() {
+  return {OpCase::Make(
+      "70x9", 1, 70, {{70, 9}, {70, 9}, {1, 1, true}},
+      [](Tape& tape, const std::vector<Operand>& in) {
+        return AddGated(tape, in[0].tensor, in[1].tensor, in[2].param);
+      },
+      [](const auto& in, auto& out) {
+        for (size_t i = 0; i < out.v.size(); ++i) {
+          out.v[i] = in[0].v[i] + kernels::ref::Sigmoid(in[2].v[0]) * in[1].v[i];
+        }
+      })};
+}
+
+}  // namespace
+
+extern const OpDef kAddGatedOp;
+const OpDef kAddGatedOp("add_gated", Backward, Cases);
+
+Tensor AddGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate) {
+  OpTimer timer(tape, kAddGatedOp);
+  FLASHLM_CHECK(x.dtype == DType::kF32 && x.cols == branch.cols && gate.cols == 1,
+                "residual of {} columns plus a branch of {}, {} gates", x.cols, branch.cols, gate.cols);
+  const Tensor y = tape.New(x.rows, x.cols, DType::kF32);  // [N,C]
+  kernels::AddGated(x.matrix(), branch.matrix(), tape.bank().Value(gate), y.matrix());
+  tape.Record({&kAddGatedOp, {x, branch}, y, gate, nullptr});
+  return y;
+}
+
+}  // namespace flashlm

@@ -1,0 +1,39 @@
+#include <cstring>
+
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/activation/gates.h"
+
+namespace flashlm {
+namespace {
+
+void Backward(Tape& tape, const Node& node) {
+  kernels::AddRows(tape.GradientOf(node.output), tape.bank().Gradient(node.parameter),
+                   tape.Scratch(kernels::AddRowsScratch(node.output.rows, node.output.cols)));
+}
+
+std::vector<OpCase> Cases() {
+  return {OpCase::Make(
+      "2x35x19", 2, 35, {{1, 19, true}},
+      [](Tape& tape, const std::vector<Operand>& in) { return EveryRow(tape, in[0].param); },
+      [](const auto& in, auto& out) {
+        for (size_t i = 0; i < out.v.size(); ++i) out.v[i] = in[0].v[i % in[0].v.size()];
+      })};
+}
+
+}  // namespace
+
+extern const OpDef kEveryRowOp;
+const OpDef kEveryRowOp("every_row", Backward, Cases);
+
+Tensor EveryRow(Tape& tape, const Param& row) {
+  OpTimer timer(tape, kEveryRowOp);
+  const Tensor y = tape.New(tape.rows(), row.cols, DType::kF32);  // [N,C]
+  const float* from = tape.bank().Value(row);
+  for (int64_t r = 0; r < y.rows; ++r)
+    std::memcpy(y.matrix().Row<float>(r), from, sizeof(float) * static_cast<size_t>(row.cols));
+  tape.Record({&kEveryRowOp, {}, y, row, nullptr});
+  return y;
+}
+
+}  // namespace flashlm

@@ -1,0 +1,56 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/mixture/mixture.h"
+#include "kernels/mixture/ref.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  const float* weights;  // [N,S]
+};
+
+void Backward(Tape& tape, const Node& node) {
+  const Tensor& query = node.inputs[1];
+  const Param& slots = node.parameter;
+  bool taken, accumulate;
+  const kernels::Matrix dquery = tape.GradientFor(query, &taken), dx = tape.GradientFor(node.inputs[0], &accumulate);
+  FLASHLM_CHECK(!taken, "the query has another reader");
+  kernels::SlotReadGrad(query.matrix(), tape.bank().Value(slots), slots.rows, node.As<Saved>().weights,
+                        tape.GradientOf(node.output), dx, accumulate, dquery, tape.bank().Gradient(slots),
+                        tape.Scratch(kernels::SlotReadGradScratch(query.rows, query.cols, slots.rows)));
+}
+
+std::vector<OpCase> Cases() {
+  std::vector<OpCase> cases;
+  for (const auto& [rows, cols, slots] : {std::tuple{5, 19, 3}, std::tuple{70, 4, 8}}) {
+    cases.push_back(OpCase::Make(
+        fmt::format("{}x{}, {} slots", rows, cols, slots), 1, rows, {{rows, cols}, {rows, cols}, {slots, cols, true}},
+        [](Tape& tape, const std::vector<Operand>& in) {
+          return SlotRead(tape, in[0].tensor, in[1].tensor, in[2].param);
+        },
+        [](const auto& in, auto& out) {
+          kernels::ref::SlotRead(in[0].data(), in[1].data(), in[2].data(), in[0].rows, in[0].cols, in[2].rows,
+                                 out.data());
+        }));
+  }
+  return cases;
+}
+
+}  // namespace
+
+extern const OpDef kSlotReadOp;
+const OpDef kSlotReadOp("slot_read", Backward, Cases);
+
+Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& slots) {
+  OpTimer timer(tape, kSlotReadOp);
+  FLASHLM_CHECK(x.dtype == DType::kF32 && x.cols == slots.cols && query.cols == slots.cols,
+                "slots of {} columns, a query of {}, beside {}", slots.cols, query.cols, x.cols);
+  const Tensor y = tape.New(x.rows, 2 * x.cols, query.dtype);  // [N,2C]
+  float* weights = tape.Keep<float>(int64_t{x.rows} * slots.rows);
+  kernels::SlotRead(x.matrix(), query.matrix(), tape.bank().Value(slots), slots.rows, y.matrix(), weights);
+  tape.Record({&kSlotReadOp, {x, query}, y, slots, tape.Keep(Saved{weights})});
+  return y;
+}
+
+}  // namespace flashlm
