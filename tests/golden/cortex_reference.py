@@ -386,11 +386,13 @@ def losses(logits: Tensor, values: Tensor | None, targets: Tensor, objective: Ob
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay matrices, but no token table, output head or value head, and nothing of one or three dimensions."""
+    """Decay matrices, but no token table, output head, value head or memory slots, and nothing of one or three
+    dimensions."""
     exempt = ("embed", "head.", "out_head.", "lookahead_heads.")
     decayed, free = [], []
     for name, p in model.named_parameters():
-        (free if p.dim() != 2 or name.startswith(exempt) else decayed).append(p)
+        loose = p.dim() != 2 or name.startswith(exempt) or name.endswith(".slots")
+        (free if loose else decayed).append(p)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
