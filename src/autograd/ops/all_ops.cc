@@ -10,6 +10,8 @@ namespace flashlm {
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
   apply(kGateMixOp)                \
+  apply(kGeGluOp)                  \
+  apply(kHeadNormOp)               \
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
   apply(kRmsNormOp)                \
