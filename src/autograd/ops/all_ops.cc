@@ -5,8 +5,10 @@ namespace flashlm {
 // One name per operation, sorted.
 #define FLASHLM_FOR_EACH_OP(apply) \
   apply(kAddDropoutOp)             \
+  apply(kAddGatedOp)               \
   apply(kCrossEntropyOp)           \
   apply(kDeltaMemoryOp)            \
+  apply(kDifferentialHeadsOp)      \
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
   apply(kGateMixOp)                \
@@ -15,7 +17,9 @@ namespace flashlm {
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
   apply(kRmsNormOp)                \
+  apply(kRoutedExpertsOp)          \
   apply(kRowDotOp)                 \
+  apply(kSiluOp)                   \
   apply(kSwiGluOp)                 \
   apply(kValueLossOp)              \
   apply(kWindowAttentionOp)

@@ -1,5 +1,4 @@
-#include <algorithm>
-
+#include "autograd/linear_product.h"
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
 #include "kernels/ternary/ref.h"
@@ -8,39 +7,17 @@ namespace flashlm {
 namespace {
 
 struct Saved {
-  kernels::Matrix input;      // what the product read: x, or x rounded to int8 integers
-  const float* input_scales;  // [N] of the rounding; null without
+  LinearInput input;
 };
 
-// dL/d(master weight) += the straight-through form of dy^T input.
-void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& dy,
-                       const kernels::Matrix& input) {
-  float* gradient = tape.bank().Gradient(weight);
-  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
-    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
-  }
-  const int64_t size = int64_t{weight.rows} * weight.cols;
-  float* effective = tape.Scratch(size);  // dL/d(effective weight)
-  std::fill(effective, effective + size, 0.0f);
-  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
-  tape.bank().AddTernaryGradient(weight, effective);
-}
-
 void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
-  const Param& weight = node.parameter;
+  const LinearInput& input = node.As<Saved>().input;
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  if (saved.input_scales == nullptr) {
-    AddWeightGradient(tape, weight, dy, saved.input);
-  } else {
-    // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
-    const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
-    kernels::ScaleMatrix(dy, saved.input_scales, nullptr, scaled);
-    AddWeightGradient(tape, weight, scaled, saved.input);
-  }
   bool accumulate;
   const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
+  const kernels::Matrix scaled{input.scales == nullptr ? nullptr : tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows,
+                               dy.cols, dy.cols};
+  MultiplyLinearGrad(tape, node.parameter, input, dy, dx, accumulate, scaled);
 }
 
 std::vector<OpCase> Cases() {
@@ -91,18 +68,9 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   FLASHLM_CHECK(x.dtype == tape.dtype() && x.cols == weight.cols, "linear map [{},{}] of a tensor with {} columns",
                 weight.rows, weight.cols, x.cols);
   const Tensor y = tape.New(x.rows, weight.rows, tape.dtype());  // [N,O]
-  PackedLinear& packed = tape.Packed(weight);
-  Saved saved{x.matrix(), nullptr};
-  if (weight.quantization.int8_input) {
-    float* scales = tape.Keep<float>(x.rows);
-    saved = {tape.New(x.rows, x.cols, x.dtype).matrix(), scales};
-    kernels::QuantizeRows(x.matrix(), saved.input, scales);
-    packed.trits.Forward(saved.input, y.matrix(), false);
-    kernels::ScaleMatrix(y.matrix(), scales, packed.scales.data(), y.matrix());
-  } else {
-    packed.weight.Forward(x.matrix(), y.matrix(), false);
-  }
-  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(saved)});
+  const LinearInput input = ReadForLinear(tape, weight.quantization, x.matrix());
+  MultiplyLinear(tape, weight, input, y.matrix(), x.rows);
+  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(Saved{input})});
   return y;
 }
 
