@@ -162,7 +162,7 @@ class Prcsm final : public Model {
     const Tensor query = Linear(tape, ToComputeType(tape, gated), b.query);  // [N,R]
     const Tensor read = SlotRead(tape, gated, query, b.slots);               // [N,2R]
     const Tensor out = AddDropout(tape, gated, Linear(tape, read, b.mix_gate), 0.0);
-    return AddGated(tape, h, Linear(tape, ToComputeType(tape, out), b.up), b.res_gate);
+    return AddScalarGated(tape, h, Linear(tape, ToComputeType(tape, out), b.up), b.res_gate);
   }
 
   static Tensor MovePlanner(Tape& tape, const Block& b, const Tensor& r, const Tensor& plan) {

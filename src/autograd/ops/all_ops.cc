@@ -4,32 +4,38 @@ namespace flashlm {
 
 // One name per operation, sorted.
 #define FLASHLM_FOR_EACH_OP(apply) \
-  apply(kAddDropoutOp)             \
-  apply(kAddGatedOp)               \
-  apply(kAddMixtureOp)             \
-  apply(kCrossEntropyOp)           \
-  apply(kDecayScanOp)              \
-  apply(kDeltaMemoryOp)            \
-  apply(kDropoutOp)                \
-  apply(kEmbeddingOp)              \
-  apply(kEveryRowOp)               \
-  apply(kGateMixOp)                \
-  apply(kGatedConvOp)              \
-  apply(kGatedScanOp)              \
-  apply(kLayerNormOp)              \
-  apply(kLinearOp)                 \
-  apply(kPairWithPastOp)           \
-  apply(kReluSquaredOp)            \
-  apply(kRmsNormOp)                \
-  apply(kRowDotOp)                 \
-  apply(kRunningMeanOp)            \
-  apply(kSigmoidGateOp)            \
-  apply(kSlotReadOp)               \
-  apply(kSwiGluOp)                 \
-  apply(kToComputeTypeOp)          \
-  apply(kToF32Op)                  \
-  apply(kTokenShiftOp)             \
-  apply(kValueLossOp)              \
+  apply(kAddDropoutOp) \
+  apply(kAddMixtureOp) \
+  apply(kAddScalarGatedOp) \
+  apply(kAddTokenGatedOp) \
+  apply(kCrossEntropyOp) \
+  apply(kDecayScanOp) \
+  apply(kDeltaMemoryOp) \
+  apply(kDifferentialHeadsOp) \
+  apply(kDropoutOp) \
+  apply(kEmbeddingOp) \
+  apply(kEveryRowOp) \
+  apply(kGateMixOp) \
+  apply(kGatedConvOp) \
+  apply(kGatedScanOp) \
+  apply(kGeGluOp) \
+  apply(kHeadNormOp) \
+  apply(kLayerNormOp) \
+  apply(kLinearOp) \
+  apply(kPairWithPastOp) \
+  apply(kReluSquaredOp) \
+  apply(kRmsNormOp) \
+  apply(kRoutedExpertsOp) \
+  apply(kRowDotOp) \
+  apply(kRunningMeanOp) \
+  apply(kSigmoidGateOp) \
+  apply(kSiluOp) \
+  apply(kSlotReadOp) \
+  apply(kSwiGluOp) \
+  apply(kToComputeTypeOp) \
+  apply(kToF32Op) \
+  apply(kTokenShiftOp) \
+  apply(kValueLossOp) \
   apply(kWindowAttentionOp)
 
 #define FLASHLM_DECLARE_OP(op) extern const OpDef op;

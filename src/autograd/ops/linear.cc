@@ -1,45 +1,23 @@
-#include <algorithm>
-
+#include "autograd/linear_product.h"
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "autograd/product.h"
 #include "kernels/ternary/ref.h"
 
 namespace flashlm {
 namespace {
 
-// dL/d(master weight) += the straight-through form of dy^T input.
-void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& dy,
-                       const kernels::Matrix& input) {
-  float* gradient = tape.bank().Gradient(weight);
-  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
-    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
-  }
-  const int64_t size = int64_t{weight.rows} * weight.cols;
-  float* effective = tape.Scratch(size);  // dL/d(effective weight)
-  std::fill(effective, effective + size, 0.0f);
-  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
-  tape.bank().AddTernaryGradient(weight, effective);
-}
+struct Saved {
+  LinearInput input;
+};
 
 void Backward(Tape& tape, const Node& node) {
-  const ProductInput& saved = node.As<ProductInput>();
-  const Param& weight = node.parameter;
+  const LinearInput& input = node.As<Saved>().input;
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  if (saved.scales == nullptr) {
-    AddWeightGradient(tape, weight, dy, saved.input);
-  } else {
-    // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
-    const kernels::Matrix& q = saved.input;
-    const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
-    const kernels::Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
-    kernels::ScaleMatrix(dy, saved.scales, nullptr, scaled);
-    kernels::WidenIntegers(q, integers);
-    AddWeightGradient(tape, weight, scaled, integers);
-  }
   bool accumulate;
   const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
+  const kernels::Matrix scaled{input.scales == nullptr ? nullptr : tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows,
+                               dy.cols, dy.cols};
+  MultiplyLinearGrad(tape, node.parameter, input, dy, dx, accumulate, scaled);
 }
 
 std::vector<OpCase> Cases() {
@@ -90,8 +68,9 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   FLASHLM_CHECK(x.dtype == tape.dtype() && x.cols == weight.cols, "linear map [{},{}] of a tensor with {} columns",
                 weight.rows, weight.cols, x.cols);
   const Tensor y = tape.New(x.rows, weight.rows, tape.dtype());  // [N,O]
-  const ProductInput saved = Product(tape, x.matrix(), weight, y.matrix());
-  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(saved)});
+  const LinearInput input = ReadForLinear(tape, weight.quantization, x.matrix());
+  MultiplyLinear(tape, weight, input, y.matrix(), x.rows);
+  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(Saved{input})});
   return y;
 }
 

@@ -1,5 +1,5 @@
+#include "autograd/linear_product.h"
 #include "autograd/ops.h"
-#include "autograd/product.h"
 #include "kernels/loss/loss.h"
 
 namespace flashlm {
@@ -9,7 +9,7 @@ Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, dou
   FLASHLM_CHECK(!tape.training(), "training computes its loss with CrossEntropy, which keeps no logits");
   FLASHLM_CHECK(hidden.cols == head.cols, "head of width {} over {} columns", head.cols, hidden.cols);
   const Tensor logits = tape.New(hidden.rows, head.rows, DType::kF32);  // [N,V]
-  Product(tape, hidden.matrix(), head, logits.matrix());
+  MultiplyLinear(tape, head, ReadForLinear(tape, head.quantization, hidden.matrix()), logits.matrix(), hidden.rows);
   kernels::LogSoftmax(static_cast<float>(softcap), logits.matrix());
   return logits;
 }

@@ -20,7 +20,7 @@ std::vector<OpCase> Cases() {
   return {OpCase::Make(
       "70x9", 1, 70, {{70, 9}, {70, 9}, {1, 1, true}},
       [](Tape& tape, const std::vector<Operand>& in) {
-        return AddGated(tape, in[0].tensor, in[1].tensor, in[2].param);
+        return AddScalarGated(tape, in[0].tensor, in[1].tensor, in[2].param);
       },
       [](const auto& in, auto& out) {
         for (size_t i = 0; i < out.v.size(); ++i) {
@@ -31,16 +31,16 @@ std::vector<OpCase> Cases() {
 
 }  // namespace
 
-extern const OpDef kAddGatedOp;
-const OpDef kAddGatedOp("add_gated", Backward, Cases);
+extern const OpDef kAddScalarGatedOp;
+const OpDef kAddScalarGatedOp("add_scalar_gated", Backward, Cases);
 
-Tensor AddGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate) {
-  OpTimer timer(tape, kAddGatedOp);
+Tensor AddScalarGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate) {
+  OpTimer timer(tape, kAddScalarGatedOp);
   FLASHLM_CHECK(x.dtype == DType::kF32 && x.cols == branch.cols && gate.cols == 1,
                 "residual of {} columns plus a branch of {}, {} gates", x.cols, branch.cols, gate.cols);
   const Tensor y = tape.New(x.rows, x.cols, DType::kF32);  // [N,C]
   kernels::AddGated(x.matrix(), branch.matrix(), tape.bank().Value(gate), y.matrix());
-  tape.Record({&kAddGatedOp, {x, branch}, y, gate, nullptr});
+  tape.Record({&kAddScalarGatedOp, {x, branch}, y, gate, nullptr});
   return y;
 }
 

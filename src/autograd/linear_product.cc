@@ -1,0 +1,78 @@
+#include "autograd/linear_product.h"
+
+#include <algorithm>
+
+#include "kernels/ternary/ternary.h"
+
+namespace flashlm {
+namespace {
+
+using kernels::Matrix;
+
+// dL/d(master weight) += the straight-through form of dy^T input.
+void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& input) {
+  float* gradient = tape.bank().Gradient(weight);
+  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
+    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
+  }
+  const int64_t size = int64_t{weight.rows} * weight.cols;
+  float* effective = tape.Scratch(size);  // dL/d(effective weight)
+  std::fill(effective, effective + size, 0.0f);
+  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
+  tape.bank().AddTernaryGradient(weight, effective);
+}
+
+}  // namespace
+
+Matrix RowsOf(const Matrix& m, int64_t begin, int64_t count) {
+  Matrix rows = m;
+  rows.data = static_cast<char*>(m.data) + begin * m.stride * static_cast<int64_t>(SizeOf(m.dtype));
+  rows.rows = count;
+  return rows;
+}
+
+LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Matrix& x) {
+  if (!quantization.int8_input && !tape.int8_products()) return {x, nullptr};
+  float* scales = tape.Keep<float>(x.rows);
+  const Matrix integers{tape.Keep<int8_t>(x.rows * x.cols), DType::kI8, x.rows, x.cols, x.cols};
+  kernels::QuantizeRows(x, integers, scales);
+  return {integers, scales};
+}
+
+void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
+                    int64_t rows_at_a_time) {
+  PackedLinear& packed = tape.Packed(weight);
+  const bool rounded = input.scales != nullptr, ternary = weight.quantization.int8_input;
+  const Matrix sums = rounded ? Matrix{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols} : y;
+  for (int64_t begin = 0; begin < y.rows; begin += rows_at_a_time) {
+    const int64_t count = std::min(rows_at_a_time, y.rows - begin);
+    const Matrix from = RowsOf(input.x, begin, count), to = RowsOf(sums, begin, count);
+    if (!rounded) {
+      packed.weight.Forward(from, to, false);
+    } else if (ternary) {
+      packed.trits.Forward(from, to);
+    } else {
+      packed.int8.Forward(from, to);
+    }
+  }
+  if (rounded) {
+    kernels::ScaleMatrix(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
+  }
+}
+
+void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
+                        bool accumulate, const Matrix& scaled) {
+  if (input.scales == nullptr) {
+    AddWeightGradient(tape, weight, dy, input.x);
+  } else {
+    // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
+    const Matrix& q = input.x;
+    const Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
+    kernels::ScaleMatrix(dy, input.scales, nullptr, scaled);
+    kernels::WidenIntegers(q, integers);
+    AddWeightGradient(tape, weight, scaled, integers);
+  }
+  tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
+}
+
+}  // namespace flashlm

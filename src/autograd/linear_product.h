@@ -1,0 +1,33 @@
+// The product of a linear map, shared by the operations that contain one: float, ternary with or without its input
+// rounded to int8 (SPEC 1.2), or all int8 in inference.
+#pragma once
+
+#include "autograd/tape.h"
+
+namespace flashlm {
+
+// Rows [begin, begin + count) of a matrix.
+kernels::Matrix RowsOf(const kernels::Matrix& m, int64_t begin, int64_t count);
+
+// What a product reads.
+struct LinearInput {
+  kernels::Matrix x;    // as it was, or rounded to int8
+  const float* scales;  // [N] of the rounding; null without
+
+  LinearInput Rows(int64_t begin, int64_t count) const {
+    return {RowsOf(x, begin, count), scales == nullptr ? nullptr : scales + begin};
+  }
+};
+
+// x as maps of this quantisation read it in the tape's precision, in the tape's memory.
+LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const kernels::Matrix& x);
+
+// y[N,O] = input[N,I] W^T, at most `rows_at_a_time` rows in a product.
+void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& y,
+                    int64_t rows_at_a_time);
+
+// Adds dL/dW to the bank; dx = or += dy W. `scaled`, of dy's shape and type, is scratch that only rounded inputs need.
+void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& dy,
+                        const kernels::Matrix& dx, bool accumulate, const kernels::Matrix& scaled);
+
+}  // namespace flashlm
