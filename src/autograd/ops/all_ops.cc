@@ -7,6 +7,7 @@ namespace flashlm {
   apply(kAddDropoutOp)             \
   apply(kAddGatedOp)               \
   apply(kAddMixtureOp)             \
+  apply(kBalanceLossOp)            \
   apply(kCrossEntropyOp)           \
   apply(kDecayScanOp)              \
   apply(kDeltaMemoryOp)            \
@@ -20,6 +21,7 @@ namespace flashlm {
   apply(kLinearOp)                 \
   apply(kPairWithPastOp)           \
   apply(kReluSquaredOp)            \
+  apply(kReasoningOp)              \
   apply(kRmsNormOp)                \
   apply(kRowDotOp)                 \
   apply(kRunningMeanOp)            \
