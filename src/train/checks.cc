@@ -202,6 +202,7 @@ CheckResult CheckEveryParameterLearns(const Json& config) {
     const double objective = ObjectiveOf(*model, tape, tokens, kWholeObjective, true);
     std::string dead;
     for (const ParamInfo& info : model->bank().infos()) {
+      if (info.role == Role::kBuffer) continue;
       const float* gradient = model->bank().gradients() + info.offset;
       const bool alive = std::any_of(gradient, gradient + info.size, [](float g) { return g != 0; });
       if (!alive) dead += " " + info.name;
