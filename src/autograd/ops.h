@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "kernels/reasoning/reasoning.h"
 #include "kernels/rope/rope.h"
 
 namespace flashlm {
@@ -135,6 +136,40 @@ Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay);
 
 // The mean of x up to each position, over the whole stream: x f32 [N,C] -> compute type [N,C].
 Tensor RunningMean(Tape& tape, const Tensor& x);
+
+// The engine of v6 (kernels/reasoning/reasoning.h): operations and router, depth classifier, memory of slots.
+struct ReasoningParams {
+  Param router;       // [K,R], ternary like the next two
+  Param operations;   // K matrices [R,R]
+  Param classifier;   // [3,R]
+  Param read_key;     // [R,R]
+  Param mix;          // [R,2R]
+  Param gain, bias;   // [R]
+  Param write_gate;   // [1,R]
+  Param write_value, write_key;  // [R,R]
+  Param write_scale;  // [1]
+  Param slots;        // [S,R], a buffer
+};
+struct ReasoningConfig {
+  int operations = 0, slots = 0;
+  int depth = 0;     // passes of every token: 1, 3 or 8; 0: each token its own
+  double noise = 1;  // factor on the depths' Gumbel noise, in training
+};
+struct ReasoningResult {
+  Tensor state;    // [N,R], r's type
+  Tensor usage;    // f32 [1,K]: mean router probabilities over all passes; in training, as the rest but `passes`
+  const float* shares = nullptr;  // [K]: part of the choices that fell on an operation
+  const float* mean_address = nullptr;  // [S] of the memory write
+  const float* mean_write = nullptr;    // [R]
+  int64_t passes = 0;                   // that all tokens took together
+};
+// `pack` belongs to the model and is renewed when the parameters changed.
+ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
+                          kernels::ReasoningPack& pack);
+
+// usage f32 [1,K] (mean router probabilities), shares [K] (of choices made, constants) -> f32 [1,1]:
+// weight * K * sum_k shares_k usage_k; `weight` when both are even. Not seeded: goes to Prediction::auxiliary.
+Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double weight);
 
 // x f32 [N,C] . w [C] -> f32 [N,1].
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);

@@ -109,6 +109,9 @@ class Tape {
   int rows() const { return batch_ * length_; }
   DType dtype() const { return dtype_; }
   bool int8_products() const { return int8_products_; }
+  // What random choices of this pass are keyed by, in training.
+  uint64_t seed() const { return seed_; }
+  uint64_t random_step() const { return random_step_; }
   ParamBank& bank() { return bank_; }
   PackedLinear& Packed(const Param& weight) { return packs_.Get(weight, dtype_); }
 

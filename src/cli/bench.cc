@@ -18,12 +18,19 @@ namespace {
 struct Options {
   std::string preset = "cortex-viii", model, precision = "auto";
   int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
+  std::vector<std::string> sets;
   bool json = false;
 };
 
+Json DocumentOf(const Options& options) {
+  Json document = LoadPreset(options.preset);
+  for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
+  return document;
+}
+
 void Train(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
-  RunConfig config = RunConfig::FromDocument(LoadPreset(options.preset), options.preset);
+  RunConfig config = RunConfig::FromDocument(DocumentOf(options), options.preset);
   if (options.sequence_length > 0) config.train.sequence_length = options.sequence_length;
   if (options.batch > 0) config.train.micro_batch = options.batch;
   if (options.accumulate > 0) config.train.accumulate = options.accumulate;
@@ -49,7 +56,7 @@ void Decode(const Options& options) {
   if (!options.model.empty()) {
     model = std::move(LoadModel(options.model).model);
   } else {
-    model = MakeModel(LoadPreset(options.preset).at("model"), false);
+    model = MakeModel(DocumentOf(options).at("model"), false);
     model->bank().Initialize(1);
   }
   const double load_ms = 1e3 * load.Seconds();
@@ -121,6 +128,9 @@ void AddBench(CLI::App& app) {
   train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's");
   train->add_option("--steps", options->steps, "measured steps; the median counts")
       ->check(CLI::Range(1, 1 << 30));
+  train->add_option("--set", options->sets, "change a setting, as model.depth=8; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
   train->add_option("--precision", options->precision, "auto, f32 or bf16");
   common(train);
   train->callback([options] { Train(*options); });
@@ -128,6 +138,9 @@ void AddBench(CLI::App& app) {
   CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
   decode->add_option("--preset", options->preset, "preset, with random parameters");
   decode->add_option("--model", options->model, "run or model folder instead of a preset");
+  decode->add_option("--set", options->sets, "change a setting of the preset, as model.depth=8; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
   decode->add_option("--streams", options->streams, "streams decoded together")
       ->check(CLI::Range(1, 1 << 30));
   decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));

@@ -6,6 +6,7 @@
 #include "models/presets.h"
 #include "models/registry.h"
 #include "train/checks.h"
+#include "train/seed_checks.h"
 
 namespace flashlm::cli {
 namespace {
@@ -27,7 +28,9 @@ void Run(const Options& options) {
     if (!only.empty() && entry.name != only) continue;
     Json config = entry.tiny();
     config["architecture"] = entry.name;
-    for (const CheckResult& check : CheckModel(config)) {
+    std::vector<CheckResult> checks = CheckModel(config);
+    for (CheckResult& check : CheckSeed(entry.name)) checks.push_back(std::move(check));
+    for (const CheckResult& check : checks) {
       failed += !check.passed;
       json.push_back({{"architecture", entry.name},
                       {"check", check.name},

@@ -18,11 +18,14 @@ constexpr char kTiedHead[] = "head.weight";
 struct FlatArray {
   std::string prefix;
   float* data;
+  bool buffers = true;  // moments have none
+
+  bool Holds(const ParamInfo& info) const { return buffers || info.role != Role::kBuffer; }
 };
 
 std::vector<FlatArray> MomentsOf(const ParamBank& bank) {
   FLASHLM_CHECK(bank.for_training(), "a parameter bank without moments");
-  return {{"m.", bank.first_moments()}, {"v.", bank.second_moments()}};
+  return {{"m.", bank.first_moments(), false}, {"v.", bank.second_moments(), false}};
 }
 
 void Save(const std::string& path, const ParamBank& bank, std::span<const FlatArray> arrays,
@@ -30,6 +33,7 @@ void Save(const std::string& path, const ParamBank& bank, std::span<const FlatAr
   std::vector<TensorToWrite> tensors;
   for (const FlatArray& array : arrays) {
     for (const ParamInfo& info : bank.infos()) {
+      if (!array.Holds(info)) continue;
       tensors.push_back({array.prefix + info.name, info.shape, array.data + info.offset});
     }
   }
@@ -52,6 +56,7 @@ void CheckFit(const SafetensorsFile& file, const ParamBank& bank, std::span<cons
   std::set<std::string> expected;
   for (const FlatArray& array : arrays) {
     for (const ParamInfo& info : bank.infos()) {
+      if (!array.Holds(info)) continue;
       const std::string name = array.prefix + info.name;
       expected.insert(name);
       if (!file.Has(name)) {
@@ -79,6 +84,7 @@ void Load(const SafetensorsFile& file, const ParamBank& bank, std::span<const Fl
   CheckFit(file, bank, arrays, ignored);
   for (const FlatArray& array : arrays) {
     for (const ParamInfo& info : bank.infos()) {
+      if (!array.Holds(info)) continue;
       file.Read(array.prefix + info.name, array.data + info.offset, info.shape);
     }
   }

@@ -18,6 +18,8 @@ struct Prediction {
   // Look-ahead values, one tensor f32 [N,1] per layer that has a value head; in the tape's memory. May be null.
   const Tensor* values = nullptr;
   int value_count = 0;
+  // f32 [1,1], in training: what the model itself adds to the objective, as a balancing loss, weighted. May be empty.
+  Tensor auxiliary;
 };
 
 class Model {
@@ -26,6 +28,15 @@ class Model {
 
   // tokens: [batch, length] of the tape. Token t of a row predicts token t + 1.
   virtual Prediction Forward(Tape& tape, const int32_t* tokens) = 0;
+
+  // Around an optimiser step, for models that change something by what they have seen (buffers of the bank): BeginStep
+  // before its first Forward, EndStep after the update, or after the step was dropped (`applied` false).
+  virtual void BeginStep() {}
+  virtual void EndStep(bool applied) { static_cast<void>(applied); }
+
+  // How often every token passes through the model's reasoning engine from now on, in training and inference; 0: each
+  // token as often as the model finds right. Throws UsageError for a depth, or a model, that has none.
+  virtual void SetDepth(int depth);
 
   ParamBank& bank() { return bank_; }
   const ParamBank& bank() const { return bank_; }
@@ -37,7 +48,7 @@ class Model {
   int vocab() const { return config_.at("vocab").get<int>(); }
 
   // Multiply-adds count two; forward and backward (6 per weight that a token meets in a matrix product).
-  double TrainingFlopsPerToken() const;
+  virtual double TrainingFlopsPerToken() const;
 
  private:
   friend std::unique_ptr<Model> MakeModel(const Json&, bool);

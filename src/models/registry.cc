@@ -40,6 +40,10 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
   return model;
 }
 
+void Model::SetDepth(int depth) {
+  if (depth != 0) throw UsageError(fmt::format("depth {}: {} has no reasoning engine", depth, architecture_));
+}
+
 double Model::TrainingFlopsPerToken() const {
   double weights = 0;
   for (const ParamInfo& info : bank_.infos()) {

@@ -11,6 +11,7 @@ namespace flashlm {
 Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank) : config_(config), bank_(bank) {
   const auto or_default = [&](double lr) { return lr > 0 ? lr : config.lr; };
   for (const ParamInfo& info : bank.infos()) {
+    if (info.role == Role::kBuffer) continue;
     if (info.role == Role::kMatrix && config.optimizer == "muon") {
       const int rows = info.shape[0] / info.stacked;
       for (int part = 0; part < info.stacked; ++part) {

@@ -1,5 +1,6 @@
 // Updates a parameter bank from its gradients. Parameters are grouped by role: matrices are decayed (and go to Muon if
-// chosen); embedding, value heads, gains and biases are not (SPEC D24).
+// chosen); embedding, value heads, gains and biases are not (SPEC D24); buffers
+// are left alone.
 #pragma once
 
 #include <cstdint>

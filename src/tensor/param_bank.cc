@@ -35,6 +35,7 @@ const char* NameOf(Role role) {
     case Role::kEmbedding: return "embedding";
     case Role::kVector: return "vector";
     case Role::kValueHead: return "value_head";
+    case Role::kBuffer: return "buffer";
   }
   return "?";
 }
@@ -112,7 +113,7 @@ void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
 
 int64_t ParamBank::ParameterCount() const {
   int64_t count = 0;
-  for (const ParamInfo& info : infos_) count += info.size;
+  for (const ParamInfo& info : infos_) count += info.role == Role::kBuffer ? 0 : info.size;
   return count;
 }
 

@@ -17,6 +17,7 @@ enum class Role : uint8_t {
   kEmbedding,  // the token table, also when it is the output head
   kVector,     // gains, biases, scalars
   kValueHead,  // look-ahead value heads
+  kBuffer,     // not trained: saved with the model, without gradient, moments and decay; not counted as a parameter
 };
 const char* NameOf(Role role);
 
@@ -72,7 +73,7 @@ class ParamBank {
   const std::vector<ParamInfo>& infos() const { return infos_; }
   // Null if there is none of that name.
   const ParamInfo* Find(const std::string& name) const;
-  int64_t ParameterCount() const;  // true parameters, without alignment padding
+  int64_t ParameterCount() const;  // true parameters: without alignment padding and buffers
   int64_t TernaryCount() const;    // of which products see as {-1, 0, +1}
 
   // The ternary form of a handle's matrices side by side, each quantised by itself. trits: [rows, cols];

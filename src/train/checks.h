@@ -2,6 +2,7 @@
 // tests run them over the registry, `flashlm selftest` runs them on the machine at hand.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct CheckResult {
   std::string detail;  // the figures that were compared
   double seconds = 0;
 };
+
+// Runs a check's body, which fills `passed` and `detail`; an exception is a failure with its message.
+CheckResult TimedCheck(const std::string& name, const std::function<void(CheckResult&)>& body);
 
 // `config`: a small model ({"architecture": ..., fields}), built anew with random parameters for each check.
 std::vector<CheckResult> CheckModel(const Json& config);

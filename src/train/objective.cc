@@ -23,6 +23,10 @@ ObjectiveParts AddObjective(Tape& tape, const Prediction& prediction, const int3
       parts.value_correlation = value.correlation;  // of the last layer
     }
   }
+  if (prediction.auxiliary.data != nullptr) {
+    parts.auxiliary = *prediction.auxiliary.f32();
+    tape.Seed(prediction.auxiliary, static_cast<float>(share));
+  }
   return parts;
 }
 

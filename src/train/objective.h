@@ -1,5 +1,6 @@
 // From a model's prediction to what is minimised: cross-entropy of the next token at every position, minus the entropy
-// bonus, plus the look-ahead value loss (SPEC 7, 9, 10, 16.1). Each part is reported apart.
+// bonus, plus the look-ahead value loss (SPEC 7, 9, 10, 16.1), plus what the model itself adds. Each part is reported
+// apart.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ struct ObjectiveConfig {
 // Means per token (nats); over micro-batches they are averaged.
 struct ObjectiveParts {
   double cross_entropy = 0, entropy = 0, value_loss = 0, value_correlation = 0;
+  double auxiliary = 0;  // the model's own addition, weighted (Prediction::auxiliary)
   double Total(const ObjectiveConfig& c) const {
-    return cross_entropy - c.entropy_weight * entropy + c.value_weight * value_loss;
+    return cross_entropy - c.entropy_weight * entropy + c.value_weight * value_loss + auxiliary;
   }
 };
 

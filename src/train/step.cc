@@ -23,6 +23,7 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
                                   step >= train_.value_start_step ? train_.value_weight : 0.0, train_.value_horizon};
   const int64_t tokens = int64_t{train_.micro_batch} * train_.sequence_length;
   StepOutcome outcome;
+  model_.BeginStep();
   for (int i = 0; i < train_.accumulate; ++i) {
     tape_.BeginTraining(train_.micro_batch, train_.sequence_length, seed_,
                         static_cast<uint64_t>(step) * static_cast<uint64_t>(train_.accumulate) +
@@ -35,6 +36,7 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
     outcome.parts.entropy += parts.entropy / train_.accumulate;
     outcome.parts.value_loss += parts.value_loss / train_.accumulate;
     outcome.parts.value_correlation += parts.value_correlation / train_.accumulate;
+    outcome.parts.auxiliary += parts.auxiliary / train_.accumulate;
   }
   const Stopwatch watch;
   outcome.gradient_norm = optimizer_.GradientNorm();
@@ -52,6 +54,7 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
     ++state_.skipped;
     ++state_.skipped_in_a_row;
   }
+  model_.EndStep(outcome.verdict == StepOutcome::Verdict::kApplied);
   optimizer_seconds_ += watch.Seconds();
   return outcome;
 }

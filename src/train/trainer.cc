@@ -196,6 +196,7 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   line["entropy"] = parts.entropy;
   line["value_loss"] = parts.value_loss;
   line["value_correlation"] = parts.value_correlation;
+  line["auxiliary"] = parts.auxiliary;
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
   line["lr"] = config_.optim.lr * factor;

@@ -8,7 +8,8 @@ the engine must reproduce. See README.md beside this file for their contents.
 Every NAME_reference.py beside this script offers `golden_states() -> {state: (config, model)}`: the engine's [model]
 configuration of a small state, and the same network as a torch module whose parameters have the engine's names and
 whose forward takes tokens [B,T] and gives logits [B,T,V], or logits and values [L,B,T]. A module may have
-`auxiliary_loss()`, the part of the objective that its last forward pass adds.
+`auxiliary_loss()`, the part of the objective that its last forward pass adds, and `after_update()`, called after each
+update of its parameters. Logits are computed in evaluation mode, all else in training mode.
 """
 
 import argparse
@@ -94,6 +95,8 @@ def train(model: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
         total.backward()
         norms.append(clip_gradients(model))
         optimiser.step()
+        if hasattr(model, "after_update"):
+            model.after_update()
         history.append(total.detach())
     return torch.stack(history), torch.stack(norms)
 
@@ -104,8 +107,11 @@ def golden_tensors(model: nn.Module, vocab: int, seed: int) -> dict[str, Tensor]
     randomise(model, generator)
     tokens = torch.randint(vocab, (BATCH, LENGTH + 1), generator=generator)
 
-    parts, logits, values = objective_of(model, tokens)
+    parts, _, values = objective_of(model, tokens)
     parts["total"].backward()
+    model.eval()
+    logits = objective_of(model, tokens)[1]
+    model.train()
     out = {f"param.{name}": p.data.clone() for name, p in model.named_parameters()}
     out |= {f"param.{name}": b.clone() for name, b in model.named_buffers()}
     out |= {f"grad.{name}": torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}

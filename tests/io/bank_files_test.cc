@@ -30,6 +30,23 @@ TEST(BankFiles, MomentsRoundTrip) {
   EXPECT_TRUE(SafetensorsFile(scratch / "x").Has("v.norm.gain"));
 }
 
+TEST(BankFiles, BuffersAreSavedWithTheValuesAndHaveNoMoments) {
+  const Scratch scratch;
+  ParamBank bank;
+  bank.Add({.name = "w", .shape = {2, 3}, .init = {}});
+  const Param slots = bank.Add({.name = "slots", .shape = {4, 3}, .role = Role::kBuffer, .init = {}});
+  bank.Allocate(true);
+  EXPECT_EQ(bank.ParameterCount(), 6);
+  bank.Value(slots)[11] = 3;
+  SaveValues(scratch / "x", bank);
+  SaveMoments(scratch / "y", bank);
+  bank.Value(slots)[11] = 0;
+  LoadValues(scratch / "x", bank);
+  LoadMoments(scratch / "y", bank);
+  EXPECT_EQ(bank.Value(slots)[11], 3);
+  EXPECT_FALSE(SafetensorsFile(scratch / "y").Has("m.slots"));
+}
+
 TEST(BankFiles, MomentsNeedABankForTraining) {
   const Scratch scratch;
   ParamBank bank;

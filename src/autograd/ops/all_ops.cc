@@ -8,6 +8,7 @@ namespace flashlm {
   apply(kAddMixtureOp) \
   apply(kAddScalarGatedOp) \
   apply(kAddTokenGatedOp) \
+  apply(kBalanceLossOp) \
   apply(kCrossEntropyOp) \
   apply(kDecayScanOp) \
   apply(kDeltaMemoryOp) \
@@ -23,6 +24,7 @@ namespace flashlm {
   apply(kLayerNormOp) \
   apply(kLinearOp) \
   apply(kPairWithPastOp) \
+  apply(kReasoningOp) \
   apply(kReluSquaredOp) \
   apply(kRmsNormOp) \
   apply(kRoutedExpertsOp) \

@@ -1,0 +1,50 @@
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  const float* shares;
+  float factor;  // weight * K
+};
+
+void Backward(Tape& tape, const Node& node) {
+  const Saved& saved = node.As<Saved>();
+  const Tensor& usage = node.inputs[0];
+  const float upstream = *static_cast<const float*>(tape.GradientOf(node.output).data);
+  bool accumulate;
+  auto* gradient = static_cast<float*>(tape.GradientFor(usage, &accumulate).data);
+  for (int k = 0; k < usage.cols; ++k) {
+    gradient[k] = (accumulate ? gradient[k] : 0.0f) + upstream * saved.factor * saved.shares[k];
+  }
+}
+
+std::vector<OpCase> Cases() {
+  static constexpr float kShares[] = {0.1f, 0.4f, 0.2f, 0.3f};
+  return {OpCase::Make(
+      "4 experts", 1, 1, {{1, 4}},
+      [](Tape& tape, const std::vector<Operand>& in) { return BalanceLoss(tape, in[0].tensor, kShares, 0.5); },
+      [](const auto& in, auto& out) {
+        out.v[0] = 0;
+        for (size_t k = 0; k < 4; ++k) out.v[0] += 0.5 * 4 * static_cast<double>(kShares[k]) * in[0].v[k];
+      })};
+}
+
+}  // namespace
+
+extern const OpDef kBalanceLossOp;
+const OpDef kBalanceLossOp("balance_loss", Backward, Cases);
+
+Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double weight) {
+  OpTimer timer(tape, kBalanceLossOp);
+  FLASHLM_CHECK(usage.rows == 1 && usage.dtype == DType::kF32, "usage of {} rows", usage.rows);
+  const Tensor loss = tape.New(1, 1, DType::kF32);
+  const auto factor = static_cast<float>(weight * usage.cols);
+  *loss.f32() = 0;
+  for (int k = 0; k < usage.cols; ++k) *loss.f32() += factor * shares[k] * usage.f32()[k];
+  tape.Record({&kBalanceLossOp, {usage}, loss, {}, tape.Keep(Saved{shares, factor})});
+  return loss;
+}
+
+}  // namespace flashlm

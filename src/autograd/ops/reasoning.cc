@@ -1,0 +1,191 @@
+#include "kernels/reasoning/reasoning.h"
+
+#include <algorithm>
+
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/reasoning/ref.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  kernels::ReasoningShape shape;
+  const void* memory;
+  int64_t passes;
+  Tensor usage;
+  ReasoningParams params;
+  const kernels::ReasoningPack* pack;
+};
+
+int64_t Floats(int64_t bytes) { return (bytes + 3) / 4; }
+
+void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const ReasoningParams& p,
+               kernels::ReasoningPack& pack) {
+  ParamBank& bank = tape.bank();
+  const auto version = static_cast<int64_t>(bank.version());
+  if (pack.version == version) return;
+  const int64_t n = shape.width;
+  kernels::ReasoningMaps<const float> maps;
+  // Trits of a handle and the scale of each of its rows.
+  const auto trits = [&](const Param& map, float** scales) {
+    float* values = tape.Scratch(int64_t{map.rows} * map.cols);
+    *scales = tape.Scratch(map.rows);
+    bank.Ternarize(map, values, *scales);
+    return values;
+  };
+  float *router_scales, *operation_scales, *classifier_scales;
+  maps.router = trits(p.router, &router_scales);
+  maps.operations = trits(p.operations, &operation_scales);
+  maps.classifier = trits(p.classifier, &classifier_scales);
+  for (int j = 0; j < shape.operations; ++j) operation_scales[j] = operation_scales[j * n];
+  maps.read_key = bank.Value(p.read_key);
+  maps.mix = bank.Value(p.mix);
+  maps.gain = bank.Value(p.gain);
+  maps.bias = bank.Value(p.bias);
+  maps.write_gate = bank.Value(p.write_gate);
+  maps.write_value = bank.Value(p.write_value);
+  maps.write_key = bank.Value(p.write_key);
+  maps.write_scale = bank.Value(p.write_scale);
+  maps.slots = bank.Value(p.slots);
+  kernels::PackReasoning(shape, maps, *router_scales, operation_scales, *classifier_scales, pack);
+  pack.version = version;
+}
+
+void Backward(Tape& tape, const Node& node) {
+  const Saved& saved = node.As<Saved>();
+  const ReasoningParams& p = saved.params;
+  ParamBank& bank = tape.bank();
+  const auto zeros = [&](const Param& map) {
+    const int64_t size = int64_t{map.rows} * map.cols;
+    return std::fill_n(tape.Scratch(size), size, 0.0f) - size;
+  };
+  kernels::ReasoningMaps<float> gradients;
+  // Of the ternary maps' effective weights.
+  gradients.router = zeros(p.router);
+  gradients.operations = zeros(p.operations);
+  gradients.classifier = zeros(p.classifier);
+  gradients.read_key = bank.Gradient(p.read_key);
+  gradients.mix = bank.Gradient(p.mix);
+  gradients.gain = bank.Gradient(p.gain);
+  gradients.bias = bank.Gradient(p.bias);
+  gradients.write_gate = bank.Gradient(p.write_gate);
+  gradients.write_value = bank.Gradient(p.write_value);
+  gradients.write_key = bank.Gradient(p.write_key);
+  gradients.write_scale = bank.Gradient(p.write_scale);
+  const float* dusage =
+      tape.HasGradient(saved.usage) ? static_cast<const float*>(tape.GradientOf(saved.usage).data) : nullptr;
+  bool accumulate;
+  const kernels::Matrix dr = tape.GradientFor(node.inputs[0], &accumulate);
+  kernels::ReasoningGrad(saved.shape, *saved.pack, saved.memory, saved.passes, tape.GradientOf(node.output), dusage, dr,
+                         accumulate, tape.Scratch(Floats(kernels::ReasoningGradScratch(saved.shape))), gradients);
+  bank.AddTernaryGradient(p.router, gradients.router);
+  bank.AddTernaryGradient(p.operations, gradients.operations);
+  bank.AddTernaryGradient(p.classifier, gradients.classifier);
+}
+
+constexpr int kWidth = 6, kOperations = 4, kSlots = 3, kRows = 7;
+
+// Inputs of a case: r, then the maps in the order of ReasoningParams.
+std::vector<OpInput> CaseInputs(bool int8) {
+  const Quantization ternary{kernels::Ternary::kScaleGradient, int8};
+  return {{kRows, kWidth},
+          {kOperations, kWidth, true, 1, 0, ternary},
+          {kOperations * kWidth, kWidth, true, 1, 0, ternary},
+          {kernels::kDepthChoices, kWidth, true, 1, 0, ternary},
+          {kWidth, kWidth, true},
+          {kWidth, 2 * kWidth, true},
+          {1, kWidth, true, 0.2, 1},
+          {1, kWidth, true, 0.2},
+          {1, kWidth, true},
+          {kWidth, kWidth, true},
+          {kWidth, kWidth, true},
+          {1, 1, true},
+          {kSlots, kWidth, true}};
+}
+
+kernels::ReasoningShape CaseShape(const ReasoningConfig& config, bool int8) {
+  return {.rows = kRows, .width = kWidth, .operations = kOperations, .slots = kSlots, .depth = config.depth,
+          .training = true, .int8 = int8, .noise = static_cast<float>(config.noise),
+          .key = MakePhiloxKey(1, Purpose::kRouting), .step = 1};
+}
+
+Tensor RunCase(Tape& tape, const std::vector<Operand>& in, const ReasoningConfig& config) {
+  static kernels::ReasoningPack pack;  // as a model would own it
+  pack.version = -1;                   // another bank every time
+  const ReasoningParams params{in[1].param, in[2].param, in[3].param,  in[4].param,  in[5].param,  in[6].param,
+                               in[7].param, in[8].param, in[9].param, in[10].param, in[11].param, in[12].param};
+  return Reasoning(tape, in[0].tensor, params, config, pack).state;
+}
+
+std::vector<OpCase> Cases() {
+  struct Kind {
+    const char* name;
+    int depth;
+    double noise;
+    bool int8;
+  };
+  std::vector<OpCase> cases;
+  for (const Kind& kind : {Kind{"depth 1", 1, 0, false}, Kind{"depth 3", 3, 0, false}, Kind{"adaptive", 0, 0, false},
+                           Kind{"adaptive, noise", 0, 2, false}, Kind{"adaptive, noise, int8 input", 0, 2, true}}) {
+    const ReasoningConfig config{kOperations, kSlots, kind.depth, kind.noise};
+    const bool int8 = kind.int8;
+    cases.push_back(OpCase::Make(
+        kind.name, 1, kRows, CaseInputs(int8),
+        [config](Tape& tape, const std::vector<Operand>& in) { return RunCase(tape, in, config); },
+        [config, int8](const auto& in, auto& out) {
+          using S = std::remove_cvref_t<decltype(out.v[0])>;
+          auto maps = in;
+          for (size_t i : {1, 2, 3}) {
+            kernels::ref::Ternarize(kernels::Ternary::kScaleGradient, in[i].data(), in[i].rows, in[i].cols,
+                                    maps[i].data());
+          }
+          const kernels::ReasoningMaps<const S> all{maps[1].data(),  maps[2].data(),  maps[3].data(), maps[4].data(),
+                                                    maps[5].data(),  maps[6].data(),  maps[7].data(), maps[8].data(),
+                                                    maps[9].data(),  maps[10].data(), maps[11].data(), maps[12].data()};
+          std::vector<S> usage;
+          std::vector<double> shares;
+          kernels::ref::Reasoning<S>(CaseShape(config, int8), all, in[0].data(), out.data(), usage, shares);
+        }));
+  }
+  return cases;
+}
+
+}  // namespace
+
+extern const OpDef kReasoningOp;
+const OpDef kReasoningOp("reasoning", Backward, Cases);
+
+ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
+                          kernels::ReasoningPack& pack) {
+  OpTimer timer(tape, kReasoningOp);
+  const kernels::ReasoningShape shape{.rows = r.rows, .width = r.cols, .operations = config.operations,
+                                      .slots = config.slots, .depth = config.depth, .training = tape.training(),
+                                      .int8 = params.router.quantization.int8_input,
+                                      .noise = static_cast<float>(config.noise),
+                                      .key = MakePhiloxKey(tape.seed(), Purpose::kRouting),
+                                      .step = tape.random_step()};
+  FLASHLM_CHECK(params.operations.rows == config.operations * r.cols && params.slots.rows == config.slots &&
+                    config.operations >= 2 && r.cols <= 4096 && config.operations <= 4096,
+                "reasoning of width {} with {} operations and {} slots", r.cols, config.operations, config.slots);
+  RenewPack(tape, shape, params, pack);
+  ReasoningResult result;
+  result.state = tape.New(r.rows, r.cols, r.dtype);               // [N,R]
+  result.usage = tape.New(1, config.operations, DType::kF32);     // [1,K]
+  kernels::ReasoningSums sums;
+  sums.usage = result.usage.f32();
+  sums.shares = tape.Keep<float>(config.operations);
+  sums.mean_address = tape.Keep<float>(config.slots);
+  sums.mean_write = tape.Keep<float>(r.cols);
+  float* memory = tape.Keep<float>(Floats(kernels::ReasoningMemory(shape)));
+  kernels::Reasoning(shape, pack, r.matrix(), memory, result.state.matrix(), sums);
+  result.shares = sums.shares;
+  result.mean_address = sums.mean_address;
+  result.mean_write = sums.mean_write;
+  result.passes = sums.passes;
+  tape.Record({&kReasoningOp, {r}, result.state, {},
+               tape.Keep(Saved{shape, memory, sums.passes, result.usage, params, &pack})});
+  return result;
+}
+
+}  // namespace flashlm

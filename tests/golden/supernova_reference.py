@@ -1,0 +1,229 @@
+"""v6 SUPERNOVA in PyTorch, every operation of every token computed and then selected: written for the golden states and
+sharing nothing with the engine.
+
+    python3 tests/golden/supernova_reference.py      # checks of the reference itself
+"""
+
+import dataclasses
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DEPTHS = (1, 3, 8)
+
+
+@dataclasses.dataclass
+class Config:
+    vocab: int = 4096
+    d_model: int = 256
+    n_layers: int = 8
+    d_reason: int = 96
+    n_operations: int = 16
+    n_slots: int = 16
+    depth: int = 0
+    balance_weight: float = 0.01
+    activation: str = "none"
+
+
+def straight_through(value: Tensor, x: Tensor) -> Tensor:
+    return x + (value - x).detach()
+
+
+def ternary(w: Tensor) -> Tensor:
+    """Q-D: the scale stays differentiable, the rounding passes gradients."""
+    s = w.abs().mean().clamp_min(1e-5)
+    return s * straight_through((w / s).round().clamp(-1, 1), w)
+
+
+def rounded(x: Tensor, activation: str) -> Tensor:
+    if activation == "none":
+        return x
+    scale = x.abs().amax(-1, keepdim=True) / 127
+    return straight_through((x / scale.clamp_min(1e-30)).round() * scale, x)
+
+
+class TernaryLinear(nn.Module):
+    def __init__(self, d_in: int, d_out: int, activation: str):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(d_out, d_in))
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(rounded(x, self.activation), ternary(self.weight))
+
+
+def linear(d_in: int, d_out: int) -> nn.Linear:
+    return nn.Linear(d_in, d_out, bias=False)
+
+
+class GatedRecurrence(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.norm = nn.LayerNorm(c.d_model)
+        self.gate_proj = TernaryLinear(c.d_model, c.d_model, c.activation)
+        self.value_proj = TernaryLinear(c.d_model, c.d_model, c.activation)
+        self.decay = nn.Parameter(torch.full((c.d_model,), 0.9))
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = self.norm(x)
+        written = self.gate_proj(u).sigmoid() * self.value_proj(u)  # [B,T,C]
+        keep = self.decay.sigmoid()
+        states, s = [], torch.zeros_like(x[:, 0])
+        for t in range(x.shape[1]):
+            s = keep * s + written[:, t]
+            states.append(s)
+        return x + torch.stack(states, dim=1)
+
+
+class Operations(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.ops = nn.ParameterList(torch.empty(c.d_reason, c.d_reason) for _ in range(c.n_operations))
+
+
+class Router(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.router = TernaryLinear(c.d_reason, c.n_operations, c.activation)
+
+
+class DepthControl(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.classifier = TernaryLinear(c.d_reason, len(DEPTHS), c.activation)
+
+
+class SlotMemory(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        generator = torch.Generator().manual_seed(6)
+        self.register_buffer("slots", 0.5 * torch.randn(c.n_slots, c.d_reason, generator=generator))
+        self.read_key = linear(c.d_reason, c.d_reason)
+        self.write_key = linear(c.d_reason, c.d_reason)
+        self.write_value = linear(c.d_reason, c.d_reason)
+        self.write_gate = linear(c.d_reason, 1)
+
+    def address(self, key: Tensor) -> Tensor:
+        return (key @ self.slots.T / math.sqrt(key.shape[-1])).softmax(-1)
+
+    def read(self, r: Tensor) -> Tensor:
+        return self.address(self.read_key(r)) @ self.slots
+
+    def write(self, r: Tensor) -> tuple[Tensor, Tensor]:
+        address = self.address(self.write_key(r))
+        z = self.write_gate(r).sigmoid() * self.write_value(r) + 0.1 * address @ self.slots
+        return z, address
+
+
+class Engine(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.c = c
+        self.down_proj = TernaryLinear(c.d_model, c.d_reason, c.activation)
+        self.up_proj = TernaryLinear(c.d_reason, c.d_model, c.activation)
+        self.op_library = Operations(c)
+        self.router = Router(c)
+        self.memory = SlotMemory(c)
+        self.depth_ctrl = DepthControl(c)
+        self.reason_norm = nn.LayerNorm(c.d_reason)
+        self.mem_mix = linear(2 * c.d_reason, c.d_reason)
+        self.write_scale = nn.Parameter(torch.tensor([0.01]))
+        self.balance = None
+        self.means = None
+
+    def one_pass(self, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The next state, the router's probabilities, and which operations were chosen; r [N,R]."""
+        logits = self.router.router(r)
+        top, chosen = logits.topk(2, dim=-1)
+        weights = torch.zeros_like(logits).scatter(-1, chosen, top.softmax(-1))  # [N,K]
+        x = rounded(r, self.c.activation)
+        results = torch.stack([F.linear(x, ternary(w)) for w in self.op_library.ops], dim=1)  # [N,K,R]
+        mixed = (weights[..., None] * results).sum(1)
+        after = self.reason_norm(r + self.mem_mix(torch.cat([mixed, self.memory.read(r)], dim=-1)))
+        return after, logits.softmax(-1), torch.zeros_like(logits).scatter(-1, chosen, 1.0)
+
+    def forward(self, h: Tensor) -> Tensor:
+        shape = h.shape
+        first = self.down_proj(h).flatten(0, 1)  # [N,R]
+        logits = self.depth_ctrl.classifier(first)  # [N,3]
+        choice = logits.argmax(-1)
+        depth = torch.tensor(DEPTHS)[choice] if self.c.depth == 0 else torch.full_like(choice, self.c.depth)
+        states, r = [first], first
+        usage, choices, passes = 0, 0, 0
+        for step in range(int(depth.max())):
+            alive = (depth > step).to(h.dtype)[:, None]
+            after, probabilities, chosen = self.one_pass(r)
+            usage = usage + (alive * probabilities).sum(0)
+            choices = choices + (alive * chosen).sum(0)
+            passes = passes + alive.sum()
+            r = torch.where(alive > 0, after, r)  # who has stopped keeps his state
+            states.append(r)
+        if self.c.depth == 0 and self.training:
+            # The states at the depths up to the chosen one, weighted by the softmax restricted to them.
+            allowed = torch.arange(len(DEPTHS))[None] <= choice[:, None]
+            weights = logits.masked_fill(~allowed, -math.inf).softmax(-1)
+            kept = torch.stack([states[min(d, len(states) - 1)] for d in DEPTHS], dim=1)  # [N,3,R]
+            blend = (weights[..., None] * kept).sum(1)
+        else:
+            blend = r
+        z, address = self.memory.write(r)
+        k = self.c.n_operations
+        self.balance = self.c.balance_weight * k * (usage / passes * (choices / (2 * passes)).detach()).sum()
+        self.means = (address.mean(0).detach(), z.mean(0).detach())
+        return h + self.up_proj((blend + self.write_scale * z).unflatten(0, shape[:2]))
+
+
+class Supernova(nn.Module):
+    def __init__(self, c: Config):
+        super().__init__()
+        self.embedding = nn.Embedding(c.vocab, c.d_model)
+        self.backbone = nn.ModuleList(GatedRecurrence(c) for _ in range(c.n_layers))
+        self.rcsm = Engine(c)
+        self.out_norm = nn.LayerNorm(c.d_model)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        h = self.embedding(tokens)
+        for layer in self.backbone:
+            h = layer(h)
+        return F.linear(self.out_norm(self.rcsm(h)), self.embedding.weight)
+
+    def auxiliary_loss(self) -> Tensor:
+        loss, self.rcsm.balance = self.rcsm.balance, None
+        return loss
+
+    def after_update(self) -> None:
+        """The deferred memory write, from the last forward pass."""
+        address, z = self.rcsm.means
+        slots = self.rcsm.memory.slots
+        slots.copy_(0.99 * slots + 0.01 * address[:, None] * z[None])
+
+
+def golden_states() -> dict[str, tuple[dict, nn.Module]]:
+    # Not with int8 input: among so many roundings one falls the other way in float32 within a few updates, and a route
+    # with it. The operation's own cases cover that.
+    small = Config(vocab=48, d_model=32, n_layers=2, d_reason=20, n_operations=5, n_slots=6, balance_weight=0.05)
+    states = {}
+    for name, depth in (("adaptive", 0), ("depth3", 3)):
+        c = dataclasses.replace(small, depth=depth)
+        config = {"architecture": "v6-supernova"} | dataclasses.asdict(c) | {"depth_noise": 0.0}
+        states[f"supernova_{name}"] = (config, Supernova(c))
+    return states
+
+
+def check() -> None:
+    count = sum(p.numel() for p in Supernova(Config()).parameters())
+    assert count == 2_348_609, count
+    # The gradient of a ternary map, SPEC 1.2 Q-D.
+    w = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+    g = torch.randn(7, 5, dtype=torch.float64)
+    (ternary(w) * g).sum().backward()
+    s = w.detach().abs().mean()
+    trits = (w.detach() / s).round().clamp(-1, 1)
+    assert torch.allclose(w.grad, s * g + (g * trits).sum() * w.detach().sign() / w.numel())
+    print("parameter count and the gradient of ternary maps: as specified")
+
+
+if __name__ == "__main__":
+    check()

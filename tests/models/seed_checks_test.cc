@@ -1,0 +1,29 @@
+// The tests that the seeds were announced with, as assertions (train/seed_checks.h).
+#include "train/seed_checks.h"
+
+#include <gtest/gtest.h>
+
+#include "models/registry.h"
+
+namespace flashlm {
+namespace {
+
+TEST(SeedChecks, Supernova) {
+  for (const CheckResult& check : CheckSeed("v6-supernova")) EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
+}
+
+// The golden states cannot hold it (tests/golden/supernova_reference.py).
+TEST(SeedChecks, SupernovaWithInt8Activations) {
+  Json config = FindModel("v6-supernova").tiny();
+  config["architecture"] = "v6-supernova";
+  config["activation"] = "int8";
+  for (const CheckResult& check :
+       {CheckCausalSplitAndBatch(config), CheckNextToken(config), CheckEveryParameterLearns(config)}) {
+    EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
+  }
+}
+
+TEST(SeedChecks, OtherArchitecturesHaveNone) { EXPECT_TRUE(CheckSeed("cortex-viii").empty()); }
+
+}  // namespace
+}  // namespace flashlm
