@@ -100,5 +100,26 @@ TEST(BankFiles, TiedHeadIsIgnoredOnlyIfItRepeatsTheEmbedding) {
   ExpectContains(ErrorOf([&] { LoadValues(scratch / "turned", loaded); }), "unexpected 'head.weight'");
 }
 
+// As a depthwise convolution has them in other software; and its model calls the embedding by another name.
+TEST(BankFiles, ThreeDimensionsKeepTheirShape) {
+  const Scratch scratch;
+  ParamBank saved, loaded;
+  for (ParamBank* bank : {&saved, &loaded}) {
+    bank->Add({.name = "embedding.weight", .shape = {11, 7}, .init = Init::Normal(1)});
+    const Param kernel = bank->Add({.name = "conv.weight", .shape = {4, 1, 3}, .init = Init::Normal(1)});
+    EXPECT_EQ(kernel.rows, 4);
+    EXPECT_EQ(kernel.cols, 3);
+    bank->Allocate(false);
+  }
+  saved.Initialize(1);
+  std::vector<TensorToWrite> tensors;
+  for (const ParamInfo& info : saved.infos()) tensors.push_back({info.name, info.shape, saved.values() + info.offset});
+  tensors.push_back({"head.weight", {11, 7}, saved.values()});
+  WriteSafetensors(scratch / "x", tensors);
+  EXPECT_EQ(SafetensorsFile(scratch / "x").Shape("conv.weight"), (std::vector<int>{4, 1, 3}));
+  LoadValues(scratch / "x", loaded);
+  ExpectSameArray(saved.values(), loaded.values(), saved);
+}
+
 }  // namespace
 }  // namespace flashlm

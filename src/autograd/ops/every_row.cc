@@ -30,8 +30,8 @@ Tensor EveryRow(Tape& tape, const Param& row) {
   OpTimer timer(tape, kEveryRowOp);
   const Tensor y = tape.New(tape.rows(), row.cols, DType::kF32);  // [N,C]
   const float* from = tape.bank().Value(row);
-  for (int64_t r = 0; r < y.rows; ++r)
-    std::memcpy(y.matrix().Row<float>(r), from, sizeof(float) * static_cast<size_t>(row.cols));
+  const size_t bytes = sizeof(float) * static_cast<size_t>(row.cols);
+  for (int64_t r = 0; r < y.rows; ++r) std::memcpy(y.matrix().Row<float>(r), from, bytes);
   tape.Record({&kEveryRowOp, {}, y, row, nullptr});
   return y;
 }
