@@ -48,7 +48,7 @@ HWY_INLINE VF LoadPartial(DF d, const T* p, size_t n) {
 }
 template <class T>
 HWY_INLINE void StorePartial(VF v, DF d, T* p, size_t n) {
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / 4];
+  HWY_ALIGN float lanes[HWY_MAX_BYTES / 4] = {};
   hn::Store(v, d, lanes);
   for (size_t i = 0; i < n; ++i) p[i] = FromFloat<T>(lanes[i]);
 }

@@ -36,16 +36,27 @@ void RoundRow(const float* w, float divisor, size_t n, float* trits) {
       [&](size_t i, size_t left) { StorePartial(round(LoadPartial(d, w + i, left)), d, trits + i, left); });
 }
 
-HWY_INLINE void StoreIntegers(VF v, DF d, int8_t* p, size_t n) {
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / 4] = {};
-  hn::Store(v, d, lanes);
-  for (size_t i = 0; i < n; ++i) p[i] = static_cast<int8_t>(lanes[i]);
+// Integers as the destination holds them, all lanes or the first n.
+template <class Q>
+HWY_INLINE void StoreIntegers(VF v, DF d, Q* p, size_t n) {
+  if constexpr (sizeof(Q) == 1) {
+    if (n == hn::Lanes(d)) {
+      const hn::Rebind<int8_t, DF> d8;
+      return hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(DI(), v)), d8, p);
+    }
+    HWY_ALIGN float lanes[HWY_MAX_BYTES / 4] = {};
+    hn::Store(v, d, lanes);
+    for (size_t i = 0; i < n; ++i) p[i] = static_cast<int8_t>(lanes[i]);
+  } else if (n == hn::Lanes(d)) {
+    StoreF32(v, d, p);
+  } else {
+    StorePartial(v, d, p, n);
+  }
 }
 
-template <class T>
-float QuantizeRow(const T* x, size_t n, int8_t* q) {
+template <class T, class Q>
+float QuantizeRow(const T* x, size_t n, Q* q) {
   const DF d;
-  const hn::Rebind<int8_t, DF> d8;
   VF largest = hn::Zero(d);
   ForVectors(
       n, [&](size_t i) { largest = hn::Max(largest, hn::Abs(LoadF32(d, x + i))); },
@@ -54,10 +65,7 @@ float QuantizeRow(const T* x, size_t n, int8_t* q) {
   const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
   const auto round = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
   ForVectors(
-      n,
-      [&](size_t i) {
-        hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(DI(), round(LoadF32(d, x + i)))), d8, q + i);
-      },
+      n, [&](size_t i) { StoreIntegers(round(LoadF32(d, x + i)), d, q + i, hn::Lanes(d)); },
       [&](size_t i, size_t left) { StoreIntegers(round(LoadPartial(d, x + i, left)), d, q + i, left); });
   return max / 127.0f;
 }
@@ -65,11 +73,16 @@ float QuantizeRow(const T* x, size_t n, int8_t* q) {
 void Quantize(const Matrix& x, const Matrix& q, float* scales) {
   WithElementType(x.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        scales[r] = QuantizeRow(x.Row<T>(r), static_cast<size_t>(x.cols), q.Row<int8_t>(r));
-      }
-    });
+    const auto run = [&](auto* q_type) {
+      using Q = std::remove_pointer_t<decltype(q_type)>;
+      ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          scales[r] = QuantizeRow(x.Row<T>(r), static_cast<size_t>(x.cols), q.Row<Q>(r));
+        }
+      });
+    };
+    if (q.dtype == DType::kI8) return run(static_cast<int8_t*>(nullptr));
+    WithElementType(q.dtype, run);
   });
 }
 

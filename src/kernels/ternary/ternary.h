@@ -26,7 +26,7 @@ void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* tri
 void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, int64_t in, float* dw);
 
 // Per row r: scales[r] = max |x[r]| / 127 and q[r] = round(x[r] / scales[r]), integers in [-127, 127] (a row of zeros:
-// scale 0). x: f32 or bf16 [N,C]; q: int8.
+// scale 0). x: f32 or bf16 [N,C]; q: int8, f32 or bf16, each of which holds them exactly.
 void QuantizeRows(const Matrix& x, const Matrix& q, float* scales);
 // y = q: int8 as f32 or bf16, both of which hold it exactly.
 void WidenIntegers(const Matrix& q, const Matrix& y);
