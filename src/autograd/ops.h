@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "kernels/rope/rope.h"
 
 namespace flashlm {
 
@@ -46,8 +47,15 @@ Tensor ReluSquared(Tape& tape, const Tensor& x);
 // sigmoid(gate) * x, both [N,C], of x's type.
 Tensor SigmoidGate(Tape& tape, const Tensor& gate, const Tensor& x);
 
+// gate_up [N,2F] -> gelu(gate) * up [N,F], gelu(x) = x (1 + erf(x / sqrt 2)) / 2.
+Tensor GeGlu(Tape& tape, const Tensor& gate_up);
+
 // sigmoid(gate) * a + (1 - sigmoid(gate)) * b, all [N,C].
 Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b);
+
+// RMS norm of every run of D columns, as of queries and keys per head (QK-norm): x [N, P*H*D] of the compute type,
+// gains [P,D], of which gain p serves the columns of part p.
+Tensor HeadNorm(Tape& tape, const Tensor& x, const Param& gains, float eps = 1e-6f);
 
 // Identity outside training or for p = 0.
 Tensor Dropout(Tape& tape, const Tensor& x, double p);
@@ -69,10 +77,14 @@ Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& s
 
 struct AttentionConfig {
   int heads = 0, head_dim = 0, window = 0;
-  bool rope = true;
+  kernels::Rope rope = kernels::Rope::kHalf;
   double dropout = 0;
+  int value_heads = 0;  // head h reads values h mod value_heads; 0: each its own
 };
-// qkv [N, 3*H*D] -> [N, H*D]: causal sliding-window attention (kernels/attention/attention.h).
+// q, k [N, H*D], v [N, value_heads*D] -> [N, H*D]: causal sliding-window attention (kernels/attention/attention.h). A
+// window of the whole context is full attention.
+Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config);
+// The same of the columns q|k|v of one tensor.
 Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config);
 
 struct DeltaConfig {

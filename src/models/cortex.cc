@@ -17,7 +17,7 @@ namespace {
 struct CortexConfig {
   int vocab = 4096;
   int d_model = 256, n_layers = 6, n_heads = 4, d_head = 64, window = 32, d_mem = 32, d_ff = 512;
-  std::string memory = "delta";
+  std::string memory = "delta", attention_name = "swa";
   bool rope = true, value_heads = true, zero_init_outputs = false;
   double dropout = 0.1, init_std = 0.02;
 
@@ -31,6 +31,7 @@ struct CortexConfig {
     v.Int("d_mem", d_mem, 1, 512, "width of a memory head (its state is d_mem x d_mem)");
     v.Int("d_ff", d_ff, 1, 65536, "hidden width of the SwiGLU");
     v.Text("memory", memory, {"delta", "linear"}, "gated delta rule with learned decay, or decayed linear attention");
+    v.Text("attention_name", attention_name, {"swa", "attn"}, "of the attention's tensors in the file (v8.4 lean: attn)");
     v.Bool("rope", rope, "rotary positions in the attention");
     v.Bool("value_heads", value_heads, "look-ahead value heads, one per block");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
@@ -107,8 +108,9 @@ class Cortex final : public Model {
     const int C = c_.d_model, width = c_.n_heads * c_.d_head, memory = c_.n_heads * c_.d_mem;
     Block b;
     b.ln1 = AddGain(bank(), name + "ln1", C);
-    b.qkv_gate = AddLinear(bank(), {{name + "swa.qkv", 3 * width, normal, 3}, {name + "combine_gate", C, normal}}, C);
-    b.swa_out = AddLinear(bank(), {{name + "swa.out", C, normal}}, width);
+    const std::string attention = name + c_.attention_name;
+    b.qkv_gate = AddLinear(bank(), {{attention + ".qkv", 3 * width, normal, 3}, {name + "combine_gate", C, normal}}, C);
+    b.swa_out = AddLinear(bank(), {{attention + ".out", C, normal}}, width);
     b.ln_delta = AddGain(bank(), name + "ln_delta", C);
     std::vector<LinearPart> parts = {{name + "delta.k_proj", memory, normal},
                                      {name + "delta.v_proj", memory, normal},
@@ -132,8 +134,9 @@ class Cortex final : public Model {
   Tensor Apply(Tape& tape, const Block& b, const Tensor& h) const {
     const int C = c_.d_model, width = c_.n_heads * c_.d_head;
     const Tensor qkv_gate = Linear(tape, RmsNorm(tape, h, b.ln1), b.qkv_gate);  // [N, 3*H*D + C]
+    const kernels::Rope rope = c_.rope ? kernels::Rope::kHalf : kernels::Rope::kNone;
     const Tensor attention = WindowAttention(tape, Tape::Columns(qkv_gate, 0, 3 * width),
-                                             {c_.n_heads, c_.d_head, c_.window, c_.rope, c_.dropout});  // [N,H*D]
+                                             {c_.n_heads, c_.d_head, c_.window, rope, c_.dropout});  // [N,H*D]
     const Tensor local = Linear(tape, attention, b.swa_out);                                            // [N,C]
 
     const Tensor memory_in = Linear(tape, RmsNorm(tape, h, b.ln_delta), b.memory_in);

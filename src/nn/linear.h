@@ -39,6 +39,21 @@ inline Param AddGain(ParamBank& bank, const std::string& name, int width) {
   return bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(1.0f)});
 }
 
+// Gains of one width that one operation reads together: NAME.weight [width] each, the handle [names, width].
+inline Param AddGains(ParamBank& bank, const std::vector<std::string>& names, int width, float value) {
+  Param all;
+  for (const std::string& name : names) {
+    const Param one =
+        bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(value)}, all.offset >= 0);
+    if (all.offset < 0) {
+      all = one;
+    } else {
+      all.rows += one.rows;
+    }
+  }
+  return all;
+}
+
 // A layer norm's gain and bias (SPEC 1.3): NAME.weight, NAME.bias.
 struct GainBias {
   Param gain, bias;

@@ -36,20 +36,25 @@ AttentionShape Shape(int B, int T, int H, int D, int W) {
 int64_t Rows(const AttentionShape& s) { return int64_t{s.batch} * s.length; }
 int64_t Width(const AttentionShape& s) { return int64_t{s.heads} * s.head_dim; }
 
+template <class T>
+Qkv Thirds(const AttentionShape& s, const std::vector<T>& qkv) {
+  return Qkv::Of(View(qkv, Rows(s)), Width(s));
+}
+
 struct Output {
   std::vector<float> out, log_sums;
 };
 Output Evaluate(const AttentionShape& s, const std::vector<float>& qkv) {
   Output y{std::vector<float>(Rows(s) * Width(s)), std::vector<float>(Rows(s) * s.heads)};
-  Attention(s, View(qkv, Rows(s)), nullptr, View(y.out, Rows(s)), y.log_sums.data());
+  Attention(s, Thirds(s, qkv), nullptr, View(y.out, Rows(s)), y.log_sums.data());
   return y;
 }
 std::vector<float> Gradient(const AttentionShape& s, const std::vector<float>& qkv,
                             const std::vector<float>& dout) {
   const Output y = Evaluate(s, qkv);
   std::vector<float> dqkv(qkv.size(), NAN);
-  AttentionGrad(s, View(qkv, Rows(s)), View(y.out, Rows(s)), y.log_sums.data(), View(dout, Rows(s)),
-                View(dqkv, Rows(s)));
+  AttentionGrad(s, Thirds(s, qkv), View(y.out, Rows(s)), y.log_sums.data(), View(dout, Rows(s)),
+                Thirds(s, dqkv));
   return dqkv;
 }
 std::vector<double> Reference(const AttentionShape& s, const std::vector<double>& qkv,
@@ -76,9 +81,11 @@ const std::vector<AttentionShape>& Shapes() {
     list.push_back(Shape(1, 300, 1, 16, 32));  // two pieces of a long sequence
     list.push_back(Shape(1, 300, 1, 8, 200));  // several runs of keys in the backward pass
     list.push_back(Shape(1, 300, 1, 8, 300));
-    for (AttentionShape s : {Shape(2, 20, 3, 16, 9), Shape(1, 40, 1, 64, 40)}) {
-      s.rope = false;
-      list.push_back(s);
+    for (AttentionShape s : {Shape(2, 20, 3, 16, 9), Shape(1, 40, 1, 64, 40), Shape(1, 20, 2, 22, 9)}) {
+      for (Rope rope : {Rope::kNone, Rope::kInterleaved}) {
+        s.rope = rope;
+        list.push_back(s);
+      }
     }
     return list;
   }();
@@ -86,7 +93,7 @@ const std::vector<AttentionShape>& Shapes() {
 }
 std::string Name(const AttentionShape& s) {
   return fmt::format("B {} T {} H {} D {} W {} rope {}", s.batch, s.length, s.heads, s.head_dim, s.window,
-                     s.rope);
+                     static_cast<int>(s.rope));
 }
 
 TEST(Attention, EqualsReference) {
@@ -99,7 +106,7 @@ TEST(Attention, EqualsReference) {
 
 TEST(Attention, LogSumsAreThoseOfTheSoftmax) {
   AttentionShape s = Shape(1, 9, 1, 4, 3);
-  s.rope = false;
+  s.rope = Rope::kNone;
   const auto qkv = Normals(9 * 12, 2);
   const Output y = Evaluate(s, qkv);
   for (int t = 0; t < 9; ++t) {
@@ -155,7 +162,7 @@ std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv,
     for (int b = 0; b < s.batch; ++b) {
       std::copy_n(&qkv[(b * T + done) * 3 * width], piece * 3 * width, &part[b * piece * 3 * width]);
     }
-    Attention(s, View(part, Rows(s)), &state, View(part_out, Rows(s)), nullptr);
+    Attention(s, Thirds(s, part), &state, View(part_out, Rows(s)), nullptr);
     for (int b = 0; b < s.batch; ++b) {
       std::copy_n(&part_out[b * piece * width], piece * width, &out[(b * T + done) * width]);
       position[b] += piece;
@@ -169,7 +176,8 @@ std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv,
 TEST(Attention, AnySplitEqualsTheWhole) {
   for (int D : {8, 20, 64}) {
     for (int W : {1, 3, 16, 32, 33, 100, 400}) {
-      const AttentionShape s = Shape(2, 330, 2, D, W);
+      AttentionShape s = Shape(2, 330, 2, D, W);
+      if (W == 16) s.rope = Rope::kInterleaved;
       const auto qkv = Normals(Rows(s) * 3 * Width(s), 6);
       const auto whole = Doubles(Evaluate(s, qkv).out);
       std::vector<int> ones(330, 1);
@@ -192,11 +200,11 @@ TEST(Attention, StatesStandAtTheirOwnPositions) {
   std::vector<float> ignored(Rows(s) * Width(s));
   std::vector<int64_t> position = {0, 0};
   const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
-  Attention(s, View(first, Rows(s)), &state, View(ignored, Rows(s)), nullptr);
+  Attention(s, Thirds(s, first), &state, View(ignored, Rows(s)), nullptr);
   position = {20, 0};
   s.length = 40;
   std::vector<float> out(Rows(s) * Width(s));
-  Attention(s, View(qkv, Rows(s)), &state, View(out, Rows(s)), nullptr);
+  Attention(s, Thirds(s, qkv), &state, View(out, Rows(s)), nullptr);
   AttentionShape one = s;
   one.batch = 1;
   one.length = 60;
@@ -318,15 +326,52 @@ TEST(Attention, ThreadsDoNotMatter) {
   SetThreadCount(threads);
 }
 
-TEST(Attention, Bf16IsTheRoundedF32) {
-  const AttentionShape s = Shape(2, 50, 2, 40, 32);
+// Four heads over two heads of values, and over the same values written out twice.
+TEST(Attention, HeadsMayShareValues) {
+  AttentionShape s = Shape(2, 45, 4, 8, 20);
+  const auto q = Normals(Rows(s) * 32, 18), k = Normals(Rows(s) * 32, 19), v = Normals(Rows(s) * 16, 20);
+  const auto dout = Normals(Rows(s) * 32, 21);
+  std::vector<float> twice(Rows(s) * 32);
+  for (size_t i = 0; i < twice.size(); ++i) twice[i] = v[i / 32 * 16 + i % 16];
+  std::vector<float> gradients[2], outs[2];
+  for (const bool shared : {false, true}) {
+    s.value_heads = shared ? 2 : 0;
+    const Qkv in{View(q, Rows(s)), View(k, Rows(s)), View(shared ? v : twice, Rows(s))};
+    auto& out = outs[shared];
+    auto& din = gradients[shared];
+    out.resize(Rows(s) * 32);
+    din.resize(Rows(s) * 96);
+    std::vector<float> log_sums(Rows(s) * s.heads);
+    Attention(s, in, nullptr, View(out, Rows(s)), log_sums.data());
+    AttentionGrad(s, in, View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)), Thirds(s, din));
+    // And with a state, read whole and token by token.
+    std::vector<float> rings(s.batch * AttentionStateSize(s)), streamed(32);
+    std::vector<int64_t> position = {0};
+    const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
+    AttentionShape one = s;
+    one.batch = one.length = 1;
+    for (int t = 0; t < s.length; ++t, ++position[0]) {
+      const auto row = [&](const Matrix& m) { return Matrix{m.Row<float>(t), m.dtype, 1, m.cols, m.stride}; };
+      Attention(one, {row(in.q), row(in.k), row(in.v)}, &state, View(streamed, 1), nullptr);
+      ExpectNear(streamed, {out.begin() + t * 32, out.begin() + (t + 1) * 32}, 1e-5);
+    }
+  }
+  EXPECT_EQ(outs[1], outs[0]);
+  EXPECT_EQ(gradients[1], gradients[0]);
+}
+
+class AttentionBf16 : public testing::TestWithParam<Rope> {};
+
+TEST_P(AttentionBf16, IsTheRoundedF32) {
+  AttentionShape s = Shape(2, 50, 2, 40, 32);
+  s.rope = GetParam();
   std::vector<BFloat16> qkv, dout, out(Rows(s) * Width(s)), dqkv(Rows(s) * 3 * Width(s));
   std::vector<float> qkv32, dout32, log_sums(Rows(s) * s.heads);
   for (float x : Normals(dqkv.size(), 14)) qkv32.push_back(ToFloat(qkv.emplace_back(ToBFloat16(x))));
   for (float x : Normals(out.size(), 15)) dout32.push_back(ToFloat(dout.emplace_back(ToBFloat16(x))));
-  Attention(s, View(qkv, Rows(s)), nullptr, View(out, Rows(s)), log_sums.data());
-  AttentionGrad(s, View(qkv, Rows(s)), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)),
-                View(dqkv, Rows(s)));
+  Attention(s, Thirds(s, qkv), nullptr, View(out, Rows(s)), log_sums.data());
+  AttentionGrad(s, Thirds(s, qkv), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)),
+                Thirds(s, dqkv));
   const Output expected = Evaluate(s, qkv32);
   for (size_t i = 0; i < out.size(); ++i)
     ASSERT_NEAR(ToFloat(out[i]), expected.out[i], 4e-3 * (1 + std::abs(expected.out[i])));
@@ -334,6 +379,8 @@ TEST(Attention, Bf16IsTheRoundedF32) {
   for (size_t i = 0; i < dqkv.size(); ++i)
     ASSERT_NEAR(ToFloat(dqkv[i]), gradient[i], 2e-2 * (1 + std::abs(gradient[i])));
 }
+
+INSTANTIATE_TEST_SUITE_P(Ropes, AttentionBf16, testing::Values(Rope::kNone, Rope::kHalf, Rope::kInterleaved));
 
 TEST(Attention, LargeLogitsStayFinite) {
   const AttentionShape s = Shape(1, 64, 1, 64, 32);

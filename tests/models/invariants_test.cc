@@ -34,7 +34,7 @@ class ToyModel final : public Model {
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
     const Tensor h = Embedding(tape, tokens, embed_);  // [N,C]
     const Tensor qkv = Linear(tape, RmsNorm(tape, h, norm_), qkv_);
-    const Tensor mixed = WindowAttention(tape, qkv, {2, c_.d_model / 2, 8, true, 0.0});
+    const Tensor mixed = WindowAttention(tape, qkv, {2, c_.d_model / 2, 8});
     const Tensor y = AddDropout(tape, h, Linear(tape, mixed, out_), 0.0);
     Prediction prediction;
     prediction.hidden = RmsNorm(tape, y, ln_out_);

@@ -16,6 +16,8 @@ namespace flashlm {
   apply(kGateMixOp)                \
   apply(kGatedConvOp)              \
   apply(kGatedScanOp)              \
+  apply(kGeGluOp)                  \
+  apply(kHeadNormOp)               \
   apply(kLayerNormOp)              \
   apply(kLinearOp)                 \
   apply(kPairWithPastOp)           \

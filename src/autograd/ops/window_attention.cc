@@ -1,33 +1,51 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "kernels/activation/activation.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/ref.h"
 
 namespace flashlm {
 namespace {
 
+using kernels::Rope;
+
 struct Saved {
   kernels::AttentionShape shape;
   const float* log_sums;  // [B,H,T]
 };
 
+// The heads' gradients of shared values [N, H*D] -> their sums [N, value_heads*D].
+void SumSharedValues(const kernels::Matrix& of_heads, const kernels::Matrix& dv) {
+  for (int64_t begin = 0; begin < of_heads.cols; begin += dv.cols) {
+    kernels::Matrix part = of_heads;
+    part.data = static_cast<char*>(of_heads.data) + begin * static_cast<int64_t>(SizeOf(of_heads.dtype));
+    part.cols = dv.cols;
+    kernels::CopyMatrix(part, dv, begin > 0);
+  }
+}
+
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
-  const Tensor& qkv = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dqkv = tape.GradientFor(qkv, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the attention's input has another reader");
-  kernels::AttentionGrad(saved.shape, qkv.matrix(), node.output.matrix(), saved.log_sums,
-                         tape.GradientOf(node.output), dqkv);
+  const kernels::Qkv in{node.inputs[0].matrix(), node.inputs[1].matrix(), node.inputs[2].matrix()};
+  bool taken[3];
+  kernels::Qkv din{tape.GradientFor(node.inputs[0], &taken[0]), tape.GradientFor(node.inputs[1], &taken[1]),
+                   tape.GradientFor(node.inputs[2], &taken[2])};
+  FLASHLM_CHECK(!taken[0] && !taken[1] && !taken[2], "an input of the attention has another reader");
+  const kernels::Matrix dv = din.v, out = node.output.matrix();
+  const bool shared = dv.cols != out.cols;
+  if (shared) din.v = {tape.Scratch(out.rows * out.cols), out.dtype, out.rows, out.cols, out.cols};
+  kernels::AttentionGrad(saved.shape, in, out, saved.log_sums, tape.GradientOf(node.output), din);
+  if (shared) SumSharedValues(din.v, dv);
 }
 
 std::vector<OpCase> Cases() {
   std::vector<OpCase> cases;
-  for (const bool rope : {false, true}) {
+  for (const auto& [rope, name] :
+       {std::pair{Rope::kNone, ""}, std::pair{Rope::kHalf, ", RoPE"}, std::pair{Rope::kInterleaved, ", pairs"}}) {
     for (const int window : {1, 3, 16}) {
       const AttentionConfig config{2, 4, window, rope, 0.0};
       cases.push_back(OpCase::Make(
-          fmt::format("window {}{}", window, rope ? ", RoPE" : ""), 2, 9, {{18, 24}},
+          fmt::format("window {}{}", window, name), 2, 9, {{18, 24}},
           [config](Tape& tape, const std::vector<Operand>& in) {
             return WindowAttention(tape, in[0].tensor, config);
           },
@@ -37,6 +55,22 @@ std::vector<OpCase> Cases() {
           }));
     }
   }
+  const AttentionConfig shared{4, 6, 5, Rope::kNone, 0.0, 2};
+  cases.push_back(OpCase::Make(
+      "4 heads, 2 of values", 1, 9, {{9, 24}, {9, 24}, {9, 12}},
+      [shared](Tape& tape, const std::vector<Operand>& in) {
+        return WindowAttention(tape, in[0].tensor, in[1].tensor, in[2].tensor, shared);
+      },
+      [](const auto& in, auto& out) {
+        auto qkv = in[0].v;
+        qkv.clear();
+        for (int n = 0; n < 9; ++n) {
+          qkv.insert(qkv.end(), &in[0].v[n * 24], &in[0].v[n * 24] + 24);
+          qkv.insert(qkv.end(), &in[1].v[n * 24], &in[1].v[n * 24] + 24);
+          for (int twice = 0; twice < 2; ++twice) qkv.insert(qkv.end(), &in[2].v[n * 12], &in[2].v[n * 12] + 12);
+        }
+        kernels::ref::Attention(1, 9, 4, 6, 5, Rope::kNone, qkv.data(), out.data());
+      }));
   return cases;
 }
 
@@ -45,22 +79,29 @@ std::vector<OpCase> Cases() {
 extern const OpDef kWindowAttentionOp;
 const OpDef kWindowAttentionOp("window_attention", Backward, Cases);
 
-Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config) {
+Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config) {
   OpTimer timer(tape, kWindowAttentionOp);
   const int width = config.heads * config.head_dim;
-  FLASHLM_CHECK(qkv.cols == 3 * width, "attention of {} heads x {} over {} columns", config.heads, config.head_dim,
-                qkv.cols);
   const kernels::Dropout dropout = tape.NextDropout(config.dropout);
-  const kernels::AttentionShape shape{tape.batch(),  tape.length(), config.heads, config.head_dim, config.window,
-                                      config.rope,   dropout.p,     dropout.key,  dropout.step};
-  const Tensor y = tape.New(qkv.rows, width, qkv.dtype);  // [N,H*D]
+  const kernels::AttentionShape shape{tape.batch(), tape.length(), config.heads, config.head_dim, config.window,
+                                      config.rope,  dropout.p,     dropout.key,  dropout.step,    config.value_heads};
+  const Tensor y = tape.New(q.rows, width, q.dtype);  // [N,H*D]
   float* log_sums =
       tape.training() ? tape.Keep<float>(int64_t{tape.batch()} * config.heads * tape.length()) : nullptr;
   const int64_t row_size = kernels::AttentionStateSize(shape);
   const kernels::AttentionState state{tape.Slot(row_size), row_size, tape.positions()};
-  kernels::Attention(shape, qkv.matrix(), state.rings == nullptr ? nullptr : &state, y.matrix(), log_sums);
-  tape.Record({&kWindowAttentionOp, {qkv}, y, {}, tape.Keep(Saved{shape, log_sums})});
+  kernels::Attention(shape, {q.matrix(), k.matrix(), v.matrix()}, state.rings == nullptr ? nullptr : &state, y.matrix(),
+                     log_sums);
+  tape.Record({&kWindowAttentionOp, {q, k, v}, y, {}, tape.Keep(Saved{shape, log_sums})});
   return y;
+}
+
+Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config) {
+  const int width = config.heads * config.head_dim;
+  FLASHLM_CHECK(qkv.cols == 3 * width && config.value_heads == 0, "attention of {} heads x {} over {} columns",
+                config.heads, config.head_dim, qkv.cols);
+  return WindowAttention(tape, Tape::Columns(qkv, 0, width), Tape::Columns(qkv, width, width),
+                         Tape::Columns(qkv, 2 * width, width), config);
 }
 
 }  // namespace flashlm

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cmath>
+#include <complex>
+#include <numbers>
 
 namespace flashlm::kernels::ref {
 
@@ -19,6 +21,23 @@ void SwiGlu(const S* x, int rows, int cols, S* y) {
     for (int c = 0; c < cols; ++c) {
       const S gate = x[r * 2 * cols + c], up = x[r * 2 * cols + cols + c];
       y[r * cols + c] = gate * Sigmoid(gate) * up;
+    }
+  }
+}
+
+inline double Erf(double x) { return std::erf(x); }
+// To first order in the imaginary part, which is all that a complex step sees.
+inline std::complex<double> Erf(std::complex<double> x) {
+  return {std::erf(x.real()), x.imag() * std::numbers::inv_sqrtpi * 2 * std::exp(-x.real() * x.real())};
+}
+
+// y[N,F] = gelu(gate) * up, with x[N,2F] = gate|up.
+template <class S>
+void GeGlu(const S* x, int rows, int cols, S* y) {
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < cols; ++c) {
+      const S gate = x[r * 2 * cols + c], up = x[r * 2 * cols + cols + c];
+      y[r * cols + c] = gate * (S(1) + Erf(gate / S(std::numbers::sqrt2))) / S(2) * up;
     }
   }
 }

@@ -15,7 +15,7 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 
 struct ForwardCall {
   const AttentionShape& shape;
-  const Matrix& qkv;
+  const Qkv& in;
   const AttentionState* state;
   const Matrix& out;
   float* log_sums;
@@ -120,9 +120,9 @@ class ForwardUnit {
         std::copy_n(ring + call_.ValueOffset(), depth_, value);
       } else {
         const float* angles = head_.Angles(position + t, angles_);
-        Rotate<false>(head_.At(call_.qkv, t, 1), angles, 1.0f, depth_, key_row);
-        Rotate<false>(head_.At(call_.qkv, t, 2), nullptr, 1.0f, depth_, value);
-        if (t >= begin_) Rotate<false>(head_.At(call_.qkv, t, 0), angles, scale, depth_, query);
+        head_.template Turned<false>(head_.At(call_.in.k, t), angles, 1.0f, key_row);
+        Rotate<false>(head_.ValueAt(call_.in.v, t), nullptr, 1.0f, depth_, value);
+        if (t >= begin_) head_.template Turned<false>(head_.At(call_.in.q, t), angles, scale, query);
       }
     }
     TransposeToPanel(key_rows_, width_, depth_, panels_ + key * depth_);
@@ -143,7 +143,7 @@ class ForwardUnit {
         continue;
       }
       const int64_t t = TokenOf(query);
-      for (int third : {0, 1, 2}) head_.Prefetch(call_.qkv, t + kLanes, third);
+      head_.PrefetchInputs(call_.in, t + kLanes);
       const bool drop = call_.shape.dropout > 0;
       if (drop) dropout_.Fill(unit_, call_.shape.length, t, TokenOf(first), n, factors_);
       float largest;
@@ -183,8 +183,8 @@ void Remember(const ForwardCall& call, int64_t unit) {
   const int64_t position = call.Position(head.row());
   for (int64_t t = std::max(0, call.shape.length - call.shape.window); t < call.shape.length; ++t) {
     float* ring = call.Ring(head.row(), position + t) + head.column();
-    Rotate<false>(head.At(call.qkv, t, 1), head.Angles(position + t, angles), 1.0f, head.dim(), ring);
-    Rotate<false>(head.At(call.qkv, t, 2), nullptr, 1.0f, head.dim(), ring + call.ValueOffset());
+    head.template Turned<false>(head.At(call.in.k, t), head.Angles(position + t, angles), 1.0f, ring);
+    Rotate<false>(head.ValueAt(call.in.v, t), nullptr, 1.0f, head.dim(), ring + call.ValueOffset());
   }
 }
 
@@ -234,8 +234,7 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
   float* scores = scratch.Take(count + kLanes);
   float* query = scratch.Take(dim);
   float* output = scratch.Take(dim);
-  Rotate<false>(head.At(call.qkv, 0, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), dim,
-                query);
+  head.template Turned<false>(head.At(call.in.q, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), query);
   const float* keys = call.Ring(head.row(), 0) + head.column();
   for (int64_t i = 0; i < count; ++i) {
     const float* key = keys + i * stride;
@@ -259,11 +258,11 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
   }
 }
 
-void Forward(const AttentionShape& shape, const Matrix& qkv, const AttentionState* state, const Matrix& out,
+void Forward(const AttentionShape& shape, const Qkv& in, const AttentionState* state, const Matrix& out,
              float* log_sums, const RopeTable* rope) {
-  const ForwardCall call{shape, qkv, state, out, log_sums, rope};
+  const ForwardCall call{shape, in, state, out, log_sums, rope};
   const int64_t units = int64_t{shape.batch} * shape.heads;
-  WithElementType(call.qkv.dtype, [&](auto* type) {
+  WithElementType(in.q.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     if (call.state != nullptr && shape.length == 1) {
       // Below this many multiplications a thread is not worth waking.
@@ -300,25 +299,29 @@ int64_t AttentionStateSize(const AttentionShape& shape) {
   return int64_t{2} * shape.window * shape.heads * shape.head_dim;
 }
 
-void Attention(const AttentionShape& shape, const Matrix& qkv, const AttentionState* state, const Matrix& out,
+void Attention(const AttentionShape& shape, const Qkv& in, const AttentionState* state, const Matrix& out,
                float* log_sums) {
   const int64_t width = int64_t{shape.heads} * shape.head_dim, rows = int64_t{shape.batch} * shape.length;
+  const int64_t value_heads = shape.value_heads == 0 ? shape.heads : shape.value_heads;
   FLASHLM_CHECK(shape.window > 0, "the attention window is {}", shape.window);
-  FLASHLM_CHECK(qkv.rows == rows && qkv.cols >= 3 * width, "qkv is [{},{}], not [{},{}]", qkv.rows, qkv.cols,
-                rows, 3 * width);
-  FLASHLM_CHECK(out.rows == rows && out.cols == width && out.dtype == qkv.dtype,
-                "out is {} [{},{}], not {} [{},{}]", NameOf(out.dtype), out.rows, out.cols, NameOf(qkv.dtype),
-                rows, width);
+  const auto check = [&](const Matrix& m, const char* name, int64_t cols) {
+    FLASHLM_CHECK(m.rows == rows && m.cols == cols && m.dtype == in.q.dtype, "{} is {} [{},{}], not {} [{},{}]", name,
+                  NameOf(m.dtype), m.rows, m.cols, NameOf(in.q.dtype), rows, cols);
+  };
+  check(in.q, "q", width);
+  check(in.k, "k", width);
+  check(in.v, "v", value_heads * shape.head_dim);
+  check(out, "out", width);
   FLASHLM_CHECK(state == nullptr || shape.dropout == 0, "dropout is for training, which has no state");
   const RopeTable* rope = nullptr;
-  if (shape.rope) {
+  if (shape.rope != Rope::kNone) {
     int64_t start = 0;
     for (int b = 0; state != nullptr && b < shape.batch; ++b) start = std::max(start, state->position[b]);
     RopeTable& table = RopeTable::For(shape.head_dim);
     table.Prepare(start + shape.length);
     rope = &table;
   }
-  FLASHLM_DISPATCH(Forward)(shape, qkv, state, out, log_sums, rope);
+  FLASHLM_DISPATCH(Forward)(shape, in, state, out, log_sums, rope);
 }
 
 }  // namespace flashlm::kernels

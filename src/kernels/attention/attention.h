@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "kernels/matrix.h"
+#include "kernels/rope/rope.h"
 
 namespace flashlm::kernels {
 
@@ -13,10 +14,26 @@ struct AttentionShape {
   int batch = 0, length = 0;    // B, T
   int heads = 0, head_dim = 0;  // H, D
   int window = 0;               // W
-  bool rope = true;             // rotate q and k (pairs (i, i + D/2), base 10,000) by their absolute position
+  Rope rope = Rope::kHalf;      // rotate q and k by their absolute position
   float dropout = 0;            // on the probabilities; 0 outside training
   PhiloxKey dropout_key{};      // of this call: what is dropped depends on it and the element's indices alone
   uint64_t dropout_step = 0;
+  int value_heads = 0;  // head h reads the values of head h mod value_heads; 0: as many as heads
+};
+
+// Three matrices [B*T, H*D] of one element type, often columns of one: queries, keys, values (v and its gradient: see
+// value_heads).
+struct Qkv {
+  Matrix q, k, v;
+
+  // The columns q|k|v of one matrix.
+  static Qkv Of(const Matrix& m, int64_t width) {
+    const auto third = [&](int64_t i) {
+      return Matrix{static_cast<char*>(m.data) + i * width * static_cast<int64_t>(SizeOf(m.dtype)), m.dtype, m.rows, width,
+                    m.stride};
+    };
+    return {third(0), third(1), third(2)};
+  }
 };
 
 // What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed
@@ -28,15 +45,16 @@ struct AttentionState {
 };
 int64_t AttentionStateSize(const AttentionShape& shape);  // floats per row: 2*W*H*D
 
-// qkv: [B*T, >=3*H*D], columns q|k|v, f32 or bf16. out: [B*T, H*D], same type.
+// in: f32 or bf16; v [B*T, value_heads*D]. out: [B*T, H*D], same type.
 // log_sums: [B,H,T], log of the softmax denominators, kept for the gradient (may be null).
 // state: null in training (every row starts at position 0 with nothing behind it); else read, then advanced
 // by T tokens (the caller advances the positions).
-void Attention(const AttentionShape& shape, const Matrix& qkv, const AttentionState* state, const Matrix& out,
+void Attention(const AttentionShape& shape, const Qkv& in, const AttentionState* state, const Matrix& out,
                float* log_sums);
 
-// dqkv (same columns and element type as qkv) is overwritten. Only without state.
-void AttentionGrad(const AttentionShape& shape, const Matrix& qkv, const Matrix& out, const float* log_sums,
-                   const Matrix& dout, const Matrix& dqkv);
+// din (the element type of `in`) is overwritten; din.v is [B*T, H*D] even where heads share values: their sum is the
+// caller's business. Only without state.
+void AttentionGrad(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums,
+                   const Matrix& dout, const Qkv& din);
 
 }  // namespace flashlm::kernels

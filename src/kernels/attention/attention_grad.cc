@@ -22,9 +22,11 @@ constexpr int64_t kKeys = 64;
 
 struct BackwardCall {
   const AttentionShape& shape;
-  const Matrix &qkv, &out;
+  const Qkv& in;
+  const Matrix& out;
   const float* log_sums;
-  const Matrix &dout, &dqkv;
+  const Matrix& dout;
+  const Qkv& din;
   const RopeTable* rope;
 };
 
@@ -94,12 +96,12 @@ class BackwardUnit {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t t = block + i;
       const float* angles = head_.Angles(t, angles_);
-      for (int third : {0, 1, 2}) head_.Prefetch(call_.qkv, t + kBlock, third);
+      head_.PrefetchInputs(call_.in, t + kBlock);
       head_.Prefetch(call_.dout, t + kBlock);
       head_.Prefetch(call_.out, t + kBlock);
-      Rotate<false>(head_.At(call_.qkv, t, 0), angles, scale, depth_, queries_ + i * width_);
-      Rotate<false>(head_.At(call_.qkv, t, 1), angles, 1.0f, depth_, keys_ + t * width_);
-      Rotate<false>(head_.At(call_.qkv, t, 2), nullptr, 1.0f, depth_, values_ + i * width_);
+      head_.template Turned<false>(head_.At(call_.in.q, t), angles, scale, queries_ + i * width_);
+      head_.template Turned<false>(head_.At(call_.in.k, t), angles, 1.0f, keys_ + t * width_);
+      Rotate<false>(head_.ValueAt(call_.in.v, t), nullptr, 1.0f, depth_, values_ + i * width_);
       delta_[i] = LoadGradient(head_.At(call_.dout, t), head_.At(call_.out, t), douts_ + i * width_);
       log_sums_[i] = call_.log_sums[head_.SumIndex(t)] * std::numbers::log2e_v<float>;
     }
@@ -186,16 +188,16 @@ class BackwardUnit {
   void StoreQueries(int64_t begin, int64_t end) {
     const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(depth_)));
     for (int64_t t = begin; t < end; ++t) {
-      Rotate<true>(dqueries_ + (t - begin) * width_, head_.Angles(t, angles_), scale, depth_,
-                   head_.At(call_.dqkv, t, 0));
+      head_.template Turned<true>(dqueries_ + (t - begin) * width_, head_.Angles(t, angles_), scale,
+                                  head_.At(call_.din.q, t));
     }
   }
 
   void StoreKey(int64_t t) {
     // The queries it was summed from carry log2(e)/sqrt(D).
-    Rotate<true>(dkeys_ + t * width_, head_.Angles(t, angles_), std::numbers::ln2_v<float>, depth_,
-                 head_.At(call_.dqkv, t, 1));
-    Rotate<true>(dvalues_ + t * width_, nullptr, 1.0f, depth_, head_.At(call_.dqkv, t, 2));
+    head_.template Turned<true>(dkeys_ + t * width_, head_.Angles(t, angles_), std::numbers::ln2_v<float>,
+                                head_.At(call_.din.k, t));
+    Rotate<true>(dvalues_ + t * width_, nullptr, 1.0f, depth_, head_.At(call_.din.v, t));
   }
 
   const BackwardCall& call_;
@@ -208,10 +210,10 @@ class BackwardUnit {
   float delta_[kBlock], log_sums_[kBlock];
 };
 
-void Backward(const AttentionShape& shape, const Matrix& qkv, const Matrix& out, const float* log_sums,
-              const Matrix& dout, const Matrix& dqkv, const RopeTable* rope) {
-  const BackwardCall call{shape, qkv, out, log_sums, dout, dqkv, rope};
-  WithElementType(qkv.dtype, [&](auto* type) {
+void Backward(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums,
+              const Matrix& dout, const Qkv& din, const RopeTable* rope) {
+  const BackwardCall call{shape, in, out, log_sums, dout, din, rope};
+  WithElementType(in.q.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     ParallelFor(int64_t{shape.batch} * shape.heads, [&](int64_t unit) { BackwardUnit<T>(call, unit).Run(); });
   });
@@ -228,22 +230,24 @@ HWY_EXPORT(Backward);
 
 }  // namespace
 
-void AttentionGrad(const AttentionShape& shape, const Matrix& qkv, const Matrix& out, const float* log_sums,
-                   const Matrix& dout, const Matrix& dqkv) {
+void AttentionGrad(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums,
+                   const Matrix& dout, const Qkv& din) {
   const int64_t width = int64_t{shape.heads} * shape.head_dim, rows = int64_t{shape.batch} * shape.length;
   const auto check = [&](const Matrix& m, const char* name, int64_t cols) {
-    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == qkv.dtype,
+    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == in.q.dtype,
                   "{} is {} [{},{}], not {} [{},{}]", name, NameOf(m.dtype), m.rows, m.cols,
-                  NameOf(qkv.dtype), rows, cols);
+                  NameOf(in.q.dtype), rows, cols);
   };
-  check(qkv, "qkv", 3 * width);
-  check(dqkv, "dqkv", 3 * width);
+  check(in.q, "q", width);
+  check(din.q, "dq", width);
+  check(din.k, "dk", width);
+  check(din.v, "dv", width);
   check(out, "out", width);
   check(dout, "dout", width);
   FLASHLM_CHECK(log_sums != nullptr, "the gradient needs the log_sums of the forward pass");
-  RopeTable* rope = shape.rope ? &RopeTable::For(shape.head_dim) : nullptr;
+  RopeTable* rope = shape.rope != Rope::kNone ? &RopeTable::For(shape.head_dim) : nullptr;
   if (rope != nullptr) rope->Prepare(shape.length);
-  FLASHLM_DISPATCH(Backward)(shape, qkv, out, log_sums, dout, dqkv, rope);
+  FLASHLM_DISPATCH(Backward)(shape, in, out, log_sums, dout, din, rope);
 }
 
 }  // namespace flashlm::kernels

@@ -34,22 +34,42 @@ template <class T>
 class Head {
  public:
   Head(const AttentionShape& shape, const RopeTable* rope, int64_t unit)
-      : shape_(shape), rope_(rope), row_(unit / shape.heads), head_(unit % shape.heads) {}
+      : shape_(shape),
+        rope_(rope),
+        row_(unit / shape.heads),
+        head_(unit % shape.heads),
+        value_head_(shape.value_heads == 0 ? head_ : head_ % shape.value_heads) {}
 
   int64_t row() const { return row_; }
   int64_t dim() const { return shape_.head_dim; }
-  // Columns of the head within a third of qkv.
+  // Its first column in a matrix of all heads.
   int64_t column() const { return head_ * shape_.head_dim; }
-  // Its vector in row t of a matrix whose columns start with `third` other matrices of width H*D.
-  T* At(const Matrix& m, int64_t t, int64_t third = 0) const {
-    return m.Row<T>(row_ * shape_.length + t) + third * shape_.heads * shape_.head_dim + column();
+  // Its vector in row t of such a matrix.
+  T* At(const Matrix& m, int64_t t) const { return m.Row<T>(row_ * shape_.length + t) + column(); }
+  // The vector of values that it reads.
+  T* ValueAt(const Matrix& m, int64_t t) const {
+    return m.Row<T>(row_ * shape_.length + t) + value_head_ * shape_.head_dim;
   }
   // Asks for a vector that will be needed in some hundred cycles. Heads stand a row of all heads apart, a
   // stride that hardware does not follow.
-  void Prefetch(const Matrix& m, int64_t t, int64_t third = 0) const {
+  void Prefetch(const Matrix& m, int64_t t) const {
+    if (t < shape_.length) PrefetchVector(At(m, t));
+  }
+  void PrefetchInputs(const Qkv& in, int64_t t) const {
     if (t >= shape_.length) return;
-    const char* bytes = reinterpret_cast<const char*>(At(m, t, third));
-    for (int64_t i = 0; i < dim() * static_cast<int64_t>(sizeof(T)); i += 64) hwy::Prefetch(bytes + i);
+    PrefetchVector(At(in.q, t));
+    PrefetchVector(At(in.k, t));
+    PrefetchVector(ValueAt(in.v, t));
+  }
+  // Turns a query or a key by `angles` (Angles); with kBack a gradient of one.
+  template <bool kBack, class From, class To>
+  HWY_INLINE void Turned(const From* x, const float* angles, float scale, To* y) const {
+    const auto n = static_cast<size_t>(dim());
+    if (shape_.rope == Rope::kInterleaved) {
+      RotateInterleaved<kBack>(x, angles, scale, n, y);
+    } else {
+      Rotate<kBack>(x, angles, scale, n, y);
+    }
   }
   const float* Angles(int64_t position, float* scratch) const {
     return rope_ == nullptr ? nullptr : rope_->Row(position, scratch);
@@ -58,9 +78,14 @@ class Head {
   int64_t SumIndex(int64_t t) const { return (row_ * shape_.heads + head_) * shape_.length + t; }
 
  private:
+  void PrefetchVector(const T* vector) const {
+    const char* bytes = reinterpret_cast<const char*>(vector);
+    for (int64_t i = 0; i < dim() * static_cast<int64_t>(sizeof(T)); i += 64) hwy::Prefetch(bytes + i);
+  }
+
   const AttentionShape& shape_;
   const RopeTable* rope_;
-  const int64_t row_, head_;
+  const int64_t row_, head_, value_head_;
 };
 
 // The factors, 0 or 1/(1 - p), of the probabilities of one query. The numbers of kernels/random come in

@@ -7,29 +7,33 @@
 #include <complex>
 #include <vector>
 
+#include "kernels/rope/rope.h"
+
 namespace flashlm::kernels::ref {
 
-// Turns the pairs (i, i + D/2) of x[D] by position * 10000^(-2i/D).
+// Turns pair i of x[D] by position * 10000^(-2i/D).
 template <class S>
-void RotateHalf(int D, int position, S* x) {
-  for (int i = 0; i < D / 2; ++i) {
+void Rotate(Rope rope, int D, int position, S* x) {
+  for (int i = 0; rope != Rope::kNone && i < D / 2; ++i) {
     const double angle = position * std::pow(10000.0, -2.0 * i / D);
-    const S a = x[i], b = x[i + D / 2];
-    x[i] = a * std::cos(angle) - b * std::sin(angle);
-    x[i + D / 2] = b * std::cos(angle) + a * std::sin(angle);
+    S& first = rope == Rope::kHalf ? x[i] : x[2 * i];
+    S& second = rope == Rope::kHalf ? x[i + D / 2] : x[2 * i + 1];
+    const S a = first, b = second;
+    first = a * std::cos(angle) - b * std::sin(angle);
+    second = b * std::cos(angle) + a * std::sin(angle);
   }
 }
 
 // qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the
 // probabilities, [B,H,T,T] (query, key), null for none.
 template <class S>
-void Attention(int B, int T, int H, int D, int W, bool rope, const S* qkv, S* out,
+void Attention(int B, int T, int H, int D, int W, Rope rope, const S* qkv, S* out,
                const double* keep = nullptr) {
   using std::exp;
   const int C = H * D;
   std::vector<S> rotated(qkv, qkv + static_cast<size_t>(B) * T * 3 * C);
-  for (int row = 0; rope && row < B * T; ++row) {
-    for (int head = 0; head < 2 * H; ++head) RotateHalf(D, row % T, &rotated[row * 3 * C + head * D]);
+  for (int row = 0; row < B * T; ++row) {
+    for (int head = 0; head < 2 * H; ++head) Rotate(rope, D, row % T, &rotated[row * 3 * C + head * D]);
   }
   for (int row = 0; row < B * T; ++row) {
     const int b = row / T, t = row % T, first = t - W + 1 > 0 ? t - W + 1 : 0;

@@ -1,5 +1,5 @@
-// Rotary positions (Su et al., RoFormer, 2021; SPEC 1.4, "half"): the pair (i, i + D/2) of a head turns by
-// the angle position * 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
+// Rotary positions (Su et al., RoFormer, 2021; SPEC 1.4): pair i of a head turns by the angle position *
+// 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
 #pragma once
 
 #include <array>
@@ -10,6 +10,9 @@
 #include <mutex>
 
 namespace flashlm::kernels {
+
+// Which channels are pair i: none, (i, i + D/2), or (2i, 2i + 1).
+enum class Rope : uint8_t { kNone, kHalf, kInterleaved };
 
 // Cosines and sines of every position for one head width D. Grows by doubling, in segments that never move,
 // so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a

@@ -1,0 +1,59 @@
+#include "kernels/norm/head_norm.h"
+
+#include "autograd/op_case.h"
+#include "autograd/ops.h"
+#include "kernels/norm/ref.h"
+
+namespace flashlm {
+namespace {
+
+struct Saved {
+  const float* inv_rms;  // [N, P*H]
+};
+
+void Backward(Tape& tape, const Node& node) {
+  const Tensor& x = node.inputs[0];
+  const Param& gains = node.parameter;
+  bool accumulate;
+  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
+  FLASHLM_CHECK(!accumulate, "the input of a norm per head has another reader");
+  kernels::HeadNormGrad(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, node.As<Saved>().inv_rms,
+                        tape.GradientOf(node.output), dx, tape.bank().Gradient(gains),
+                        tape.Scratch(kernels::HeadNormGradScratch(x.rows, gains.rows, gains.cols)));
+}
+
+std::vector<OpCase> Cases() {
+  std::vector<OpCase> cases;
+  for (const auto& [rows, parts, heads, dim] : {std::tuple{4, 2, 3, 16}, std::tuple{70, 1, 2, 10}}) {
+    cases.push_back(OpCase::Make(
+        fmt::format("{} parts of {} heads x {}", parts, heads, dim), 1, rows,
+        {{rows, parts * heads * dim}, {parts, dim, true}},
+        [](Tape& tape, const std::vector<Operand>& in) { return HeadNorm(tape, in[0].tensor, in[1].param); },
+        [heads = heads](const auto& in, auto& out) {
+          const int dim = in[1].cols, runs = in[1].rows * heads;
+          for (int i = 0; i < out.rows * runs; ++i) {
+            kernels::ref::RmsNorm(in[0].data() + i * dim, in[1].data() + i % runs / heads * dim, 1e-6, 1, dim,
+                                  out.data() + i * dim);
+          }
+        }));
+  }
+  return cases;
+}
+
+}  // namespace
+
+extern const OpDef kHeadNormOp;
+const OpDef kHeadNormOp("head_norm", Backward, Cases);
+
+Tensor HeadNorm(Tape& tape, const Tensor& x, const Param& gains, float eps) {
+  OpTimer timer(tape, kHeadNormOp);
+  FLASHLM_CHECK(x.cols % (gains.rows * gains.cols) == 0, "norm per head of {} columns with gains [{},{}]", x.cols,
+                gains.rows, gains.cols);
+  const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N, P*H*D]
+  float* inv_rms = tape.training() ? tape.Keep<float>(int64_t{x.rows} * (x.cols / gains.cols)) : nullptr;
+  kernels::HeadNorm(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, eps, y.matrix(), inv_rms);
+  tape.Record({&kHeadNormOp, {x}, y, gains, tape.Keep(Saved{inv_rms})});
+  return y;
+}
+
+}  // namespace flashlm
