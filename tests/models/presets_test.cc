@@ -26,6 +26,15 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v5-thunderbolt"), 29'750'784);
   EXPECT_EQ(count("v6-prcsm"), 4'141'862);
   EXPECT_EQ(count("v8.3"), 6'566'400);
+  EXPECT_EQ(count("v5.2-nova-ignition"), 4'987'392);
+  EXPECT_EQ(count("v7.4"), 6'564'864);
+  EXPECT_EQ(count("v8-searchlm"), 6'166'016);
+  EXPECT_EQ(count("v8.1"), 6'566'400);
+  EXPECT_EQ(count("v8.2"), 7'156'224);
+  EXPECT_EQ(count("v8.4-lean"), 1'773'312);
+  EXPECT_EQ(count("v8.4-cortex-ix"), 7'352'832);
+  EXPECT_EQ(count("v8.4-cortex-ix-small"), 6'763'008);
+  EXPECT_EQ(count("gpt-baseline"), 4'985'088);  // not of the lineup
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
 }
 
