@@ -53,6 +53,9 @@ Tensor GeGlu(Tape& tape, const Tensor& gate_up);
 // sigmoid(gate) * a + (1 - sigmoid(gate)) * b, all [N,C].
 Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b);
 
+// x sigmoid(x), [N,F].
+Tensor Silu(Tape& tape, const Tensor& x);
+
 // RMS norm of every run of D columns, as of queries and keys per head (QK-norm): x [N, P*H*D] of the compute type,
 // gains [P,D], of which gain p serves the columns of part p.
 Tensor HeadNorm(Tape& tape, const Tensor& x, const Param& gains, float eps = 1e-6f);
@@ -75,6 +78,10 @@ Tensor AddMixture(Tape& tape, const Tensor& x, const Tensor& logits, const Tenso
 // compute type -> compute type [N,2C]. SPEC 5.4.
 Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& slots);
 
+// x + sigmoid(gate) * branch: a residual connection with a gate per token. x f32 [N,C], branch of the compute type,
+// gate f32 [N,1] -> f32 [N,C].
+Tensor AddTokenGated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& gate);
+
 struct AttentionConfig {
   int heads = 0, head_dim = 0, window = 0;
   kernels::Rope rope = kernels::Rope::kHalf;
@@ -86,6 +93,19 @@ struct AttentionConfig {
 Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config);
 // The same of the columns q|k|v of one tensor.
 Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config);
+
+// Differential attention's end: x [N, 2*H*D], the heads of a first and a second softmax -> [N, H*D],
+// rms_norm(first - lambda * second) per head, lambda = 0.8 exp(mean(lambda_q) - mean(lambda_k)) held in [0.1, 2].
+Tensor DifferentialHeads(Tape& tape, const Tensor& x, const Param& lambda_q, const Param& lambda_k, int heads);
+
+// An expert of a mixture: up [F,C], down [C,F].
+struct Expert {
+  Param up, down;
+};
+constexpr int kMaxExperts = 64;
+// x [N,C] and logits [N,K], compute type -> [N,C]: of each token p * down silu(up x) of the expert with the largest
+// logit, p its softmax probability; only that expert is computed. experts: [K], of equal shapes and quantisation.
+Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* experts);
 
 struct DeltaConfig {
   int heads = 0, mem_dim = 0;

@@ -7,7 +7,9 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "kernels/activation/geglu.h"
 #include "kernels/activation/ref.h"
+#include "kernels/activation/silu.h"
 #include "kernels/random/dropout.h"
 
 namespace flashlm::kernels {
@@ -112,6 +114,43 @@ TEST_P(Activation, SwiGluAndItsGradientEqualTheReference) {
   SwiGluGrad(x.View(), dy.View(), dx.View());
   ExpectEqual(dx, ComplexStep(x.Dense<std::complex<double>>(), dy.Dense(),
                               [&](auto* in, auto* out) { ref::SwiGlu(in, kRows, cols_, out); }));
+}
+
+TEST_P(Activation, GeGluAndItsGradientEqualTheReference) {
+  TestMatrix x(dtype_, kRows, 2 * cols_, 1), y(dtype_, kRows, cols_, 2), dy(dtype_, kRows, cols_, 3);
+  TestMatrix dx(dtype_, kRows, 2 * cols_, 4);
+  x.Set(0, 0, -100.0f);
+  x.Set(1, 0, 100.0f);
+  std::vector<double> expected(static_cast<size_t>(kRows * cols_));
+  ref::GeGlu(x.Dense().data(), kRows, cols_, expected.data());
+  GeGlu(x.View(), y.View());
+  ExpectEqual(y, expected);
+
+  GeGluGrad(x.View(), dy.View(), dx.View());
+  ExpectEqual(dx, ComplexStep(x.Dense<std::complex<double>>(), dy.Dense(),
+                              [&](auto* in, auto* out) { ref::GeGlu(in, kRows, cols_, out); }));
+}
+
+TEST_P(Activation, SiluAndItsGradientEqualTheReference) {
+  TestMatrix x(dtype_, kRows, cols_, 1), y(dtype_, kRows, cols_, 2), dy(dtype_, kRows, cols_, 3);
+  x.Set(0, 0, -100.0f);
+  x.Set(1, 0, 100.0f);
+  const auto silu = [&](auto* in, auto* out) {
+    for (int i = 0; i < kRows * cols_; ++i) out[i] = in[i] * ref::Sigmoid(in[i]);
+  };
+  std::vector<double> expected(static_cast<size_t>(kRows * cols_));
+  silu(x.Dense().data(), expected.data());
+  Silu(x.View(), y.View());
+  ExpectEqual(y, expected);
+
+  std::vector<double> gradient = ComplexStep(x.Dense<std::complex<double>>(), dy.Dense(), silu);
+  SiluGrad(x.View(), dy.View(), y.View(), /*accumulate=*/false);
+  ExpectEqual(y, gradient);
+  TestMatrix dx(dtype_, kRows, cols_, 4);
+  const std::vector<double> before = dx.Dense();
+  for (size_t i = 0; i < before.size(); ++i) gradient[i] += before[i];
+  SiluGrad(x.View(), dy.View(), dx.View(), /*accumulate=*/true);
+  ExpectEqual(dx, gradient);
 }
 
 TEST_P(Activation, GateMixAndItsGradientEqualTheReference) {

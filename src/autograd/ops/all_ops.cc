@@ -7,9 +7,11 @@ namespace flashlm {
   apply(kAddDropoutOp)             \
   apply(kAddGatedOp)               \
   apply(kAddMixtureOp)             \
+  apply(kAddTokenGatedOp)          \
   apply(kCrossEntropyOp)           \
   apply(kDecayScanOp)              \
   apply(kDeltaMemoryOp)            \
+  apply(kDifferentialHeadsOp)      \
   apply(kDropoutOp)                \
   apply(kEmbeddingOp)              \
   apply(kEveryRowOp)               \
@@ -23,9 +25,11 @@ namespace flashlm {
   apply(kPairWithPastOp)           \
   apply(kReluSquaredOp)            \
   apply(kRmsNormOp)                \
+  apply(kRoutedExpertsOp)          \
   apply(kRowDotOp)                 \
   apply(kRunningMeanOp)            \
   apply(kSigmoidGateOp)            \
+  apply(kSiluOp)                   \
   apply(kSlotReadOp)               \
   apply(kSwiGluOp)                 \
   apply(kToComputeTypeOp)          \

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
 #include "autograd/product.h"
@@ -8,38 +6,13 @@
 namespace flashlm {
 namespace {
 
-// dL/d(master weight) += the straight-through form of dy^T input.
-void AddWeightGradient(Tape& tape, const Param& weight, const kernels::Matrix& dy,
-                       const kernels::Matrix& input) {
-  float* gradient = tape.bank().Gradient(weight);
-  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
-    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
-  }
-  const int64_t size = int64_t{weight.rows} * weight.cols;
-  float* effective = tape.Scratch(size);  // dL/d(effective weight)
-  std::fill(effective, effective + size, 0.0f);
-  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
-  tape.bank().AddTernaryGradient(weight, effective);
-}
-
 void Backward(Tape& tape, const Node& node) {
-  const ProductInput& saved = node.As<ProductInput>();
-  const Param& weight = node.parameter;
+  const ProductInput& input = node.As<ProductInput>();
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  if (saved.scales == nullptr) {
-    AddWeightGradient(tape, weight, dy, saved.input);
-  } else {
-    // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
-    const kernels::Matrix& q = saved.input;
-    const kernels::Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
-    const kernels::Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
-    kernels::ScaleMatrix(dy, saved.scales, nullptr, scaled);
-    kernels::WidenIntegers(q, integers);
-    AddWeightGradient(tape, weight, scaled, integers);
-  }
   bool accumulate;
   const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
+  float* scratch = input.scales == nullptr ? nullptr : tape.Scratch(dy.rows * (dy.cols + dx.cols));
+  ProductGradient(tape, input, node.parameter, dy, dx, accumulate, scratch);
 }
 
 std::vector<OpCase> Cases() {

@@ -29,8 +29,8 @@ struct Qkv {
   // The columns q|k|v of one matrix.
   static Qkv Of(const Matrix& m, int64_t width) {
     const auto third = [&](int64_t i) {
-      return Matrix{static_cast<char*>(m.data) + i * width * static_cast<int64_t>(SizeOf(m.dtype)), m.dtype, m.rows, width,
-                    m.stride};
+      char* data = static_cast<char*>(m.data) + i * width * static_cast<int64_t>(SizeOf(m.dtype));
+      return Matrix{data, m.dtype, m.rows, width, m.stride};
     };
     return {third(0), third(1), third(2)};
   }
