@@ -31,7 +31,7 @@ struct CortexConfig {
     v.Int("d_mem", d_mem, 1, 512, "width of a memory head (its state is d_mem x d_mem)");
     v.Int("d_ff", d_ff, 1, 65536, "hidden width of the SwiGLU");
     v.Text("memory", memory, {"delta", "linear"}, "gated delta rule with learned decay, or decayed linear attention");
-    v.Text("attention_name", attention_name, {"swa", "attn"}, "of the attention's tensors in the file (v8.4 lean: attn)");
+    v.Text("attention_name", attention_name, {"swa", "attn"}, "of the attention in the file (v8.4 lean: attn)");
     v.Bool("rope", rope, "rotary positions in the attention");
     v.Bool("value_heads", value_heads, "look-ahead value heads, one per block");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");

@@ -42,8 +42,15 @@ class Gpt final : public Model {
  public:
   using Config = GptConfig;
   static Config Tiny() {
-    return {.vocab = 32, .d_model = 32, .n_layers = 2, .n_heads = 4, .window = 9, .d_ff = 48,
-            .zero_init_outputs = false, .embed_std = 0.15, .init_std = 0.15};
+    return {.vocab = 32,
+            .d_model = 32,
+            .n_layers = 2,
+            .n_heads = 4,
+            .window = 9,
+            .d_ff = 48,
+            .zero_init_outputs = false,
+            .embed_std = 0.15,
+            .init_std = 0.15};
   }
 
   explicit Gpt(const Config& config) : c_(config) {
@@ -81,7 +88,8 @@ class Gpt final : public Model {
     Block b;
     b.ln1 = AddGain(bank(), name + "ln1", C);
     b.qkv = AddLinear(bank(), {{name + "attn.qkv", 3 * C, normal, 3}}, C);
-    b.qk_norm = AddGains(bank(), {name + "attn.q_norm", name + "attn.k_norm"}, C / c_.n_heads, kSharpness);
+    b.qk_norm =
+        AddVectors(bank(), {name + "attn.q_norm.weight", name + "attn.k_norm.weight"}, C / c_.n_heads, kSharpness);
     b.out = AddLinear(bank(), {{name + "attn.out", C, output}}, C);
     b.ln2 = AddGain(bank(), name + "ln2", C);
     b.gate_up = AddLinear(bank(), {{name + "ffn.gate", c_.d_ff, normal}, {name + "ffn.up", c_.d_ff, normal}}, C);
@@ -93,9 +101,9 @@ class Gpt final : public Model {
     const int C = c_.d_model;
     const Tensor qkv = Linear(tape, RmsNorm(tape, h, b.ln1), b.qkv);            // [N,3C]
     const Tensor qk = HeadNorm(tape, Tape::Columns(qkv, 0, 2 * C), b.qk_norm);  // [N,2C]
-    const Tensor seen = WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C),
-                                        Tape::Columns(qkv, 2 * C, C),
-                                        {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kHalf, c_.dropout});
+    const Tensor seen =
+        WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
+                        {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kHalf, c_.dropout});
     const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), 0.0);     // [N,C]
     const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
     return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);

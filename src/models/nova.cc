@@ -42,7 +42,13 @@ class Nova final : public Model {
  public:
   using Config = NovaConfig;
   static Config Tiny() {
-    return {.vocab = 32, .d_model = 32, .n_layers = 2, .n_heads = 4, .window = 9, .d_ff = 48, .dropout = 0,
+    return {.vocab = 32,
+            .d_model = 32,
+            .n_layers = 2,
+            .n_heads = 4,
+            .window = 9,
+            .d_ff = 48,
+            .dropout = 0,
             .init_std = 0.15};
   }
 

@@ -45,7 +45,13 @@ class SearchLm final : public Model {
  public:
   using Config = SearchLmConfig;
   static Config Tiny() {
-    return {.vocab = 32, .d_model = 32, .n_layers = 2, .n_heads = 4, .window = 9, .d_ff = 48, .dropout = 0,
+    return {.vocab = 32,
+            .d_model = 32,
+            .n_layers = 2,
+            .n_heads = 4,
+            .window = 9,
+            .d_ff = 48,
+            .dropout = 0,
             .init_std = 0.15};
   }
 
@@ -55,8 +61,8 @@ class SearchLm final : public Model {
     embed_ = bank().Add({"embed.weight", {c_.vocab, C}, Role::kEmbedding, normal});
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(fmt::format("blocks.{}.", i), normal));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {
-      value_heads_.push_back(
-          bank().Add({fmt::format("lookahead_heads.{}.head.weight", i), {1, C}, Role::kValueHead, Init::Normal(0.01f)}));
+      value_heads_.push_back(bank().Add(
+          {fmt::format("lookahead_heads.{}.head.weight", i), {1, C}, Role::kValueHead, Init::Normal(0.01f)}));
     }
     ln_out_ = AddGain(bank(), "ln_out", C);
   }
@@ -89,9 +95,9 @@ class SearchLm final : public Model {
     Block b;
     b.ln1 = AddGain(bank(), name + "ln1", C);
     b.qkv = AddLinear(
-        bank(), {{name + "attn.q_proj", C, normal}, {name + "attn.k_proj", C, normal}, {name + "attn.v_proj", C, normal}},
-        C);
-    b.qk_norm = AddGains(bank(), {name + "attn.q_norm", name + "attn.k_norm"}, C / c_.n_heads, 1.0f);
+        bank(),
+        {{name + "attn.q_proj", C, normal}, {name + "attn.k_proj", C, normal}, {name + "attn.v_proj", C, normal}}, C);
+    b.qk_norm = AddVectors(bank(), {name + "attn.q_norm.weight", name + "attn.k_norm.weight"}, C / c_.n_heads, 1.0f);
     b.out = AddLinear(bank(), {{name + "attn.out_proj", C, output}}, C);
     b.ln2 = AddGain(bank(), name + "ln2", C);
     b.gate_up = AddLinear(bank(), {{name + "ffn.W_gate", c_.d_ff, normal}, {name + "ffn.W_up", c_.d_ff, normal}}, C);
@@ -101,11 +107,11 @@ class SearchLm final : public Model {
 
   Tensor Apply(Tape& tape, const Block& b, const Tensor& h) const {
     const int C = c_.d_model;
-    const Tensor qkv = Linear(tape, RmsNorm(tape, h, b.ln1), b.qkv);              // [N,3C]
-    const Tensor qk = HeadNorm(tape, Tape::Columns(qkv, 0, 2 * C), b.qk_norm);    // [N,2C]
-    const Tensor seen = WindowAttention(
-        tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
-        {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kInterleaved, c_.dropout});  // [N,C]
+    const Tensor qkv = Linear(tape, RmsNorm(tape, h, b.ln1), b.qkv);            // [N,3C]
+    const Tensor qk = HeadNorm(tape, Tape::Columns(qkv, 0, 2 * C), b.qk_norm);  // [N,2C]
+    const Tensor seen =
+        WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
+                        {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kInterleaved, c_.dropout});  // [N,C]
     const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), c_.dropout);
     const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
     return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);

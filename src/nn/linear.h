@@ -39,12 +39,11 @@ inline Param AddGain(ParamBank& bank, const std::string& name, int width) {
   return bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(1.0f)});
 }
 
-// Gains of one width that one operation reads together: NAME.weight [width] each, the handle [names, width].
-inline Param AddGains(ParamBank& bank, const std::vector<std::string>& names, int width, float value) {
+// Vectors of one width that one operation reads together, one after another: the handle is [names, width].
+inline Param AddVectors(ParamBank& bank, const std::vector<std::string>& names, int width, float value) {
   Param all;
   for (const std::string& name : names) {
-    const Param one =
-        bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(value)}, all.offset >= 0);
+    const Param one = bank.Add({name, {width}, Role::kVector, Init::Constant(value)}, all.offset >= 0);
     if (all.offset < 0) {
       all = one;
     } else {
@@ -60,6 +59,17 @@ struct GainBias {
 };
 inline GainBias AddGainBias(ParamBank& bank, const std::string& name, int width) {
   return {AddGain(bank, name, width), bank.Add({name + ".bias", {width}, Role::kVector, Init::Zero()})};
+}
+// Of several norms side by side in one tensor, which are one norm in as many groups.
+inline GainBias AddGainBiases(ParamBank& bank, const std::vector<std::string>& names, int width) {
+  std::vector<std::string> gains, biases;
+  for (const std::string& name : names) {
+    gains.push_back(name + ".weight");
+    biases.push_back(name + ".bias");
+  }
+  GainBias both{AddVectors(bank, gains, width, 1.0f), AddVectors(bank, biases, width, 0.0f)};
+  for (Param* p : {&both.gain, &both.bias}) *p = {p->offset, 1, p->rows * p->cols};
+  return both;
 }
 inline Tensor LayerNorm(Tape& tape, const Tensor& x, const GainBias& affine, int groups = 1) {
   return LayerNorm(tape, x, affine.gain, affine.bias, groups);

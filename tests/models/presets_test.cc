@@ -27,6 +27,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v6-prcsm"), 4'141'862);
   EXPECT_EQ(count("v8.3"), 6'566'400);
   EXPECT_EQ(count("v5.2-nova-ignition"), 4'987'392);
+  EXPECT_EQ(count("v5.2a-nova"), 36'869'760);
   EXPECT_EQ(count("v7.4"), 6'564'864);
   EXPECT_EQ(count("v8-searchlm"), 6'166'016);
   EXPECT_EQ(count("v8.1"), 6'566'400);
