@@ -54,6 +54,7 @@ struct Budget {
 
   // "2h", "90s", "10m", "1h30m"; "10M", "2.5k"; throws UsageError naming the option.
   static Budget Time(const std::string& text);
+  static Budget Hours(double hours);
   static Budget Tokens(const std::string& text);
   static Budget Steps(int64_t steps);
   // Done so far, of 1.

@@ -359,13 +359,13 @@ TrainSummary Run::Go() {
   return summary;
 }
 
-// The first key in which `expected` (where it is not null) differs from what the run has.
-void RefuseDisagreement(const Json& expected, const Json& actual, const std::string& path, const std::string& folder) {
+void RefuseDisagreementBelow(const std::string& path, const Json& expected, const Json& actual,
+                             const std::string& folder) {
   if (expected.is_null()) return;
   if (expected.is_object() && actual.is_object()) {
     for (const auto& [key, value] : expected.items()) {
-      RefuseDisagreement(value, actual.contains(key) ? actual[key] : Json(), path.empty() ? key : path + "." + key,
-                         folder);
+      RefuseDisagreementBelow(path.empty() ? key : path + "." + key, value, actual.contains(key) ? actual[key] : Json(),
+                              folder);
     }
     return;
   }
@@ -379,6 +379,16 @@ void RefuseDisagreement(const Json& expected, const Json& actual, const std::str
 }
 
 }  // namespace
+
+void RefuseDisagreement(const Json& expected, const Json& actual, const std::string& folder) {
+  RefuseDisagreementBelow("", expected, actual, folder);
+}
+
+void TakeVocabularyOfData(RunConfig& config) {
+  const Json meta = ReadDataMeta(config.data);
+  const Json::json_pointer path("/tokenizer/vocab_size");
+  if (meta.contains(path)) config.model["vocab"] = meta[path];  // else opening the data says what it lacks
+}
 
 TrainSummary Train(RunConfig config, const std::string& run_folder) {
   if (std::filesystem::exists(run_folder + "/config.toml") || std::filesystem::exists(run_folder + "/checkpoints")) {
@@ -398,12 +408,12 @@ TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   if (ListStepFolders(run_folder).empty()) {
     // Stopped before its first checkpoint: it starts again, from the same seed.
     RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(config_path), config_path));
-    RefuseDisagreement(expected, config.ToJson(), "", run_folder);
+    RefuseDisagreement(expected, config.ToJson(), run_folder);
     return Run(std::move(config), run_folder, std::nullopt).Go();
   }
   const OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
   RunConfig config = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
-  RefuseDisagreement(expected, config.ToJson(), "", run_folder);
+  RefuseDisagreement(expected, config.ToJson(), run_folder);
   return Run(std::move(config), run_folder, checkpoint).Go();
 }
 

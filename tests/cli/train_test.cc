@@ -83,6 +83,18 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   }
 }
 
+// The seeds' way to say a budget, and a model that takes the data's vocabulary unless told otherwise.
+TEST_F(TrainTest, HoursAndTheVocabularyOfTheData) {
+  std::vector<std::string> arguments = Train(scratch_ / "run", {"--hours", "0.0002"});
+  const auto vocab = std::find(arguments.begin(), arguments.end(), "model.vocab=512");
+  arguments.erase(vocab - 1, vocab + 1);
+  const CommandResult result = RunCommand(arguments, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json config = ParseToml(ReadFile(scratch_ / "run/config.toml"), "test");
+  EXPECT_EQ(config.at("model").at("vocab"), 512);
+  EXPECT_NEAR(config.at("budget").at("amount").get<double>(), 0.72, 1e-9);
+}
+
 TEST_F(TrainTest, ResumeIsExact) {
   ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "20"}), scratch_).exit_code, 0);
   // Killed after its checkpoint at step 10, in the middle of a later step.
@@ -150,6 +162,8 @@ TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
   ExpectOneLine(with({"--set", "nonsense"}), 2, "section.key=value");
   ExpectOneLine(with({"--time", "soon"}), 2, "--time soon");
   ExpectOneLine(with({"--time", "1m", "--steps", "3"}), 2, "one budget");
+  ExpectOneLine(with({"--time", "1m", "--hours", "2"}), 2, "one budget");
+  ExpectOneLine(with({"--hours", "0"}), 2, "--hours 0");
   ExpectOneLine(with({"--set", "model.vocab=600"}), 2, "vocabulary of 600");
   ExpectOneLine(RunCommand({"train", "--data", scratch_ / "nothing", "--out", run}, scratch_), 1, "nothing");
   ExpectOneLine(RunCommand({"train", "--resume", scratch_ / "nothing"}, scratch_), 1, "no run to resume");
