@@ -41,7 +41,11 @@ RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) 
 // What the user named again beside --resume, in the form of RunConfig::ToJson; Resume refuses what differs.
 Json Expected(const Options& options, const std::optional<Budget>& budget) {
   Json expected = Json::object();
-  if (!options.preset.empty()) expected["preset"] = options.preset;
+  if (!options.preset.empty()) {
+    // First what matters most: a checkpoint of one architecture is of no use to another.
+    expected["model"]["architecture"] = LoadPreset(options.preset).at("model").value("architecture", Json());
+    expected["preset"] = options.preset;
+  }
   if (!options.data.empty()) expected["data"] = options.data;
   if (options.seed) expected["seed"] = *options.seed;
   if (budget) expected["budget"] = {{"kind", budget->kind}, {"amount", budget->amount}};

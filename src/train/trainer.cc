@@ -400,6 +400,22 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   return Run(std::move(config), run_folder, std::nullopt).Go();
 }
 
+namespace {
+
+// config.toml is for people to read; an edit that would be ignored silently is refused.
+void RefuseEditedConfig(const std::string& path, const RunConfig& config) {
+  const char* hint = "put it back; a change needs a run of its own, with another --out";
+  try {
+    RefuseDisagreement(RunConfig::FromJson(ParseToml(ReadFile(path), path)).ToJson(), config.ToJson(), "checkpoints");
+  } catch (const UsageError& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+  }
+}
+
+}  // namespace
+
 TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   const std::string config_path = run_folder + "/config.toml";
   if (!std::filesystem::exists(config_path)) {
@@ -414,6 +430,7 @@ TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   const OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
   RunConfig config = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
   RefuseDisagreement(expected, config.ToJson(), run_folder);
+  RefuseEditedConfig(config_path, config);
   return Run(std::move(config), run_folder, checkpoint).Go();
 }
 

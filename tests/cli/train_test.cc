@@ -176,6 +176,38 @@ TEST_F(TrainTest, ResumeRefusesAnotherConfiguration) {
   ExpectOneLine(RunCommand({"train", "--resume", run, "--set", "model.d_model=64"}, scratch_), 2, "model.d_model = 64");
   ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "9"}, scratch_), 2, "budget.amount");
   ExpectOneLine(RunCommand(Train(run, {"--steps", "6"}), scratch_), 2, "already holds a run");
+
+  // An edited config.toml would otherwise be ignored silently.
+  const std::string config = ReadFile(run + "/config.toml");
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string text = config;
+    return text.replace(text.find(from), from.size(), to);
+  };
+  WriteFileAtomic(run + "/config.toml", replaced("'cortex-viii'", "'another'"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "config.toml");
+  WriteFileAtomic(run + "/config.toml", replaced("d_model = 32", "d_model = 64"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "model.d_model = 64");
+  WriteFileAtomic(run + "/config.toml", replaced("[train]", "[trian]"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "config.toml");
+}
+
+TEST_F(TrainTest, ACheckpointOfOneArchitectureIsRefusedByAnother) {
+  const std::string run = scratch_ / "run", other = scratch_ / "other.toml", folder = scratch_ / "folder";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "2"}), scratch_).exit_code, 0);
+  WriteFileAtomic(other, "[model]\narchitecture = \"another\"\n");
+  ExpectOneLine(
+      RunCommand({"train", "--resume", run, "--preset", other}, scratch_), 2,
+      "model.architecture = \"another\" does not agree with the run in '" + run + "', which has \"cortex-viii\"");
+  // A model folder whose files come from two models.
+  std::filesystem::copy(run + "/latest/", folder);
+  std::filesystem::remove(folder + "/trainer.json");
+  Json config = ReadJsonFile(folder + "/config.json");
+  config["architecture"] = "another";
+  WriteFileAtomic(folder + "/config.json", config.dump());
+  const std::string message = "architecture \"another\" instead of \"cortex-viii\"";
+  ExpectOneLine(RunCommand({"eval", "--model", folder, "--text", data_ + "/valid.txt"}, scratch_), 1, message);
+  ExpectOneLine(RunCommand({"generate", "--model", folder, "--json"}, scratch_), 1, message);
+  ExpectOneLine(RunCommand({"inspect", folder}, scratch_), 1, message);
 }
 
 TEST_F(TrainTest, FullDiskKeepsTheLastCheckpoint) {
