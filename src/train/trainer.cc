@@ -95,6 +95,11 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
                      fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(),
                                  model->vocab()));
   }
+  if (config.train.second_token_weight > 0 && !model->config().value("second_head", false)) {
+    throw UsageError(fmt::format("train.second_token_weight = {}: the model has no second head",
+                                 config.train.second_token_weight),
+                     "add --set model.second_head=true, if the architecture has that setting");
+  }
   return model;
 }
 
@@ -170,7 +175,7 @@ void Run::OneStep() {
                               ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0)
                               : Fraction();
   const double factor = ScheduleFactor(config_.optim, fraction);
-  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor);
+  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, fraction);
   ++progress_.step;
   const double seconds = watch.Seconds();
   step_seconds_ = step_seconds_ == 0 ? seconds : 0.9 * step_seconds_ + 0.1 * seconds;
@@ -196,6 +201,8 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   line["entropy"] = parts.entropy;
   line["value_loss"] = parts.value_loss;
   line["value_correlation"] = parts.value_correlation;
+  if (config_.train.unlikelihood_weight > 0) line["unlikelihood"] = parts.unlikelihood;
+  if (config_.train.second_token_weight > 0) line["second_token"] = parts.second_token;  // 0 while its weight is 0
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
   line["lr"] = config_.optim.lr * factor;

@@ -160,6 +160,7 @@ TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
   ExpectOneLine(with({"--set", "model.d_modle=3"}), 2, "did you mean 'd_model'");
   ExpectOneLine(with({"--set", "train.micro_batch=0"}), 2, "out of range");
   ExpectOneLine(with({"--set", "nonsense"}), 2, "section.key=value");
+  ExpectOneLine(with({"--set", "train.second_token_weight=0.5"}), 2, "no second head");
   ExpectOneLine(with({"--time", "soon"}), 2, "--time soon");
   ExpectOneLine(with({"--time", "1m", "--steps", "3"}), 2, "one budget");
   ExpectOneLine(with({"--time", "1m", "--hours", "2"}), 2, "one budget");

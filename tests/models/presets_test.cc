@@ -25,6 +25,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v4-bolt-large"), 16'847'232);
   EXPECT_EQ(count("v5-thunderbolt"), 29'750'784);
   EXPECT_EQ(count("v6-prcsm"), 4'141'862);
+  EXPECT_EQ(count("v7.5"), 7'613'440);
   EXPECT_EQ(count("v8.3"), 6'566'400);
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
 }
