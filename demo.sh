@@ -63,9 +63,7 @@ else
 fi
 
 heading "3. Train for $time"
-# Small texts yield fewer tokens than the preset's vocabulary: the model takes the data's.
-vocab=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$folder/meta.json" | head -n 1)
-$flashlm train --preset "$preset" --data "$folder" --out "$run" --time "$time" --set model.vocab="$vocab"
+$flashlm train --preset "$preset" --data "$folder" --out "$run" --time "$time"
 
 heading "4. Evaluate on text that it has not seen"
 $flashlm eval --model "$run" --text "$folder/valid.txt"

@@ -178,13 +178,17 @@ struct CrossEntropyConfig {
   double softcap = 0;         // c tanh(z / c); 0: none
   double entropy_weight = 0;  // objective: ce - entropy_weight * H
   double scale = 1;           // of the objective's sum over rows: 1 / (tokens of the whole step)
+  // Tokens that should not come next, [N], -1: none in this row; null: none (kernels/loss/loss.h). Read at once.
+  const int32_t* unlikely = nullptr;
+  double unlikely_weight = 0;
 };
 struct CrossEntropyResult {
   Tensor objective;          // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)
   const float* nats;         // [N] cross-entropy of each target
   const float* entropies;    // [N]
+  const float* unlikelihoods;  // [N] of the unlikely tokens; null without them
 };
-// hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V). Logits exist for a few rows at a time only.
+// hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V), -1: none, the row counts nothing. Logits exist for a few rows at a time only.
 CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
                                 const CrossEntropyConfig& config);
 

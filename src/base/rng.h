@@ -19,6 +19,7 @@ enum class Purpose : uint32_t {
   kCorpus = 5,
   kRouting = 6,
   kTest = 7,
+  kWordDropout = 8,
 };
 
 struct PhiloxKey {

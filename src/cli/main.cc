@@ -22,6 +22,7 @@ int Run(int argc, char** argv) {
   AddData(app);
   AddTokenizer(app);
   AddTrain(app);
+  AddCompare(app);
   AddEval(app);
   AddGenerate(app);
   AddBench(app);

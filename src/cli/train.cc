@@ -1,9 +1,11 @@
 // flashlm train
+#include <algorithm>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "cli/budget.h"
 #include "cli/verbs.h"
 #include "models/presets.h"
 #include "models/registry.h"
@@ -13,22 +15,13 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset, data, out, resume, time, tokens;
-  int64_t steps = 0;
+  std::string preset, data, out, resume;
+  BudgetOptions budget;
   std::vector<std::string> sets;
   std::optional<uint64_t> seed;
   int threads = 0;
   bool json = false;
 };
-
-std::optional<Budget> BudgetOf(const Options& options) {
-  const int given = !options.time.empty() + !options.tokens.empty() + (options.steps != 0);
-  if (given > 1) throw UsageError("more than one of --time, --tokens and --steps", "a run has one budget");
-  if (!options.time.empty()) return Budget::Time(options.time);
-  if (!options.tokens.empty()) return Budget::Tokens(options.tokens);
-  if (options.steps != 0) return Budget::Steps(options.steps);
-  return std::nullopt;
-}
 
 RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) {
   const std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
@@ -36,6 +29,10 @@ RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) 
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = options.data;
+  // Small texts yield fewer tokens than a preset's vocabulary: unless it was asked for, the model takes the data's.
+  const bool asked = std::any_of(options.sets.begin(), options.sets.end(),
+                                 [](const std::string& set) { return set.starts_with("model.vocab="); });
+  if (!asked) TakeVocabularyOfData(config);
   config.seed = options.seed.value_or(1);
   config.budget = budget.value_or(Budget::Time("10m"));
   return config;
@@ -44,7 +41,11 @@ RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) 
 // What the user named again beside --resume, in the form of RunConfig::ToJson; Resume refuses what differs.
 Json Expected(const Options& options, const std::optional<Budget>& budget) {
   Json expected = Json::object();
-  if (!options.preset.empty()) expected["preset"] = options.preset;
+  if (!options.preset.empty()) {
+    // First what matters most: a checkpoint of one architecture is of no use to another.
+    expected["model"]["architecture"] = LoadPreset(options.preset).at("model").value("architecture", Json());
+    expected["preset"] = options.preset;
+  }
   if (!options.data.empty()) expected["data"] = options.data;
   if (options.seed) expected["seed"] = *options.seed;
   if (budget) expected["budget"] = {{"kind", budget->kind}, {"amount", budget->amount}};
@@ -54,7 +55,7 @@ Json Expected(const Options& options, const std::optional<Budget>& budget) {
 
 void Run(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
-  const std::optional<Budget> budget = BudgetOf(options);
+  const std::optional<Budget> budget = options.budget.Get();
   TrainSummary summary;
   if (!options.resume.empty()) {
     if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
@@ -93,9 +94,7 @@ void AddTrain(CLI::App& app) {
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
   verb->add_option("--resume", options->resume, "run folder to go on with");
-  verb->add_option("--time", options->time, "budget as 90s, 10m, 2h; 10m without any budget");
-  verb->add_option("--tokens", options->tokens, "budget in training tokens, as 10M");
-  verb->add_option("--steps", options->steps, "budget in optimiser steps")->check(CLI::Range(1, 1 << 30));
+  options->budget.AddTo(*verb, "10m", true);
   verb->add_option("--set", options->sets, "change a setting, as train.checkpoint_every=100; repeatable")
       ->take_all()
       ->allow_extra_args(false);

@@ -13,6 +13,11 @@ constexpr char kFormatKey[] = "format", kFormat[] = "flashlm";
 constexpr char kConfigKey[] = "config";
 constexpr char kTokenizerKey[] = "tokenizer_sha256";
 
+std::string ArchitectureOf(const std::string& config) {
+  const Json json = Json::parse(config, nullptr, false);
+  return json.is_object() ? json.value("architecture", Json("")).dump() : "";
+}
+
 // Both texts as JSON with sorted keys: their order means nothing.
 bool SameJson(const std::string& a, const std::string& b) {
   return nlohmann::json::parse(a, nullptr, false) == nlohmann::json::parse(b, nullptr, false);
@@ -53,9 +58,10 @@ Json ReadModelFolder(const std::string& folder) {
   }
   const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
   if (!config_text.empty() && !SameJson(config_text, config.dump())) {
-    throw Error(
-        fmt::format("'{}' is not the configuration that '{}' was saved with", config_path, kModelFile),
-        "the files of two models were mixed, or config.json was edited");
+    const std::string ours = ArchitectureOf(config.dump()), saved = ArchitectureOf(config_text);
+    throw Error(fmt::format("'{}' is not the configuration that '{}' was saved with{}", config_path, kModelFile,
+                            ours == saved ? "" : fmt::format(": architecture {} instead of {}", ours, saved)),
+                "the files of two models were mixed, or config.json was edited");
   }
   const std::string tokenizer_path = FileIn(folder, kTokenizerFile);
   if (!tokenizer_hash.empty() && Sha256OfFile(tokenizer_path) != tokenizer_hash) {

@@ -18,7 +18,7 @@ struct CortexConfig {
   int vocab = 4096;
   int d_model = 256, n_layers = 6, n_heads = 4, d_head = 64, window = 32, d_mem = 32, d_ff = 512;
   std::string memory = "delta", attention_name = "swa";
-  bool rope = true, value_heads = true, zero_init_outputs = false;
+  bool rope = true, value_heads = true, zero_init_outputs = false, second_head = false;
   double dropout = 0.1, init_std = 0.02;
 
   void VisitFields(FieldVisitor& v) {
@@ -34,6 +34,7 @@ struct CortexConfig {
     v.Text("attention_name", attention_name, {"swa", "attn"}, "of the attention in the file (v8.4 lean: attn)");
     v.Bool("rope", rope, "rotary positions in the attention");
     v.Bool("value_heads", value_heads, "look-ahead value heads, one per block");
+    v.Bool("second_head", second_head, "a head of its own for the token after next, in training (SPEC 15)");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
@@ -74,6 +75,9 @@ class Cortex final : public Model {
                                          Role::kValueHead, Init::Normal(0.01f)}));
     }
     ln_out_ = AddGain(bank(), "ln_out", c_.d_model);
+    if (c_.second_head) {
+      second_head_ = bank().Add({"second_head.weight", {c_.vocab, c_.d_model}, Role::kEmbedding, normal});
+    }
   }
 
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
@@ -86,6 +90,7 @@ class Cortex final : public Model {
     }
     prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = embed_;
+    prediction.second_head = second_head_;
     prediction.values = values;
     prediction.value_count = values == nullptr ? 0 : c_.n_layers;
     return prediction;
@@ -153,7 +158,7 @@ class Cortex final : public Model {
   bool DeltaRule() const { return c_.memory == "delta"; }
 
   Config c_;
-  Param embed_, ln_in_, ln_out_;
+  Param embed_, ln_in_, ln_out_, second_head_;
   std::vector<Block> blocks_;
   std::vector<Param> value_heads_;
 };

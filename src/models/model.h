@@ -15,6 +15,7 @@ struct Prediction {
   Tensor hidden;       // compute type [N,C], after the last norm
   Param head;          // [V,C]: logits = softcap(head . hidden)
   double softcap = 0;  // 0: none
+  Param second_head;   // [V,C] for the token after next, from the same hidden state; in training only. May be none
   // Look-ahead values, one tensor f32 [N,1] per layer that has a value head; in the tape's memory. May be null.
   const Tensor* values = nullptr;
   int value_count = 0;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/progress.h"
 #include "text/bpe_encode.h"
 #include "text/bpe_model.h"
 #include "text/bpe_train.h"
@@ -31,6 +32,10 @@ Tokenizer Tokenizer::Train(std::span<const std::string_view> texts, int vocab_si
   }
   Tokenizer tokenizer;
   tokenizer.impl_ = std::make_shared<const Impl>(TrainBpe(texts, vocab_size));
+  if (tokenizer.vocab_size() < vocab_size) {
+    Say(fmt::format("note: {} entries instead of {}: no pair of the text occurs twice any more", tokenizer.vocab_size(),
+                    vocab_size));
+  }
   return tokenizer;
 }
 

@@ -28,7 +28,7 @@ class Tokenizer {
   // Reserved ids, 256 bytes.
   static constexpr int kMinVocab = kSpecials + 256;
 
-  // Learns merges until there are `vocab_size` entries or no pair occurs twice. Each text is a training
+  // Learns merges until there are `vocab_size` entries or no pair occurs twice, which is said. Each text is a training
   // document. Deterministic for any number of threads; the same merges as Hugging Face's BpeTrainer gives for
   // the same texts (min_frequency 2, initial_alphabet of all bytes, the four special tokens). Throws
   // UsageError if vocab_size is below kMinVocab or above 65536 (ids are stored as uint16).

@@ -54,16 +54,16 @@ struct Tokens {
   }
 };
 
-constexpr ObjectiveConfig kWholeObjective{0.1, 0.1, 8};
+constexpr ObjectiveConfig kWholeObjective{0.1, 0.1, 8, 0.3, 0.3};
 // The value loss stops its gradient at its targets, so its gradient is not the derivative that differences show; it is
 // checked by the golden states.
-constexpr ObjectiveConfig kDifferentiableObjective{0.1, 0.0, 8};
+constexpr ObjectiveConfig kDifferentiableObjective{0.1, 0.0, 8, 0.3, 0.3};
 
 // The objective and its gradient (in the bank, from zero) for fixed tokens.
 double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const ObjectiveConfig& objective, bool backward) {
   tape.BeginTraining(kBatch, kLength, 1, 1);
   const Prediction prediction = model.Forward(tape, tokens.inputs.data());
-  const ObjectiveParts parts = AddObjective(tape, prediction, tokens.targets.data(), objective, 1);
+  const ObjectiveParts parts = AddObjective(tape, prediction, tokens.inputs.data(), tokens.targets.data(), objective, 1);
   if (backward) {
     std::fill_n(model.bank().gradients(), model.bank().size(), 0.0f);
     tape.Backward();

@@ -45,6 +45,13 @@ Budget Budget::Time(const std::string& text) {
   return {"time", ParseUnits("--time", text, {{"h", 3600}, {"m", 60}, {"s", 1}}, false)};
 }
 
+Budget Budget::Hours(double hours) {
+  if (!(hours > 0) || !std::isfinite(hours)) {
+    throw UsageError(fmt::format("--hours {}: must be more than nothing", hours), "for example 2 or 0.5");
+  }
+  return {"time", 3600 * hours};
+}
+
 Budget Budget::Tokens(const std::string& text) {
   const double tokens =
       std::floor(ParseUnits("--tokens", text, {{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}, true));

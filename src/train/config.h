@@ -16,6 +16,9 @@ struct TrainConfig {
   int value_horizon = 8;
   int value_start_step = 100;
   double entropy_weight = 0;
+  double unlikelihood_weight = 0;
+  double second_token_weight = 0, second_token_start = 0, second_token_full = 0;
+  double word_dropout = 0;
   std::string precision = "auto";
   int log_every = 10;
   int eval_every = 0;
@@ -33,6 +36,12 @@ struct TrainConfig {
     v.Int("value_horizon", value_horizon, 1, 4096, "tokens whose mean cross-entropy a value head predicts");
     v.Int("value_start_step", value_start_step, 0, 1 << 30, "step from which value heads are trained");
     v.Real("entropy_weight", entropy_weight, 0, 100, "weight of the entropy bonus");
+    v.Real("unlikelihood_weight", unlikelihood_weight, 0, 100, "weight of the loss against repeating the current token");
+    v.Real("second_token_weight", second_token_weight, 0, 100,
+           "weight of the second head's loss on the token after next (model.second_head)");
+    v.Real("second_token_start", second_token_start, 0, 1, "part of the budget after which that weight begins to rise");
+    v.Real("second_token_full", second_token_full, 0, 1, "part of the budget after which it has its full value");
+    v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     v.Text("precision", precision, {"auto", "f32", "bf16"}, "of matrix products; auto: bf16 where the CPU has it");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
@@ -54,6 +63,7 @@ struct Budget {
 
   // "2h", "90s", "10m", "1h30m"; "10M", "2.5k"; throws UsageError naming the option.
   static Budget Time(const std::string& text);
+  static Budget Hours(double hours);
   static Budget Tokens(const std::string& text);
   static Budget Steps(int64_t steps);
   // Done so far, of 1.

@@ -1,20 +1,51 @@
 #include "train/objective.h"
 
 namespace flashlm {
+namespace {
 
-ObjectiveParts AddObjective(Tape& tape, const Prediction& prediction, const int32_t* targets,
+double MeanOf(const float* x, int count, int rows) {
+  double sum = 0;
+  for (int n = 0; n < rows; ++n) sum += x[n];
+  return count > 0 ? sum / count : 0;
+}
+
+// The current token, or -1 where it is the target as well.
+const int32_t* Repetitions(Tape& tape, const int32_t* tokens, const int32_t* targets) {
+  int32_t* unlikely = tape.Keep<int32_t>(int64_t{tape.rows()});
+  for (int n = 0; n < tape.rows(); ++n) unlikely[n] = tokens[n] == targets[n] ? -1 : tokens[n];
+  return unlikely;
+}
+
+// Cross-entropy of x_{t+2}; the last position of a sequence has none.
+double AddSecondToken(Tape& tape, const Prediction& prediction, const int32_t* targets, double weight) {
+  const int rows = tape.rows(), length = tape.length(), count = tape.batch() * (length - 1);
+  if (count == 0) return 0;
+  int32_t* after_next = tape.Keep<int32_t>(int64_t{rows});
+  for (int n = 0; n < rows; ++n) after_next[n] = n % length == length - 1 ? -1 : targets[n + 1];
+  const CrossEntropyResult loss = CrossEntropy(tape, prediction.hidden, prediction.second_head, after_next,
+                                               {.softcap = prediction.softcap, .scale = weight / count});
+  return MeanOf(loss.nats, count, rows);
+}
+
+}  // namespace
+
+ObjectiveParts AddObjective(Tape& tape, const Prediction& prediction, const int32_t* tokens, const int32_t* targets,
                             const ObjectiveConfig& config, int micro_batches) {
   const int rows = tape.rows();
   const double share = 1.0 / micro_batches;
-  const CrossEntropyResult loss = CrossEntropy(tape, prediction.hidden, prediction.head, targets,
-                                               {prediction.softcap, config.entropy_weight, share / rows});
-  ObjectiveParts parts;
-  for (int n = 0; n < rows; ++n) {
-    parts.cross_entropy += loss.nats[n];
-    parts.entropy += loss.entropies[n];
+  CrossEntropyConfig next{prediction.softcap, config.entropy_weight, share / rows};
+  if (config.unlikelihood_weight > 0) {
+    next.unlikely = Repetitions(tape, tokens, targets);
+    next.unlikely_weight = config.unlikelihood_weight;
   }
-  parts.cross_entropy /= rows;
-  parts.entropy /= rows;
+  const CrossEntropyResult loss = CrossEntropy(tape, prediction.hidden, prediction.head, targets, next);
+  ObjectiveParts parts;
+  parts.cross_entropy = MeanOf(loss.nats, rows, rows);
+  parts.entropy = MeanOf(loss.entropies, rows, rows);
+  if (loss.unlikelihoods != nullptr) parts.unlikelihood = MeanOf(loss.unlikelihoods, rows, rows);
+  if (config.second_token_weight > 0 && prediction.second_head.offset >= 0) {
+    parts.second_token = AddSecondToken(tape, prediction, targets, config.second_token_weight * share);
+  }
   if (config.value_weight > 0) {
     for (int i = 0; i < prediction.value_count; ++i) {
       const ValueLossResult value = ValueLoss(tape, prediction.values[i], loss.nats, config.value_horizon,

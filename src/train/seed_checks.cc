@@ -332,7 +332,7 @@ CheckResult OperationsStayInUse() {
     Tape& tape = trainee.step->tape();
     tape.BeginTraining(4, 32, 1, 99);
     const Prediction prediction = trainee.model->Forward(tape, trainee.inputs.data());
-    AddObjective(tape, prediction, trainee.targets.data(), {}, 1);
+    AddObjective(tape, prediction, trainee.inputs.data(), trainee.targets.data(), {}, 1);
     tape.Backward();
     int used = 0;  // what was chosen has a gradient
     for (int k = 0; k < 16; ++k) {

@@ -1,7 +1,11 @@
 #include "train/step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
+
+#include "base/rng.h"
+#include "text/tokenizer.h"
 
 namespace flashlm {
 namespace {
@@ -16,25 +20,48 @@ constexpr double kNormGrowth = 1.5;
 TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype,
                            uint64_t seed)
     : model_(model), train_(train), seed_(seed), tape_(model.bank(), model.packs(), dtype),
-      optimizer_(optim, model.bank()) {}
+      optimizer_(optim, model.bank()) {
+  if (train.word_dropout > 0) read_.resize(static_cast<size_t>(train.micro_batch) * train.sequence_length);
+}
 
-StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor) {
-  const ObjectiveConfig objective{train_.entropy_weight,
-                                  step >= train_.value_start_step ? train_.value_weight : 0.0, train_.value_horizon};
+ObjectiveConfig TrainingStep::ObjectiveAt(int64_t step, double fraction) const {
+  const double rise = train_.second_token_full - train_.second_token_start;
+  const double second = rise > 0 ? std::clamp((fraction - train_.second_token_start) / rise, 0.0, 1.0)
+                                 : static_cast<double>(fraction >= train_.second_token_full);
+  return {train_.entropy_weight,      step >= train_.value_start_step ? train_.value_weight : 0.0,
+          train_.value_horizon,       train_.unlikelihood_weight,
+          second * train_.second_token_weight};
+}
+
+const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* tokens) {
+  if (read_.empty()) return tokens;
+  Rng rng(seed_, Purpose::kWordDropout, random_step);
+  for (size_t n = 0; n < read_.size(); ++n) {
+    read_[n] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[n];
+  }
+  return read_.data();
+}
+
+StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
+                              double fraction) {
+  const ObjectiveConfig objective = ObjectiveAt(step, fraction);
   const int64_t tokens = int64_t{train_.micro_batch} * train_.sequence_length;
   StepOutcome outcome;
   model_.BeginStep();
   for (int i = 0; i < train_.accumulate; ++i) {
-    tape_.BeginTraining(train_.micro_batch, train_.sequence_length, seed_,
-                        static_cast<uint64_t>(step) * static_cast<uint64_t>(train_.accumulate) +
-                            static_cast<uint64_t>(i));
-    const Prediction prediction = model_.Forward(tape_, inputs + i * tokens);
+    const uint64_t random_step =
+        static_cast<uint64_t>(step) * static_cast<uint64_t>(train_.accumulate) + static_cast<uint64_t>(i);
+    tape_.BeginTraining(train_.micro_batch, train_.sequence_length, seed_, random_step);
+    const int32_t* read = inputs + i * tokens;
+    const Prediction prediction = model_.Forward(tape_, DropWords(random_step, read));
     const ObjectiveParts parts =
-        AddObjective(tape_, prediction, targets + i * tokens, objective, train_.accumulate);
+        AddObjective(tape_, prediction, read, targets + i * tokens, objective, train_.accumulate);
     tape_.Backward();
     outcome.parts.cross_entropy += parts.cross_entropy / train_.accumulate;
     outcome.parts.entropy += parts.entropy / train_.accumulate;
     outcome.parts.value_loss += parts.value_loss / train_.accumulate;
+    outcome.parts.unlikelihood += parts.unlikelihood / train_.accumulate;
+    outcome.parts.second_token += parts.second_token / train_.accumulate;
     outcome.parts.value_correlation += parts.value_correlation / train_.accumulate;
     outcome.parts.auxiliary += parts.auxiliary / train_.accumulate;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "models/model.h"
 #include "optim/optimizer.h"
@@ -29,8 +30,9 @@ class TrainingStep {
  public:
   TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed);
 
-  // inputs, targets: [micro_batch * accumulate, sequence_length]. `factor`: of the learning-rate schedule.
-  StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor);
+  // inputs, targets: [micro_batch * accumulate, sequence_length]. `factor`: of the learning-rate schedule; `fraction`: of
+  // the budget that is done.
+  StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1);
 
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }
@@ -39,6 +41,10 @@ class TrainingStep {
   double TakeOptimizerSeconds();
 
  private:
+  ObjectiveConfig ObjectiveAt(int64_t step, double fraction) const;
+  // The tokens of a micro-batch with some read as <unk>: another choice in every micro-batch, the same when it is
+  // repeated.
+  const int32_t* DropWords(uint64_t random_step, const int32_t* tokens);
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
 
   Model& model_;
@@ -47,6 +53,7 @@ class TrainingStep {
   Tape tape_;
   Optimizer optimizer_;
   StepState state_;
+  std::vector<int32_t> read_;  // [micro_batch, sequence_length] after word dropout; empty without it
   double optimizer_seconds_ = 0;
 };
 

@@ -95,6 +95,11 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
                      fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(),
                                  model->vocab()));
   }
+  if (config.train.second_token_weight > 0 && !model->config().value("second_head", false)) {
+    throw UsageError(fmt::format("train.second_token_weight = {}: the model has no second head",
+                                 config.train.second_token_weight),
+                     "add --set model.second_head=true, if the architecture has that setting");
+  }
   return model;
 }
 
@@ -170,7 +175,7 @@ void Run::OneStep() {
                               ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0)
                               : Fraction();
   const double factor = ScheduleFactor(config_.optim, fraction);
-  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor);
+  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, fraction);
   ++progress_.step;
   const double seconds = watch.Seconds();
   step_seconds_ = step_seconds_ == 0 ? seconds : 0.9 * step_seconds_ + 0.1 * seconds;
@@ -197,6 +202,8 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   line["value_loss"] = parts.value_loss;
   line["value_correlation"] = parts.value_correlation;
   line["auxiliary"] = parts.auxiliary;
+  if (config_.train.unlikelihood_weight > 0) line["unlikelihood"] = parts.unlikelihood;
+  if (config_.train.second_token_weight > 0) line["second_token"] = parts.second_token;  // 0 while its weight is 0
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
   line["lr"] = config_.optim.lr * factor;
@@ -360,13 +367,13 @@ TrainSummary Run::Go() {
   return summary;
 }
 
-// The first key in which `expected` (where it is not null) differs from what the run has.
-void RefuseDisagreement(const Json& expected, const Json& actual, const std::string& path, const std::string& folder) {
+void RefuseDisagreementBelow(const std::string& path, const Json& expected, const Json& actual,
+                             const std::string& folder) {
   if (expected.is_null()) return;
   if (expected.is_object() && actual.is_object()) {
     for (const auto& [key, value] : expected.items()) {
-      RefuseDisagreement(value, actual.contains(key) ? actual[key] : Json(), path.empty() ? key : path + "." + key,
-                         folder);
+      RefuseDisagreementBelow(path.empty() ? key : path + "." + key, value, actual.contains(key) ? actual[key] : Json(),
+                              folder);
     }
     return;
   }
@@ -381,6 +388,16 @@ void RefuseDisagreement(const Json& expected, const Json& actual, const std::str
 
 }  // namespace
 
+void RefuseDisagreement(const Json& expected, const Json& actual, const std::string& folder) {
+  RefuseDisagreementBelow("", expected, actual, folder);
+}
+
+void TakeVocabularyOfData(RunConfig& config) {
+  const Json meta = ReadDataMeta(config.data);
+  const Json::json_pointer path("/tokenizer/vocab_size");
+  if (meta.contains(path)) config.model["vocab"] = meta[path];  // else opening the data says what it lacks
+}
+
 TrainSummary Train(RunConfig config, const std::string& run_folder) {
   if (std::filesystem::exists(run_folder + "/config.toml") || std::filesystem::exists(run_folder + "/checkpoints")) {
     throw UsageError(fmt::format("'{}' already holds a run", run_folder),
@@ -391,6 +408,22 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   return Run(std::move(config), run_folder, std::nullopt).Go();
 }
 
+namespace {
+
+// config.toml is for people to read; an edit that would be ignored silently is refused.
+void RefuseEditedConfig(const std::string& path, const RunConfig& config) {
+  const char* hint = "put it back; a change needs a run of its own, with another --out";
+  try {
+    RefuseDisagreement(RunConfig::FromJson(ParseToml(ReadFile(path), path)).ToJson(), config.ToJson(), "checkpoints");
+  } catch (const UsageError& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+  }
+}
+
+}  // namespace
+
 TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   const std::string config_path = run_folder + "/config.toml";
   if (!std::filesystem::exists(config_path)) {
@@ -399,12 +432,13 @@ TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   if (ListStepFolders(run_folder).empty()) {
     // Stopped before its first checkpoint: it starts again, from the same seed.
     RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(config_path), config_path));
-    RefuseDisagreement(expected, config.ToJson(), "", run_folder);
+    RefuseDisagreement(expected, config.ToJson(), run_folder);
     return Run(std::move(config), run_folder, std::nullopt).Go();
   }
   const OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
   RunConfig config = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
-  RefuseDisagreement(expected, config.ToJson(), "", run_folder);
+  RefuseDisagreement(expected, config.ToJson(), run_folder);
+  RefuseEditedConfig(config_path, config);
   return Run(std::move(config), run_folder, checkpoint).Go();
 }
 

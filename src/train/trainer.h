@@ -14,6 +14,9 @@ struct TrainSummary {
   Json results;  // results.json, when finished
 };
 
+// Sets model.vocab to that of the tokens in config.data.
+void TakeVocabularyOfData(RunConfig& config);
+
 // Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
 // configuration, the data or the folder is not right.
 TrainSummary Train(RunConfig config, const std::string& run_folder);
@@ -21,5 +24,9 @@ TrainSummary Train(RunConfig config, const std::string& run_folder);
 // Goes on from the newest sound checkpoint. `expected`: what the caller named again, or null; it must agree with the
 // run's own configuration where it is not null (keys of RunConfig::ToJson).
 TrainSummary Resume(const std::string& run_folder, const Json& expected);
+
+// Throws UsageError for the first key in which `expected` (where it is not null) differs from what the run in `folder`
+// has.
+void RefuseDisagreement(const Json& expected, const Json& actual, const std::string& folder);
 
 }  // namespace flashlm

@@ -83,6 +83,18 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   }
 }
 
+// The seeds' way to say a budget, and a model that takes the data's vocabulary unless told otherwise.
+TEST_F(TrainTest, HoursAndTheVocabularyOfTheData) {
+  std::vector<std::string> arguments = Train(scratch_ / "run", {"--hours", "0.0002"});
+  const auto vocab = std::find(arguments.begin(), arguments.end(), "model.vocab=512");
+  arguments.erase(vocab - 1, vocab + 1);
+  const CommandResult result = RunCommand(arguments, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json config = ParseToml(ReadFile(scratch_ / "run/config.toml"), "test");
+  EXPECT_EQ(config.at("model").at("vocab"), 512);
+  EXPECT_NEAR(config.at("budget").at("amount").get<double>(), 0.72, 1e-9);
+}
+
 TEST_F(TrainTest, ResumeIsExact) {
   ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "20"}), scratch_).exit_code, 0);
   // Killed after its checkpoint at step 10, in the middle of a later step.
@@ -148,8 +160,11 @@ TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
   ExpectOneLine(with({"--set", "model.d_modle=3"}), 2, "did you mean 'd_model'");
   ExpectOneLine(with({"--set", "train.micro_batch=0"}), 2, "out of range");
   ExpectOneLine(with({"--set", "nonsense"}), 2, "section.key=value");
+  ExpectOneLine(with({"--set", "train.second_token_weight=0.5"}), 2, "no second head");
   ExpectOneLine(with({"--time", "soon"}), 2, "--time soon");
   ExpectOneLine(with({"--time", "1m", "--steps", "3"}), 2, "one budget");
+  ExpectOneLine(with({"--time", "1m", "--hours", "2"}), 2, "one budget");
+  ExpectOneLine(with({"--hours", "0"}), 2, "--hours 0");
   ExpectOneLine(with({"--set", "model.vocab=600"}), 2, "vocabulary of 600");
   ExpectOneLine(RunCommand({"train", "--data", scratch_ / "nothing", "--out", run}, scratch_), 1, "nothing");
   ExpectOneLine(RunCommand({"train", "--resume", scratch_ / "nothing"}, scratch_), 1, "no run to resume");
@@ -162,6 +177,38 @@ TEST_F(TrainTest, ResumeRefusesAnotherConfiguration) {
   ExpectOneLine(RunCommand({"train", "--resume", run, "--set", "model.d_model=64"}, scratch_), 2, "model.d_model = 64");
   ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "9"}, scratch_), 2, "budget.amount");
   ExpectOneLine(RunCommand(Train(run, {"--steps", "6"}), scratch_), 2, "already holds a run");
+
+  // An edited config.toml would otherwise be ignored silently.
+  const std::string config = ReadFile(run + "/config.toml");
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string text = config;
+    return text.replace(text.find(from), from.size(), to);
+  };
+  WriteFileAtomic(run + "/config.toml", replaced("'cortex-viii'", "'another'"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "config.toml");
+  WriteFileAtomic(run + "/config.toml", replaced("d_model = 32", "d_model = 64"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "model.d_model = 64");
+  WriteFileAtomic(run + "/config.toml", replaced("[train]", "[trian]"));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "config.toml");
+}
+
+TEST_F(TrainTest, ACheckpointOfOneArchitectureIsRefusedByAnother) {
+  const std::string run = scratch_ / "run", other = scratch_ / "other.toml", folder = scratch_ / "folder";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "2"}), scratch_).exit_code, 0);
+  WriteFileAtomic(other, "[model]\narchitecture = \"another\"\n");
+  ExpectOneLine(
+      RunCommand({"train", "--resume", run, "--preset", other}, scratch_), 2,
+      "model.architecture = \"another\" does not agree with the run in '" + run + "', which has \"cortex-viii\"");
+  // A model folder whose files come from two models.
+  std::filesystem::copy(run + "/latest/", folder);
+  std::filesystem::remove(folder + "/trainer.json");
+  Json config = ReadJsonFile(folder + "/config.json");
+  config["architecture"] = "another";
+  WriteFileAtomic(folder + "/config.json", config.dump());
+  const std::string message = "architecture \"another\" instead of \"cortex-viii\"";
+  ExpectOneLine(RunCommand({"eval", "--model", folder, "--text", data_ + "/valid.txt"}, scratch_), 1, message);
+  ExpectOneLine(RunCommand({"generate", "--model", folder, "--json"}, scratch_), 1, message);
+  ExpectOneLine(RunCommand({"inspect", folder}, scratch_), 1, message);
 }
 
 TEST_F(TrainTest, FullDiskKeepsTheLastCheckpoint) {

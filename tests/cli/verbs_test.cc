@@ -45,7 +45,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "eval", "generate", "bench", "selftest", "inspect", "doctor"},
+            {"data", "tokenizer", "train", "compare", "eval", "generate", "bench", "selftest", "inspect", "doctor"},
             {}},
            {{"data"}, {"prepare"}, {}},
            {{"data", "prepare"}, {"REQUIRED"}, {{"--vocab", "4096"}}},

@@ -388,7 +388,7 @@ def losses(logits: Tensor, values: Tensor | None, targets: Tensor, objective: Ob
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Decay matrices, but no token table, output head, value head or memory slots, and nothing of one or three
     dimensions."""
-    exempt = ("embed", "head.", "out_head.", "lookahead_heads.")
+    exempt = ("embed", "head.", "out_head.", "second_head.", "lookahead_heads.")
     decayed, free = [], []
     for name, p in model.named_parameters():
         loose = p.dim() != 2 or name.startswith(exempt) or name.endswith(".slots")

@@ -8,8 +8,9 @@ the engine must reproduce. See README.md beside this file for their contents.
 Every NAME_reference.py beside this script offers `golden_states() -> {state: (config, model)}`: the engine's [model]
 configuration of a small state, and the same network as a torch module whose parameters have the engine's names and
 whose forward takes tokens [B,T] and gives logits [B,T,V], or logits and values [L,B,T]. A module may have
-`auxiliary_loss()`, the part of the objective that its last forward pass adds, and `after_update()`, called after each
-update of its parameters. Logits are computed in evaluation mode, all else in training mode.
+`auxiliary_loss()`, the part of the objective that its last forward pass adds; `extra_losses(tokens)`, losses of the
+trainer that go beyond the usual ones, as {name: (weight, value)}; and `after_update()`, called after each update of its
+parameters. Logits are computed in evaluation mode, all else in training mode.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 HERE = pathlib.Path(__file__).resolve().parent
 BATCH, LENGTH, STEPS = 3, 20, 10
 OBJECTIVE = Objective(entropy_weight=0.01, value_weight=0.1, value_horizon=8)
+PARTS = ("ce", "entropy", "auxiliary", "unlikelihood", "second_token")
 OPTIMISER = {"lr": 1e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.01, "clip": 1.0}
 
 
@@ -67,6 +69,10 @@ def objective_of(model: nn.Module, tokens: Tensor) -> tuple[dict[str, Tensor], T
     if hasattr(model, "auxiliary_loss"):
         parts["auxiliary"] = model.auxiliary_loss()
         parts["total"] = parts["total"] + parts["auxiliary"]
+    if hasattr(model, "extra_losses"):
+        for name, (weight, value) in model.extra_losses(tokens).items():
+            parts[name] = value
+            parts["total"] = parts["total"] + weight * value
     return parts, logits, values
 
 
@@ -115,7 +121,7 @@ def golden_tensors(model: nn.Module, vocab: int, seed: int) -> dict[str, Tensor]
     out = {f"param.{name}": p.data.clone() for name, p in model.named_parameters()}
     out |= {f"param.{name}": b.clone() for name, b in model.named_buffers()}
     out |= {f"grad.{name}": torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
-    out |= {"logits": logits} | {name: parts[name][None] for name in ("ce", "entropy", "auxiliary") if name in parts}
+    out |= {"logits": logits} | {name: parts[name][None] for name in PARTS if name in parts}
     if values is not None:
         tau = value_targets(parts["per_token_ce"], OBJECTIVE.value_horizon)
         out |= {"values": values, "value_loss": parts["value_loss"][None]}
@@ -125,8 +131,12 @@ def golden_tensors(model: nn.Module, vocab: int, seed: int) -> dict[str, Tensor]
     return out | {"tokens": tokens.int()}
 
 
-def metadata(config: dict) -> dict[str, str]:
-    return {"config": json.dumps(config | {"objective": dataclasses.asdict(OBJECTIVE) | OPTIMISER})}
+def metadata(config: dict, model: nn.Module) -> dict[str, str]:
+    objective = dataclasses.asdict(OBJECTIVE) | OPTIMISER
+    if hasattr(model, "extra_losses"):
+        tokens = torch.zeros(1, LENGTH + 1, dtype=torch.long)
+        objective |= {f"{name}_weight": weight for name, (weight, _) in model.extra_losses(tokens).items()}
+    return {"config": json.dumps(config | {"objective": objective})}
 
 
 def compare(path: pathlib.Path, tensors: dict[str, Tensor]) -> float:
@@ -159,9 +169,9 @@ def main() -> None:
             if worst > 1e-6:
                 raise SystemExit(f"{path.name} does not match what this script computes")
             continue
-        save_file(tensors, path, metadata=metadata(config))
+        save_file(tensors, path, metadata=metadata(config, model))
         print(f"{path.name}: {path.stat().st_size:,} bytes")
-        for key in ("ce", "entropy", "auxiliary", "value_loss", "v_corr", "losses", "grad_norms"):
+        for key in (*PARTS, "value_loss", "v_corr", "losses", "grad_norms"):
             if key in tensors:
                 print(f"  {key:10s} {' '.join(f'{x:.6f}' for x in tensors[key].tolist())}")
 

@@ -133,6 +133,51 @@ TEST(SoftmaxCrossEntropy, OutputsAreOptional) {
   EXPECT_EQ(ce, r.ce);
 }
 
+// Rows: another token than the target, the target itself, none, and one whose probability is beyond 0.99.
+TEST(SoftmaxCrossEntropy, UnlikelyTokensEqualReferenceAndItsComplexStep) {
+  constexpr int kRows = 4, kCols = 67;
+  for (const LossShape& shape : {LossShape{0, 0, 1}, LossShape{5, 0.1f, 0.5f}, LossShape{0, 0.3f, 0.25f}}) {
+    std::vector<float> logits = Normals(kRows * kCols, 2, 6);
+    logits[3 * kCols + 9] = shape.softcap > 0 ? 1e4f : 20;
+    const std::vector<int32_t> targets = {3, 5, 66, 1}, tokens = {66, 5, -1, 9};
+    std::vector<Complex> z(logits.begin(), logits.end());
+    std::vector<float> ce(kRows), entropy(kRows), nats(kRows), gradient(logits.size());
+    const Unlikelihood unlikely{tokens.data(), 0.7f, nats.data()};
+    SoftmaxCrossEntropy(shape, View(logits, kRows, kCols), targets.data(), ce.data(), entropy.data(), nullptr,
+                        View(gradient, kRows, kCols), unlikely);
+    const auto objective = [&](size_t row, double* u) {
+      Complex* z_row = z.data() + row * kCols;
+      Complex ce_row, entropy_row;
+      ref::SoftmaxCrossEntropy(shape.softcap, z_row, &targets[row], 1, kCols, &ce_row, &entropy_row);
+      const Complex term = ref::Unlikelihood(shape.softcap, z_row, tokens[row], kCols);
+      if (u != nullptr) *u = term.real();
+      return ce_row - double(shape.entropy_weight) * entropy_row + 0.7 * term;
+    };
+    for (size_t i = 0; i < z.size(); ++i) {
+      z[i] += Complex(0, 1e-30);
+      const double slope = objective(i / kCols, nullptr).imag() / 1e-30;
+      z[i] = z[i].real();
+      EXPECT_NEAR(gradient[i], shape.gradient_scale * slope, 4e-6) << i;
+    }
+    for (size_t row = 0; row < kRows; ++row) {
+      double u = 0;
+      objective(row, &u);
+      EXPECT_NEAR(nats[row], u, 1e-5) << row;
+    }
+  }
+}
+
+TEST(SoftmaxCrossEntropy, RowsWithoutATargetAreZero) {
+  const auto logits = Normals(3 * 50, 2, 7);
+  const Result whole = Compute({0, 0.1f, 1}, logits, {4, 5, 6}), gap = Compute({0, 0.1f, 1}, logits, {4, -1, 6});
+  for (size_t r : {0u, 2u}) EXPECT_EQ(gap.ce[r], whole.ce[r]);
+  EXPECT_EQ(gap.ce[1], 0);
+  EXPECT_EQ(gap.entropy[1], 0);
+  for (size_t i = 0; i < gap.gradient.size(); ++i) {
+    EXPECT_EQ(gap.gradient[i], i / 50 == 1 ? 0.0f : whole.gradient[i]) << i;
+  }
+}
+
 TEST(SoftmaxCrossEntropy, BFloat16GradientIsTheRoundedOne) {
   const auto logits = Normals(5 * 77, 2, 5);
   const auto targets = Targets(5, 77);

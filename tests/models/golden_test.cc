@@ -63,7 +63,8 @@ class GoldenTest : public testing::TestWithParam<std::string> {
 
   ObjectiveConfig Objective() const {
     return {objective_.at("entropy_weight").get<double>(), objective_.at("value_weight").get<double>(),
-            objective_.at("value_horizon").get<int>()};
+            objective_.at("value_horizon").get<int>(), objective_.value("unlikelihood_weight", 0.0),
+            objective_.value("second_token_weight", 0.0)};
   }
 
   SafetensorsFile file_;
@@ -100,13 +101,15 @@ TEST_P(GoldenTest, LossesAndEveryGradient) {
   Tape tape(model_->bank(), model_->packs(), DType::kF32);
   tape.BeginTraining(batch_, length_, 1, 1);
   const Prediction prediction = model_->Forward(tape, inputs_.data());
-  const ObjectiveParts parts = AddObjective(tape, prediction, targets_.data(), Objective(), 1);
+  const ObjectiveParts parts = AddObjective(tape, prediction, inputs_.data(), targets_.data(), Objective(), 1);
   tape.Backward();
   EXPECT_NEAR(parts.cross_entropy, Read("ce")[0], 1e-4);
   EXPECT_NEAR(parts.entropy, Read("entropy")[0], 1e-4);
   EXPECT_NEAR(parts.value_loss, Scalar("value_loss"), 1e-4 * Scalar("value_loss"));
   EXPECT_NEAR(parts.value_correlation, Scalar("v_corr"), 1e-4);
   EXPECT_NEAR(parts.auxiliary, Scalar("auxiliary"), 1e-5);
+  EXPECT_NEAR(parts.unlikelihood, Scalar("unlikelihood"), 1e-4);
+  EXPECT_NEAR(parts.second_token, Scalar("second_token"), 1e-4);
   for (const ParamInfo& info : model_->bank().infos()) {
     if (info.role == Role::kBuffer) continue;
     const std::vector<float> expected = Read("grad." + info.name);
@@ -129,6 +132,8 @@ TEST_P(GoldenTest, TenTrainingLosses) {
   train.entropy_weight = Objective().entropy_weight;
   train.value_weight = Objective().value_weight;
   train.value_horizon = Objective().value_horizon;
+  train.unlikelihood_weight = Objective().unlikelihood_weight;
+  train.second_token_weight = Objective().second_token_weight;
   OptimConfig optim;
   optim.lr = objective_.at("lr").get<double>();
   optim.beta1 = objective_.at("betas")[0].get<double>();

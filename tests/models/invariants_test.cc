@@ -60,6 +60,10 @@ std::vector<Json> Configs() {
       config["memory"] = config["memory"] == "delta" ? "linear" : "delta";
       configs.push_back(config);
     }
+    if (config.contains("second_head")) {
+      config["second_head"] = true;
+      configs.push_back(config);
+    }
   }
   return configs;
 }

@@ -26,6 +26,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v5-thunderbolt"), 29'750'784);
   EXPECT_EQ(count("v6-prcsm"), 4'141'862);
   EXPECT_EQ(count("v6-supernova"), 2'348'609);
+  EXPECT_EQ(count("v7.5"), 7'613'440);
   EXPECT_EQ(count("v8.3"), 6'566'400);
   EXPECT_EQ(count("v5.2-nova-ignition"), 4'987'392);
   EXPECT_EQ(count("v5.2a-nova"), 36'869'760);

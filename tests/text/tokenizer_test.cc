@@ -124,6 +124,17 @@ TEST(Tokenizer, VocabularySizesOutOfRangeAreRefused) {
   EXPECT_EQ(TrainOn("text", Tokenizer::kMinVocab).vocab_size(), Tokenizer::kMinVocab);
 }
 
+TEST(Tokenizer, FewerEntriesThanAskedForAreSaid) {
+  testing::internal::CaptureStderr();
+  const int learnt = TrainOn("abab abab", 1000).vocab_size();
+  EXPECT_LT(learnt, 1000);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find(std::to_string(learnt) + " entries instead of 1000"),
+            std::string::npos);
+  testing::internal::CaptureStderr();
+  TrainOn("abab abab", Tokenizer::kMinVocab);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(Tokenizer, TrainingIsDeterministic) {
   Rng rng(12, Purpose::kTest);
   const std::string text = RandomText(rng, {"a", "b", "c", " d", "e ", "\n"}, 20000);

@@ -14,6 +14,8 @@ CASES = [
     ("src/nn/a.h", '#include "kernels/norm/norm.h"\n', "src/nn/a.h:1: nn must not include"),
     ("src/models/a.cc", '#include "autograd/ops.h"\n#include "nn/linear.h"\n', None),
     ("src/models/a.cc", '#include "autograd/tape.h"\n', "src/models/a.cc:1: models must not include"),
+    ("examples/a.cc", '#include "nn/linear.h"\n#include "models/registry.h"\n', None),
+    ("examples/a.cc", '#include "kernels/norm/norm.h"\n', "examples/a.cc:1: models must not include"),
     ("src/infer/a.cc", '#include "eval/a.h"\n', "src/infer/a.cc:1: infer must not include"),
     ("src/eval/a.cc", '#include "infer/a.h"\n#include "data/a.h"\n', None),
     ("src/eval/a.cc", '#include "train/a.h"\n', "src/eval/a.cc:1: eval must not include"),

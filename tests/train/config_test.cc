@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "models/presets.h"
 
@@ -46,6 +48,12 @@ TEST(BudgetTest, RefusesWhatIsNone) {
     EXPECT_NE(e.OneLine().find("--time soon"), std::string::npos) << e.OneLine();
     EXPECT_NE(e.OneLine().find("for example"), std::string::npos) << e.OneLine();
   }
+}
+
+TEST(BudgetTest, HoursAreTime) {
+  EXPECT_EQ(Budget::Hours(12).amount, Budget::Time("12h").amount);
+  EXPECT_EQ(Budget::Hours(1.5).ToString(), Budget::Time("1h30m").ToString());
+  for (const double hours : {0.0, -1.0, HUGE_VAL, std::nan("")}) EXPECT_THROW(Budget::Hours(hours), UsageError);
 }
 
 TEST(BudgetTest, FractionCountsItsOwnKind) {

@@ -228,6 +228,46 @@ TEST(StepTest, SteadyStepsLeaveTheHeapAlone) {
   }
 }
 
+// Loss of one step from the same start.
+double CrossEntropyOf(const TrainConfig& train, int64_t index) {
+  const auto model = TinyModel(FindModel("cortex-viii"));
+  TrainingStep step(*model, OptimConfig{}, train, DType::kF32, 1);
+  const Batch batch(train, model->vocab());
+  return RunOn(step, batch, index).parts.cross_entropy;
+}
+
+TEST(StepTest, WordDropoutDependsOnTheStepAlone) {
+  TrainConfig train = SmallTraining(2, 2);
+  const double without = CrossEntropyOf(train, 3);
+  train.word_dropout = 0.3;
+  const double with = CrossEntropyOf(train, 3);
+  EXPECT_NE(with, without);
+  EXPECT_EQ(CrossEntropyOf(train, 3), with);
+  EXPECT_NE(CrossEntropyOf(train, 4), with);
+}
+
+TEST(StepTest, TheSecondHeadsWeightRisesWithTheBudget) {
+  TrainConfig train = SmallTraining(2, 1);
+  train.second_token_weight = 0.5;
+  train.second_token_start = 0.2;
+  train.second_token_full = 0.4;
+  Json config = FindModel("cortex-viii").tiny();
+  config.update({{"architecture", "cortex-viii"}, {"second_head", true}});
+  const auto norm_at = [&](double fraction, double weight) {
+    const std::unique_ptr<Model> model = MakeModel(config, true);
+    model->bank().Initialize(5);
+    TrainConfig at = train;
+    at.second_token_weight = weight;
+    TrainingStep step(*model, OptimConfig{}, at, DType::kF32, 1);
+    const Batch batch(at, model->vocab());
+    return step.Run(0, batch.inputs.data(), batch.targets.data(), 1.0, fraction).gradient_norm;
+  };
+  EXPECT_EQ(norm_at(0.1, 0.5), norm_at(0.1, 0));
+  EXPECT_EQ(norm_at(0.2, 0.5), norm_at(1, 0));
+  EXPECT_NEAR(norm_at(0.3, 0.5), norm_at(1, 0.25), 1e-6);
+  EXPECT_EQ(norm_at(0.4, 0.5), norm_at(1, 0.5));
+}
+
 // The instruction set is chosen once per process, so another one needs another process.
 TEST(StepTest, ScalarSteadyStepsAllocateNothing) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();

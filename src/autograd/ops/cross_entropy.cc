@@ -27,12 +27,13 @@ void Backward(Tape& tape, const Node& node) {
 }
 
 std::vector<OpCase> Cases() {
-  static constexpr int32_t kTargets[] = {0, 9, 4, 4, 7, 1};
+  static constexpr int32_t kTargets[] = {0, 9, 4, -1, 7, 1}, kUnlikely[] = {3, 9, -1, 2, 0, 8};
   std::vector<OpCase> cases;
-  for (const double softcap : {0.0, 2.0}) {
-    const CrossEntropyConfig config{softcap, 0.3, 0.25};
+  for (const CrossEntropyConfig& config :
+       {CrossEntropyConfig{0, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25, kUnlikely, 0.6}}) {
     cases.push_back(OpCase::Make(
-        fmt::format("soft cap {}", softcap), 2, 3, {{6, 8}, {10, 8, true}},
+        fmt::format("soft cap {}{}", config.softcap, config.unlikely != nullptr ? ", unlikely tokens" : ""), 2, 3,
+        {{6, 8}, {10, 8, true}},
         [config](Tape& tape, const std::vector<Operand>& in) {
           return CrossEntropy(tape, in[0].tensor, in[1].param, kTargets, config).objective;
         },
@@ -40,6 +41,7 @@ std::vector<OpCase> Cases() {
           const int vocab = in[1].rows, width = in[0].cols;
           auto total = in[0].v[0] * 0.0;
           for (int n = 0; n < in[0].rows; ++n) {
+            if (kTargets[n] < 0) continue;
             auto logits = in[0].v;
             logits.assign(static_cast<size_t>(vocab), 0.0);
             for (int v = 0; v < vocab; ++v) {
@@ -48,6 +50,9 @@ std::vector<OpCase> Cases() {
             auto ce = total * 0.0, entropy = total * 0.0;
             kernels::ref::SoftmaxCrossEntropy(config.softcap, logits.data(), kTargets + n, 1, vocab, &ce, &entropy);
             total += config.scale * (ce - config.entropy_weight * entropy);
+            if (config.unlikely == nullptr) continue;
+            total += config.scale * config.unlikely_weight *
+                     kernels::ref::Unlikelihood(config.softcap, logits.data(), kUnlikely[n], vocab);
           }
           out.v[0] = total;
         }));
@@ -68,6 +73,7 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   const int rows = hidden.rows, vocab = head.rows;
   float* nats = tape.Keep<float>(rows);
   float* entropies = tape.Keep<float>(rows);
+  float* unlikelihoods = config.unlikely != nullptr ? tape.Keep<float>(rows) : nullptr;
   kernels::Matrix dlogits{nullptr, tape.dtype(), rows, vocab, vocab};
   if (tape.training()) dlogits.data = tape.Keep<char>(int64_t{rows} * vocab * static_cast<int64_t>(SizeOf(tape.dtype())));
 
@@ -83,17 +89,22 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
     };
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
     tape.Packed(head).weight.Forward(rows_of(hidden.matrix()), chunk, false);
+    kernels::Unlikelihood unlikely;
+    if (config.unlikely != nullptr) {
+      unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
+    }
     kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
-                                 rows_of(dlogits));
+                                 rows_of(dlogits), unlikely);
   }
 
   const Tensor objective = tape.New(1, 1, DType::kF32);
   double sum = 0;
   for (int n = 0; n < rows; ++n) sum += nats[n] - config.entropy_weight * entropies[n];
+  for (int n = 0; unlikelihoods != nullptr && n < rows; ++n) sum += config.unlikely_weight * unlikelihoods[n];
   *objective.f32() = static_cast<float>(config.scale * sum);
   tape.Record({&kCrossEntropyOp, {hidden}, objective, head, tape.Keep(Saved{dlogits})});
   if (tape.training()) tape.Seed(objective, 1.0f);
-  return {objective, nats, entropies};
+  return {objective, nats, entropies, unlikelihoods};
 }
 
 }  // namespace flashlm

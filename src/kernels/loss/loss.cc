@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 #include "base/parallel.h"
@@ -130,18 +131,30 @@ HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
 struct RowResult {
   float max, log_sum;  // log of the sum of e^x
   float entropy;
+  int32_t unlikely = -1;  // the token that should not come next
+  float slope = 0;        // weight * p du/dp of it
 };
 
-// dL/dz = scale (p - onehot + w p (log p + H)), times dz/dlogit = 1 - (z / softcap)^2. The target's one comes
-// last.
+// u of the row's unlikely token; completes `row`.
+HWY_INLINE float UnlikelihoodOf(const Unlikelihood& unlikely, int64_t r, const float* z, RowResult& row) {
+  constexpr float kLargest = 0.99f, kEpsilon = 1e-8f;
+  row.unlikely = unlikely.tokens[r];
+  if (row.unlikely < 0) return 0;
+  const float p = std::exp(z[row.unlikely] - row.max - row.log_sum);
+  row.slope = p < kLargest ? unlikely.weight * p / (1.0f - p + kEpsilon) : 0.0f;
+  return -std::log(1.0f - std::min(p, kLargest) + kEpsilon);
+}
+
+// dL/dz = scale (p - onehot + w p (log p + H) + s (onehot_unlikely - p)), s the slope, times dz/dlogit = 1 - (z /
+// softcap)^2. The ones come last.
 template <class T>
 HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols,
                         int32_t target, const RowResult& row, T* dz) {
   const DF d;
   const float w = shape.entropy_weight;
   const VF p_scale = hn::Set(d, shape.gradient_scale * std::exp(-row.log_sum));
-  // 1 + w (log p + H) = w (z - max) + offset
-  const VF weight = hn::Set(d, w), offset = hn::Set(d, 1.0f + w * (row.entropy - row.log_sum));
+  // 1 + w (log p + H) - s = w (z - max) + offset
+  const VF weight = hn::Set(d, w), offset = hn::Set(d, 1.0f - row.slope + w * (row.entropy - row.log_sum));
   const VF max = hn::Set(d, row.max);
   const float inverse_cap = shape.softcap > 0 ? 1.0f / shape.softcap : 0.0f;
   const VF inverse = hn::Set(d, inverse_cap), one = hn::Set(d, 1.0f);
@@ -159,9 +172,13 @@ HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exp
       [&](size_t i, size_t n) {
         StorePartial(gradient(LoadPartial(d, z + i, n), hn::Load(d, exps + i)), d, dz + i, n);
       });
-  const float zt = z[target], slope = 1.0f - zt * inverse_cap * zt * inverse_cap;
-  const float log_p = zt - row.max - row.log_sum, p = std::exp(log_p);
-  dz[target] = FromFloat<T>(shape.gradient_scale * slope * (p - 1.0f + w * p * (log_p + row.entropy)));
+  const auto with_one = [&](int32_t token, float one) {
+    const float zt = z[token], slope = 1.0f - zt * inverse_cap * zt * inverse_cap;
+    const float log_p = zt - row.max - row.log_sum, p = std::exp(log_p);
+    dz[token] = FromFloat<T>(shape.gradient_scale * slope * (p - p * row.slope + one + w * p * (log_p + row.entropy)));
+  };
+  if (row.unlikely >= 0) with_one(row.unlikely, row.slope);
+  with_one(target, row.unlikely == target ? row.slope - 1.0f : -1.0f);
 }
 
 // [cols], kept by the thread between calls.
@@ -176,16 +193,31 @@ float* ThreadExps(size_t cols) {
   return memory.get();
 }
 
+void NoTarget(int64_t r, float* ce, float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
+  if (ce != nullptr) ce[r] = 0;
+  if (entropy != nullptr) entropy[r] = 0;
+  if (argmax != nullptr) argmax[r] = 0;
+  if (unlikely.tokens != nullptr) unlikely.nats[r] = 0;
+  if (dlogits.data == nullptr) return;
+  std::memset(dlogits.Row<char>(r * static_cast<int64_t>(SizeOf(dlogits.dtype))), 0,
+              static_cast<size_t>(dlogits.cols) * SizeOf(dlogits.dtype));
+}
+
 void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
-                  float* entropy, int32_t* argmax, const Matrix& dlogits) {
+                  float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
   const size_t cols = static_cast<size_t>(logits.cols);
   ParallelBlocks(logits.rows, kRowsPerBlock, [&](int64_t begin, int64_t end) {
     float* exps = dlogits.data != nullptr ? ThreadExps(cols) : nullptr;
     for (int64_t r = begin; r < end; ++r) {
+      if (targets[r] < 0) {
+        NoTarget(r, ce, entropy, argmax, dlogits, unlikely);
+        continue;
+      }
       float* z = logits.Row<float>(r);
       const float max = CapAndMax(shape.softcap, z, cols);
       const Sums sums = SumExp(z, cols, max, exps);
-      const RowResult row{max, std::log(sums.exp), std::log(sums.exp) - sums.exp_x / sums.exp};
+      RowResult row{max, std::log(sums.exp), std::log(sums.exp) - sums.exp_x / sums.exp};
+      if (unlikely.tokens != nullptr) unlikely.nats[r] = UnlikelihoodOf(unlikely, r, z, row);
       if (ce != nullptr) ce[r] = row.log_sum - (z[targets[r]] - max);
       if (entropy != nullptr) entropy[r] = row.entropy;
       if (argmax != nullptr) argmax[r] = IndexOf(max, z, cols);
@@ -244,8 +276,8 @@ void ForTargets(int batch, int length, int horizon, const float* ce, const F& f)
 }  // namespace
 
 void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
-                         float* entropy, int32_t* argmax, const Matrix& dlogits) {
-  FLASHLM_DISPATCH(CrossEntropy)(shape, logits, targets, ce, entropy, argmax, dlogits);
+                         float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
+  FLASHLM_DISPATCH(CrossEntropy)(shape, logits, targets, ce, entropy, argmax, dlogits, unlikely);
 }
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }

@@ -36,6 +36,17 @@ void SoftmaxCrossEntropy(double softcap, const S* logits, const int* targets, in
   }
 }
 
+// u = -log(1 - min(p(token), 0.99) + 1e-8) of one row of logits, 0 for token -1.
+template <class S>
+S Unlikelihood(double softcap, const S* logits, int token, int cols) {
+  using std::exp, std::log;
+  if (token < 0) return logits[0] * 0.0;
+  std::vector<S> log_p(logits, logits + cols);
+  LogSoftmaxRow(softcap, log_p.data(), cols);
+  const S p = exp(log_p[static_cast<size_t>(token)]);
+  return std::real(p) < 0.99 ? -log(1.0 - p + 1e-8) : -log(S(0.01 + 1e-8));
+}
+
 // Mean over b and t <= T - horizon of (values - mean(ce_t .. ce_{t+horizon-1}))^2. ce, values: [batch,
 // length].
 template <class S>

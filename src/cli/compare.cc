@@ -1,0 +1,74 @@
+// flashlm compare
+#include "train/compare.h"
+
+#include <filesystem>
+#include <memory>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "cli/budget.h"
+#include "cli/verbs.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  CompareOptions compare;
+  BudgetOptions budget;
+  std::string presets;
+  int threads = 0;
+  bool resume = false, json = false;
+};
+
+std::vector<std::string> SplitAtCommas(const std::string& list) {
+  std::vector<std::string> names;
+  std::istringstream stream(list);
+  for (std::string name; std::getline(stream, name, ',');) {
+    if (name.empty()) throw UsageError(fmt::format("--presets {}: an empty name", list), "as cortex-viii,v8.3");
+    names.push_back(name);
+  }
+  return names;
+}
+
+void Run(const Options& options) {
+  if (options.threads > 0) SetThreadCount(options.threads);
+  CompareOptions compare = options.compare;
+  compare.budget = options.budget.Get();
+  compare.presets = SplitAtCommas(options.presets);
+  if (options.resume && !std::filesystem::exists(compare.out + "/settings.json")) {
+    throw Error(fmt::format("'{}' holds no comparison to go on with", compare.out), "leave out --resume to start one");
+  }
+  const CompareSummary summary = Compare(compare);
+  if (!summary.finished || summary.failed > 0) SetExitCode(1);
+  if (!summary.finished) return;
+  if (options.json) {
+    PrintJson(summary.comparison);
+  } else {
+    Print(summary.markdown);
+  }
+}
+
+}  // namespace
+
+void AddCompare(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("compare", "train presets alike and make one table of them");
+  auto options = std::make_shared<Options>();
+  verb->add_option("--presets", options->presets, "names or .toml files, with commas between; all without it");
+  verb->add_option("--data", options->compare.data, "folder made by: flashlm data prepare");
+  verb->add_option("--text", options->compare.text,
+                   "file to evaluate on, all of it; without it 1,000 validation documents of the data");
+  verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
+  options->budget.AddTo(*verb, "5m", false);
+  verb->add_option("--set", options->compare.sets,
+                   "change a setting of every preset, as train.micro_batch=4; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->add_option("--seed", options->compare.seed, "of parameters, data order and dropout; 1 without it");
+  verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
+  verb->add_flag("--resume", options->resume, "go on with --out; so does the same command again");
+  verb->add_flag("--json", options->json, "print comparison.json instead of the table");
+  verb->callback([options] { Run(*options); });
+}
+
+}  // namespace flashlm::cli

@@ -1,0 +1,313 @@
+#include "eval/comparison_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+
+namespace flashlm {
+namespace {
+
+// --- words --------------------------------------------------------------------------------------------------------
+
+std::string Text(const Json& row, const char* key) { return row.value(key, ""); }
+double Number(const Json& row, const char* key) {
+  const auto found = row.find(key);
+  return found != row.end() && found->is_number() ? found->get<double>() : std::nan("");
+}
+
+// 6566400 -> "6,566,400".
+std::string Grouped(double number) {
+  std::string digits = fmt::format("{:.0f}", number);
+  for (auto at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
+  return digits;
+}
+
+struct Column {
+  const char* heading;
+  std::string (*cell)(const Json& row);
+};
+
+const Column kColumns[] = {
+    {"parameters", [](const Json& r) { return Grouped(Number(r, "parameters")); }},
+    {"ternary", [](const Json& r) { return fmt::format("{:.1f} %", 100 * Number(r, "ternary_share")); }},
+    {"tokens", [](const Json& r) { return FormatCount(Number(r, "tokens")); }},
+    {"tokens/s", [](const Json& r) { return Grouped(Number(r, "tokens_per_s")); }},
+    {"memory", [](const Json& r) { return fmt::format("{:.0f} MB", Number(r, "peak_rss_mb")); }},
+    {"bits per byte",
+     [](const Json& r) {
+       return fmt::format("{:.4f} ± {:.4f}", Number(r, "bits_per_byte"), Number(r, "stderr_bits_per_byte"));
+     }},
+    {"decoded tokens/s", [](const Json& r) { return Grouped(Number(r, "decode_tokens_per_s")); }},
+};
+
+bool Failed(const Json& row) { return row.contains("error"); }
+
+std::string BudgetText(const Json& settings) {
+  const Json budget = settings.value("budget", Json::object());
+  const double amount = Number(budget, "amount");
+  if (Text(budget, "kind") == "time") return FormatDuration(amount) + " of training";
+  return FormatCount(amount) + " " + Text(budget, "kind");
+}
+
+// What is equal for all rows.
+std::string Circumstances(const Json& comparison) {
+  const Json& settings = comparison.at("settings");
+  const std::string text = Text(settings, "text");
+  std::string line = fmt::format("Each preset: {} on {}, seed {}", BudgetText(settings), Text(settings, "data"),
+                                 settings.value("seed", Json(1)).dump());
+  const Json sets = settings.value("sets", Json::array());
+  for (const Json& set : sets) line += ", " + set.get<std::string>();
+  for (const Json& row : comparison.at("rows")) {
+    if (Failed(row)) continue;
+    line +=
+        fmt::format("; {}, {} threads, {}; evaluated on {} documents of {}", Text(row, "cpu"), row.value("threads", 0),
+                    Text(row, "precision"), row.value("documents", 0), text.empty() ? "its validation text" : text);
+    break;
+  }
+  return line + ".";
+}
+
+// A table's cell and a paragraph are one line; a bar would end a cell.
+std::string ForMarkdown(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '|' || c == '<' || c == '*' || c == '_' || c == '`') line += '\\';
+    line += c == '\n' ? ' ' : c;
+  }
+  return line;
+}
+
+std::string ForHtml(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '<':
+        escaped += "&lt;";
+        break;
+      case '>':
+        escaped += "&gt;";
+        break;
+      case '&':
+        escaped += "&amp;";
+        break;
+      case '"':
+        escaped += "&quot;";
+        break;
+      default:
+        escaped += c;
+    }
+  }
+  return escaped;
+}
+
+// --- loss curves --------------------------------------------------------------------------------------------------
+
+// In the units of the SVG's viewBox: at this size its letters are readable on a phone too.
+constexpr double kWidth = 480, kHeight = 320, kLeft = 44, kRight = 8, kTop = 10, kBottom = 34;
+
+struct Range {
+  double low = HUGE_VAL, high = -HUGE_VAL;
+  void Include(double v) {
+    if (!std::isfinite(v)) return;
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+};
+
+// 1, 2 or 5 times a power of ten, about a fifth of the range.
+double TickStep(double span) {
+  const double raw = span / 5, power = std::pow(10, std::floor(std::log10(raw)));
+  for (const double factor : {1.0, 2.0, 5.0}) {
+    if (factor * power >= raw) return factor * power;
+  }
+  return 10 * power;
+}
+
+std::string TickText(double value, double step) {
+  if (value >= 1e6) return fmt::format("{:g} M", value / 1e6);
+  if (value >= 1e3) return fmt::format("{:g} k", value / 1e3);
+  return fmt::format("{:.{}f}", value, std::clamp(static_cast<int>(std::ceil(-std::log10(step) - 1e-9)), 0, 3));
+}
+
+// Colours tell eight apart, dashes the rest.
+std::string StyleClass(size_t index) {
+  static constexpr const char* kDashes[] = {"", " d1", " d2", " d3"};
+  return fmt::format("c{}{}", index % 8, kDashes[index / 8 % 4]);
+}
+
+class Chart {
+ public:
+  Chart(const Json& rows, const char* key, double unit, std::string axis)
+      : key_(key), unit_(unit), axis_(std::move(axis)) {
+    x_.Include(0);
+    double best = HUGE_VAL;
+    for (const Json& row : rows) {
+      for (const Json& point : row.value("curve", Json::array())) {
+        x_.Include(X(point));
+        y_.Include(Number(point, "bits_per_byte"));
+      }
+      if (row.contains("curve") && !row["curve"].empty())
+        best = std::min(best, Number(row["curve"].back(), "bits_per_byte"));
+    }
+    // Where the curves end is what is compared: the first steps would take most of the height.
+    if (std::isfinite(best)) y_.high = std::min(y_.high, 3 * best);
+    empty_ = !(x_.high > x_.low) || !(y_.high > y_.low);
+  }
+
+  std::string Svg(const Json& rows) const {
+    if (empty_) return "";
+    std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"bits per byte over {}\">\n",
+                                  kWidth, kHeight, axis_);
+    svg += Grid();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].contains("curve")) svg += Line(rows[i], i);
+    }
+    return svg + "</svg>\n";
+  }
+
+ private:
+  double X(const Json& point) const { return Number(point, key_) / unit_; }
+  double PixelX(double x) const { return kLeft + (kWidth - kLeft - kRight) * (x - x_.low) / (x_.high - x_.low); }
+  double PixelY(double y) const { return kTop + (kHeight - kTop - kBottom) * (y_.high - y) / (y_.high - y_.low); }
+
+  std::string Grid() const {
+    std::string svg;
+    const double step_x = TickStep(x_.high - x_.low), step_y = TickStep(y_.high - y_.low);
+    for (double y = std::ceil(y_.low / step_y) * step_y; y <= y_.high; y += step_y) {
+      svg += fmt::format(
+          "<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" class=\"right\">{}</text>\n", kLeft,
+          PixelY(y), kWidth - kRight, kLeft - 5, PixelY(y) + 4, TickText(y, step_y));
+    }
+    for (double x = 0; x <= x_.high; x += step_x) {
+      svg += fmt::format(
+          "<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/><text x=\"{0:.1f}\" y=\"{3}\" class=\"middle\">{4}</text>\n",
+          PixelX(x), kTop, kHeight - kBottom, kHeight - kBottom + 15, TickText(x, step_x));
+    }
+    return svg + fmt::format("<text x=\"{}\" y=\"{}\" class=\"middle\">{}</text>\n", kLeft + (kWidth - kLeft) / 2,
+                             kHeight - 3, axis_);
+  }
+
+  std::string Line(const Json& row, size_t index) const {
+    std::string path;
+    for (const Json& point : row["curve"]) {
+      const double y = Number(point, "bits_per_byte");
+      if (!std::isfinite(y) || !std::isfinite(X(point)) || y > y_.high) continue;
+      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", PixelX(X(point)), PixelY(y));
+    }
+    return fmt::format("<path class=\"line {}\" d=\"{}\"><title>{}</title></path>\n", StyleClass(index), path,
+                       ForHtml(Text(row, "preset")));
+  }
+
+  const char* key_;
+  double unit_;
+  std::string axis_;
+  Range x_, y_;
+  bool empty_ = true;
+};
+
+// --- the page -----------------------------------------------------------------------------------------------------
+
+constexpr char kHead[] = R"(<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>FlashLM: comparison</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --soft: #667; --rule: #d8dbe0;
+  --c0: #1f6fd0; --c1: #d1551b; --c2: #1d8a4a; --c3: #a036b5; --c4: #a87b00; --c5: #c2255c; --c6: #0b8793; --c7: #6b5b4f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --paper: #15181c; --soft: #9aa3ad; --rule: #343a42;
+  --c0: #6aaeff; --c1: #ff9a5c; --c2: #5fd08c; --c3: #d98cf0; --c4: #e3bd4a; --c5: #ff7fa8; --c6: #4fd0dc; --c7: #bfae9f; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem;
+  margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+p.soft { color: var(--soft); }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
+td.error { text-align: left; white-space: normal; color: var(--soft); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
+svg { width: 100%; height: auto; } svg.key { width: 1.8rem; height: .8rem; margin-right: .4rem; }
+svg text { font-size: 12px; fill: var(--soft); } .right { text-anchor: end; } .middle { text-anchor: middle; }
+.grid { stroke: var(--rule); fill: none; } .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.c0 { stroke: var(--c0); } .c1 { stroke: var(--c1); } .c2 { stroke: var(--c2); } .c3 { stroke: var(--c3); }
+.c4 { stroke: var(--c4); } .c5 { stroke: var(--c5); } .c6 { stroke: var(--c6); } .c7 { stroke: var(--c7); }
+.d1 { stroke-dasharray: 6 3; } .d2 { stroke-dasharray: 2 3; } .d3 { stroke-dasharray: 8 3 2 3; }
+blockquote { margin: .3rem 0 1rem; padding-left: .8rem; border-left: 3px solid var(--rule); white-space: pre-wrap; }
+</style>
+</head>
+<body>
+<h1>Comparison</h1>
+)";
+
+std::string TableHtml(const Json& rows) {
+  std::string html = "<div class=\"wide\"><table>\n<tr><th>preset</th>";
+  for (const Column& column : kColumns) html += fmt::format("<th>{}</th>", column.heading);
+  html += "</tr>\n";
+  for (size_t i = 0; i < rows.size(); ++i) {
+    html += fmt::format(
+        "<tr><td><svg class=\"key\" viewBox=\"0 0 28 12\"><path class=\"line {}\" d=\"M0 6H28\"/></svg>{}</td>",
+        StyleClass(i), ForHtml(Text(rows[i], "preset")));
+    if (Failed(rows[i])) {
+      html += fmt::format("<td class=\"error\" colspan=\"{}\">failed: {}</td>", std::size(kColumns),
+                          ForHtml(Text(rows[i], "error")));
+    } else {
+      for (const Column& column : kColumns) html += fmt::format("<td>{}</td>", ForHtml(column.cell(rows[i])));
+    }
+    html += "</tr>\n";
+  }
+  return html + "</table></div>\n";
+}
+
+}  // namespace
+
+std::string ComparisonMarkdown(const Json& comparison) {
+  const Json& rows = comparison.at("rows");
+  std::string markdown = "| preset |", rule = "|---|";
+  for (const Column& column : kColumns) {
+    markdown += fmt::format(" {} |", column.heading);
+    rule += "---:|";
+  }
+  markdown += fmt::format("\n{}\n", rule);
+  for (const Json& row : rows) {
+    markdown += fmt::format("| {} |", ForMarkdown(Text(row, "preset")));
+    for (const Column& column : kColumns) {
+      markdown += Failed(row)
+                      ? (&column == kColumns ? fmt::format(" failed: {} |", ForMarkdown(Text(row, "error"))) : " |")
+                      : fmt::format(" {} |", column.cell(row));
+    }
+    markdown += "\n";
+  }
+  markdown += fmt::format("\n{}\n", ForMarkdown(Circumstances(comparison)));
+  for (const Json& row : rows) {
+    if (Failed(row)) continue;
+    markdown += fmt::format("\n**{}**: *{}*{}\n", ForMarkdown(Text(row, "preset")), ForMarkdown(Text(row, "prompt")),
+                            ForMarkdown(Text(row, "sample")));
+  }
+  return markdown;
+}
+
+std::string ComparisonHtml(const Json& comparison) {
+  const Json& rows = comparison.at("rows");
+  std::string html = kHead;
+  html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Circumstances(comparison)));
+  html += TableHtml(rows);
+  html += "<h2>Bits per byte of the training text</h2>\n<div class=\"charts\">\n";
+  html += Chart(rows, "tokens", 1, "tokens").Svg(rows);
+  html += Chart(rows, "seconds", 60, "minutes").Svg(rows);
+  html += "</div>\n<h2>What they write</h2>\n";
+  for (const Json& row : rows) {
+    if (Failed(row)) continue;
+    html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(Text(row, "preset")),
+                        ForHtml(Text(row, "prompt")), ForHtml(Text(row, "sample")));
+  }
+  return html + "</body>\n</html>\n";
+}
+
+}  // namespace flashlm

@@ -1,0 +1,21 @@
+// What a model is made of: parameters, ternary weights, bytes, memory. For `flashlm inspect`.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "models/model.h"
+
+namespace flashlm {
+
+// {"architecture", "parameters", "ternary_parameters", "ternary_share", "ternary_fractions": [of -1, of 0, of +1] or
+// null, "bytes" (f32), "packed_bytes", "memory_mb", "training_flops_per_token", "config", "tensors": [{"name", "shape",
+// "parameters", "role", "bytes", "packed_bytes", and of a ternary one "ternary", "scales", "ternary_fractions"}]}.
+// Packed are ternary weights, 2 bits each with their f32 scales; everything else stays f32. The fractions are those of
+// the values in the bank.
+Json DescribeModel(const Model& model);
+
+// The same as an aligned table and a summary.
+std::string DescriptionTable(const Json& description);
+
+}  // namespace flashlm

@@ -1,0 +1,138 @@
+// Comparisons of tiny presets as a user runs, interrupts, continues and extends them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "command.h"
+
+namespace flashlm {
+namespace {
+
+class CompareTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    shared_ = new Scratch;
+    const CommandResult made = RunCommand({"data", "prepare", "--input", "synthetic", "--out", *shared_ / "data",
+                                           "--vocab", "512", "--synthetic-bytes", "300000"},
+                                          *shared_);
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    WritePreset("one", 8);
+    WritePreset("two", 4);
+    WritePreset("odd", 7);
+  }
+  static void TearDownTestSuite() { delete shared_; }
+
+  static void WritePreset(const std::string& name, int d_head) {
+    WriteFileAtomic(Preset(name),
+                    fmt::format("[model]\narchitecture = \"cortex-viii\"\nd_model = 32\nn_layers = 1\nd_head = {}\n"
+                                "d_mem = 8\nd_ff = 48\n[train]\nsequence_length = 64\nmicro_batch = 4\naccumulate = 1\n"
+                                "checkpoint_every = 5\neval_documents = 5\n[optim]\nlr = 3e-3\n",
+                                d_head));
+  }
+  static std::string Preset(const std::string& name) { return *shared_ / (name + ".toml"); }
+
+  CommandResult Compare(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"compare", "--out", scratch_ / "out"});
+    return RunCommand(more, scratch_);
+  }
+  static std::vector<std::string> NamesOf(const Json& comparison) {
+    std::vector<std::string> names;
+    for (const Json& row : comparison.at("rows")) names.push_back(row.at("preset"));
+    return names;
+  }
+  std::string In(const std::string& file) const { return ReadFile(scratch_ / ("out/" + file)); }
+
+  static Scratch* shared_;
+  Scratch scratch_;
+};
+Scratch* CompareTest::shared_ = nullptr;
+
+TEST_F(CompareTest, OneFailureDoesNotLoseTheOthers) {
+  const CommandResult result = Compare({"--presets", Preset("one") + "," + Preset("odd") + "," + Preset("two"),
+                                        "--data", *shared_ / "data", "--tokens", "5k", "--json"});
+  EXPECT_EQ(result.exit_code, 1) << "one failed";
+  const Json comparison = Json::parse(result.out);
+  const Json& rows = comparison.at("rows");
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_LE(rows[0].at("bits_per_byte"), rows[1].at("bits_per_byte"));
+  EXPECT_EQ(rows[2].at("preset"), "odd");
+  EXPECT_NE(rows[2].at("error").get<std::string>().find("must be even"), std::string::npos);
+  for (size_t i = 0; i < 2; ++i) {
+    for (const char* key : {"parameters", "ternary_share", "tokens", "tokens_per_s", "peak_rss_mb", "bits_per_byte",
+                            "stderr_bits_per_byte", "decode_tokens_per_s", "sample", "curve", "causal_check_max_abs"}) {
+      EXPECT_TRUE(rows[i].contains(key)) << key;
+    }
+    EXPECT_EQ(rows[i].at("tokens"), 5120);
+    EXPECT_EQ(rows[i].at("curve").size(), 20u);
+  }
+  EXPECT_EQ(ParseJson(In("comparison.json"), "test"), comparison);
+  EXPECT_NE(In("comparison.md").find("failed: model.d"), std::string::npos);
+  EXPECT_NE(In("comparison.html").find("<svg"), std::string::npos);
+
+  // Another preset joins, on a text of its own; what is there is kept as it is, settings cannot change.
+  const std::string before = In("one/comparison.json");
+  EXPECT_EQ(Compare({"--tokens", "6k"}).exit_code, 2);
+  const Json extended = Json::parse(Compare({"--presets", Preset("two"), "--json"}).out);
+  EXPECT_EQ(extended.at("rows").size(), 3u);
+  EXPECT_EQ(In("one/comparison.json"), before);
+}
+
+TEST_F(CompareTest, InterruptedItGoesOn) {
+  const std::string out = scratch_ / "out";
+  const std::vector<std::string> arguments = {"compare",
+                                              "--presets",
+                                              Preset("one") + "," + Preset("two"),
+                                              "--data",
+                                              *shared_ / "data",
+                                              "--text",
+                                              *shared_ / "data/valid.txt",
+                                              "--tokens",
+                                              "300k",
+                                              "--out",
+                                              out};
+  Command command(arguments, scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(out + "/one/latest"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGINT);
+  const CommandResult result = command.Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("flashlm compare --out " + out + " --resume"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(out + "/one/results.json"));
+
+  const CommandResult resumed = Compare({"--resume", "--json"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("going on after step"), std::string::npos);
+  const Json comparison = Json::parse(resumed.out);
+  std::vector<std::string> names = NamesOf(comparison);
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(comparison.at("rows")[0].at("tokens"), comparison.at("rows")[1].at("tokens"));
+
+  // Once more: nothing is left to do, and nothing is done.
+  const CommandResult again = RunCommand(arguments, scratch_);
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_EQ(again.err.find("step "), std::string::npos) << again.err;
+}
+
+TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
+  const auto refused = [&](const std::vector<std::string>& more, int code, const std::string& part) {
+    const CommandResult result = Compare(more);
+    EXPECT_EQ(result.exit_code, code) << result.err;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+    EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+    EXPECT_FALSE(std::filesystem::exists(scratch_ / "out"));
+  };
+  const std::string data = *shared_ / "data";
+  refused({}, 2, "--data");
+  refused({"--resume"}, 1, "no comparison to go on with");
+  refused({"--data", scratch_ / "nothing"}, 1, "nothing");
+  refused({"--data", data, "--presets", "v8.4x"}, 2, "unknown preset");
+  refused({"--data", data, "--presets", "v8.3,,"}, 2, "empty name");
+  refused({"--data", data, "--text", scratch_ / "nothing.txt"}, 1, "nothing.txt");
+  refused({"--data", data, "--time", "1m", "--hours", "2"}, 2, "one budget");
+}
+
+}  // namespace
+}  // namespace flashlm
