@@ -44,10 +44,12 @@ struct Problem {
   Matrix View(std::vector<T>& v, int64_t cols) const {
     return {v.data(), sizeof(T) == 2 ? DType::kBF16 : DType::kF32, Tokens(), cols, cols};
   }
-  void Forward() { Attention(shape, Qkv::Of(View(qkv, 3 * Width()), Width()), nullptr, View(out, Width()), log_sums.data()); }
+  void Forward() {
+    Attention(shape, Qkv::Of(View(qkv, 3 * Width()), Width()), nullptr, View(out, Width()), log_sums.data());
+  }
   void Backward() {
-    AttentionGrad(shape, Qkv::Of(View(qkv, 3 * Width()), Width()), View(out, Width()), log_sums.data(), View(dout, Width()),
-                  Qkv::Of(View(dqkv, 3 * Width()), Width()));
+    AttentionGrad(shape, Qkv::Of(View(qkv, 3 * Width()), Width()), View(out, Width()), log_sums.data(),
+                  View(dout, Width()), Qkv::Of(View(dqkv, 3 * Width()), Width()));
   }
   void Report(benchmark::State& state, int products) const {
     double pairs = 0;
@@ -96,8 +98,8 @@ void Decode(benchmark::State& state) {
   const AttentionState memory{rings.data(), AttentionStateSize(problem.shape), position.data()};
   const int64_t width = problem.Width();
   for (auto _ : state) {
-    Attention(problem.shape, Qkv::Of(problem.View(problem.qkv, 3 * width), width), &memory, problem.View(problem.out, width),
-              nullptr);
+    Attention(problem.shape, Qkv::Of(problem.View(problem.qkv, 3 * width), width), &memory,
+              problem.View(problem.out, width), nullptr);
   }
   problem.Report(state, 2);
 }

@@ -24,8 +24,8 @@ Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f
 // The same with an f32 result, for norms that the residual stream itself passes through.
 Tensor RmsNormF32(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
 
-// x [N,C], gain and bias [C] -> compute type [N,C]; moments over each of `groups` equal runs of columns, at one position
-// only (eps 1e-5, SPEC 1.3 and 3). x of any type.
+// x [N,C], gain and bias [C] -> compute type [N,C]; moments over each of `groups` equal runs of columns, at one
+// position only (eps 1e-5, SPEC 1.3 and 3). x of any type.
 Tensor LayerNorm(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
 // The same with an f32 result.
 Tensor LayerNormF32(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
@@ -188,7 +188,8 @@ struct CrossEntropyResult {
   const float* entropies;    // [N]
   const float* unlikelihoods;  // [N] of the unlikely tokens; null without them
 };
-// hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V), -1: none, the row counts nothing. Logits exist for a few rows at a time only.
+// hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V), -1: none, the row counts nothing. Logits exist for a
+// few rows at a time only.
 CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
                                 const CrossEntropyConfig& config);
 

@@ -42,7 +42,11 @@ void WeightPacks::Renew(Entry& entry) {
   entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
 }
 
-Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype) : bank_(bank), packs_(packs), dtype_(dtype == DType::kI8 ? DType::kBF16 : dtype), int8_products_(dtype == DType::kI8) {}
+Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype)
+    : bank_(bank),
+      packs_(packs),
+      dtype_(dtype == DType::kI8 ? DType::kBF16 : dtype),
+      int8_products_(dtype == DType::kI8) {}
 
 void Tape::Begin(int batch, int length, bool training) {
   FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} x {} tokens", batch, length);

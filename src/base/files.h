@@ -1,4 +1,5 @@
-// Files: whole reads, atomic writes, memory maps, folder locks, checksums. Every failure is an Error that names the path.
+// Files: whole reads, atomic writes, memory maps, folder locks, checksums. Every failure is an Error that names the
+// path.
 #pragma once
 
 #include <cstddef>

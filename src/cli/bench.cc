@@ -41,7 +41,8 @@ void Train(const Options& options) {
   const Json json = MeasureTraining(config, throughput, &table);
   if (options.json) return PrintJson(json);
   Print(fmt::format(
-      "{}: {:.0f} tokens/s ({:.0f} to {:.0f}), {:.0f} % of the GEMM peak of {:.0f} GFLOP/s ({}), {:.0f} MB, {} threads, "
+      "{}: {:.0f} tokens/s ({:.0f} to {:.0f}), {:.0f} % of the GEMM peak of {:.0f} GFLOP/s ({}), {:.0f} MB, {} "
+      "threads, "
       "{}\n\none step, profiled:\n{}",
       options.preset, json["tokens_per_s"].get<double>(), json["tokens_per_s_min"].get<double>(),
       json["tokens_per_s_max"].get<double>(), 100 * json["fraction_of_peak"].get<double>(),

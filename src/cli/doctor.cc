@@ -85,7 +85,8 @@ void Run(bool as_json) {
 }  // namespace
 
 void AddDoctor(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("doctor", "what this machine is, its speed, and whether every operation is right");
+  CLI::App* verb =
+      app.add_subcommand("doctor", "what this machine is, its speed, and whether every operation is right");
   auto json = std::make_shared<bool>(false);
   verb->add_flag("--json", *json, "print JSON");
   verb->callback([json] { Run(*json); });

@@ -72,7 +72,8 @@ void Decode(const Options& options) {
   std::vector<uint16_t> ids;
   for (int64_t number : numbers) {
     if (number < 0 || number >= tokenizer.vocab_size()) {
-      throw Error(fmt::format("{}: token id {} is outside the vocabulary of {}", where, number, tokenizer.vocab_size()));
+      throw Error(
+          fmt::format("{}: token id {} is outside the vocabulary of {}", where, number, tokenizer.vocab_size()));
     }
     ids.push_back(static_cast<uint16_t>(number));
   }

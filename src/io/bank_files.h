@@ -17,7 +17,8 @@ void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& m
 // After an error the values are unspecified.
 void LoadValues(const std::string& path, ParamBank& bank);
 
-// Tensors `m.<parameter>` and `v.<parameter>`: first and second moments; buffers have none. The bank must be one for training.
+// Tensors `m.<parameter>` and `v.<parameter>`: first and second moments; buffers have none. The bank must be one for
+// training.
 void SaveMoments(const std::string& path, const ParamBank& bank);
 void LoadMoments(const std::string& path, ParamBank& bank);
 

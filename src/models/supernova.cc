@@ -1,15 +1,16 @@
-// v6 SUPERNOVA (SPEC 5.1 to 5.3, corrected as in D16): a backbone of gated recurrences, then one engine (RCSM) that reasons
-// recursively on a narrow state, with a choice of operations, a memory of slots and an adaptive number of passes; tied
-// head.
+// v6 SUPERNOVA (SPEC 5.1 to 5.3, corrected as in D16): a backbone of gated recurrences, then one engine (RCSM) that
+// reasons recursively on a narrow state, with a choice of operations, a memory of slots and an adaptive number of
+// passes; tied head.
 //
 //   h <- h + s, s_t = sigmoid(decay) * s_{t-1} + sigmoid(W_g u_t) * W_v u_t, u = LN(h)        in every layer
 //   h <- h + W_up engine(W_down h);  logits = E LN(h)
 //
 // The published test computed all 16 operations in every pass, made 8 passes whatever depth it chose, drew noise in
 // evaluation too, and had an untied ternary head. Here only the two chosen operations of a token are computed, a token
-// stops at its depth (kernels/reasoning/reasoning.h), evaluation is deterministic, a balancing loss keeps the operations
-// in use, and the head is the embedding. The slots are a buffer: what a step writes into them, averaged over its tokens,
-// is seen from the next step on, so nothing passes between the sequences of a batch, and evaluation leaves them alone.
+// stops at its depth (kernels/reasoning/reasoning.h), evaluation is deterministic, a balancing loss keeps the
+// operations in use, and the head is the embedding. The slots are a buffer: what a step writes into them, averaged over
+// its tokens, is seen from the next step on, so nothing passes between the sequences of a batch, and evaluation leaves
+// them alone.
 #include "base/error.h"
 #include "models/registry.h"
 #include "nn/linear.h"
@@ -34,7 +35,8 @@ struct SupernovaConfig {
     v.Real("depth_noise", depth_noise, 0, 10, "factor on the Gumbel noise of the choice of depth, in training");
     v.Real("balance_weight", balance_weight, 0, 10, "weight of the loss that keeps all operations in use");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
-    v.Text("activation", activation, {"none", "int8"}, "what ternary maps read: as it is, or rounded to int8 per token");
+    v.Text("activation", activation, {"none", "int8"},
+           "what ternary maps read: as it is, or rounded to int8 per token");
   }
 
   void Validate() const { CheckDepth(depth); }
@@ -73,7 +75,8 @@ class Supernova final : public Model {
       const std::string name = fmt::format("backbone.{}.", i);
       Layer layer;
       layer.norm = AddGainBias(bank(), name + "norm", C);
-      layer.gate_value = AddLinear(bank(), {{name + "gate_proj", C, normal}, {name + "value_proj", C, normal}}, C, ternary);
+      layer.gate_value =
+          AddLinear(bank(), {{name + "gate_proj", C, normal}, {name + "value_proj", C, normal}}, C, ternary);
       layer.decay = bank().Add({name + "decay", {C}, Role::kVector, Init::Constant(0.9f)});
       layers_.push_back(layer);
     }
@@ -138,7 +141,8 @@ class Supernova final : public Model {
     for (const ParamInfo& info : bank().infos()) {
       const bool engine = info.name.starts_with("rcsm.") && info.name != "rcsm.down_proj.weight" &&
                           info.name != "rcsm.up_proj.weight";
-      if (!engine && (info.role == Role::kMatrix || info.role == Role::kEmbedding)) weights += static_cast<double>(info.size);
+      if (!engine && (info.role == Role::kMatrix || info.role == Role::kEmbedding))
+        weights += static_cast<double>(info.size);
     }
     // Per pass: two operations, W_mix o, router, reading the slots; once: the write.
     return 6.0 * (weights + passes * (3 * R * R + R * (c_.n_operations + 2 * c_.n_slots)) + R * R + 2 * R * c_.n_slots);

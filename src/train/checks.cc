@@ -63,7 +63,8 @@ constexpr ObjectiveConfig kDifferentiableObjective{0.1, 0.0, 8, 0.3, 0.3};
 double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const ObjectiveConfig& objective, bool backward) {
   tape.BeginTraining(kBatch, kLength, 1, 1);
   const Prediction prediction = model.Forward(tape, tokens.inputs.data());
-  const ObjectiveParts parts = AddObjective(tape, prediction, tokens.inputs.data(), tokens.targets.data(), objective, 1);
+  const ObjectiveParts parts =
+      AddObjective(tape, prediction, tokens.inputs.data(), tokens.targets.data(), objective, 1);
   if (backward) {
     std::fill_n(model.bank().gradients(), model.bank().size(), 0.0f);
     tape.Backward();
@@ -243,7 +244,8 @@ CheckResult CheckThreads(const Json& config) {
       Rng rng(61, Purpose::kTest);
       const Tokens tokens(kBatch, kLength, model->vocab(), rng);
       double loss = 0;
-      for (int s = 0; s < 5; ++s) loss = step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0).parts.cross_entropy;
+      for (int s = 0; s < 5; ++s)
+        loss = step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0).parts.cross_entropy;
       losses.push_back(loss);
     }
     SetThreadCount(threads);

@@ -36,7 +36,8 @@ struct TrainConfig {
     v.Int("value_horizon", value_horizon, 1, 4096, "tokens whose mean cross-entropy a value head predicts");
     v.Int("value_start_step", value_start_step, 0, 1 << 30, "step from which value heads are trained");
     v.Real("entropy_weight", entropy_weight, 0, 100, "weight of the entropy bonus");
-    v.Real("unlikelihood_weight", unlikelihood_weight, 0, 100, "weight of the loss against repeating the current token");
+    v.Real("unlikelihood_weight", unlikelihood_weight, 0, 100,
+           "weight of the loss against repeating the current token");
     v.Real("second_token_weight", second_token_weight, 0, 100,
            "weight of the second head's loss on the token after next (model.second_head)");
     v.Real("second_token_start", second_token_start, 0, 1, "part of the budget after which that weight begins to rise");

@@ -152,9 +152,10 @@ CheckResult TernaryMap() {
       return static_cast<double>(std::count(trits.begin(), trits.end(), trit)) / static_cast<double>(trits.size());
     };
     const double gradient = bench.GradientNorm(map);
-    result.passed = y.rows == 32 && y.cols == 192 && part(-1) > 0.2 && part(-1) < 0.5 && part(1) > 0.2 && part(1) < 0.5 &&
-                    std::abs(part(-1) + part(0) + part(1) - 1) < 1e-9 && gradient > 0;
-    result.detail = fmt::format("-1: {:.3f}, 0: {:.3f}, +1: {:.3f}, gradient {:.2f}", part(-1), part(0), part(1), gradient);
+    result.passed = y.rows == 32 && y.cols == 192 && part(-1) > 0.2 && part(-1) < 0.5 && part(1) > 0.2 &&
+                    part(1) < 0.5 && std::abs(part(-1) + part(0) + part(1) - 1) < 1e-9 && gradient > 0;
+    result.detail =
+        fmt::format("-1: {:.3f}, 0: {:.3f}, +1: {:.3f}, gradient {:.2f}", part(-1), part(0), part(1), gradient);
   });
 }
 
@@ -200,8 +201,8 @@ CheckResult OperationsAndRouter() {
       learning += Norm(engine.bank.Gradient(engine.params.operations) + k * 64 * 64, 64 * 64) > 0;
     }
     const bool fits = 16 * 64 * 64 * 4 <= 256 * 1024;
-    result.passed = run.state.rows == 256 && ternary && fits && std::abs(sum - 1) < 0.01 && entropy > 0.7 && used >= 8 &&
-                    learning == used;
+    result.passed = run.state.rows == 256 && ternary && fits && std::abs(sum - 1) < 0.01 && entropy > 0.7 &&
+                    used >= 8 && learning == used;
     result.detail = fmt::format("{} of 32 operations chosen, {} learn, entropy {:.3f}", used, learning, entropy);
   });
 }
@@ -223,8 +224,10 @@ CheckResult Memory() {
     Engine engine(64, 16, 16);
     const Tensor x = engine.Input(2, 16, 64);
     engine.Backward(x, engine.Run(x, 1).state);
-    const double query = engine.GradientNorm(engine.params.read_key), key = engine.GradientNorm(engine.params.write_key);
-    result.passed = written != before && kept && reset && mean < 0.1 && query > 0 && key > 0 && before.size() * 4 == 4096;
+    const double query = engine.GradientNorm(engine.params.read_key),
+                 key = engine.GradientNorm(engine.params.write_key);
+    result.passed =
+        written != before && kept && reset && mean < 0.1 && query > 0 && key > 0 && before.size() * 4 == 4096;
     result.detail = fmt::format("mean |slot| {:.4f}, gradients of the keys {:.1e} and {:.1e}", mean, query, key);
   });
 }
@@ -283,7 +286,8 @@ CheckResult WholeModel() {
     trainee.RandomTokens();
     const double loss = trainee.Loss(0);
     result.passed = learns.passed && std::abs(loss - std::log(1024.0)) < 0.5 && PeakRssMb() < 5000;
-    result.detail = fmt::format("loss {:.3f}, ln V {:.3f}; {}; {:.0f} MB", loss, std::log(1024.0), learns.detail, PeakRssMb());
+    result.detail =
+        fmt::format("loss {:.3f}, ln V {:.3f}; {}; {:.0f} MB", loss, std::log(1024.0), learns.detail, PeakRssMb());
   });
 }
 
@@ -303,7 +307,8 @@ CheckResult LearnsAndGenerates() {
       log_probs = session.Feed(next);
     }
     result.passed = last < 0.5 * first && session.position() == 24;
-    result.detail = fmt::format("loss {:.2f} to {:.2f}; {} of 20 generated tokens go on with the cycle", first, last, right);
+    result.detail =
+        fmt::format("loss {:.2f} to {:.2f}; {} of 20 generated tokens go on with the cycle", first, last, right);
   });
 }
 
@@ -316,7 +321,8 @@ CheckResult DepthsLearn() {
       for (int64_t s = 1; s < 20; ++s) last[i] = trainee.Loss(s);
     }
     // The seed's "8 beats 1" is not so on this task, neither here nor there; but none may be left behind.
-    result.passed = last[0] < 0.7 * first[0] && last[1] < 0.7 * first[1] && last[1] < 1.2 * last[0] && last[0] != last[1];
+    result.passed =
+        last[0] < 0.7 * first[0] && last[1] < 0.7 * first[1] && last[1] < 1.2 * last[0] && last[0] != last[1];
     result.detail = fmt::format("after 20 steps {:.3f} at depth 1, {:.3f} at depth 8", last[0], last[1]);
   });
 }
@@ -390,7 +396,8 @@ CheckResult MemoryIsolation() {
     Session next(*trainee.model, DType::kF32);
     const bool requests = answer(next) == expected && trainee.Slots() == slots;
     result.passed &= neighbours && requests;
-    result.detail = fmt::format("neighbours {}, requests {}", neighbours ? "apart" : "TOUCH", requests ? "apart" : "TOUCH");
+    result.detail =
+        fmt::format("neighbours {}, requests {}", neighbours ? "apart" : "TOUCH", requests ? "apart" : "TOUCH");
   });
 }
 

@@ -30,8 +30,8 @@ class TrainingStep {
  public:
   TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed);
 
-  // inputs, targets: [micro_batch * accumulate, sequence_length]. `factor`: of the learning-rate schedule; `fraction`: of
-  // the budget that is done.
+  // inputs, targets: [micro_batch * accumulate, sequence_length]. `factor`: of the learning-rate schedule; `fraction`:
+  // of the budget that is done.
   StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1);
 
   StepState& state() { return state_; }

@@ -39,8 +39,9 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
                                   "backward ms", "share", "us/token");
   double known = 0;
   const auto line = [&](const std::string& name, int64_t calls, double forward, double backward) {
-    table += fmt::format("{:<24}{:>8}{:>12.2f}{:>12.2f}{:>9.1f}%{:>12.2f}\n", name, calls, forward, backward,
-                         100 * (forward + backward) / step_ms, 1e3 * (forward + backward) / static_cast<double>(tokens));
+    table +=
+        fmt::format("{:<24}{:>8}{:>12.2f}{:>12.2f}{:>9.1f}%{:>12.2f}\n", name, calls, forward, backward,
+                    100 * (forward + backward) / step_ms, 1e3 * (forward + backward) / static_cast<double>(tokens));
   };
   for (const Row& row : rows) {
     line(row.name, row.calls, row.forward_ms, row.backward_ms);

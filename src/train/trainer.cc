@@ -139,7 +139,8 @@ Run::Run(RunConfig config, const std::string& folder, const std::optional<Opened
     published_step_ = progress_.step;
     if (state.at("cpu") != kernels::CpuName() || state.at("threads") != ThreadCount() ||
         state.at("isa") != kernels::NameOf(kernels::ActiveIsa()) || state.at("precision") != NameOf(dtype_)) {
-      Say("note: this CPU, instruction set or number of threads differs from the run's; it goes on, but not bit for bit");
+      Say("note: this CPU, instruction set or number of threads differs from the run's; it goes on, but not bit for "
+          "bit");
     }
   } else {
     model_->bank().Initialize(config_.seed);
@@ -153,8 +154,9 @@ void Run::Announce() const {
   const int64_t size = model_->bank().size();
   Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads, {}", model_->architecture(),
                   model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(), kernels::CpuName()));
-  Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step", FormatCount(static_cast<double>(data_.size())),
-                  reader_.SequencesPerEpoch(), config_.train.sequence_length, config_.train.TokensPerStep()));
+  Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
+                  FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
+                  config_.train.sequence_length, config_.train.TokensPerStep()));
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, moments {:.0f} MB, and activations", mb(size),
                   mb(size), mb(2 * size)));
   Say(fmt::format("budget: {}; run folder: {}{}", config_.budget.ToString(), folder_,
@@ -217,10 +219,10 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   }
   const double fraction = Fraction();
   const double left = fraction > 0 ? Seconds() * (1 - fraction) / fraction : 0;
-  const std::string text =
-      fmt::format("step {:>5}  {:>3.0f} %  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
-                  progress_.step, 100 * fraction, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
-                  outcome.gradient_norm, rate, FormatDuration(left));
+  const std::string text = fmt::format(
+      "step {:>5}  {:>3.0f} %  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
+      progress_.step, 100 * fraction, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
+      outcome.gradient_norm, rate, FormatDuration(left));
   if (progress_.step % config_.train.log_every == 0 || progress_.step == 1) {
     Say(text);
   } else {

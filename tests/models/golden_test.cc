@@ -1,5 +1,5 @@
-// Golden parity (invariant 6): logits, values, every gradient and ten training losses of small states that an independent
-// PyTorch implementation made (tests/golden/README.md).
+// Golden parity (invariant 6): logits, values, every gradient and ten training losses of small states that an
+// independent PyTorch implementation made (tests/golden/README.md).
 #include <gtest/gtest.h>
 
 #include <algorithm>

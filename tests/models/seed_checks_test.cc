@@ -9,7 +9,8 @@ namespace flashlm {
 namespace {
 
 TEST(SeedChecks, Supernova) {
-  for (const CheckResult& check : CheckSeed("v6-supernova")) EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
+  for (const CheckResult& check : CheckSeed("v6-supernova"))
+    EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
 }
 
 // The golden states cannot hold it (tests/golden/supernova_reference.py).

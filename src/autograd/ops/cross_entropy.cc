@@ -29,8 +29,8 @@ void Backward(Tape& tape, const Node& node) {
 std::vector<OpCase> Cases() {
   static constexpr int32_t kTargets[] = {0, 9, 4, -1, 7, 1}, kUnlikely[] = {3, 9, -1, 2, 0, 8};
   std::vector<OpCase> cases;
-  for (const CrossEntropyConfig& config :
-       {CrossEntropyConfig{0, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25, kUnlikely, 0.6}}) {
+  for (const CrossEntropyConfig& config : {CrossEntropyConfig{0, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25},
+                                           CrossEntropyConfig{2, 0.3, 0.25, kUnlikely, 0.6}}) {
     cases.push_back(OpCase::Make(
         fmt::format("soft cap {}{}", config.softcap, config.unlikely != nullptr ? ", unlikely tokens" : ""), 2, 3,
         {{6, 8}, {10, 8, true}},
@@ -75,7 +75,8 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   float* entropies = tape.Keep<float>(rows);
   float* unlikelihoods = config.unlikely != nullptr ? tape.Keep<float>(rows) : nullptr;
   kernels::Matrix dlogits{nullptr, tape.dtype(), rows, vocab, vocab};
-  if (tape.training()) dlogits.data = tape.Keep<char>(int64_t{rows} * vocab * static_cast<int64_t>(SizeOf(tape.dtype())));
+  if (tape.training())
+    dlogits.data = tape.Keep<char>(int64_t{rows} * vocab * static_cast<int64_t>(SizeOf(tape.dtype())));
 
   const kernels::LossShape shape{static_cast<float>(config.softcap), static_cast<float>(config.entropy_weight),
                                  static_cast<float>(config.scale)};
@@ -83,7 +84,8 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   for (int begin = 0; begin < rows; begin += kRowsAtATime) {
     const int count = std::min(kRowsAtATime, rows - begin);
     const auto rows_of = [&](kernels::Matrix m) {
-      if (m.data != nullptr) m.data = static_cast<char*>(m.data) + begin * m.stride * static_cast<int64_t>(SizeOf(m.dtype));
+      if (m.data != nullptr)
+        m.data = static_cast<char*>(m.data) + begin * m.stride * static_cast<int64_t>(SizeOf(m.dtype));
       m.rows = count;
       return m;
     };

@@ -284,8 +284,9 @@ void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
 
 void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
-  FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
-                "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  FLASHLM_CHECK(
+      q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
+      "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
   if (q.rows <= kFewRows) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.source, w.out, w.in);
@@ -337,8 +338,9 @@ const float* PackedInt8::scales() {
 
 void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
-  FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
-                "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  FLASHLM_CHECK(
+      q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
+      "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
   w.Round();
   if (q.rows <= kFewRows) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.rows.data(), w.out, w.in);

@@ -193,7 +193,8 @@ float* ThreadExps(size_t cols) {
   return memory.get();
 }
 
-void NoTarget(int64_t r, float* ce, float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
+void NoTarget(int64_t r, float* ce, float* entropy, int32_t* argmax, const Matrix& dlogits,
+              const Unlikelihood& unlikely) {
   if (ce != nullptr) ce[r] = 0;
   if (entropy != nullptr) entropy[r] = 0;
   if (argmax != nullptr) argmax[r] = 0;

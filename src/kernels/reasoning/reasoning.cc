@@ -298,14 +298,27 @@ void AllocatePack(const ReasoningShape& shape, ReasoningPack& pack) {
   pack.r = r, pack.k = k, pack.s = s;
   const auto carve = [&](float* memory) {
     Carver carver(memory);
-    for (auto [piece, size] : {std::pair{&pack.router, shape.operations * r}, {&pack.router_t, n * k},
-                               {&pack.operation, shape.operations * n * r}, {&pack.operation_t, shape.operations * n * r},
-                               {&pack.classifier, kDepthChoices * r}, {&pack.read, shape.slots * r},
-                               {&pack.read_t, n * s}, {&pack.mix_o, n * r}, {&pack.mix_o_t, n * r},
-                               {&pack.mix_m, n * s}, {&pack.mix_m_t, shape.slots * r}, {&pack.gain, r}, {&pack.bias, r},
-                               {&pack.gate, r}, {&pack.value, n * r}, {&pack.value_t, n * r},
-                               {&pack.write, shape.slots * r}, {&pack.write_t, n * s}, {&pack.slot, shape.slots * r},
-                               {&pack.slot_t, n * s}, {&pack.operation_scales, k}}) {
+    for (auto [piece, size] : {std::pair{&pack.router, shape.operations * r},
+                               {&pack.router_t, n * k},
+                               {&pack.operation, shape.operations * n * r},
+                               {&pack.operation_t, shape.operations * n * r},
+                               {&pack.classifier, kDepthChoices * r},
+                               {&pack.read, shape.slots * r},
+                               {&pack.read_t, n * s},
+                               {&pack.mix_o, n * r},
+                               {&pack.mix_o_t, n * r},
+                               {&pack.mix_m, n * s},
+                               {&pack.mix_m_t, shape.slots * r},
+                               {&pack.gain, r},
+                               {&pack.bias, r},
+                               {&pack.gate, r},
+                               {&pack.value, n * r},
+                               {&pack.value_t, n * r},
+                               {&pack.write, shape.slots * r},
+                               {&pack.write_t, n * s},
+                               {&pack.slot, shape.slots * r},
+                               {&pack.slot_t, n * s},
+                               {&pack.operation_scales, k}}) {
       *piece = carver.Take<float>(size);
     }
     return static_cast<size_t>(carver.used());

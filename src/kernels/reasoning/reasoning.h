@@ -6,9 +6,9 @@
 //   after the last: z = sigmoid(w_gate r) W_value r + 0.1 softmax(slots W_write r / sqrt(R))^T slots;  y = r + kappa z
 //
 // The number of passes is forced, or the most probable of 1, 3 and 8 by softmax(classifier r_0). In training Gumbel
-// noise is added to these logits, and a token whose sampled depth is D ends as the blend of its states after 1, 3, ..., D
-// passes, weighted by the softmax restricted to them: the classifier learns from what the token has computed, and nobody
-// pays for passes that he does not take. Only the two chosen operations are computed.
+// noise is added to these logits, and a token whose sampled depth is D ends as the blend of its states after 1, 3, ...,
+// D passes, weighted by the softmax restricted to them: the classifier learns from what the token has computed, and
+// nobody pays for passes that he does not take. Only the two chosen operations are computed.
 //
 // Router, operations and classifier are ternary. With `int8` they read r rounded to int8 per token.
 #pragma once

@@ -1,5 +1,5 @@
-// The gradient of the reasoning engine: first every block of tokens back through its passes, keeping what arrived at each
-// product's result; then the weights, each by one owner that walks over all passes in order.
+// The gradient of the reasoning engine: first every block of tokens back through its passes, keeping what arrived at
+// each product's result; then the weights, each by one owner that walks over all passes in order.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -155,7 +155,8 @@ class BackwardBlock {
       const float* weights = plan_.blend + token * kDepthChoices;
       float* choices = grad_.choices + token * kDepthChoices;
       std::fill_n(choices, kDepthChoices, 0.0f);
-      for (int d = 0; d <= plan_.choice[token]; ++d) choices[d] = Dot(upstream_ + i * r_, states_ + (outs[d] + i) * r_, n_);
+      for (int d = 0; d <= plan_.choice[token]; ++d)
+        choices[d] = Dot(upstream_ + i * r_, states_ + (outs[d] + i) * r_, n_);
       SoftmaxGradRow(weights, kDepthChoices, choices);
     }
   }
@@ -222,7 +223,8 @@ class BackwardBlock {
       RowsProduct(rows, d_mixed, r_, pack_.operation + j * n_ * r_, r_, n_, product, r_, false, true);
       for (int64_t e = 0; e < rows.count; ++e) {
         const int32_t row = list[e], choice = plan_.list_choice[begin + e];
-        chosen[2 * row + choice] = Dot(product + e * r_, q + row * r_, n_) * (q_scales == nullptr ? 1.0f : q_scales[row]);
+        chosen[2 * row + choice] =
+            Dot(product + e * r_, q + row * r_, n_) * (q_scales == nullptr ? 1.0f : q_scales[row]);
         AddScaledRow(plan_.weights[2 * (visit + row) + choice], product + e * r_, n_, state_ + row * r_);
       }
     }
@@ -246,8 +248,8 @@ class BackwardBlock {
       d[plan_.picks[2 * (visit + i)]] += tilt;
       d[plan_.picks[2 * (visit + i) + 1]] -= tilt;
     }
-    RowsProduct({count, nullptr, nullptr, pack_.router_scale}, d_router, k_, pack_.router, r_, shape_.operations, state_,
-                r_, true);
+    RowsProduct({count, nullptr, nullptr, pack_.router_scale}, d_router, k_, pack_.router, r_, shape_.operations,
+                state_, r_, true);
     for (int64_t i = 0; q_scales != nullptr && i < count; ++i) {
       for (int j = 0; j < shape_.operations; ++j) d_router[i * k_ + j] *= q_scales[i];
     }
@@ -318,7 +320,8 @@ void ClassifierGradient(const GradCall& call) {
     const int64_t b = n / plan.block, token = b * plan.block + plan.order[n];
     const float* x = plan.quantized + (b * plan.states_per_block + n % plan.block) * plan.r;
     for (int d = 0; d < kDepthChoices; ++d) {
-      AddScaledRow(call.grad.choices[token * kDepthChoices + d], x, call.shape.width, call.grad.d_classifier + d * plan.r);
+      AddScaledRow(call.grad.choices[token * kDepthChoices + d], x, call.shape.width,
+                   call.grad.d_classifier + d * plan.r);
     }
   }
 }

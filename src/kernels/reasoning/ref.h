@@ -97,7 +97,8 @@ class ReasoningToken {
     for (size_t k = 0; k < probabilities.size(); ++k) usage[k] += probabilities[k];
     Vector<int> order;
     for (int k = 0; k < shape_.operations; ++k) order.push_back(k);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return RealPart(logits[a]) > RealPart(logits[b]); });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int a, int b) { return RealPart(logits[a]) > RealPart(logits[b]); });
     const Vector<S> weights = Softmax(Vector<S>{logits[order[0]], logits[order[1]]});
     Vector<S> both(r.size(), S(0));  // [o; m]
     for (int i = 0; i < 2; ++i) {

@@ -174,7 +174,8 @@ HWY_INLINE void AddScaledRow(float factor, const float* x, int64_t n, float* y) 
   const DF d;
   const VF by = hn::Set(d, factor);
   ForVectors(
-      static_cast<size_t>(n), [&](size_t i) { hn::StoreU(hn::MulAdd(by, hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, y + i); },
+      static_cast<size_t>(n),
+      [&](size_t i) { hn::StoreU(hn::MulAdd(by, hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, y + i); },
       [&](size_t i, size_t left) {
         StorePartial(hn::MulAdd(by, LoadPartial(d, x + i, left), LoadPartial(d, y + i, left)), d, y + i, left);
       });
