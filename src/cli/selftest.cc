@@ -29,7 +29,7 @@ void Run(const Options& options) {
     Json config = entry.tiny();
     config["architecture"] = entry.name;
     std::vector<CheckResult> checks = CheckModel(config);
-    for (CheckResult& check : CheckSeed(entry.name)) checks.push_back(std::move(check));
+    for (CheckResult& check : CheckSeed(entry.name, true)) checks.push_back(std::move(check));
     for (const CheckResult& check : checks) {
       failed += !check.passed;
       json.push_back({{"architecture", entry.name},

@@ -251,8 +251,8 @@ CheckResult Depths() {
   });
 }
 
-CheckResult WholeEngine() {
-  return TimedCheck("seed 7: engine", [](CheckResult& result) {
+CheckResult WholeEngine(bool assert_speed) {
+  return TimedCheck("seed 7: engine", [=](CheckResult& result) {
     Engine engine(64, 16, 16);
     const Tensor x = engine.Input(2, 16, 64);
     const Tensor y = engine.Run(x, 3).state;
@@ -271,8 +271,8 @@ CheckResult WholeEngine() {
         seconds[i] = std::min(seconds[i], watch.Seconds());
       }
     }
-    result.passed = y.rows == 32 && y.cols == 64 && change > 0.01 && gradient > 0 && seconds[0] < seconds[2] &&
-                    seconds[3] < seconds[2];
+    result.passed = y.rows == 32 && y.cols == 64 && change > 0.01 && gradient > 0 &&
+                    (!assert_speed || (seconds[0] < seconds[2] && seconds[3] < seconds[2]));
     result.detail = fmt::format("256 tokens at depth 1: {:.2f} ms, 3: {:.2f}, 8: {:.2f}, adaptive: {:.2f}",
                                 1e3 * seconds[0], 1e3 * seconds[1], 1e3 * seconds[2], 1e3 * seconds[3]);
   });
@@ -350,15 +350,15 @@ CheckResult OperationsStayInUse() {
   });
 }
 
-CheckResult Speed() {
-  return TimedCheck("seed 13: more than 500 tokens/s in training", [](CheckResult& result) {
+CheckResult Speed(bool assert_speed) {
+  return TimedCheck("seed 13: more than 500 tokens/s in training", [=](CheckResult& result) {
     Trainee trainee(Config(4096, 192, 4, 64, 16, 16, 3), 4, 128);
     trainee.RandomTokens();
     for (int64_t s = 0; s < 3; ++s) trainee.Loss(s);
     const Stopwatch watch;
     for (int64_t s = 3; s < 13; ++s) trainee.Loss(s);
     const double rate = 10 * 4 * 128 / watch.Seconds();
-    result.passed = rate > 500;
+    result.passed = rate > 500 || !assert_speed;
     result.detail = fmt::format("{:.0f} tokens/s", rate);
   });
 }
@@ -403,11 +403,11 @@ CheckResult MemoryIsolation() {
 
 }  // namespace
 
-std::vector<CheckResult> CheckSeed(const std::string& architecture) {
+std::vector<CheckResult> CheckSeed(const std::string& architecture, bool assert_speed) {
   if (architecture != "v6-supernova") return {};
   return {TernaryMap(), Recurrence(), OperationsAndRouter(), Memory(),  Depths(),
-          WholeEngine(), WholeModel(), LearnsAndGenerates(), DepthsLearn(), OperationsStayInUse(),
-          Speed(),      MemoryIsolation()};
+          WholeEngine(assert_speed), WholeModel(), LearnsAndGenerates(), DepthsLearn(), OperationsStayInUse(),
+          Speed(assert_speed), MemoryIsolation()};
 }
 
 }  // namespace flashlm

@@ -9,7 +9,7 @@ namespace flashlm {
 namespace {
 
 TEST(SeedChecks, Supernova) {
-  for (const CheckResult& check : CheckSeed("v6-supernova"))
+  for (const CheckResult& check : CheckSeed("v6-supernova", false))
     EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
 }
 
@@ -24,7 +24,7 @@ TEST(SeedChecks, SupernovaWithInt8Activations) {
   }
 }
 
-TEST(SeedChecks, OtherArchitecturesHaveNone) { EXPECT_TRUE(CheckSeed("cortex-viii").empty()); }
+TEST(SeedChecks, OtherArchitecturesHaveNone) { EXPECT_TRUE(CheckSeed("cortex-viii", false).empty()); }
 
 }  // namespace
 }  // namespace flashlm
