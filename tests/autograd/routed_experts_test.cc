@@ -2,10 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 
 #include "autograd/ops.h"
 #include "base/rng.h"
+#include "kernels/isa.h"
 
 namespace flashlm {
 namespace {
@@ -29,6 +29,7 @@ class RoutedExpertsTest : public testing::TestWithParam<std::tuple<DType, bool, 
 
 TEST_P(RoutedExpertsTest, NeighboursDoNotMatter) {
   const auto [dtype, int8, tokens] = GetParam();
+  if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) GTEST_SKIP() << "no bf16 products in this instruction set";
   ParamBank bank;
   const Quantization quantization{int8 ? kernels::Ternary::kRow : kernels::Ternary::kNone, int8};
   std::vector<Expert> experts;
@@ -42,7 +43,7 @@ TEST_P(RoutedExpertsTest, NeighboursDoNotMatter) {
   bank.Initialize(3);
   WeightPacks packs(bank);
   Tape tape(bank, packs, dtype);
-  std::vector<std::vector<char>> results;
+  std::vector<std::vector<float>> results;
   for (const uint64_t stream : {2, 3, 4}) {
     Inputs inputs(tokens, stream);
     tape.BeginInference(1, tokens, nullptr);
@@ -52,16 +53,19 @@ TEST_P(RoutedExpertsTest, NeighboursDoNotMatter) {
       return converted;
     };
     const Tensor y = RoutedExperts(tape, convert(inputs.x, kWidth), convert(inputs.logits, kExperts), experts.data());
-    std::vector<char> kept;
-    const size_t row = kWidth * SizeOf(dtype);
+    std::vector<float> wide(static_cast<size_t>(tokens * kWidth)), kept;
+    kernels::CopyMatrix(y.matrix(), {wide.data(), DType::kF32, tokens, kWidth, kWidth}, false);
     for (int t = 0; t < tokens; t += 2) {
-      const char* from = static_cast<const char*>(y.data) + static_cast<size_t>(t) * row;
-      kept.insert(kept.end(), from, from + row);
+      kept.insert(kept.end(), wide.begin() + t * kWidth, wide.begin() + (t + 1) * kWidth);
     }
     results.push_back(kept);
   }
-  EXPECT_EQ(results[0], results[1]);
-  EXPECT_EQ(results[0], results[2]);
+  // oneDNN's AVX2 product sums the rows at the end of a piece in another order.
+  const float tolerance = kernels::ActiveIsa() == kernels::Isa::kAvx2 && !int8 ? 1e-5f : 0.0f;
+  for (size_t i = 0; i < results[0].size(); ++i) {
+    ASSERT_NEAR(results[0][i], results[1][i], tolerance);
+    ASSERT_NEAR(results[0][i], results[2][i], tolerance);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, RoutedExpertsTest,
