@@ -90,7 +90,7 @@ TEST_F(VerbsTest, RefusesWrongCommands) {
   ExpectOneLine(Run({"tokenizer"}), 2, "subcommand");
   ExpectOneLine(Run({"eval", "--model", "x"}), 2, "--text");
   ExpectOneLine(Run({"inspect"}), 2, "--preset");
-  ExpectOneLine(Run({"inspect", "--preset", "v8.4"}), 2, "did you mean 'v8.3'?");
+  ExpectOneLine(Run({"inspect", "--preset", "v8.33"}), 2, "did you mean 'v8.3'?");
   ExpectOneLine(Run({"bench", "decode", "--precision", "f16", "--tokens", "4"}), 2,
                 "unknown precision 'f16'");
 }
