@@ -19,7 +19,7 @@ struct CortexConfig {
   int d_model = 256, n_layers = 6, n_heads = 4, d_head = 64, window = 32, d_mem = 32, d_ff = 512;
   std::string memory = "delta", attention_name = "swa";
   bool rope = true, value_heads = true, zero_init_outputs = false, second_head = false;
-  double dropout = 0.1, init_std = 0.02;
+  double dropout = 0.1, init_std = 0.02, embed_std = 0;
 
   void VisitFields(FieldVisitor& v) {
     v.Int("vocab", vocab, 2, 65536, "tokens in the vocabulary");
@@ -38,6 +38,7 @@ struct CortexConfig {
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
+    v.Real("embed_std", embed_std, 0, 10, "of the initial token table; 0: init_std");
   }
 
   void Validate() const {
@@ -67,7 +68,8 @@ class Cortex final : public Model {
   explicit Cortex(const Config& config) : c_(config) {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const Init output = c_.zero_init_outputs ? Init::Zero() : normal;
-    embed_ = bank().Add({"embed.weight", {c_.vocab, c_.d_model}, Role::kEmbedding, normal});
+    embed_ = bank().Add({"embed.weight", {c_.vocab, c_.d_model}, Role::kEmbedding,
+                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
     ln_in_ = AddGain(bank(), "ln_in", c_.d_model);
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(i, normal, output));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {
