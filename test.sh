@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 tools/build.sh
-exec ctest --test-dir build/release --output-on-failure "$@"
+exec ctest --test-dir build/release --output-on-failure --parallel "$(nproc)" "$@"

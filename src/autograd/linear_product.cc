@@ -24,13 +24,6 @@ void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const 
 
 }  // namespace
 
-Matrix RowsOf(const Matrix& m, int64_t begin, int64_t count) {
-  Matrix rows = m;
-  rows.data = static_cast<char*>(m.data) + begin * m.stride * static_cast<int64_t>(SizeOf(m.dtype));
-  rows.rows = count;
-  return rows;
-}
-
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Matrix& x) {
   if (!quantization.int8_input && !tape.int8_products()) return {x, nullptr};
   float* scales = tape.Keep<float>(x.rows);
@@ -46,7 +39,7 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
   const Matrix sums = rounded ? Matrix{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols} : y;
   for (int64_t begin = 0; begin < y.rows; begin += rows_at_a_time) {
     const int64_t count = std::min(rows_at_a_time, y.rows - begin);
-    const Matrix from = RowsOf(input.x, begin, count), to = RowsOf(sums, begin, count);
+    const Matrix from = input.x.Rows(begin, count), to = sums.Rows(begin, count);
     if (!rounded) {
       packed.weight.Forward(from, to, false);
     } else if (ternary) {
@@ -61,12 +54,13 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
 }
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
-                        bool accumulate, const Matrix& scaled) {
+                        bool accumulate) {
   if (input.scales == nullptr) {
     AddWeightGradient(tape, weight, dy, input.x);
   } else {
     // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
     const Matrix& q = input.x;
+    const Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
     const Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
     kernels::ScaleMatrix(dy, input.scales, nullptr, scaled);
     kernels::WidenIntegers(q, integers);

@@ -6,16 +6,13 @@
 
 namespace flashlm {
 
-// Rows [begin, begin + count) of a matrix.
-kernels::Matrix RowsOf(const kernels::Matrix& m, int64_t begin, int64_t count);
-
 // What a product reads.
 struct LinearInput {
   kernels::Matrix x;    // as it was, or rounded to int8
   const float* scales;  // [N] of the rounding; null without
 
   LinearInput Rows(int64_t begin, int64_t count) const {
-    return {RowsOf(x, begin, count), scales == nullptr ? nullptr : scales + begin};
+    return {x.Rows(begin, count), scales == nullptr ? nullptr : scales + begin};
   }
 };
 
@@ -26,8 +23,8 @@ LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const ke
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& y,
                     int64_t rows_at_a_time);
 
-// Adds dL/dW to the bank; dx = or += dy W. `scaled`, of dy's shape and type, is scratch that only rounded inputs need.
+// Adds dL/dW to the bank; dx = or += dy W.
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& dy,
-                        const kernels::Matrix& dx, bool accumulate, const kernels::Matrix& scaled);
+                        const kernels::Matrix& dx, bool accumulate);
 
 }  // namespace flashlm

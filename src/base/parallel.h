@@ -114,4 +114,12 @@ void ParallelBlocks(int64_t n, int64_t block, const Body& body) {
   ParallelFor(blocks, [&](int64_t b) { body(b * block, b * block + block < n ? b * block + block : n); });
 }
 
+// Calls body(begin, end) once per thread for its share of the n items, or once for all of them if the work is not
+// worth another thread. For work whose results do not depend on how it is cut.
+template <class Body>
+void ParallelShares(int64_t n, bool worth_threads, const Body& body) {
+  const int64_t threads = worth_threads ? ThreadCount() : 1;
+  ParallelBlocks(n, (n + threads - 1) / threads, body);
+}
+
 }  // namespace flashlm

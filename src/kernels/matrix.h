@@ -17,6 +17,13 @@ struct Matrix {
   T* Row(int64_t r) const {
     return static_cast<T*>(data) + r * stride;
   }
+  // Rows [begin, begin + count); of no matrix, no matrix.
+  Matrix Rows(int64_t begin, int64_t count) const {
+    Matrix part = *this;
+    if (data != nullptr) part.data = static_cast<char*>(data) + begin * stride * static_cast<int64_t>(SizeOf(dtype));
+    part.rows = count;
+    return part;
+  }
 };
 
 // Calls f with a null T* of the matrix's element type: Dispatch(m, [&](auto* t) { using T = ...; }).

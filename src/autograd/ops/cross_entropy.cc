@@ -83,20 +83,14 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   float* logits = tape.Scratch(int64_t{kRowsAtATime} * vocab);
   for (int begin = 0; begin < rows; begin += kRowsAtATime) {
     const int count = std::min(kRowsAtATime, rows - begin);
-    const auto rows_of = [&](kernels::Matrix m) {
-      if (m.data != nullptr)
-        m.data = static_cast<char*>(m.data) + begin * m.stride * static_cast<int64_t>(SizeOf(m.dtype));
-      m.rows = count;
-      return m;
-    };
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
-    tape.Packed(head).weight.Forward(rows_of(hidden.matrix()), chunk, false);
+    tape.Packed(head).weight.Forward(hidden.matrix().Rows(begin, count), chunk, false);
     kernels::Unlikelihood unlikely;
     if (config.unlikely != nullptr) {
       unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
     }
     kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
-                                 rows_of(dlogits), unlikely);
+                                 dlogits.Rows(begin, count), unlikely);
   }
 
   const Tensor objective = tape.New(1, 1, DType::kF32);

@@ -6,18 +6,11 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
-  LinearInput input;
-};
-
 void Backward(Tape& tape, const Node& node) {
-  const LinearInput& input = node.As<Saved>().input;
   const kernels::Matrix dy = tape.GradientOf(node.output);
   bool accumulate;
   const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  const kernels::Matrix scaled{input.scales == nullptr ? nullptr : tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows,
-                               dy.cols, dy.cols};
-  MultiplyLinearGrad(tape, node.parameter, input, dy, dx, accumulate, scaled);
+  MultiplyLinearGrad(tape, node.parameter, node.As<LinearInput>(), dy, dx, accumulate);
 }
 
 std::vector<OpCase> Cases() {
@@ -70,7 +63,7 @@ Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   const Tensor y = tape.New(x.rows, weight.rows, tape.dtype());  // [N,O]
   const LinearInput input = ReadForLinear(tape, weight.quantization, x.matrix());
   MultiplyLinear(tape, weight, input, y.matrix(), x.rows);
-  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(Saved{input})});
+  tape.Record({&kLinearOp, {x}, y, weight, tape.Keep(input)});
   return y;
 }
 

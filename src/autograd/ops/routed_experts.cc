@@ -96,19 +96,16 @@ void Backward(Tape& tape, const Node& node) {
     return Matrix{tape.Scratch(like.rows * like.cols), like.dtype, like.rows, like.cols, like.cols};
   };
   const Matrix dresult = scratch(saved.result), dhidden = scratch(saved.hidden), dgrouped = scratch(saved.result);
-  const Matrix scaled = scratch(saved.result), scaled_hidden = scratch(saved.hidden);
   float* dweight = tape.Scratch(x.rows);
   ForPadding(saved, x.rows, [&](int64_t begin, int64_t end) { ZeroRows(dresult, begin, end); });
   kernels::ScaleRowsGrad(saved.result, saved.place, saved.weight, tape.GradientOf(node.output), dresult, dweight);
   for (int k = 0; k < saved.experts; ++k) {
     const Share& share = saved.shares[k];
     if (share.rows == 0) continue;
-    const auto mine = [&](const Matrix& m) { return RowsOf(m, share.begin, share.rows); };
-    MultiplyLinearGrad(tape, share.expert.down, share.down, mine(dresult), mine(dhidden), false,
-                       mine(scaled));
+    const auto mine = [&](const Matrix& m) { return m.Rows(share.begin, share.rows); };
+    MultiplyLinearGrad(tape, share.expert.down, share.down, mine(dresult), mine(dhidden), false);
     kernels::SiluGrad(mine(saved.hidden), mine(dhidden), mine(dhidden), false);
-    MultiplyLinearGrad(tape, share.expert.up, share.up, mine(dhidden), mine(dgrouped), false,
-                       mine(scaled_hidden));
+    MultiplyLinearGrad(tape, share.expert.up, share.up, mine(dhidden), mine(dgrouped), false);
   }
   bool accumulate;
   const Matrix dx = tape.GradientFor(x, &accumulate);
@@ -181,7 +178,7 @@ Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Ex
   // As many rows as there can ever be, so that memory does not depend on the routing.
   const int64_t piece = PieceFor(x.rows), capacity = x.rows + saved.experts * (piece - 1);
   const int64_t used = saved.shares[saved.experts - 1].begin + saved.shares[saved.experts - 1].rows;
-  const auto rows = [&](int64_t cols) { return RowsOf(Rows(tape, capacity, cols), 0, used); };
+  const auto rows = [&](int64_t cols) { return Rows(tape, capacity, cols).Rows(0, used); };
   const Matrix grouped = rows(x.cols), activated = rows(up.rows);
   saved.hidden = rows(up.rows);
   saved.result = rows(x.cols);
@@ -196,13 +193,13 @@ Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Ex
   const LinearInput input = ReadForLinear(tape, up.quantization, grouped);
   for_shares([&](Share& share) {
     share.up = input.Rows(share.begin, share.rows);
-    MultiplyLinear(tape, share.expert.up, share.up, RowsOf(saved.hidden, share.begin, share.rows), at_a_time);
+    MultiplyLinear(tape, share.expert.up, share.up, saved.hidden.Rows(share.begin, share.rows), at_a_time);
   });
   kernels::Silu(saved.hidden, activated);
   const LinearInput middle = ReadForLinear(tape, experts[0].down.quantization, activated);
   for_shares([&](Share& share) {
     share.down = middle.Rows(share.begin, share.rows);
-    MultiplyLinear(tape, share.expert.down, share.down, RowsOf(saved.result, share.begin, share.rows), at_a_time);
+    MultiplyLinear(tape, share.expert.down, share.down, saved.result.Rows(share.begin, share.rows), at_a_time);
   });
   const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N,C]
   kernels::ScaleRows(saved.result, saved.place, saved.weight, nullptr, y.matrix());

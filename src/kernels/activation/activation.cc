@@ -5,12 +5,13 @@
 
 #include "base/parallel.h"
 #include "kernels/random/dropout.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation/activation.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/random/philox-inl.h"
 #include "kernels/simd-inl.h"
 
@@ -237,15 +238,12 @@ void CopyMatrix(const Matrix& x, const Matrix& y, bool accumulate) {
 
 void RowDot(const Matrix& x, const float* w, float* y) { FLASHLM_DISPATCH(DotForward)(x, w, y); }
 
-int64_t RowDotGradScratch(int64_t rows, int64_t cols) { return (rows + kGradBlock - 1) / kGradBlock * cols; }
+int64_t RowDotGradScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
 
 void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate,
                 float* dw, float* scratch) {
   FLASHLM_DISPATCH(DotBackward)(x, w, dy, dx, accumulate, scratch, kGradBlock);
-  const int64_t blocks = (x.rows + kGradBlock - 1) / kGradBlock;
-  for (int64_t b = 0; b < blocks; ++b) {
-    for (int64_t c = 0; c < x.cols; ++c) dw[c] += scratch[b * x.cols + c];
-  }
+  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, dw);
 }
 
 }  // namespace flashlm::kernels

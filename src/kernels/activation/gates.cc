@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation/gates.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -154,8 +155,6 @@ HWY_EXPORT(AddGatedForward);
 HWY_EXPORT(AddGatedBackward);
 HWY_EXPORT(RowSums);
 
-int64_t Blocks(int64_t rows) { return (rows + kGradBlock - 1) / kGradBlock; }
-
 float Sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
 }  // namespace
@@ -177,24 +176,22 @@ void AddGated(const Matrix& x, const Matrix& branch, const float* gate, const Ma
   FLASHLM_DISPATCH(AddGatedForward)(x, branch, Sigmoid(*gate), y);
 }
 
-int64_t AddGatedGradScratch(int64_t rows) { return Blocks(rows); }
+int64_t AddGatedGradScratch(int64_t rows) { return BlockCount(rows, kGradBlock); }
 
 void AddGatedGrad(const Matrix& branch, const float* gate, const Matrix& dy, const Matrix& dbranch, float* dgate,
                   float* scratch) {
   const float open = Sigmoid(*gate);
   FLASHLM_DISPATCH(AddGatedBackward)(branch, open, dy, dbranch, scratch, kGradBlock);
   double dot = 0;
-  for (int64_t b = 0; b < Blocks(dy.rows); ++b) dot += scratch[b];
+  for (int64_t b = 0; b < BlockCount(dy.rows, kGradBlock); ++b) dot += scratch[b];
   *dgate += static_cast<float>(dot * open * (1 - open));
 }
 
-int64_t AddRowsScratch(int64_t rows, int64_t cols) { return Blocks(rows) * cols; }
+int64_t AddRowsScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
 
 void AddRows(const Matrix& x, float* sums, float* scratch) {
   FLASHLM_DISPATCH(RowSums)(x, scratch, kGradBlock);
-  for (int64_t b = 0; b < Blocks(x.rows); ++b) {
-    for (int64_t c = 0; c < x.cols; ++c) sums[c] += scratch[b * x.cols + c];
-  }
+  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, sums);
 }
 
 }  // namespace flashlm::kernels

@@ -8,7 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation/geglu.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {

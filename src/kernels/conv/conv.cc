@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/conv.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -117,7 +118,7 @@ HWY_EXPORT(ConvForward);
 HWY_EXPORT(ConvGateBackward);
 HWY_EXPORT(ConvValueBackward);
 
-int64_t Blocks(const ConvShape& shape) { return (shape.batch * shape.length + kGradBlock - 1) / kGradBlock; }
+int64_t Blocks(const ConvShape& shape) { return BlockCount(shape.batch * shape.length, kGradBlock); }
 
 // [C,K] -> [K,C]: vectors go along the channels.
 void ByTap(const ConvShape& shape, const float* kernel, float* by_tap) {

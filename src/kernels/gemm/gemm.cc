@@ -2,14 +2,13 @@
 
 #include <dnnl.hpp>
 
-#include <cstdlib>
-#include <cstring>
 #include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/activation/activation.h"
+#include "kernels/gemm/buffer.h"
 #include "kernels/gemm/gemv.h"
 #include "kernels/gemm/int8_gemv.h"
 #include "kernels/gemm/ref.h"
@@ -27,23 +26,6 @@ memory::data_type TypeOf(DType dtype) {
          : dtype == DType::kI8 ? memory::data_type::s8
                                : memory::data_type::f32;
 }
-
-struct Buffer {
-  void* data = nullptr;
-  size_t size = 0;
-  Buffer() = default;
-  Buffer(const Buffer&) = delete;
-  ~Buffer() { std::free(data); }
-  void* AtLeast(size_t bytes) {
-    if (bytes > size) {
-      std::free(data);
-      size = (bytes + 63) / 64 * 64;
-      data = std::aligned_alloc(64, size);
-      if (data == nullptr) throw Error("out of memory in a matrix product");
-    }
-    return data;
-  }
-};
 
 // How the second operand lies in memory: as given, transposed, or in oneDNN's own blocks.
 enum class Layout : uint8_t { kPlain, kTransposed, kPacked };
@@ -177,6 +159,30 @@ class OneDnn {
   std::unordered_map<ProductKey, Packer, ProductHash> packers_;
 };
 
+// An int8 matrix in oneDNN's blocks: how both kinds of integer weights meet more than a few rows.
+class Int8Blocks {
+ public:
+  void Forget() { has_blocks_ = false; }
+
+  // y[N,out] = q[N,in] rows^T. rows: the matrix [out,in], looked at only by the first call after Forget.
+  void Forward(const Matrix& q, const int8_t* rows, const Matrix& y) {
+    if (!has_blocks_) OneDnn::Get().Pack(rows, DType::kI8, true, q.cols, y.cols, DType::kI8, blocks_);
+    has_blocks_ = true;
+    OneDnn::Get().Run({q.rows, y.cols, q.cols, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
+                       Layout::kPacked, false, ThreadCount()},
+                      q.data, blocks_.data(), y.data);
+  }
+
+ private:
+  Buffer blocks_;
+  bool has_blocks_ = false;
+};
+
+void CheckInt8Product(const Matrix& q, int64_t out, int64_t in, const Matrix& y) {
+  FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == in && y.cols == out && q.rows == y.rows,
+                "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, out, in);
+}
+
 }  // namespace
 
 struct PackedWeight::Impl {
@@ -195,12 +201,12 @@ struct PackedWeight::Impl {
       CopyMatrix({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
       has_rows = true;
     }
-    return rows_buffer.data;
+    return rows_buffer.data();
   }
   void* PackedForward() {
     if (!has_forward) OneDnn::Get().Pack(source, DType::kF32, true, in, out, dtype, forward_buffer);
     has_forward = true;
-    return forward_buffer.data;
+    return forward_buffer.data();
   }
   const MatVecWeight& PackedFewRows() {
     if (!has_few_rows) few_rows.SetValues(source, out, in, dtype);
@@ -210,7 +216,7 @@ struct PackedWeight::Impl {
   void* PackedBackward() {
     if (!has_backward) OneDnn::Get().Pack(source, DType::kF32, false, out, in, dtype, backward_buffer);
     has_backward = true;
-    return backward_buffer.data;
+    return backward_buffer.data();
   }
 };
 
@@ -259,8 +265,8 @@ struct PackedTrits::Impl {
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
   TernaryMatVecWeight few_rows;
-  Buffer forward_buffer;
-  bool has_rows = false, has_few_rows = false, has_forward = false;
+  Int8Blocks many_rows;
+  bool has_rows = false, has_few_rows = false;
 
   const int8_t* Rows() {
     if (!has_rows) rows.assign(source, source + out * in);
@@ -279,25 +285,20 @@ void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
   impl_->source = trits;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_few_rows = impl_->has_forward = false;
+  impl_->has_rows = impl_->has_few_rows = false;
+  impl_->many_rows.Forget();
 }
 
 void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
-  FLASHLM_CHECK(
-      q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
-      "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
   if (q.rows <= kFewRows) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.source, w.out, w.in);
     w.has_few_rows = true;
     return TernaryMatVec(q, w.few_rows, y);
   }
-  if (!w.has_forward) OneDnn::Get().Pack(w.Rows(), DType::kI8, true, w.in, w.out, DType::kI8, w.forward_buffer);
-  w.has_forward = true;
-  OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
-                     Layout::kPacked, false, ThreadCount()},
-                    q.data, w.forward_buffer.data, y.data);
+  w.many_rows.Forward(q, w.Rows(), y);
 }
 
 struct PackedInt8::Impl {
@@ -306,8 +307,8 @@ struct PackedInt8::Impl {
   std::vector<int8_t> rows;  // [out,in]
   std::vector<float> scales;
   Int8MatVecWeight few_rows;
-  Buffer forward_buffer;
-  bool has_rows = false, has_few_rows = false, has_forward = false;
+  Int8Blocks many_rows;
+  bool has_rows = false, has_few_rows = false;
 
   void Round() {
     if (has_rows) return;
@@ -328,7 +329,8 @@ void PackedInt8::SetValues(const float* w, int64_t out, int64_t in) {
   impl_->source = w;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_few_rows = impl_->has_forward = false;
+  impl_->has_rows = impl_->has_few_rows = false;
+  impl_->many_rows.Forget();
 }
 
 const float* PackedInt8::scales() {
@@ -338,20 +340,14 @@ const float* PackedInt8::scales() {
 
 void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
-  FLASHLM_CHECK(
-      q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == w.in && y.cols == w.out && q.rows == y.rows,
-      "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, w.out, w.in);
+  CheckInt8Product(q, w.out, w.in, y);
   w.Round();
   if (q.rows <= kFewRows) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.rows.data(), w.out, w.in);
     w.has_few_rows = true;
     return Int8MatVec(q, w.few_rows, y);
   }
-  if (!w.has_forward) OneDnn::Get().Pack(w.rows.data(), DType::kI8, true, w.in, w.out, DType::kI8, w.forward_buffer);
-  w.has_forward = true;
-  OneDnn::Get().Run({q.rows, w.out, w.in, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
-                     Layout::kPacked, false, ThreadCount()},
-                    q.data, w.forward_buffer.data, y.data);
+  w.many_rows.Forward(q, w.rows.data(), y);
 }
 
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) { MatMul(dy, true, x, false, dw, true); }

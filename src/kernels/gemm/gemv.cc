@@ -1,12 +1,10 @@
 #include "kernels/gemm/gemv.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "hwy/aligned_allocator.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -257,35 +255,17 @@ HWY_EXPORT(Multiply);
 
 constexpr int64_t kOutputsPerTile = 8;
 
-// Where a thread keeps its arranged copy of x. Each thread arranges its own: waiting for another's takes as long.
-float* Scratch(size_t floats) {
-  thread_local size_t size = 0;
-  thread_local hwy::AlignedFreeUniquePtr<float[]> memory;
-  if (size < floats) {
-    memory = hwy::AllocateAligned<float>(floats);
-    size = floats;
-  }
-  return memory.get();
-}
-
 }  // namespace
-
-void MatVecWeight::Free::operator()(void* memory) const { std::free(memory); }
 
 void MatVecWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtype) {
   out_ = out;
   in_ = in;
   dtype_ = dtype;
   const int64_t tiles = (out + kOutputsPerTile - 1) / kOutputsPerTile;
-  const size_t bytes = static_cast<size_t>(tiles * FLASHLM_DISPATCH(TileSize)(in)) * SizeOf(dtype);
-  if (bytes > bytes_) {
-    bytes_ = (bytes + 63) / 64 * 64;
-    tiles_.reset(std::aligned_alloc(64, bytes_));
-    if (tiles_ == nullptr) throw Error("out of memory for a packed weight");
-  }
+  void* to = tiles_.AtLeast(static_cast<size_t>(tiles * FLASHLM_DISPATCH(TileSize)(in)) * SizeOf(dtype));
   const Matrix matrix{const_cast<float*>(w), DType::kF32, out, in, in};
   ParallelBlocks(tiles, 16, [&](int64_t begin, int64_t end) {
-    FLASHLM_DISPATCH(PackTiles)(matrix, dtype, tiles_.get(), begin, end);
+    FLASHLM_DISPATCH(PackTiles)(matrix, dtype, to, begin, end);
   });
 }
 
@@ -295,11 +275,12 @@ void MatVec(const Matrix& x, const MatVecWeight& w, const Matrix& y, bool accumu
   constexpr int64_t kWidestChunk = 32;
   static const bool native_bf16 = HasNativeBf16();
   const int64_t tiles = (w.out() + kOutputsPerTile - 1) / kOutputsPerTile;
-  const int64_t threads = w.out() * w.in() < kWorthAThread ? 1 : ThreadCount();
-  ParallelBlocks(tiles, (tiles + threads - 1) / threads, [&](int64_t begin, int64_t end) {
-    float* scratch = Scratch(static_cast<size_t>(x.rows * (x.cols + kWidestChunk)));
+  ParallelShares(tiles, w.out() * w.in() >= kWorthAThread, [&](int64_t begin, int64_t end) {
+    // Each thread arranges x for itself: waiting for another's copy takes as long.
+    thread_local Buffer arranged;
+    void* scratch = arranged.AtLeast(static_cast<size_t>(x.rows * (x.cols + kWidestChunk)) * sizeof(float));
     FLASHLM_DISPATCH(Multiply)
-    (x, w.tiles(), w.dtype(), y, accumulate, scratch, begin, end, native_bf16);
+    (x, w.tiles(), w.dtype(), y, accumulate, static_cast<float*>(scratch), begin, end, native_bf16);
   });
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 
+#include "kernels/gemm/buffer.h"
 #include "kernels/matrix.h"
 
 namespace flashlm::kernels {
@@ -18,16 +18,12 @@ class MatVecWeight {
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   DType dtype() const { return dtype_; }
-  const void* tiles() const { return tiles_.get(); }
+  const void* tiles() const { return tiles_.data(); }
 
  private:
-  struct Free {
-    void operator()(void* memory) const;
-  };
   int64_t out_ = 0, in_ = 0;
   DType dtype_ = DType::kF32;
-  size_t bytes_ = 0;
-  std::unique_ptr<void, Free> tiles_;
+  Buffer tiles_;
 };
 
 // y[N,O] = x[N,I] W^T (+ y if accumulate), meant for N of a few; x and y f32 or bf16. Sums are f32. x keeps its

@@ -55,14 +55,10 @@ void Int8MatVecWeight::SetValues(const int8_t* w, int64_t out, int64_t in) {
   out_ = out;
   in_ = in;
   const int64_t stride = Padded(in, kVector), tiles = Padded(out, kTile) / kTile;
-  const auto bytes = static_cast<size_t>(tiles * kTile * stride);
-  if (bytes > bytes_) {
-    bytes_ = bytes;
-    tiles_ = hwy::AllocateAligned<int8_t>(bytes);
-  }
+  auto* packed = static_cast<int8_t*>(tiles_.AtLeast(static_cast<size_t>(tiles * kTile * stride)));
   sums_.resize(static_cast<size_t>(out));
   ParallelBlocks(tiles, 16, [&](int64_t begin, int64_t end) {
-    int8_t* to = tiles_.get() + begin * kTile * stride;
+    int8_t* to = packed + begin * kTile * stride;
     for (int64_t tile = begin; tile < end; ++tile) {
       for (int64_t first = 0; first < stride; first += kVector) {
         for (int64_t o = tile * kTile; o < (tile + 1) * kTile; ++o, to += kVector) {
@@ -89,8 +85,7 @@ void Int8MatVec(const Matrix& q, const Int8MatVecWeight& w, const Matrix& y) {
   }
   const uint8_t* x = shifted.data();
   const int64_t tiles = Padded(w.out(), kTile) / kTile;
-  const int64_t threads = w.out() * w.in() * q.rows < kWorthAThread ? 1 : ThreadCount();
-  ParallelBlocks(tiles, (tiles + threads - 1) / threads,
+  ParallelShares(tiles, w.out() * w.in() * q.rows >= kWorthAThread,
                  [&](int64_t begin, int64_t end) { MultiplyTiles(x, stride, w, y, begin, end); });
 }
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hwy/aligned_allocator.h"
+#include "kernels/gemm/buffer.h"
 #include "kernels/matrix.h"
 
 namespace flashlm::kernels {
@@ -18,14 +18,13 @@ class Int8MatVecWeight {
 
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
-  const int8_t* tiles() const { return tiles_.get(); }
+  const int8_t* tiles() const { return static_cast<const int8_t*>(tiles_.data()); }
   // [out]: the sum of each output's weights, which an unsigned offset of the inputs multiplies.
   const int32_t* sums() const { return sums_.data(); }
 
  private:
   int64_t out_ = 0, in_ = 0;
-  size_t bytes_ = 0;
-  hwy::AlignedFreeUniquePtr<int8_t[]> tiles_;
+  Buffer tiles_;
   std::vector<int32_t> sums_;
 };
 

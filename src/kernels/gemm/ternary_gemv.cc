@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <vector>
 
 #include "base/parallel.h"
 #include "kernels/simd.h"
@@ -121,8 +122,7 @@ void MultiplyRows(const int8_t* q, int64_t stride, const float* row_sums, const 
 void MultiplyTernary(const int8_t* q, int64_t rows, int64_t stride, const float* row_sums, const uint8_t* tiles,
                      const Matrix& y, int64_t begin, int64_t end) {
   for (int64_t n = 0; n < rows; n += 4) {
-    Matrix part = y;
-    part.data = y.Row<float>(n);
+    const Matrix part = y.Rows(n, std::min<int64_t>(4, rows - n));
     const int8_t* from = q + n * stride;
     switch (rows - n) {
       case 1: MultiplyRows<1>(from, stride, row_sums + n, tiles, part, begin, end); break;
@@ -158,12 +158,7 @@ void TernaryMatVecWeight::SetValues(const float* w, int64_t out, int64_t in) {
   in_ = in;
   const int64_t vector = FLASHLM_DISPATCH(ChunkBytes)(), padded = PaddedInputs(in);
   const int64_t tiles = (out + kTileOutputs - 1) / kTileOutputs;
-  const auto bytes = static_cast<size_t>(tiles * kTileOutputs * padded / 4);
-  if (bytes > bytes_) {
-    bytes_ = bytes;
-    tiles_ = hwy::AllocateAligned<uint8_t>(bytes);
-  }
-  uint8_t* to = tiles_.get();
+  auto* to = static_cast<uint8_t*>(tiles_.AtLeast(static_cast<size_t>(tiles * kTileOutputs * padded / 4)));
   for (int64_t tile = 0; tile < tiles; ++tile) {
     for (int64_t chunk = 0; chunk < padded; chunk += 4 * vector) {
       for (int64_t o = tile * kTileOutputs; o < (tile + 1) * kTileOutputs; ++o) {
@@ -197,8 +192,7 @@ void TernaryMatVec(const Matrix& q, const TernaryMatVecWeight& w, const Matrix& 
   const int8_t* rows = padded.data();
   const float* sums = row_sums.data();
   const int64_t tiles = (w.out() + kTileOutputs - 1) / kTileOutputs;
-  const int64_t threads = w.out() * w.in() * q.rows < kWorthAThread ? 1 : ThreadCount();
-  ParallelBlocks(tiles, (tiles + threads - 1) / threads, [&](int64_t begin, int64_t end) {
+  ParallelShares(tiles, w.out() * w.in() * q.rows >= kWorthAThread, [&](int64_t begin, int64_t end) {
     FLASHLM_DISPATCH(MultiplyTernary)(rows, q.rows, stride, sums, w.tiles(), y, begin, end);
   });
 }

@@ -3,9 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "hwy/aligned_allocator.h"
+#include "kernels/gemm/buffer.h"
 #include "kernels/matrix.h"
 
 namespace flashlm::kernels {
@@ -19,12 +18,11 @@ class TernaryMatVecWeight {
 
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
-  const uint8_t* tiles() const { return tiles_.get(); }
+  const uint8_t* tiles() const { return static_cast<const uint8_t*>(tiles_.data()); }
 
  private:
   int64_t out_ = 0, in_ = 0;
-  size_t bytes_ = 0;
-  hwy::AlignedFreeUniquePtr<uint8_t[]> tiles_;
+  Buffer tiles_;
 };
 
 // y[N,O] (f32) = q[N,I] (int8) W^T, exactly.

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/mixture/mixture.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -156,8 +157,6 @@ HWY_EXPORT(MixtureBackward);
 HWY_EXPORT(SlotForward);
 HWY_EXPORT(SlotBackward);
 
-int64_t Blocks(int64_t rows) { return (rows + kGradBlock - 1) / kGradBlock; }
-
 }  // namespace
 
 void AddMixture(const Matrix& x, const Matrix& logits, const Matrix& a, const Matrix& b, const Matrix& y) {
@@ -174,16 +173,16 @@ void SlotRead(const Matrix& x, const Matrix& query, const float* slots, int64_t 
   FLASHLM_DISPATCH(SlotForward)(x, query, slots, count, y, weights);
 }
 
-int64_t SlotReadGradScratch(int64_t rows, int64_t cols, int64_t count) { return Blocks(rows) * count * (cols + 1); }
+int64_t SlotReadGradScratch(int64_t rows, int64_t cols, int64_t count) {
+  return BlockCount(rows, kGradBlock) * count * (cols + 1);
+}
 
 void SlotReadGrad(const Matrix& query, const float* slots, int64_t count, const float* weights, const Matrix& dy,
                   const Matrix& dx, bool accumulate, const Matrix& dquery, float* dslots, float* scratch) {
   FLASHLM_DISPATCH(SlotBackward)
   (query, slots, count, weights, dy, dx, accumulate, dquery, scratch, kGradBlock);
   const int64_t size = count * query.cols;
-  for (int64_t b = 0; b < Blocks(query.rows); ++b) {
-    for (int64_t i = 0; i < size; ++i) dslots[i] += scratch[b * (size + count) + i];
-  }
+  AddBlocks(scratch, BlockCount(query.rows, kGradBlock), size + count, size, dslots);
 }
 
 }  // namespace flashlm::kernels

@@ -4,12 +4,13 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm/head_norm.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -105,16 +106,13 @@ void HeadNorm(const Matrix& x, const float* gains, int64_t parts, int64_t dim, f
 }
 
 int64_t HeadNormGradScratch(int64_t rows, int64_t parts, int64_t dim) {
-  return (rows + kGradBlock - 1) / kGradBlock * parts * dim;
+  return BlockCount(rows, kGradBlock) * parts * dim;
 }
 
 void HeadNormGrad(const Matrix& x, const float* gains, int64_t parts, int64_t dim, const float* inv_rms,
                   const Matrix& dy, const Matrix& dx, float* dgains, float* scratch) {
   FLASHLM_DISPATCH(HeadBackward)(x, gains, parts, dim, inv_rms, dy, dx, scratch, kGradBlock);
-  const int64_t blocks = (x.rows + kGradBlock - 1) / kGradBlock;
-  for (int64_t b = 0; b < blocks; ++b) {
-    for (int64_t i = 0; i < parts * dim; ++i) dgains[i] += scratch[b * parts * dim + i];
-  }
+  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), parts * dim, parts * dim, dgains);
 }
 
 }  // namespace flashlm::kernels

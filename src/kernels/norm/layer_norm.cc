@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -157,20 +158,15 @@ void LayerNorm(const Matrix& x, const float* gain, const float* bias, int groups
 }
 
 int64_t LayerNormGradScratch(int64_t rows, int64_t cols) {
-  return (rows + kGradBlock - 1) / kGradBlock * 2 * cols;
+  return BlockCount(rows, kGradBlock) * 2 * cols;
 }
 
 void LayerNormGrad(const Matrix& x, const float* gain, int groups, const float* moments, const Matrix& dy,
                    const Matrix& dx, bool accumulate, float* dgain, float* dbias, float* scratch) {
   FLASHLM_DISPATCH(LayerBackward)(x, gain, groups, moments, dy, dx, accumulate, scratch, kGradBlock);
-  const int64_t blocks = (x.rows + kGradBlock - 1) / kGradBlock;
-  for (int64_t b = 0; b < blocks; ++b) {
-    const float* partial = scratch + b * 2 * x.cols;
-    for (int64_t c = 0; c < x.cols; ++c) {
-      dgain[c] += partial[c];
-      dbias[c] += partial[x.cols + c];
-    }
-  }
+  const int64_t blocks = BlockCount(x.rows, kGradBlock);
+  AddBlocks(scratch, blocks, 2 * x.cols, x.cols, dgain);
+  AddBlocks(scratch + x.cols, blocks, 2 * x.cols, x.cols, dbias);
 }
 
 }  // namespace flashlm::kernels

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -117,15 +118,12 @@ void RmsNorm(const Matrix& x, const float* gain, float eps, const Matrix& y, flo
   FLASHLM_DISPATCH(Forward)(x, gain, eps, y, inv_rms);
 }
 
-int64_t RmsNormGradScratch(int64_t rows, int64_t cols) { return (rows + kGradBlock - 1) / kGradBlock * cols; }
+int64_t RmsNormGradScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
 
 void RmsNormGrad(const Matrix& x, const float* gain, const float* inv_rms, const Matrix& dy, const Matrix& dx,
                  bool accumulate, float* dgain, float* scratch) {
   FLASHLM_DISPATCH(Backward)(x, gain, inv_rms, dy, dx, accumulate, scratch, kGradBlock);
-  const int64_t blocks = (x.rows + kGradBlock - 1) / kGradBlock;
-  for (int64_t b = 0; b < blocks; ++b) {
-    for (int64_t c = 0; c < x.cols; ++c) dgain[c] += scratch[b * x.cols + c];
-  }
+  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, dgain);
 }
 
 }  // namespace flashlm::kernels

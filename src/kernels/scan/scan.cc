@@ -9,7 +9,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/scan/scan.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -5,12 +5,13 @@
 
 #include "base/parallel.h"
 #include "kernels/activation/activation.h"
+#include "kernels/blocks.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/shift/shift.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/activation/lanes-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -133,22 +134,18 @@ HWY_EXPORT(ShiftBackward);
 HWY_EXPORT(PairForward);
 HWY_EXPORT(PairBackward);
 
-int64_t Blocks(int64_t rows) { return (rows + kGradBlock - 1) / kGradBlock; }
-
 }  // namespace
 
 void TokenShift(const ShiftShape& shape, const Matrix& x, const float* mix, const float* state, const Matrix& y) {
   FLASHLM_DISPATCH(ShiftForward)(shape, x, mix, state, y);
 }
 
-int64_t TokenShiftGradScratch(int64_t rows, int64_t cols) { return Blocks(rows) * cols; }
+int64_t TokenShiftGradScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
 
 void TokenShiftGrad(const ShiftShape& shape, const Matrix& x, const float* mix, const Matrix& dy, const Matrix& dx,
                     bool accumulate, float* dmix, float* scratch) {
   FLASHLM_DISPATCH(ShiftBackward)(shape, x, mix, dy, dx, accumulate, scratch, kGradBlock);
-  for (int64_t b = 0; b < Blocks(x.rows); ++b) {
-    for (int64_t c = 0; c < x.cols; ++c) dmix[c] += scratch[b * x.cols + c];
-  }
+  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, dmix);
 }
 
 void PairWithPast(const ShiftShape& shape, const Matrix& x, const float* state, const Matrix& y) {
@@ -165,9 +162,7 @@ void UpdateHistory(const ShiftShape& shape, const Matrix& x, float* state) {
     float* rows = state + b * shape.lag * x.cols;
     std::memmove(rows, rows + fresh * x.cols, static_cast<size_t>(old * x.cols) * sizeof(float));
     for (int64_t i = 0; i < fresh; ++i) {
-      const int64_t from = (b + 1) * shape.length - fresh + i;
-      CopyMatrix({static_cast<char*>(x.data) + from * x.stride * static_cast<int64_t>(SizeOf(x.dtype)), x.dtype, 1,
-                  x.cols, x.stride},
+      CopyMatrix(x.Rows((b + 1) * shape.length - fresh + i, 1),
                  {rows + (old + i) * x.cols, DType::kF32, 1, x.cols, x.cols}, false);
     }
   }

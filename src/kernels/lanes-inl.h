@@ -1,10 +1,10 @@
 // Element-wise loops written once for whole vectors and for the rest of a row, and the sigmoid of gates.
 // Included inside kernel files only.
-#if defined(FLASHLM_KERNELS_ACTIVATION_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FLASHLM_KERNELS_ACTIVATION_LANES_INL_H_
-#undef FLASHLM_KERNELS_ACTIVATION_LANES_INL_H_
+#if defined(FLASHLM_KERNELS_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FLASHLM_KERNELS_LANES_INL_H_
+#undef FLASHLM_KERNELS_LANES_INL_H_
 #else
-#define FLASHLM_KERNELS_ACTIVATION_LANES_INL_H_
+#define FLASHLM_KERNELS_LANES_INL_H_
 #endif
 
 #include <algorithm>
