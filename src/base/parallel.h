@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <vector>
 
 namespace flashlm {
 
@@ -15,20 +16,20 @@ inline void SetThreadCount(int threads) { omp_set_num_threads(threads); }
 
 // The threads of one OpenMP region, of which the first runs a whole program and the others wait, spinning, for the
 // parallel loops that it meets. Handing over a loop costs about 0.3 us where a region of its own costs 1.4 us, which
-// decides when loops are as short as those of decoding one token. No library that opens regions itself may be called
-// inside.
+// decides when loops are as short as those of decoding one token. A share that its thread has not begun when the first
+// thread is done with its own, because something else has that core, the first thread takes over.
+// No library that opens regions itself may be called inside.
 class Team {
  public:
   // Runs program() on the calling thread, with a team around it if there is more than one thread. Exceptions pass.
   template <class Program>
   static void Run(const Program& program) {
     if (ThreadCount() == 1 || current_ != nullptr) return program();
-    Team team;
+    Team team(ThreadCount());
     std::exception_ptr failure;
 #pragma omp parallel
     {
       if (omp_get_thread_num() == 0) {
-        team.threads_ = omp_get_num_threads();
         current_ = &team;
         try {
           program();
@@ -36,7 +37,7 @@ class Team {
           failure = std::current_exception();
         }
         current_ = nullptr;
-        team.Start(nullptr, nullptr, 0);
+        team.round_.store(kOver, std::memory_order_release);
       } else {
         team.Work(omp_get_thread_num());
       }
@@ -49,50 +50,44 @@ class Team {
 
   template <class Body>
   void For(int64_t n, const Body& body) {
-    Start([](const void* context, int64_t i) { (*static_cast<const Body*>(context))(i); }, &body, n);
+    call_ = [](const void* context, int64_t i) { (*static_cast<const Body*>(context))(i); };
+    context_ = &body;
+    n_ = n;
+    const int64_t round = round_.load(std::memory_order_relaxed) + 1;
+    round_.store(round, std::memory_order_release);
     RunShare(0);
-    const int64_t all = round_.load(std::memory_order_relaxed) * (threads_ - 1);
-    for (int spins = 0; finished_.load(std::memory_order_acquire) != all; ++spins) Pause(spins);
+    FinishShares(round);
   }
 
  private:
   using Call = void (*)(const void* context, int64_t i);
+  static constexpr int64_t kOver = -1;  // the round after the last one
 
-  // A null call ends the team.
-  void Start(Call call, const void* context, int64_t n) {
-    call_ = call;
-    context_ = context;
-    n_ = n;
-    round_.store(round_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-  }
+  // The share of a thread in the current round.
+  struct alignas(64) Share {
+    std::atomic<int64_t> begun{0};  // the last round in which somebody has begun it
+    std::atomic<int64_t> done{0};   // the last round in which its own thread has finished it
+  };
 
-  void Work(int thread) {
-    for (int64_t seen = 0;;) {
-      for (int spins = 0; round_.load(std::memory_order_acquire) == seen; ++spins) Pause(spins);
-      ++seen;
-      if (call_ == nullptr) return;
-      RunShare(thread);
-      finished_.fetch_add(1, std::memory_order_release);
-    }
-  }
+  explicit Team(int threads) : threads_(threads), shares_(static_cast<size_t>(threads)) {}
+
+  void Work(int thread);
+  void FinishShares(int64_t round);
 
   void RunShare(int thread) const {
     const int64_t end = n_ * (thread + 1) / threads_;
     for (int64_t i = n_ * thread / threads_; i < end; ++i) call_(context_, i);
   }
 
-  // Gives the core away when the wait is long: the thread waited for may need it.
-  static void Pause(int spins);
-
   static thread_local Team* current_;
 
-  // One cache line travels to the waiting threads and one comes back; stores to a third would hold the first one up.
+  // One cache line travels to the waiting threads; what they write lies on others, which would hold it up.
   alignas(64) std::atomic<int64_t> round_{0};
   Call call_ = nullptr;
   const void* context_ = nullptr;
   int64_t n_ = 0;
-  int threads_ = 1;
-  alignas(64) std::atomic<int64_t> finished_{0};  // shares of all rounds
+  int threads_;
+  std::vector<Share> shares_;
 };
 
 // Calls body(i) for i in [0, n), in contiguous runs per thread. `body` must not throw.

@@ -35,8 +35,8 @@ Json Machine() {
   json["threads"] = ThreadCount();
   json["processors"] = omp_get_num_procs();
   json["openmp"] = _OPENMP;
-  const char* policy = std::getenv("OMP_WAIT_POLICY");
-  json["omp_wait_policy"] = policy != nullptr ? policy : "default (threads spin for a while)";
+  const char *policy = std::getenv("OMP_WAIT_POLICY"), *spins = std::getenv("GOMP_SPINCOUNT");
+  json["omp_wait_policy"] = policy != nullptr ? policy : fmt::format("spin {} times, then sleep", spins);
   json["gemm_library"] = kernels::GemmLibrary();
   json["gemm_gflops_f32"] = kernels::MeasureGemmPeak(DType::kF32).gflops;
   if (kernels::HasNativeBf16()) json["gemm_gflops_bf16"] = kernels::MeasureGemmPeak(DType::kBF16).gflops;

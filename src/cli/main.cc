@@ -1,5 +1,8 @@
 // flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage).
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 
@@ -11,6 +14,16 @@ namespace flashlm::cli {
 namespace {
 
 int exit_code = 0;
+
+// Threads that wait in libgomp spin for milliseconds by default. On a busy machine they then keep the cores from the
+// very threads they wait for: with one core taken by another program, training runs at 0.6 of the speed it has when they
+// spin for some 10 us, which costs nothing measurable on an idle machine (docs/lab-book.md). The library reads this when
+// it is loaded, hence the new start of the program; where that fails only speed is lost.
+void LimitSpinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv("GOMP_SPINCOUNT", "2000", 0);
+  execv("/proc/self/exe", argv);
+}
 
 int Run(int argc, char** argv) {
   CLI::App app{"FlashLM: small language models, trained from scratch on plain CPUs", "flashlm"};
@@ -61,6 +74,7 @@ void SetExitCode(int code) { exit_code = code; }
 }  // namespace flashlm::cli
 
 int main(int argc, char** argv) {
+  flashlm::cli::LimitSpinning(argv);
   try {
     return flashlm::cli::Run(argc, argv);
   } catch (const flashlm::Error& e) {
