@@ -1,10 +1,12 @@
 """Training throughput of flashlm beside PyTorch's, in turns on the same machine, so that the ratio holds when its speed drifts.
 
-    python3 bench/compare_training.py --flashlm build/release/flashlm --rounds 3
-    python3 bench/compare_training.py --memory delta --settings compiled-bf16
+    python3 bench/compare_training.py --flashlm build/release/flashlm --rounds 3        # v8.3
+    python3 bench/compare_training.py --presets all --rounds 1
+    python3 bench/compare_training.py --presets cortex-viii --settings compiled-bf16
 
-Every round measures each PyTorch setting (bench/pytorch_yardstick.py) and flashlm once, with the same model, the same
-8,192 tokens a step and all cores. The ratio is flashlm's rate over the fastest PyTorch setting of the same round.
+Every round measures each PyTorch setting (bench/pytorch_yardstick.py) and flashlm once: the same model, the preset's
+micro-batches, AdamW, all cores. The ratio is flashlm's rate over the fastest PyTorch setting of the same round. A setting
+that fails or takes longer than --timeout is left out and named.
 """
 
 import argparse
@@ -14,36 +16,66 @@ import statistics
 import subprocess
 import sys
 
+from pytorch_yardstick import LOOPS_OVER_TIME, ROOT, SETTINGS, read_preset
+
 HERE = pathlib.Path(__file__).resolve().parent
-PRESETS = {"linear": "v8.3", "delta": "cortex-viii"}
 
 
-def output_of(command: list[str]) -> dict:
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def output_of(command: list[str], timeout: float | None = None) -> dict:
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=timeout)
+    return json.loads(result.stdout)
+
+
+def pytorch_rates(preset: str, settings: list[str], batch: list[str], steps: int, timeout: float) -> dict[str, float]:
+    rates = {}
+    for setting in settings:
+        command = [sys.executable, str(HERE / "pytorch_yardstick.py"), "--json", "--preset", preset, "--settings", setting,
+                   "--steps", str(steps), *batch]
+        try:
+            rates[setting] = output_of(command, timeout)["results"][0]["tokens_per_s"]
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as failure:
+            print(f"{preset}: {setting} left out: {type(failure).__name__}", file=sys.stderr)
+    return rates
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flashlm", default="build/release/flashlm")
-    parser.add_argument("--memory", choices=tuple(PRESETS), default="linear")
-    parser.add_argument("--settings", nargs="+", default=["eager-bf16", "compiled-bf16"])
+    parser.add_argument("--presets", nargs="+", default=["v8.3"], help="names, or: all")
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["eager-bf16", "compiled-bf16"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--accumulate", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5, help="measured steps of each setting; their median counts")
+    parser.add_argument("--batch", type=int, help="sequences of a micro-batch (default: the preset's)")
+    parser.add_argument("--accumulate", type=int, help="micro-batches of a step (default: the preset's)")
+    parser.add_argument("--precision", default="auto", help="of flashlm: auto, f32 or bf16")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for one PyTorch setting")
     args = parser.parse_args()
 
-    batch = ["--batch", str(args.batch), "--accumulate", str(args.accumulate)]
-    ratios = []
-    for number in range(1, args.rounds + 1):
-        yardstick = output_of([sys.executable, str(HERE / "pytorch_yardstick.py"), "--json", "--memory", args.memory,
-                               "--settings", *args.settings, *batch])
-        rates = {result["setting"]: result["tokens_per_s"] for result in yardstick["results"]}
-        ours = output_of([args.flashlm, "bench", "train", "--json", "--preset", PRESETS[args.memory], *batch])
-        ratios.append(ours["tokens_per_s"] / max(rates.values()))
-        print(f"round {number}: flashlm {ours['tokens_per_s']:.0f} tokens/s ({ours['precision']}, {ours['peak_rss_mb']:.0f} MB, "
-              f"{100 * ours['fraction_of_peak']:.0f} % of {ours['gemm_gflops_peak']:.0f} GFLOP/s); PyTorch "
-              + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()) + f"; ratio {ratios[-1]:.2f}", flush=True)
-    print(f"{ours['cpu']}, {ours['threads']} threads, PyTorch {yardstick['torch']}: median ratio {statistics.median(ratios):.2f}")
+    presets = sorted(p.stem for p in (ROOT / "presets").glob("*.toml")) if args.presets == ["all"] else args.presets
+    print("| preset | flashlm tokens/s | PyTorch tokens/s | ratio | peak memory MB |\n|---|---|---|---|---|", flush=True)
+    for preset in presets:
+        table = read_preset(preset)
+        batch = ["--batch", str(args.batch or table["train"]["micro_batch"]),
+                 "--accumulate", str(args.accumulate or table["train"]["accumulate"])]
+        settings = args.settings
+        if table["model"]["architecture"] in LOOPS_OVER_TIME:
+            settings = sorted({s.replace("compiled", "eager") for s in settings})
+        ratios, ours, theirs = [], [], {}
+        for _ in range(args.rounds):
+            rates = pytorch_rates(preset, settings, batch, args.steps, args.timeout)
+            run = output_of([args.flashlm, "bench", "train", "--json", "--preset", preset, "--steps", str(args.steps),
+                             "--precision", args.precision, "--set", "optim.optimizer=adamw", *batch])
+            ours.append(run["tokens_per_s"])
+            for setting, rate in rates.items():
+                theirs.setdefault(setting, []).append(rate)
+            if rates:
+                ratios.append(ours[-1] / max(rates.values()))
+        shown = ", ".join(f"{setting} {statistics.median(rates):,.0f}" for setting, rates in theirs.items())
+        spread = f"{statistics.median(ratios):.2f}" if ratios else "-"
+        if len(ratios) > 1:
+            spread += f" ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"| {preset} | {statistics.median(ours):,.0f} | {shown} | {spread} | {run['peak_rss_mb']:.0f} |", flush=True)
+    print(f"\n{run['cpu']}, {run['threads']} threads, {run['precision']}; {args.rounds} rounds in turns")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 //
 //   h = RMS_in(E[x]);  h <- h + W_o attention(norm(q), norm(k), v), q|k|v = W RMS1(h)
 //   h <- h + dropout(W_down (silu(W_gate y) * W_up y)), y = RMS2(h);  logits = c tanh(E RMS_out(h) / c)
-#include "base/error.h"
 #include "models/registry.h"
+#include "nn/heads.h"
 #include "nn/linear.h"
 
 namespace flashlm {
@@ -30,12 +30,7 @@ struct GptConfig {
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the other initial matrices");
   }
 
-  void Validate() const {
-    if (d_model % (2 * n_heads) != 0) {
-      throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
-                       "rotary positions turn pairs of a head's columns");
-    }
-  }
+  void Validate() const { CheckRotaryHeads(d_model, n_heads); }
 };
 
 class Gpt final : public Model {

@@ -5,8 +5,8 @@
 //
 // The published network was sound; its training was not: the learning rate rose again where the schedule had ended
 // (D9), it trained on the validation file (D7) and read separators as text (D19).
-#include "base/error.h"
 #include "models/registry.h"
+#include "nn/heads.h"
 #include "nn/linear.h"
 
 namespace flashlm {
@@ -16,7 +16,7 @@ struct NovaConfig {
   int vocab = 4096;
   int d_model = 256, n_layers = 6, n_heads = 4, window = 128, d_ff = 512;
   bool zero_init_outputs = false;
-  double dropout = 0.1, init_std = 0.02;
+  double dropout = 0.1, init_std = 0.02, embed_std = 0;
 
   void VisitFields(FieldVisitor& v) {
     v.Int("vocab", vocab, 2, 65536, "tokens in the vocabulary");
@@ -28,14 +28,10 @@ struct NovaConfig {
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
+    v.Real("embed_std", embed_std, 0, 10, "of the initial token table; 0: init_std");
   }
 
-  void Validate() const {
-    if (d_model % (2 * n_heads) != 0) {
-      throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
-                       "rotary positions turn pairs of a head's columns");
-    }
-  }
+  void Validate() const { CheckRotaryHeads(d_model, n_heads); }
 };
 
 class Nova final : public Model {
@@ -56,7 +52,10 @@ class Nova final : public Model {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const Init output = c_.zero_init_outputs ? Init::Zero() : normal;
     const int C = c_.d_model;
-    embed_ = bank().Add({"embed.weight", {c_.vocab, C}, Role::kEmbedding, normal});
+    embed_ = bank().Add({"embed.weight",
+                         {c_.vocab, C},
+                         Role::kEmbedding,
+                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
     for (int i = 0; i < c_.n_layers; ++i) {
       const std::string name = fmt::format("blocks.{}.", i);
       Block b;

@@ -12,8 +12,8 @@
 // notion of position beyond the causal mask (D5): here q and k turn by theirs. Routing computes the chosen expert only.
 #include <cmath>
 
-#include "base/error.h"
 #include "models/registry.h"
+#include "nn/heads.h"
 #include "nn/linear.h"
 
 namespace flashlm {
@@ -39,12 +39,7 @@ struct NovaMoeConfig {
     v.Real("router_std", router_std, 0, 10, "standard deviation of the initial routers");
   }
 
-  void Validate() const {
-    if (d_model % (2 * n_heads) != 0) {
-      throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
-                       "rotary positions turn pairs of a head's columns");
-    }
-  }
+  void Validate() const { CheckRotaryHeads(d_model, n_heads); }
 };
 
 class NovaMoe final : public Model {

@@ -7,8 +7,8 @@
 // The published code turned its rotary pairs by the number of the head instead of the position, so it knew no
 // positions (D5), and predicted the token after next (D1); both are put right here. Its cap 50 tanh(s / 50) on scores
 // is left out: with norms on q and k no score comes near 50.
-#include "base/error.h"
 #include "models/registry.h"
+#include "nn/heads.h"
 #include "nn/linear.h"
 
 namespace flashlm {
@@ -18,7 +18,7 @@ struct SearchLmConfig {
   int vocab = 4096;
   int d_model = 256, n_layers = 6, n_heads = 4, window = 256, d_ff = 768;
   bool value_heads = true, zero_init_outputs = false;
-  double dropout = 0.1, init_std = 0.02;
+  double dropout = 0.1, init_std = 0.02, embed_std = 0;
 
   void VisitFields(FieldVisitor& v) {
     v.Int("vocab", vocab, 2, 65536, "tokens in the vocabulary");
@@ -31,14 +31,10 @@ struct SearchLmConfig {
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
+    v.Real("embed_std", embed_std, 0, 10, "of the initial token table; 0: init_std");
   }
 
-  void Validate() const {
-    if (d_model % (2 * n_heads) != 0) {
-      throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
-                       "rotary positions turn pairs of a head's columns");
-    }
-  }
+  void Validate() const { CheckRotaryHeads(d_model, n_heads); }
 };
 
 class SearchLm final : public Model {
@@ -58,7 +54,10 @@ class SearchLm final : public Model {
   explicit SearchLm(const Config& config) : c_(config) {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const int C = c_.d_model;
-    embed_ = bank().Add({"embed.weight", {c_.vocab, C}, Role::kEmbedding, normal});
+    embed_ = bank().Add({"embed.weight",
+                         {c_.vocab, C},
+                         Role::kEmbedding,
+                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(fmt::format("blocks.{}.", i), normal));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {
       value_heads_.push_back(bank().Add(
