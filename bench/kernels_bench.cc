@@ -420,7 +420,7 @@ double CopyRate(double bytes) {
   const int64_t half = int64_t{1} << (power - 1), block = std::max<int64_t>(4096, half / ThreadCount());
   std::vector<char> from(static_cast<size_t>(half), 1), to(static_cast<size_t>(half));
   double best = 1e9;
-  for (int repetition = 0; repetition < 30; ++repetition) {
+  for (int repetition = 0; repetition < 200; ++repetition) {
     const Stopwatch watch;
     ParallelBlocks(half, block, [&](int64_t begin, int64_t end) {
       std::memcpy(to.data() + begin, from.data() + begin, static_cast<size_t>(end - begin));

@@ -24,6 +24,7 @@ struct WholeVector {
   HWY_INLINE void Store(VF v, T* p) const {
     StoreF32(v, DF(), p);
   }
+  HWY_INLINE VF ZeroBeyond(VF v) const { return v; }
 };
 
 struct PartialVector {
@@ -36,6 +37,7 @@ struct PartialVector {
   HWY_INLINE void Store(VF v, T* p) const {
     StorePartial(v, DF(), p, count);
   }
+  HWY_INLINE VF ZeroBeyond(VF v) const { return hn::IfThenElseZero(hn::FirstN(DF(), count), v); }
 };
 
 // Calls body(lanes, i) along the n elements; the body loads and stores through `lanes` at element i. Lanes
@@ -43,8 +45,7 @@ struct PartialVector {
 template <class Body>
 HWY_INLINE void ForLanes(size_t n, const Body& body) {
   ForVectors(
-      n, [&](size_t i) { body(WholeVector{}, i); },
-      [&](size_t i, size_t count) { body(PartialVector{count}, i); });
+      n, [&](size_t i) { body(WholeVector{}, i); }, [&](size_t i, size_t count) { body(PartialVector{count}, i); });
 }
 
 // Rows in blocks of about 16 K elements: a few microseconds of work, against one or two for a parallel

@@ -1,17 +1,18 @@
 #include "kernels/ternary/ternary.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "kernels/activation/activation.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/ternary/ternary.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -26,14 +27,15 @@ double SumOfMagnitudes(const float* w, size_t n) {
   return rest + SumLanes(d, sum);
 }
 
-// trits = clip(round(w / divisor), -1, 1)
+// clip(round(w / divisor), -1, 1)
+HWY_INLINE VF Trit(VF w, VF divisor) {
+  const VF one = hn::Set(DF(), 1.0f);
+  return hn::Min(hn::Max(hn::Round(hn::Div(w, divisor)), hn::Neg(one)), one);
+}
+
 void RoundRow(const float* w, float divisor, size_t n, float* trits) {
-  const DF d;
-  const VF by = hn::Set(d, divisor), one = hn::Set(d, 1.0f);
-  const auto round = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Div(v, by)), hn::Neg(one)), one); };
-  ForVectors(
-      n, [&](size_t i) { hn::StoreU(round(hn::LoadU(d, w + i)), d, trits + i); },
-      [&](size_t i, size_t left) { StorePartial(round(LoadPartial(d, w + i, left)), d, trits + i, left); });
+  const VF by = hn::Set(DF(), divisor);
+  ForLanes(n, [&](auto lanes, size_t i) { lanes.Store(Trit(lanes.Load(w + i), by), trits + i); });
 }
 
 // Integers as the destination holds them, all lanes or the first n.
@@ -58,9 +60,7 @@ template <class T, class Q>
 float QuantizeRow(const T* x, size_t n, Q* q) {
   const DF d;
   VF largest = hn::Zero(d);
-  ForVectors(
-      n, [&](size_t i) { largest = hn::Max(largest, hn::Abs(LoadF32(d, x + i))); },
-      [&](size_t i, size_t left) { largest = hn::Max(largest, hn::Abs(LoadPartial(d, x + i, left))); });
+  ForLanes(n, [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
   const float max = MaxLane(d, largest);
   const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
   const auto round = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
@@ -88,20 +88,12 @@ void Quantize(const Matrix& x, const Matrix& q, float* scales) {
 
 template <class TX, class TY>
 void ScaleRow(const TX* x, float row_scale, const float* column_scales, size_t n, TY* y) {
-  const DF d;
-  const VF row = hn::Set(d, row_scale);
-  ForVectors(
-      n,
-      [&](size_t i) {
-        VF v = hn::Mul(LoadF32(d, x + i), row);
-        if (column_scales != nullptr) v = hn::Mul(v, hn::LoadU(d, column_scales + i));
-        StoreF32(v, d, y + i);
-      },
-      [&](size_t i, size_t left) {
-        VF v = hn::Mul(LoadPartial(d, x + i, left), row);
-        if (column_scales != nullptr) v = hn::Mul(v, LoadPartial(d, column_scales + i, left));
-        StorePartial(v, d, y + i, left);
-      });
+  const VF row = hn::Set(DF(), row_scale);
+  ForLanes(n, [&](auto lanes, size_t i) {
+    VF v = hn::Mul(lanes.Load(x + i), row);
+    if (column_scales != nullptr) v = hn::Mul(v, lanes.Load(column_scales + i));
+    lanes.Store(v, y + i);
+  });
 }
 
 void Scale(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
@@ -119,6 +111,47 @@ void Scale(const Matrix& x, const float* row_scales, const float* column_scales,
   });
 }
 
+// sum(g * trit(w))
+double Correlation(const float* w, const float* g, float scale, size_t n) {
+  const DF d;
+  const VF by = hn::Set(d, scale);
+  VF sum = hn::Zero(d);
+  ForLanes(n, [&](auto lanes, size_t i) { sum = hn::MulAdd(lanes.Load(g + i), Trit(lanes.Load(w + i), by), sum); });
+  return SumLanes(d, sum);
+}
+
+// dw += scale * g + shift * sign(w)
+void AddScaleGradient(const float* w, const float* g, float scale, float shift, size_t n, float* dw) {
+  const DF d;
+  const VF factor = hn::Set(d, scale), up = hn::Set(d, shift), zero = hn::Zero(d);
+  ForLanes(n, [&](auto lanes, size_t i) {
+    const VF weight = lanes.Load(w + i);
+    const VF signed_shift =
+        hn::Sub(hn::IfThenElseZero(hn::Gt(weight, zero), up), hn::IfThenElseZero(hn::Lt(weight, zero), up));
+    lanes.Store(hn::Add(lanes.Load(dw + i), hn::MulAdd(factor, lanes.Load(g + i), signed_shift)), dw + i);
+  });
+}
+
+template <class T>
+void WidenRow(const int8_t* q, size_t n, T* y) {
+  const DF d;
+  const hn::Rebind<int8_t, DF> d8;
+  ForVectors(
+      n, [&](size_t i) { StoreF32(hn::ConvertTo(d, hn::PromoteTo(DI(), hn::LoadU(d8, q + i))), d, y + i); },
+      [&](size_t i, size_t left) {
+        for (size_t k = i; k < i + left; ++k) y[k] = FromFloat<T>(q[k]);
+      });
+}
+
+void Widen(const Matrix& q, const Matrix& y) {
+  WithElementType(y.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    ParallelBlocks(q.rows, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) WidenRow(q.Row<int8_t>(r), static_cast<size_t>(q.cols), y.Row<T>(r));
+    });
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -130,15 +163,24 @@ HWY_EXPORT(SumOfMagnitudes);
 HWY_EXPORT(RoundRow);
 HWY_EXPORT(Quantize);
 HWY_EXPORT(Scale);
+HWY_EXPORT(Correlation);
+HWY_EXPORT(AddScaleGradient);
+HWY_EXPORT(Widen);
 
-double Magnitudes(const float* w, int64_t n) {
-  return FLASHLM_DISPATCH(SumOfMagnitudes)(w, static_cast<size_t>(n));
+double Magnitudes(const float* w, int64_t n) { return FLASHLM_DISPATCH(SumOfMagnitudes)(w, static_cast<size_t>(n)); }
+
+// Sum over rows of sum_of_row(r), added in order: no dependence on threads.
+template <class SumOfRow>
+double SumOverRows(int64_t rows, const SumOfRow& sum_of_row) {
+  std::vector<double> sums(static_cast<size_t>(rows));
+  ParallelBlocks(rows, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) sums[static_cast<size_t>(r)] = sum_of_row(r);
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
-// Summed row by row, in order: no dependence on threads.
 float MeanMagnitude(const float* w, int64_t out, int64_t in) {
-  double sum = 0;
-  for (int64_t r = 0; r < out; ++r) sum += Magnitudes(w + r * in, in);
+  const double sum = SumOverRows(out, [&](int64_t r) { return Magnitudes(w + r * in, in); });
   return static_cast<float>(sum / static_cast<double>(out * in));
 }
 
@@ -155,10 +197,10 @@ void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* tri
   }
   ParallelBlocks(out, 8, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      scales[r] = kind == Ternary::kRow
-                      ? std::max(static_cast<float>(Magnitudes(w + r * in, in) / static_cast<double>(in)),
-                                 kSmallestScale)
-                      : whole;
+      scales[r] =
+          kind == Ternary::kRow
+              ? std::max(static_cast<float>(Magnitudes(w + r * in, in) / static_cast<double>(in)), kSmallestScale)
+              : whole;
       const float divisor = kind == Ternary::kMean ? whole + 1e-8f : scales[r];
       FLASHLM_DISPATCH(RoundRow)(w + r * in, divisor, static_cast<size_t>(in), trits + r * in);
     }
@@ -167,33 +209,23 @@ void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* tri
 
 void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, int64_t in, float* dw) {
   if (kind != Ternary::kScaleGradient) {
-    for (int64_t i = 0; i < out * in; ++i) dw[i] += g[i];
-    return;
+    return CopyMatrix({const_cast<float*>(g), DType::kF32, out, in, in}, {dw, DType::kF32, out, in, in}, true);
   }
   const float scale = std::max(MeanMagnitude(w, out, in), kSmallestScale);
-  const auto trit = [scale](float v) { return std::clamp(std::nearbyint(v / scale), -1.0f, 1.0f); };
-  double correlation = 0;
-  for (int64_t i = 0; i < out * in; ++i) correlation += static_cast<double>(g[i]) * trit(w[i]);
+  const double correlation = SumOverRows(out, [&](int64_t r) {
+    return FLASHLM_DISPATCH(Correlation)(w + r * in, g + r * in, scale, static_cast<size_t>(in));
+  });
   const float shift = static_cast<float>(correlation / static_cast<double>(out * in));
-  for (int64_t i = 0; i < out * in; ++i) {
-    dw[i] += scale * g[i] + (w[i] > 0 ? shift : w[i] < 0 ? -shift : 0.0f);
-  }
-}
-
-void QuantizeRows(const Matrix& x, const Matrix& q, float* scales) {
-  FLASHLM_DISPATCH(Quantize)(x, q, scales);
-}
-
-void WidenIntegers(const Matrix& q, const Matrix& y) {
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ParallelBlocks(q.rows, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        for (int64_t c = 0; c < q.cols; ++c) y.Row<T>(r)[c] = FromFloat<T>(q.Row<int8_t>(r)[c]);
-      }
-    });
+  ParallelBlocks(out, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      FLASHLM_DISPATCH(AddScaleGradient)(w + r * in, g + r * in, scale, shift, static_cast<size_t>(in), dw + r * in);
+    }
   });
 }
+
+void QuantizeRows(const Matrix& x, const Matrix& q, float* scales) { FLASHLM_DISPATCH(Quantize)(x, q, scales); }
+
+void WidenIntegers(const Matrix& q, const Matrix& y) { FLASHLM_DISPATCH(Widen)(q, y); }
 
 void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
   FLASHLM_DISPATCH(Scale)(x, row_scales, column_scales, y);
