@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/ternary/ternary.h"
+
 namespace flashlm {
 
 PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
@@ -31,12 +33,8 @@ void WeightPacks::Renew(Entry& entry) {
   entry.effective.resize(size);
   entry.packed.scales.resize(static_cast<size_t>(w.rows));
   bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
-  for (int64_t r = 0; r < w.rows; ++r) {
-    const float scale = entry.packed.scales[static_cast<size_t>(r)];
-    for (int64_t i = r * w.cols; i < (r + 1) * w.cols; ++i) {
-      entry.effective[static_cast<size_t>(i)] = scale * entry.trits[static_cast<size_t>(i)];
-    }
-  }
+  kernels::ScaleMatrix({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
+                       {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
   entry.packed.int8.SetValues(entry.effective.data(), w.rows, w.cols);
   entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
   entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);

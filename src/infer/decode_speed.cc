@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "infer/session.h"
+#include "kernels/loss/loss.h"
 
 namespace flashlm {
 namespace {
@@ -49,7 +50,7 @@ DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) 
     const float* log_probs = session.Feed(last);
     for (int s = 0; s < streams; ++s) {
       const float* row = log_probs + int64_t{s} * model.vocab();
-      last[static_cast<size_t>(s)] = static_cast<int32_t>(std::max_element(row, row + model.vocab()) - row);
+      last[static_cast<size_t>(s)] = static_cast<int32_t>(kernels::Argmax(row, model.vocab()));
     }
     if (t >= kWarmup) seconds.push_back(watch.Seconds());
   }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "kernels/loss/loss.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -17,82 +20,104 @@ constexpr double kLowestTemperature = 1e-5;
 bool Better(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
-bool Worse(const Candidate& a, const Candidate& b) { return Better(b, a); }
 
 }  // namespace
 
 Sampler::Sampler(const SamplerConfig& config) { FieldsFromJson(FieldsToJson(config), "sampler", config_); }
 
 void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::span<const int32_t> history) {
-  FLASHLM_CHECK(log_probs.size() > Tokenizer::kEos, "a vocabulary of {} holds nothing to sample",
-                log_probs.size());
+  FLASHLM_CHECK(log_probs.size() > Tokenizer::kEos, "a vocabulary of {} holds nothing to sample", log_probs.size());
+  const double scale = 1.0 / std::max(config_.temperature, kLowestTemperature);
+  const std::span<const float> from = log_probs.subspan(Tokenizer::kEos);
+  logits_.resize(from.size());
+  for (size_t i = 0; i < from.size(); ++i) logits_[i] = static_cast<float>(from[i] * scale);
+
   counts_.resize(log_probs.size(), 0);
   const size_t window = std::min(history.size(), static_cast<size_t>(config_.penalty_window));
   const auto recent = history.last(config_.frequency_penalty == 0 ? 0 : window);
   for (const int32_t token : recent) {
-    FLASHLM_CHECK(token >= 0 && static_cast<size_t>(token) < counts_.size(), "token id {} in the history",
-                  token);
+    FLASHLM_CHECK(token >= 0 && static_cast<size_t>(token) < counts_.size(), "token id {} in the history", token);
     ++counts_[static_cast<size_t>(token)];
   }
-  const double scale = 1.0 / std::max(config_.temperature, kLowestTemperature);
-  candidates_.resize(log_probs.size() - Tokenizer::kEos);
-  for (size_t id = Tokenizer::kEos; id < log_probs.size(); ++id) {
-    const double logit = log_probs[id] * scale - config_.frequency_penalty * counts_[id];
-    candidates_[id - Tokenizer::kEos] = {static_cast<int32_t>(id), static_cast<float>(logit), 0};
+  for (const int32_t token : recent) {
+    int32_t& count = counts_[static_cast<size_t>(token)];
+    if (token >= Tokenizer::kEos && count > 0) {
+      const auto i = static_cast<size_t>(token - Tokenizer::kEos);
+      logits_[i] = static_cast<float>(from[i] * scale - config_.frequency_penalty * count);
+    }
+    count = 0;
   }
-  for (const int32_t token : recent) counts_[static_cast<size_t>(token)] = 0;
+  largest_ = logits_[static_cast<size_t>(kernels::Argmax(logits_.data(), std::ssize(logits_)))];
+  FLASHLM_CHECK(std::isfinite(largest_), "the model's probabilities are not numbers");
 }
 
-void Sampler::KeepTopK() {
-  const auto k = static_cast<std::ptrdiff_t>(config_.top_k);
-  if (k == 0 || k >= std::ssize(candidates_)) return;
-  std::nth_element(candidates_.begin(), candidates_.begin() + (k - 1), candidates_.end(), Better);
-  const float smallest = candidates_[static_cast<size_t>(k - 1)].logit;
-  const auto end = std::partition(candidates_.begin() + k, candidates_.end(),
-                                  [&](const Candidate& c) { return c.logit == smallest; });
-  candidates_.erase(end, candidates_.end());
+float Sampler::KthLargest(int k) {
+  if (k >= std::ssize(logits_)) return -std::numeric_limits<float>::infinity();
+  // A heap of the k largest so far: most of the vocabulary costs one comparison each.
+  scratch_.assign(logits_.begin(), logits_.begin() + k);
+  std::make_heap(scratch_.begin(), scratch_.end(), std::greater<>());
+  for (auto logit = logits_.begin() + k; logit != logits_.end(); ++logit) {
+    if (!(*logit > scratch_.front())) continue;
+    std::pop_heap(scratch_.begin(), scratch_.end(), std::greater<>());
+    scratch_.back() = *logit;
+    std::push_heap(scratch_.begin(), scratch_.end(), std::greater<>());
+  }
+  return scratch_.front();
 }
 
-double Sampler::Weigh() {
-  const float largest = std::min_element(candidates_.begin(), candidates_.end(), Better)->logit;
-  FLASHLM_CHECK(std::isfinite(largest), "the model's probabilities are not numbers");
+double Sampler::Select(float lowest) {
+  candidates_.clear();
   double mass = 0;
-  for (Candidate& c : candidates_) mass += c.weight = std::exp(c.logit - largest);
+  for (size_t i = 0; i < logits_.size(); ++i) {
+    if (!(logits_[i] >= lowest)) continue;
+    const float weight = std::exp(logits_[i] - largest_);
+    candidates_.push_back({static_cast<int32_t>(i) + Tokenizer::kEos, logits_[i], weight});
+    mass += weight;
+  }
   return mass;
 }
 
-void Sampler::KeepHead(double mass) {
-  // The kept tokens are few: taking them off a heap one by one beats sorting the vocabulary.
-  std::make_heap(candidates_.begin(), candidates_.end(), Worse);
-  auto end = candidates_.end();
-  double before = 0;  // mass of those already taken
-  while (end != candidates_.begin()) {
-    const bool first = end == candidates_.end();
-    const Candidate& next = candidates_.front();
-    if (!first && (before > config_.top_p * mass || double{next.weight} < config_.min_p)) break;
-    before += next.weight;
-    std::pop_heap(candidates_.begin(), end--, Worse);
+bool Sampler::CutHead(double mass) {
+  std::sort(candidates_.begin(), candidates_.end(), Better);
+  // The masses are rounded: 1 means all, whatever they add up to.
+  const double most = config_.top_p < 1 ? config_.top_p * mass : std::numeric_limits<double>::infinity();
+  double before = 0;
+  for (auto c = candidates_.begin(); c != candidates_.end(); ++c) {
+    if (c != candidates_.begin() && (before > most || double{c->weight} < config_.min_p)) {
+      candidates_.erase(c, candidates_.end());
+      return true;
+    }
+    before += c->weight;
   }
-  // Taken ones stand at the back, the best last.
-  candidates_.erase(candidates_.begin(), end);
-  std::reverse(candidates_.begin(), candidates_.end());
+  return false;
 }
 
 double Sampler::Filter() {
-  KeepTopK();
-  const double mass = Weigh();
-  if (config_.top_p >= 1 && config_.min_p == 0 && config_.top_k == 0) return mass;
-  KeepHead(mass);
+  const float lowest = config_.top_k > 0 ? KthLargest(config_.top_k) : -std::numeric_limits<float>::infinity();
+  if (config_.top_p >= 1 && config_.min_p == 0 && config_.top_k == 0) return Select(lowest);
+  double mass;
+  if (std::isfinite(lowest)) {
+    mass = Select(lowest);
+  } else {
+    scratch_.assign(logits_.begin(), logits_.end());
+    kernels::LogSoftmax(0, {scratch_.data(), DType::kF32, 1, std::ssize(scratch_), std::ssize(scratch_)});
+    mass = std::exp(-double{scratch_[static_cast<size_t>(kernels::Argmax(scratch_.data(), std::ssize(scratch_)))]});
+  }
+  // What is kept are a few tokens of many as a rule: sort only what comes close to the best, and more if need be.
+  for (float reach = 8;; reach *= 2) {
+    const float from = std::max(lowest, largest_ - reach);
+    Select(from);
+    if (CutHead(mass) || from == lowest || candidates_.size() == logits_.size()) break;
+  }
   double kept = 0;
   for (const Candidate& c : candidates_) kept += c.weight;
   return kept;
 }
 
-int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_t> history,
-                        int64_t position) {
+int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_t> history, int64_t position) {
   ApplyTemperatureAndPenalty(log_probs, history);
   if (config_.temperature == 0) {
-    return std::min_element(candidates_.begin(), candidates_.end(), Better)->token;
+    return Tokenizer::kEos + static_cast<int32_t>(kernels::Argmax(logits_.data(), std::ssize(logits_)));
   }
   const double mass = Filter();
   Rng rng(static_cast<uint64_t>(config_.seed), Purpose::kSampling, static_cast<uint64_t>(position));
@@ -108,13 +133,13 @@ int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_
   return drawn;
 }
 
-std::span<const Sampler::Choice> Sampler::Best(std::span<const float> log_probs,
-                                               std::span<const int32_t> history, int count) {
+std::span<const Sampler::Choice> Sampler::Best(std::span<const float> log_probs, std::span<const int32_t> history,
+                                               int count) {
   ApplyTemperatureAndPenalty(log_probs, history);
   const double log_mass = std::log(Filter());
   const auto wanted = std::min(candidates_.size(), static_cast<size_t>(count));
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(wanted),
-                    candidates_.end(), Better);
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(wanted), candidates_.end(),
+                    Better);
   const float largest = candidates_.front().logit;
   choices_.clear();
   for (size_t i = 0; i < wanted; ++i) {

@@ -59,12 +59,18 @@ class Sampler {
   // Leaves in candidates_ what top-k, nucleus and min-p keep, most probable first; or, if none of them is on,
   // all tokens by id. Returns the sum of their weights.
   double Filter();
-  void KeepTopK();
-  double Weigh();
-  void KeepHead(double mass);
+  // The k-th largest logit, or minus infinity if there are no more than k.
+  float KthLargest(int k);
+  // candidates_ = the tokens of at least this logit, by id. Returns the sum of their weights.
+  double Select(float lowest);
+  // Sorts candidates_ and ends them where nucleus or min-p do. False if neither does.
+  bool CutHead(double mass);
 
   SamplerConfig config_;
+  std::vector<float> logits_;  // [V - 3]: those of the tokens that may be drawn
+  float largest_ = 0;          // of them
   std::vector<Candidate> candidates_;
+  std::vector<float> scratch_;   // of KthLargest and of Filter
   std::vector<int32_t> counts_;  // [V], all zero between calls
   std::vector<Choice> choices_;
 };

@@ -50,7 +50,7 @@ std::map<int, double> Definition(const SamplerConfig& c, const std::vector<float
   for (size_t i = 0; i < ranked.size(); ++i) {
     const double p = std::exp(-ranked[i].first) / mass;
     const double best = std::exp(-ranked[0].first) / mass;
-    if (i == 0 || (before <= c.top_p && p >= c.min_p * best)) {
+    if (i == 0 || ((before <= c.top_p || c.top_p == 1) && p >= c.min_p * best)) {
       kept[ranked[i].second] = p;
       kept_mass += p;
     }
@@ -83,12 +83,12 @@ std::vector<SamplerConfig> Configs() {
 
 TEST(Sampler, KeepsWhatTheDefinitionsKeep) {
   const std::vector<int32_t> history{9, 9, 9, 4, 5, 9, 11, 5, 5};
-  for (const bool ties : {false, true}) {
+  for (const auto& [vocab, ties] : {std::pair{60, false}, {60, true}, {4096, false}, {4096, true}}) {
     for (const SamplerConfig& c : Configs()) {
-      const std::vector<float> log_probs = RandomLogProbs(ties ? 5 : 6, 60, ties);
+      const std::vector<float> log_probs = RandomLogProbs(ties ? 5 : 6, vocab, ties);
       const std::map<int, double> expected = Definition(c, log_probs, history);
       Sampler sampler(c);
-      const auto kept = sampler.Best(log_probs, history, 60);
+      const auto kept = sampler.Best(log_probs, history, vocab);
       ASSERT_EQ(kept.size(), expected.size()) << FieldsToJson(c).dump() << " ties " << ties;
       for (size_t i = 0; i < kept.size(); ++i) {
         ASSERT_TRUE(expected.contains(kept[i].token)) << FieldsToJson(c).dump();

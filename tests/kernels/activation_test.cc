@@ -221,35 +221,6 @@ TEST_P(Activation, NoDropoutKeepsEverything) {
   EXPECT_EQ(y.Dense(), x.Dense());
 }
 
-TEST_P(Activation, RowDotAndItsGradientEqualTheReference) {
-  if (dtype_ != DType::kF32) GTEST_SKIP() << "RowDot is f32 only";
-  constexpr int kManyRows = 150;  // three blocks of the weight gradient
-  TestMatrix x(dtype_, kManyRows, cols_, 1), dx(dtype_, kManyRows, cols_, 2), before = dx;
-  std::vector<float> w(cols_), y(kManyRows), dy(kManyRows), dw(cols_, 1.0f);
-  Rng rng(7, Purpose::kTest);
-  for (float& v : w) v = rng.Normal();
-  for (float& v : dy) v = rng.Normal();
-  const std::vector<double> w64(w.begin(), w.end()), dy64(dy.begin(), dy.end());
-  std::vector<double> expected(kManyRows);
-  ref::RowDot(x.Dense().data(), w64.data(), kManyRows, cols_, expected.data());
-  RowDot(x.View(), w.data(), y.data());
-  for (int r = 0; r < kManyRows; ++r) EXPECT_NEAR(y[r], expected[r], 1e-4);
-
-  std::vector<float> scratch(static_cast<size_t>(RowDotGradScratch(kManyRows, cols_)));
-  RowDotGrad(x.View(), w.data(), dy.data(), dx.View(), /*accumulate=*/true, dw.data(), scratch.data());
-  std::vector<double> dx64(static_cast<size_t>(kManyRows * cols_)), dw64(cols_, 1.0);
-  for (int r = 0; r < kManyRows; ++r) {
-    for (int c = 0; c < cols_; ++c) {
-      dx64[static_cast<size_t>(r * cols_ + c)] = before.Get(r, c) + dy64[r] * w64[c];
-      dw64[c] += dy64[r] * x.Get(r, c);
-    }
-  }
-  ExpectEqual(dx, dx64);
-  for (int c = 0; c < cols_; ++c) EXPECT_NEAR(dw[c], dw64[c], 1e-4);
-  RowDotGrad(x.View(), w.data(), dy.data(), dx.View(), /*accumulate=*/false, dw.data(), scratch.data());
-  for (int c = 0; c < cols_; ++c) EXPECT_EQ(dx.Get(3, c), dy[3] * w[c]);
-}
-
 INSTANTIATE_TEST_SUITE_P(Widths, Activation,
                          ::testing::Values(Case{DType::kF32, 1}, Case{DType::kF32, 7}, Case{DType::kF32, 33},
                                            Case{DType::kF32, 257}, Case{DType::kBF16, 1},
@@ -259,6 +230,39 @@ INSTANTIATE_TEST_SUITE_P(Widths, Activation,
                            return std::string(NameOf(info.param.dtype)) + "_" +
                                   std::to_string(info.param.cols);
                          });
+
+class RowDots : public ::testing::TestWithParam<int> {};
+
+TEST_P(RowDots, EqualTheReferenceAsTheirGradientsDo) {
+  const int cols = GetParam();
+  constexpr int kManyRows = 150;  // three blocks of the weight gradient
+  TestMatrix x(DType::kF32, kManyRows, cols, 1), dx(DType::kF32, kManyRows, cols, 2), before = dx;
+  std::vector<float> w(cols), y(kManyRows), dy(kManyRows), dw(cols, 1.0f);
+  Rng rng(7, Purpose::kTest);
+  for (float& v : w) v = rng.Normal();
+  for (float& v : dy) v = rng.Normal();
+  const std::vector<double> w64(w.begin(), w.end()), dy64(dy.begin(), dy.end());
+  std::vector<double> expected(kManyRows);
+  ref::RowDot(x.Dense().data(), w64.data(), kManyRows, cols, expected.data());
+  RowDot(x.View(), w.data(), y.data());
+  for (int r = 0; r < kManyRows; ++r) EXPECT_NEAR(y[r], expected[r], 1e-4);
+
+  std::vector<float> scratch(static_cast<size_t>(RowDotGradScratch(kManyRows, cols)));
+  RowDotGrad(x.View(), w.data(), dy.data(), dx.View(), /*accumulate=*/true, dw.data(), scratch.data());
+  std::vector<double> dx64(static_cast<size_t>(kManyRows * cols)), dw64(cols, 1.0);
+  for (int r = 0; r < kManyRows; ++r) {
+    for (int c = 0; c < cols; ++c) {
+      dx64[static_cast<size_t>(r * cols + c)] = before.Get(r, c) + dy64[r] * w64[c];
+      dw64[c] += dy64[r] * x.Get(r, c);
+    }
+  }
+  ExpectEqual(dx, dx64);
+  for (int c = 0; c < cols; ++c) EXPECT_NEAR(dw[c], dw64[c], 1e-4);
+  RowDotGrad(x.View(), w.data(), dy.data(), dx.View(), /*accumulate=*/false, dw.data(), scratch.data());
+  for (int c = 0; c < cols; ++c) EXPECT_EQ(dx.Get(3, c), dy[3] * w[c]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, RowDots, ::testing::Values(1, 7, 33, 257));
 
 TEST(ActivationThreads, ResultsDoNotDependOnThreads) {
   constexpr int kManyRows = 300, kCols = 257;

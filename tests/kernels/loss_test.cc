@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <vector>
@@ -272,6 +273,17 @@ TEST(ValueLoss, CorrelationIsPearsons) {
   ce.assign(length, 0.3f);
   ValueLoss(1, length, horizon, ce.data(), tau.data(), 1, nullptr, &correlation);
   EXPECT_EQ(correlation, 0);
+}
+
+TEST(Argmax, IsTheFirstOfTheLargest) {
+  for (const int n : {1, 3, 16, 17, 67, 4096, 4099}) {
+    std::vector<float> z = Normals(n, 2, 9);
+    EXPECT_EQ(Argmax(z.data(), n), std::max_element(z.begin(), z.end()) - z.begin()) << n;
+    for (float& v : z) v = std::round(v);
+    EXPECT_EQ(Argmax(z.data(), n), std::max_element(z.begin(), z.end()) - z.begin()) << n;
+    std::fill(z.begin(), z.end(), -3.0f);
+    EXPECT_EQ(Argmax(z.data(), n), 0) << n;
+  }
 }
 
 }  // namespace

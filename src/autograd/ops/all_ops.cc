@@ -9,6 +9,7 @@ namespace flashlm {
   apply(kAddScalarGatedOp) \
   apply(kAddTokenGatedOp) \
   apply(kBalanceLossOp) \
+  apply(kConvertOp) \
   apply(kCrossEntropyOp) \
   apply(kDecayScanOp) \
   apply(kDeltaMemoryOp) \
@@ -34,8 +35,6 @@ namespace flashlm {
   apply(kSiluOp) \
   apply(kSlotReadOp) \
   apply(kSwiGluOp) \
-  apply(kToComputeTypeOp) \
-  apply(kToF32Op) \
   apply(kTokenShiftOp) \
   apply(kValueLossOp) \
   apply(kWindowAttentionOp)

@@ -22,17 +22,18 @@ struct ForwardCall {
   const RopeTable* rope;
 
   int64_t Position(int64_t row) const { return state == nullptr ? 0 : state->position[row]; }
-  // The ring's key of (row, absolute position); its value stands `ValueOffset` further.
-  float* Ring(int64_t row, int64_t position) const {
-    return state->rings + row * state->row_stride + position % shape.window * shape.heads * shape.head_dim;
+  // The ring's key of a head's absolute position; its value stands `ValueOffset` further.
+  template <class T>
+  float* Ring(const Head<T>& head, int64_t position) const {
+    return state->rings + head.row() * state->row_stride + head.column() * shape.window +
+           position % shape.window * head.dim();
   }
   int64_t ValueOffset() const { return int64_t{shape.window} * shape.heads * shape.head_dim; }
 };
 
 // Turns a row of scores (powers of two) into unnormalised probabilities, zero outside [first, last), times
 // the dropout factors if there are any. Returns their sum before dropout, and the largest score.
-HWY_INLINE float Softmax(float* scores, int64_t n, int64_t first, int64_t last, const float* factors,
-                         float* largest) {
+HWY_INLINE float Softmax(float* scores, int64_t n, int64_t first, int64_t last, const float* factors, float* largest) {
   const DF d;
   const SeenLanes seen(first, last);
   const VF nothing = hn::Set(d, -INFINITY), least = hn::Set(d, -126.0f);
@@ -63,12 +64,7 @@ template <class T>
 class ForwardUnit {
  public:
   ForwardUnit(const ForwardCall& call, int64_t unit, int64_t begin, int64_t end)
-      : call_(call),
-        head_(call.shape, call.rope, unit),
-        dropout_(call.shape),
-        unit_(unit),
-        begin_(begin),
-        end_(end) {
+      : call_(call), head_(call.shape, call.rope, unit), dropout_(call.shape), unit_(unit), begin_(begin), end_(end) {
     const int64_t position = call.Position(head_.row());
     history_ = std::min<int64_t>(call.shape.window - 1, position + begin);
     base_ = RoundUp(history_, kBlock);
@@ -115,7 +111,7 @@ class ForwardUnit {
         std::fill_n(key_row, depth_, 0.0f);
         std::fill_n(query, depth_, 0.0f);
       } else if (t < 0) {
-        const float* ring = call_.Ring(head_.row(), position + t) + head_.column();
+        const float* ring = call_.Ring(head_, position + t);
         std::copy_n(ring, depth_, key_row);
         std::copy_n(ring + call_.ValueOffset(), depth_, value);
       } else {
@@ -156,12 +152,11 @@ class ForwardUnit {
     }
     for (int64_t i = 0; i < count; i += kRows) {
       const int64_t from = FirstKey(tile + i), to = tile + std::min(i + kRows, count);
-      ProductRows({scores_ + i * score_stride_ + (from - first), score_stride_, 1}, values_ + from * width_,
-                  width_, to - from, output_ + i * width_, false);
+      ProductRows({scores_ + i * score_stride_ + (from - first), score_stride_, 1}, values_ + from * width_, width_,
+                  to - from, output_ + i * width_, false);
     }
     for (int64_t i = 0; i < count; ++i) {
-      Rotate<false>(output_ + i * width_, nullptr, inverse[i], depth_,
-                    head_.At(call_.out, TokenOf(tile + i)));
+      Rotate<false>(output_ + i * width_, nullptr, inverse[i], depth_, head_.At(call_.out, TokenOf(tile + i)));
     }
   }
 
@@ -182,15 +177,14 @@ void Remember(const ForwardCall& call, int64_t unit) {
   float* angles = scratch.Take(head.dim());
   const int64_t position = call.Position(head.row());
   for (int64_t t = std::max(0, call.shape.length - call.shape.window); t < call.shape.length; ++t) {
-    float* ring = call.Ring(head.row(), position + t) + head.column();
+    float* ring = call.Ring(head, position + t);
     head.template Turned<false>(head.At(call.in.k, t), head.Angles(position + t, angles), 1.0f, ring);
     Rotate<false>(head.ValueAt(call.in.v, t), nullptr, 1.0f, head.dim(), ring + call.ValueOffset());
   }
 }
 
-// out[0, n) = sum over rows i of weights[i] * rows[i * stride + (0, n)], 64 columns at a time.
-HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* rows, int64_t stride, int64_t n,
-                            float* out) {
+// out[0, n) = sum over rows i of weights[i] * rows[i], rows [count, n], 64 columns at a time.
+HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* rows, int64_t n, float* out) {
   const DF d;
   constexpr int64_t kStrip = 4 * kLanes;
   int64_t c = 0;
@@ -198,7 +192,7 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
     VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
     for (int64_t i = 0; i < count; ++i) {
       const VF w = hn::Set(d, weights[i]);
-      const float* row = rows + i * stride + c;
+      const float* row = rows + i * n + c;
       s0 = hn::MulAdd(w, hn::LoadU(d, row), s0);
       s1 = hn::MulAdd(w, hn::LoadU(d, row + kLanes), s1);
       s2 = hn::MulAdd(w, hn::LoadU(d, row + 2 * kLanes), s2);
@@ -213,7 +207,7 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
     const auto valid = hn::FirstN(d, n - c);
     VF s0 = hn::Zero(d);
     for (int64_t i = 0; i < count; ++i) {
-      s0 = hn::MulAdd(hn::Set(d, weights[i]), hn::MaskedLoad(valid, d, rows + i * stride + c), s0);
+      s0 = hn::MulAdd(hn::Set(d, weights[i]), hn::MaskedLoad(valid, d, rows + i * n + c), s0);
     }
     hn::BlendedStore(s0, valid, d, out + c);
   }
@@ -226,18 +220,18 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
   const DF d;
   const AttentionShape& shape = call.shape;
   const Head<T> head(shape, call.rope, unit);
-  const int64_t dim = head.dim(), position = call.Position(head.row()), stride = int64_t{shape.heads} * dim;
+  const int64_t dim = head.dim(), position = call.Position(head.row());
   const int64_t count = std::min<int64_t>(shape.window, position + 1);
   Remember<T>(call, unit);
   Scratch& scratch = Scratch::OfThread();
-  scratch.Reserve(count + kLanes + 3 * dim, 4);
-  float* scores = scratch.Take(count + kLanes);
+  scratch.Reserve(count + kLanes + 4 + 3 * dim, 4);
+  float* scores = scratch.Take(count + kLanes + 4);
   float* query = scratch.Take(dim);
   float* output = scratch.Take(dim);
   head.template Turned<false>(head.At(call.in.q, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), query);
-  const float* keys = call.Ring(head.row(), 0) + head.column();
-  for (int64_t i = 0; i < count; ++i) {
-    const float* key = keys + i * stride;
+  const float* keys = call.Ring(head, 0);
+  const auto score = [&](int64_t i) {
+    const float* key = keys + std::min(i, count - 1) * dim;
     VF sum = hn::Zero(d);
     int64_t c = 0;
     for (; c + kLanes <= dim; c += kLanes) {
@@ -247,11 +241,12 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
       const auto valid = hn::FirstN(d, dim - c);
       sum = hn::MulAdd(hn::MaskedLoad(valid, d, query + c), hn::MaskedLoad(valid, d, key + c), sum);
     }
-    scores[i] = SumLanes(d, sum);
-  }
+    return sum;
+  };
+  for (int64_t i = 0; i < count; i += 4) StoreSums(score(i), score(i + 1), score(i + 2), score(i + 3), scores + i);
   float largest;
   const float sum = Softmax(scores, count, 0, count, nullptr, &largest);
-  WeightedSum(scores, count, keys + call.ValueOffset(), stride, dim, output);
+  WeightedSum(scores, count, keys + call.ValueOffset(), dim, output);
   Rotate<false>(output, nullptr, 1.0f / sum, dim, head.At(call.out, 0));
   if (call.log_sums != nullptr) {
     call.log_sums[head.SumIndex(0)] = largest * std::numbers::ln2_v<float> + std::log(sum);

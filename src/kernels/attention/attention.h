@@ -39,7 +39,7 @@ struct Qkv {
 // What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed
 // by t mod window.
 struct AttentionState {
-  float* rings = nullptr;             // row b at rings + b * row_stride: keys [W,H*D], then values [W,H*D]
+  float* rings = nullptr;             // row b at rings + b * row_stride: keys [H,W,D], then values [H,W,D]
   int64_t row_stride = 0;             // floats
   const int64_t* position = nullptr;  // [B]: absolute position of the first new token
 };

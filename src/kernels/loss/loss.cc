@@ -55,24 +55,29 @@ HWY_INLINE void ForRow(const float* z, size_t cols, const Step& step) {
   step(i, 0, hn::Load(d, rest));
 }
 
-// z <- softcap tanh(z / softcap), if any. Returns the maximum.
-HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
+HWY_INLINE float MaxOf(const float* z, size_t cols) {
   const DF d;
-  if (softcap > 0) {
-    const VF cap = hn::Set(d, softcap), inverse = hn::Set(d, 1.0f / softcap);
-    const auto capped = [&](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
-    ForVectors(
-        cols, [&](size_t i) { hn::StoreU(capped(hn::LoadU(d, z + i)), d, z + i); },
-        [&](size_t i, size_t n) { StorePartial(capped(LoadPartial(d, z + i, n)), d, z + i, n); });
-  }
   VF max[kUnroll];
   for (VF& m : max) m = hn::Set(d, kPadding);
   ForRow(z, cols, [&](size_t, size_t u, VF v) { max[u] = hn::Max(max[u], v); });
   return MaxLane(d, hn::Max(hn::Max(max[0], max[1]), hn::Max(max[2], max[3])));
 }
 
+// z <- softcap tanh(z / softcap), if any. Returns the maximum.
+HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
+  if (softcap > 0) {
+    const DF d;
+    const VF cap = hn::Set(d, softcap), inverse = hn::Set(d, 1.0f / softcap);
+    const auto capped = [&](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
+    ForVectors(
+        cols, [&](size_t i) { hn::StoreU(capped(hn::LoadU(d, z + i)), d, z + i); },
+        [&](size_t i, size_t n) { StorePartial(capped(LoadPartial(d, z + i, n)), d, z + i, n); });
+  }
+  return MaxOf(z, cols);
+}
+
 // The first index with this value.
-HWY_INLINE int32_t IndexOf(float value, const float* z, size_t cols) {
+HWY_INLINE int64_t IndexOf(float value, const float* z, size_t cols) {
   const DF d;
   const VF wanted = hn::Set(d, value);
   size_t i = 0;
@@ -80,8 +85,10 @@ HWY_INLINE int32_t IndexOf(float value, const float* z, size_t cols) {
     if (!hn::AllFalse(d, hn::Eq(hn::LoadU(d, z + i), wanted))) break;
   }
   while (i + 1 < cols && z[i] != value) ++i;
-  return static_cast<int32_t>(i);
+  return static_cast<int64_t>(i);
 }
+
+int64_t IndexOfMax(const float* z, size_t n) { return IndexOf(MaxOf(z, n), z, n); }
 
 // Of the numbers x_i = z_i - max.
 struct Sums {
@@ -148,8 +155,8 @@ HWY_INLINE float UnlikelihoodOf(const Unlikelihood& unlikely, int64_t r, const f
 // dL/dz = scale (p - onehot + w p (log p + H) + s (onehot_unlikely - p)), s the slope, times dz/dlogit = 1 - (z /
 // softcap)^2. The ones come last.
 template <class T>
-HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols,
-                        int32_t target, const RowResult& row, T* dz) {
+HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols, int32_t target,
+                        const RowResult& row, T* dz) {
   const DF d;
   const float w = shape.entropy_weight;
   const VF p_scale = hn::Set(d, shape.gradient_scale * std::exp(-row.log_sum));
@@ -204,8 +211,8 @@ void NoTarget(int64_t r, float* ce, float* entropy, int32_t* argmax, const Matri
               static_cast<size_t>(dlogits.cols) * SizeOf(dlogits.dtype));
 }
 
-void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
-                  float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
+void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce, float* entropy,
+                  int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
   const size_t cols = static_cast<size_t>(logits.cols);
   ParallelBlocks(logits.rows, kRowsPerBlock, [&](int64_t begin, int64_t end) {
     float* exps = dlogits.data != nullptr ? ThreadExps(cols) : nullptr;
@@ -221,7 +228,7 @@ void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* t
       if (unlikely.tokens != nullptr) unlikely.nats[r] = UnlikelihoodOf(unlikely, r, z, row);
       if (ce != nullptr) ce[r] = row.log_sum - (z[targets[r]] - max);
       if (entropy != nullptr) entropy[r] = row.entropy;
-      if (argmax != nullptr) argmax[r] = IndexOf(max, z, cols);
+      if (argmax != nullptr) argmax[r] = static_cast<int32_t>(IndexOf(max, z, cols));
       if (dlogits.data == nullptr) continue;
       WithElementType(dlogits.dtype, [&](auto* type) {
         using T = std::remove_pointer_t<decltype(type)>;
@@ -257,6 +264,7 @@ namespace {
 
 HWY_EXPORT(CrossEntropy);
 HWY_EXPORT(LogProbabilities);
+HWY_EXPORT(IndexOfMax);
 
 // Calls f(index in [B,T], tau) for every position that has a target.
 template <class F>
@@ -283,8 +291,10 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }
 
-double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values,
-                 float gradient_scale, float* dvalues, double* correlation) {
+int64_t Argmax(const float* z, int64_t n) { return FLASHLM_DISPATCH(IndexOfMax)(z, static_cast<size_t>(n)); }
+
+double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values, float gradient_scale,
+                 float* dvalues, double* correlation) {
   if (dvalues != nullptr) std::fill(dvalues, dvalues + int64_t{batch} * length, 0.0f);
   if (correlation != nullptr) *correlation = 0;
   if (length < horizon || batch == 0) return 0;
@@ -308,8 +318,7 @@ double ValueLoss(int batch, int length, int horizon, const float* ce, const floa
     vt += v * t;
   });
   constexpr double kConstant = 1e-8;
-  if (std::sqrt(vv / count) > kConstant && std::sqrt(tt / count) > kConstant)
-    *correlation = vt / std::sqrt(vv * tt);
+  if (std::sqrt(vv / count) > kConstant && std::sqrt(tt / count) > kConstant) *correlation = vt / std::sqrt(vv * tt);
   return squares / count;
 }
 

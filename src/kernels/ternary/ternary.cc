@@ -172,9 +172,11 @@ double Magnitudes(const float* w, int64_t n) { return FLASHLM_DISPATCH(SumOfMagn
 // Sum over rows of sum_of_row(r), added in order: no dependence on threads.
 template <class SumOfRow>
 double SumOverRows(int64_t rows, const SumOfRow& sum_of_row) {
-  std::vector<double> sums(static_cast<size_t>(rows));
+  thread_local std::vector<double> sums;
+  sums.resize(static_cast<size_t>(rows));
+  double* sum = sums.data();  // the other threads have vectors of their own
   ParallelBlocks(rows, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) sums[static_cast<size_t>(r)] = sum_of_row(r);
+    for (int64_t r = begin; r < end; ++r) sum[r] = sum_of_row(r);
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
