@@ -109,6 +109,18 @@ void ParallelBlocks(int64_t n, int64_t block, const Body& body) {
   ParallelFor(blocks, [&](int64_t b) { body(b * block, b * block + block < n ? b * block + block : n); });
 }
 
+// Calls body(i) for i in [0, n), each piece on one thread that runs the parallel loops inside it alone: for pieces too
+// small to be shared well. `body` must not throw, and must leave the number of threads alone.
+template <class Body>
+void ParallelPieces(int64_t n, const Body& body) {
+#pragma omp parallel
+  {
+    SetThreadCount(1);  // of this thread, inside this region
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < n; ++i) body(i);
+  }
+}
+
 // Calls body(begin, end) once per thread for its share of the n items, or once for all of them if the work is not
 // worth another thread. For work whose results do not depend on how it is cut.
 template <class Body>

@@ -1,7 +1,10 @@
 // flashlm inspect
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
+#include "base/fields.h"
 #include "cli/verbs.h"
 #include "infer/describe.h"
 #include "infer/loaded_model.h"
@@ -12,6 +15,7 @@ namespace {
 
 struct Options {
   std::string folder, preset;
+  std::vector<std::string> sets;
   bool json = false;
 };
 
@@ -19,11 +23,14 @@ void Run(const Options& options) {
   if (options.folder.empty() == options.preset.empty()) {
     throw UsageError("inspect needs a run or model folder, or --preset NAME");
   }
+  if (options.preset.empty() && !options.sets.empty()) throw UsageError("--set changes a preset, not a trained model");
   std::unique_ptr<Model> model;
   if (options.preset.empty()) {
     model = std::move(LoadModel(options.folder).model);
   } else {
-    model = MakeModel(LoadPreset(options.preset).at("model"), false);
+    Json document = LoadPreset(options.preset);
+    for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
+    model = MakeModel(document.at("model"), false);
     model->bank().Initialize(1);
   }
   Json json;
@@ -41,6 +48,9 @@ void AddInspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   verb->add_option("folder", options->folder, "run folder, checkpoint or model folder");
   verb->add_option("--preset", options->preset, "a preset instead, freshly initialised");
+  verb->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
+      ->take_all()
+      ->allow_extra_args(false);
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });
 }

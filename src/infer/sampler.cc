@@ -47,8 +47,8 @@ void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::
     }
     count = 0;
   }
-  largest_ = logits_[static_cast<size_t>(kernels::Argmax(logits_.data(), std::ssize(logits_)))];
-  FLASHLM_CHECK(std::isfinite(largest_), "the model's probabilities are not numbers");
+  best_ = static_cast<size_t>(kernels::Argmax(logits_.data(), std::ssize(logits_)));
+  FLASHLM_CHECK(std::isfinite(logits_[best_]), "the model's probabilities are not numbers");
 }
 
 float Sampler::KthLargest(int k) {
@@ -70,7 +70,7 @@ double Sampler::Select(float lowest) {
   double mass = 0;
   for (size_t i = 0; i < logits_.size(); ++i) {
     if (!(logits_[i] >= lowest)) continue;
-    const float weight = std::exp(logits_[i] - largest_);
+    const float weight = std::exp(logits_[i] - logits_[best_]);
     candidates_.push_back({static_cast<int32_t>(i) + Tokenizer::kEos, logits_[i], weight});
     mass += weight;
   }
@@ -101,11 +101,11 @@ double Sampler::Filter() {
   } else {
     scratch_.assign(logits_.begin(), logits_.end());
     kernels::LogSoftmax(0, {scratch_.data(), DType::kF32, 1, std::ssize(scratch_), std::ssize(scratch_)});
-    mass = std::exp(-double{scratch_[static_cast<size_t>(kernels::Argmax(scratch_.data(), std::ssize(scratch_)))]});
+    mass = std::exp(-double{scratch_[best_]});
   }
   // What is kept are a few tokens of many as a rule: sort only what comes close to the best, and more if need be.
   for (float reach = 8;; reach *= 2) {
-    const float from = std::max(lowest, largest_ - reach);
+    const float from = std::max(lowest, logits_[best_] - reach);
     Select(from);
     if (CutHead(mass) || from == lowest || candidates_.size() == logits_.size()) break;
   }
@@ -116,9 +116,7 @@ double Sampler::Filter() {
 
 int32_t Sampler::Sample(std::span<const float> log_probs, std::span<const int32_t> history, int64_t position) {
   ApplyTemperatureAndPenalty(log_probs, history);
-  if (config_.temperature == 0) {
-    return Tokenizer::kEos + static_cast<int32_t>(kernels::Argmax(logits_.data(), std::ssize(logits_)));
-  }
+  if (config_.temperature == 0) return Tokenizer::kEos + static_cast<int32_t>(best_);
   const double mass = Filter();
   Rng rng(static_cast<uint64_t>(config_.seed), Purpose::kSampling, static_cast<uint64_t>(position));
   const double target = rng.UniformDouble() * mass;

@@ -68,7 +68,7 @@ class Sampler {
 
   SamplerConfig config_;
   std::vector<float> logits_;  // [V - 3]: those of the tokens that may be drawn
-  float largest_ = 0;          // of them
+  size_t best_ = 0;            // the place of the largest
   std::vector<Candidate> candidates_;
   std::vector<float> scratch_;   // of KthLargest and of Filter
   std::vector<int32_t> counts_;  // [V], all zero between calls

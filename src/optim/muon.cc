@@ -17,14 +17,14 @@ using kernels::Matrix;
 
 constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;
 
-// Work memory, kept between calls: the largest matrix decides once.
+// Work memory of a thread, kept between calls: the largest matrix decides once.
 struct Workspace {
   std::vector<float> update, gram, polynomial, next;
   std::vector<BFloat16> x16, gram16, polynomial16;
 };
 
-Workspace& SharedWorkspace() {
-  static Workspace workspace;
+Workspace& ThreadWorkspace() {
+  thread_local Workspace workspace;
   return workspace;
 }
 
@@ -37,7 +37,7 @@ T* Room(std::vector<T>& memory, int64_t n) {
 }  // namespace
 
 void Orthogonalize(float* x, int rows, int cols, int steps) {
-  Workspace& work = SharedWorkspace();
+  Workspace& work = ThreadWorkspace();
   const int64_t size = int64_t{rows} * cols;
   const bool wide = rows <= cols;  // the Gram matrix is built on the short side
   const int n = wide ? rows : cols;
@@ -78,7 +78,7 @@ void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_dec
   float* weight = bank.values() + offset_;
   float* gradient = bank.gradients() + offset_;
   float* moment = bank.first_moments() + offset_;
-  float* update = Room(SharedWorkspace().update, size);
+  float* update = Room(ThreadWorkspace().update, size);
   const auto mu = static_cast<float>(momentum);
   kernels::Combine(1, gradient, mu, moment, size);
   std::memcpy(update, gradient, static_cast<size_t>(size) * sizeof(float));

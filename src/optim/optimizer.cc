@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/parallel.h"
 #include "kernels/optimizer/optimizer.h"
 
 namespace flashlm {
@@ -44,9 +45,10 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
     kernels::AdamW(step, range.end - range.begin, bank_.values() + range.begin, bank_.gradients() + range.begin,
                    bank_.first_moments() + range.begin, bank_.second_moments() + range.begin);
   }
-  for (Muon& muon : muon_) {
-    muon.Update(bank_, config_.muon_lr * factor, config_.muon_momentum, config_.weight_decay, config_.muon_steps);
-  }
+  ParallelPieces(static_cast<int64_t>(muon_.size()), [&](int64_t i) {
+    muon_[static_cast<size_t>(i)].Update(bank_, config_.muon_lr * factor, config_.muon_momentum, config_.weight_decay,
+                                         config_.muon_steps);
+  });
   bank_.Touch();
 }
 

@@ -53,6 +53,23 @@ TEST_P(TeamTest, ExceptionsOfTheProgramPass) {
   EXPECT_EQ(sum, 1);
 }
 
+TEST_P(TeamTest, PiecesKeepToTheirThread) {
+  constexpr int64_t kPieces = 7, kSize = 100;
+  std::vector<int64_t> sums(kPieces);
+  std::vector<int> threads(kPieces);
+  ParallelPieces(kPieces, [&](int64_t i) {
+    threads[static_cast<size_t>(i)] = ThreadCount();
+    int64_t sum = 0;  // shared by no other thread, so no thread may help with the loop
+    ParallelFor(kSize, [&](int64_t k) { sum += k * i; });
+    sums[static_cast<size_t>(i)] = sum;
+  });
+  for (int64_t i = 0; i < kPieces; ++i) {
+    EXPECT_EQ(sums[static_cast<size_t>(i)], i * kSize * (kSize - 1) / 2);
+    EXPECT_EQ(threads[static_cast<size_t>(i)], 1);
+  }
+  EXPECT_EQ(ThreadCount(), GetParam());
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, TeamTest, testing::Values(1, 2, 5));
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The verbs beside `train` as a user meets them: what they print, and what they refuse in one line.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <regex>
@@ -173,12 +174,34 @@ TEST_F(VerbsTest, InspectDescribesAPreset) {
   }
   int64_t sum = 0;
   for (const Json& tensor : json["tensors"]) {
-    for (const char* key : {"name", "shape", "parameters", "role", "bytes"})
-      ASSERT_TRUE(tensor.contains(key)) << key;
+    for (const char* key : {"name", "shape", "parameters", "role", "bytes"}) ASSERT_TRUE(tensor.contains(key)) << key;
     sum += tensor["parameters"].get<int64_t>();
   }
   EXPECT_EQ(sum, 6566400);
   EXPECT_NE(Run({"inspect", "--preset", "v8.3"}).out.find("6566400 parameters"), std::string::npos);
+  EXPECT_EQ(
+      Json::parse(Run({"inspect", "--preset", "v8.3", "--set", "model.value_heads=false", "--json"}).out)["parameters"],
+      6566400 - 6 * 256);
+}
+
+TEST_F(VerbsTest, ImpossibleSizesAreRefused) {
+  const std::vector<std::array<std::string, 3>> cases = {
+      {"gpt-baseline", "model.n_heads=3", "n_heads"},
+      {"v5.2-nova-ignition", "model.n_heads=3", "n_heads"},
+      {"v5.2a-nova", "model.n_heads=7", "n_heads"},
+      {"v5.2a-nova", "model.n_experts=0", "n_experts"},
+      {"v5-thunderbolt", "model.n_heads=7", "n_heads"},
+      {"v8-searchlm", "model.n_heads=3", "n_heads"},
+      {"cortex-viii", "model.window=0", "window"},
+      {"cortex-viii", "model.d_head=63", "d_head"},
+      {"cortex-viii", "model.n_layers=0", "n_layers"},
+      {"v6-supernova", "model.depth=2", "depth"},
+      {"v4-bolt", "model.kernel=0", "kernel"},
+      {"v6-prcsm", "model.n_slots=0", "n_slots"},
+      {"v6-supernova", "model.n_layer=8", "did you mean 'n_layers'?"}};
+  for (const auto& [preset, assignment, named] : cases) {
+    ExpectOneLine(Run({"inspect", "--preset", preset, "--set", assignment}), 2, named);
+  }
 }
 
 // A model of a few steps, for the verbs that read one.
@@ -186,10 +209,9 @@ class ModelVerbsTest : public VerbsTest {
  protected:
   static void SetUpTestSuite() {
     shared_ = new Scratch;
-    const CommandResult data =
-        RunCommand({"data", "prepare", "--input", "synthetic", "--out", *shared_ / "data", "--vocab", "400",
-                    "--synthetic-bytes", "100000"},
-                   *shared_);
+    const CommandResult data = RunCommand({"data", "prepare", "--input", "synthetic", "--out", *shared_ / "data",
+                                           "--vocab", "400", "--synthetic-bytes", "100000"},
+                                          *shared_);
     ASSERT_EQ(data.exit_code, 0) << data.err;
     const CommandResult train = RunCommand(TrainOn(*shared_ / "data", Model()), *shared_);
     ASSERT_EQ(train.exit_code, 0) << train.err;

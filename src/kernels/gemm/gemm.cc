@@ -61,11 +61,12 @@ struct Packer {
   memory source, target;
 };
 
-// One compute thread opens all parallel regions (docs/architecture.md), so this needs no lock.
+// The primitives of a thread. The compute thread opens all parallel regions and shares its products with the others;
+// inside ParallelPieces each thread has products of its own. So nothing here needs a lock.
 class OneDnn {
  public:
   static OneDnn& Get() {
-    static OneDnn instance;
+    thread_local OneDnn instance;
     return instance;
   }
 
