@@ -4,6 +4,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -12,7 +13,8 @@
 namespace flashlm {
 
 inline int ThreadCount() { return omp_get_max_threads(); }
-inline void SetThreadCount(int threads) { omp_set_num_threads(threads); }
+// No more than OMP_THREAD_LIMIT allows.
+inline void SetThreadCount(int threads) { omp_set_num_threads(std::min(threads, omp_get_thread_limit())); }
 
 // The threads of one OpenMP region, of which the first runs a whole program and the others wait, spinning, for the
 // parallel loops that it meets. Handing over a loop costs about 0.3 us where a region of its own costs 1.4 us, which

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace flashlm {
@@ -55,6 +59,7 @@ TEST_P(TeamTest, ExceptionsOfTheProgramPass) {
 
 TEST_P(TeamTest, PiecesKeepToTheirThread) {
   constexpr int64_t kPieces = 7, kSize = 100;
+  const int before = ThreadCount();
   std::vector<int64_t> sums(kPieces);
   std::vector<int> threads(kPieces);
   ParallelPieces(kPieces, [&](int64_t i) {
@@ -67,7 +72,19 @@ TEST_P(TeamTest, PiecesKeepToTheirThread) {
     EXPECT_EQ(sums[static_cast<size_t>(i)], i * kSize * (kSize - 1) / 2);
     EXPECT_EQ(threads[static_cast<size_t>(i)], 1);
   }
-  EXPECT_EQ(ThreadCount(), GetParam());
+  EXPECT_EQ(ThreadCount(), before);
+}
+
+// A limit below the number of cores counts, and is read when the process starts: hence another process.
+TEST(ThreadLimit, IsWhatThreadCountPromises) {
+  if (std::getenv("OMP_THREAD_LIMIT") != nullptr) {
+    SetThreadCount(4);
+    EXPECT_EQ(ThreadCount(), std::min(4, std::atoi(std::getenv("OMP_THREAD_LIMIT"))));
+    return;
+  }
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const std::string command = "OMP_THREAD_LIMIT=1 '" + self + "' --gtest_filter=ThreadLimit.* --gtest_brief=1";
+  EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, TeamTest, testing::Values(1, 2, 5));
