@@ -93,21 +93,21 @@ bool Sampler::CutHead(double mass) {
 }
 
 double Sampler::Filter() {
-  const float lowest = config_.top_k > 0 ? KthLargest(config_.top_k) : -std::numeric_limits<float>::infinity();
-  if (config_.top_p >= 1 && config_.min_p == 0 && config_.top_k == 0) return Select(lowest);
-  double mass;
-  if (std::isfinite(lowest)) {
-    mass = Select(lowest);
+  constexpr float kAll = -std::numeric_limits<float>::infinity();
+  if (config_.top_k > 0) {
+    CutHead(Select(KthLargest(config_.top_k)));
+  } else if (config_.top_p >= 1 && config_.min_p == 0) {
+    return Select(kAll);
   } else {
     scratch_.assign(logits_.begin(), logits_.end());
     kernels::LogSoftmax(0, {scratch_.data(), DType::kF32, 1, std::ssize(scratch_), std::ssize(scratch_)});
-    mass = std::exp(-double{scratch_[best_]});
-  }
-  // What is kept are a few tokens of many as a rule: sort only what comes close to the best, and more if need be.
-  for (float reach = 8;; reach *= 2) {
-    const float from = std::max(lowest, logits_[best_] - reach);
-    Select(from);
-    if (CutHead(mass) || from == lowest || candidates_.size() == logits_.size()) break;
+    const double mass = std::exp(-double{scratch_[best_]});
+    // What is kept are a few tokens of many as a rule: sort only what comes close to the best, and more if need be.
+    for (float reach = 8;; reach *= 2) {
+      const float from = logits_[best_] - reach;
+      Select(from);
+      if (CutHead(mass) || candidates_.size() == logits_.size() || from == kAll) break;
+    }
   }
   double kept = 0;
   for (const Candidate& c : candidates_) kept += c.weight;

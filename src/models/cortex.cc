@@ -68,8 +68,7 @@ class Cortex final : public Model {
   explicit Cortex(const Config& config) : c_(config) {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const Init output = c_.zero_init_outputs ? Init::Zero() : normal;
-    embed_ = bank().Add({"embed.weight", {c_.vocab, c_.d_model}, Role::kEmbedding,
-                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
+    embed_ = AddTokenTable(bank(), "embed.weight", c_.vocab, c_.d_model, c_.embed_std, normal);
     ln_in_ = AddGain(bank(), "ln_in", c_.d_model);
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(i, normal, output));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {

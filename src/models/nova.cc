@@ -52,10 +52,7 @@ class Nova final : public Model {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const Init output = c_.zero_init_outputs ? Init::Zero() : normal;
     const int C = c_.d_model;
-    embed_ = bank().Add({"embed.weight",
-                         {c_.vocab, C},
-                         Role::kEmbedding,
-                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
+    embed_ = AddTokenTable(bank(), "embed.weight", c_.vocab, C, c_.embed_std, normal);
     for (int i = 0; i < c_.n_layers; ++i) {
       const std::string name = fmt::format("blocks.{}.", i);
       Block b;

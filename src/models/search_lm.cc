@@ -54,10 +54,7 @@ class SearchLm final : public Model {
   explicit SearchLm(const Config& config) : c_(config) {
     const Init normal = Init::Normal(static_cast<float>(c_.init_std));
     const int C = c_.d_model;
-    embed_ = bank().Add({"embed.weight",
-                         {c_.vocab, C},
-                         Role::kEmbedding,
-                         c_.embed_std > 0 ? Init::Normal(static_cast<float>(c_.embed_std)) : normal});
+    embed_ = AddTokenTable(bank(), "embed.weight", c_.vocab, C, c_.embed_std, normal);
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(fmt::format("blocks.{}.", i), normal));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {
       value_heads_.push_back(bank().Add(

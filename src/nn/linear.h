@@ -35,6 +35,12 @@ inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, in
   return all;
 }
 
+// A token table [vocab, width], starting from normals of deviation `std`, or, if that is 0, like the model's maps.
+inline Param AddTokenTable(ParamBank& bank, const std::string& name, int vocab, int width, double std,
+                           const Init& maps) {
+  return bank.Add({name, {vocab, width}, Role::kEmbedding, std > 0 ? Init::Normal(static_cast<float>(std)) : maps});
+}
+
 inline Param AddGain(ParamBank& bank, const std::string& name, int width) {
   return bank.Add({name + ".weight", {width}, Role::kVector, Init::Constant(1.0f)});
 }

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "eval/causality.h"
 #include "infer/session.h"
+#include "kernels/loss/loss.h"
 #include "train/step.h"
 
 namespace flashlm {
@@ -117,7 +118,7 @@ CheckResult CheckNextToken(const Json& config) {
     const float* log_probs = session.Feed(prompt);
     result.passed = true;
     for (int i = 0; i < 12; ++i) {
-      const auto next = static_cast<int32_t>(std::max_element(log_probs, log_probs + session.vocab()) - log_probs);
+      const auto next = static_cast<int32_t>(kernels::Argmax(log_probs, session.vocab()));
       result.detail += fmt::format("{} ", next);
       result.passed &= next == (4 + i) % kCycle;
       log_probs = session.Feed(next);

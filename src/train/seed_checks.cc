@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "eval/causality.h"
 #include "infer/session.h"
+#include "kernels/loss/loss.h"
 #include "nn/linear.h"
 #include "train/step.h"
 #include "train/throughput.h"
@@ -302,7 +303,7 @@ CheckResult LearnsAndGenerates() {
     const float* log_probs = session.Feed(prompt);
     int right = 0;
     for (int i = 0; i < 20; ++i) {
-      const auto next = static_cast<int32_t>(std::max_element(log_probs, log_probs + 64) - log_probs);
+      const auto next = static_cast<int32_t>(kernels::Argmax(log_probs, session.vocab()));
       right += next == 1 + (4 + i) % 8;
       log_probs = session.Feed(next);
     }
