@@ -11,14 +11,12 @@ namespace {
 
 // Bounds the activations of a long prompt.
 constexpr unsigned kLongestPiece = 512;
-// Shorter pieces are not cut further.
-constexpr unsigned kShortestPiece = 16;
 
-// Matrix products are prepared for each number of rows they meet, so prompts of any length are read in pieces
-// of few lengths: powers of two, then the rest.
+// Products of more than a few rows are prepared for each number of rows they meet, so prompts of any length are read in
+// pieces of few lengths: powers of two, then the rest.
 int PieceLength(int left) {
   const auto tokens = static_cast<unsigned>(left);
-  if (tokens <= kShortestPiece) return left;
+  if (left <= kernels::kFewRows) return left;
   return static_cast<int>(std::min(kLongestPiece, std::bit_floor(tokens)));
 }
 

@@ -82,7 +82,7 @@ TEST(PackedTrits, SumsAreExactWhateverTheRows) {
     for (float& trit : trits) trit = static_cast<float>(rng.Below(3)) - 1;
     PackedTrits packed;
     packed.SetValues(trits.data(), out, in);
-    for (const int rows : {1, 2, 3, 4, 5, 33}) {
+    for (const int rows : {1, 2, 3, 4, 5, 18, 33}) {
       std::vector<int8_t> q(static_cast<size_t>(rows * in));
       for (int8_t& value : q) value = static_cast<int8_t>(static_cast<int>(rng.Below(255)) - 127);
       std::vector<float> y(static_cast<size_t>(rows * out));
@@ -114,6 +114,11 @@ TEST(PackedInt8, AnyNumberOfRowsGivesTheSameBits) {
     PackedInt8 packed;
     packed.SetValues(w.data(), out, in);
     packed.Forward({q.data(), DType::kI8, kRows, in, in}, {all.data(), DType::kF32, kRows, out, out});
+    for (const int rows : {2, 7, 18, 32}) {
+      std::vector<float> some(static_cast<size_t>(rows * out));
+      packed.Forward({q.data(), DType::kI8, rows, in, in}, {some.data(), DType::kF32, rows, out, out});
+      for (size_t i = 0; i < some.size(); ++i) ASSERT_EQ(some[i], all[i]) << rows << " " << i;
+    }
     for (int r = 0; r < kRows; ++r) {
       packed.Forward({q.data() + r * in, DType::kI8, 1, in, in}, {one.data(), DType::kF32, 1, out, out});
       for (int o = 0; o < out; ++o) {

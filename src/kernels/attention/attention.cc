@@ -261,7 +261,7 @@ void Forward(const AttentionShape& shape, const Qkv& in, const AttentionState* s
     using T = std::remove_pointer_t<decltype(type)>;
     if (call.state != nullptr && shape.length == 1) {
       // Below this many multiplications a thread is not worth waking.
-      constexpr int64_t kWorthwhile = 65536;
+      constexpr int64_t kWorthwhile = 16384;
       const int64_t per_unit = int64_t{2} * shape.window * shape.head_dim;
       ParallelBlocks(units, std::max<int64_t>(1, kWorthwhile / per_unit), [&](int64_t begin, int64_t end) {
         for (int64_t unit = begin; unit < end; ++unit) DecodeUnit<T>(call, unit);

@@ -30,8 +30,9 @@ constexpr bool DeltaByTokens(size_t length, size_t mem_dim) { return 3 * length 
 
 // Heads per parallel block, so that a block is worth waking a thread for; decoding one token is not.
 constexpr int64_t DeltaBlock(size_t length, size_t mem_dim) {
+  constexpr size_t kWorthAThread = 1u << 15;
   const size_t work = length * mem_dim * mem_dim + 1;
-  return static_cast<int64_t>(work < (1u << 17) ? (1u << 17) / work : 1);
+  return static_cast<int64_t>(work < kWorthAThread ? kWorthAThread / work : 1);
 }
 
 // Hands out pieces of one buffer; with a null buffer it only counts.

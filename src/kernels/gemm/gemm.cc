@@ -9,8 +9,8 @@
 #include "base/parallel.h"
 #include "kernels/activation/activation.h"
 #include "kernels/gemm/buffer.h"
-#include "kernels/gemm/gemv.h"
-#include "kernels/gemm/int8_gemv.h"
+#include "kernels/gemm/few_rows.h"
+#include "kernels/gemm/few_rows_int8.h"
 #include "kernels/gemm/ref.h"
 #include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
@@ -26,6 +26,9 @@ memory::data_type TypeOf(DType dtype) {
          : dtype == DType::kI8 ? memory::data_type::s8
                                : memory::data_type::f32;
 }
+
+// Up to this many rows reading 2 bits a weight beats int8.
+constexpr int64_t kFewTernaryRows = 4;
 
 // How the second operand lies in memory: as given, transposed, or in oneDNN's own blocks.
 enum class Layout : uint8_t { kPlain, kTransposed, kPacked };
@@ -191,7 +194,7 @@ struct PackedWeight::Impl {
   int64_t out = 0, in = 0;
   DType dtype = DType::kF32;
   Buffer rows_buffer, forward_buffer, backward_buffer;
-  MatVecWeight few_rows;
+  Panels few_rows;
   bool has_rows = false, has_forward = false, has_backward = false, has_few_rows = false;
 
   // W [out,in] in the operands' type, for plain loops.
@@ -209,8 +212,10 @@ struct PackedWeight::Impl {
     has_forward = true;
     return forward_buffer.data();
   }
-  const MatVecWeight& PackedFewRows() {
-    if (!has_few_rows) few_rows.SetValues(source, out, in, dtype);
+  const Panels& PackedFewRows() {
+    if (!has_few_rows) {
+      few_rows.SetValues({const_cast<float*>(source), DType::kF32, out, in, in}, dtype, PanelOutputs());
+    }
     has_few_rows = true;
     return few_rows;
   }
@@ -242,7 +247,7 @@ void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate) {
     const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
     return ref::MatMul(x, false, rows, true, y, accumulate);
   }
-  if (x.rows <= kFewRows) return MatVec(x, w.PackedFewRows(), y, accumulate);
+  if (x.rows <= kFewRows) return FewRowsProduct(x, w.PackedFewRows(), y, accumulate);
   OneDnn::Get().Run({x.rows, w.out, w.in, x.stride, 0, y.stride, w.dtype, y.dtype, Layout::kPlain, Layout::kPacked,
                      accumulate, ThreadCount()},
                     x.data, w.PackedForward(), y.data);
@@ -265,9 +270,10 @@ struct PackedTrits::Impl {
   const float* source = nullptr;
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
-  TernaryMatVecWeight few_rows;
+  TernaryMatVecWeight very_few_rows;
+  Int8Panels few_rows;
   Int8Blocks many_rows;
-  bool has_rows = false, has_few_rows = false;
+  bool has_rows = false, has_very_few_rows = false, has_few_rows = false;
 
   const int8_t* Rows() {
     if (!has_rows) rows.assign(source, source + out * in);
@@ -286,7 +292,7 @@ void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
   impl_->source = trits;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_few_rows = false;
+  impl_->has_rows = impl_->has_very_few_rows = impl_->has_few_rows = false;
   impl_->many_rows.Forget();
 }
 
@@ -294,10 +300,16 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
+  // Without VNNI reading 2 bits a weight serves all few rows.
+  if (q.rows <= kFewTernaryRows || (q.rows <= kFewRows && !HasVnni())) {
+    if (!w.has_very_few_rows) w.very_few_rows.SetValues(w.source, w.out, w.in);
+    w.has_very_few_rows = true;
+    return TernaryMatVec(q, w.very_few_rows, y);
+  }
   if (q.rows <= kFewRows) {
-    if (!w.has_few_rows) w.few_rows.SetValues(w.source, w.out, w.in);
+    if (!w.has_few_rows) w.few_rows.SetValues(w.Rows(), w.out, w.in);
     w.has_few_rows = true;
-    return TernaryMatVec(q, w.few_rows, y);
+    return FewRowsInt8Product(q, w.few_rows, y);
   }
   w.many_rows.Forward(q, w.Rows(), y);
 }
@@ -307,7 +319,7 @@ struct PackedInt8::Impl {
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
   std::vector<float> scales;
-  Int8MatVecWeight few_rows;
+  Int8Panels few_rows;
   Int8Blocks many_rows;
   bool has_rows = false, has_few_rows = false;
 
@@ -346,7 +358,7 @@ void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   if (q.rows <= kFewRows) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.rows.data(), w.out, w.in);
     w.has_few_rows = true;
-    return Int8MatVec(q, w.few_rows, y);
+    return FewRowsInt8Product(q, w.few_rows, y);
   }
   w.many_rows.Forward(q, w.rows.data(), y);
 }

@@ -11,8 +11,9 @@
 
 namespace flashlm::kernels {
 
-// Up to this many rows a product reads each weight once and oneDNN's packing gains nothing; then it is not called.
-constexpr int64_t kFewRows = 4;
+// Up to this many rows products run on kernels of our own (few_rows.h): inside a Team, without preparing anything for
+// the number of rows, and every row with the same bits whatever that number is. Beyond, oneDNN is called.
+constexpr int64_t kFewRows = 32;
 
 class PackedWeight {
  public:

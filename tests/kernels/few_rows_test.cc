@@ -1,4 +1,4 @@
-#include "kernels/gemm/gemv.h"
+#include "kernels/gemm/few_rows.h"
 
 #include <gtest/gtest.h>
 
@@ -35,30 +35,29 @@ struct Operand {
   std::vector<BFloat16> bf16;
 };
 
-MatVecWeight Pack(Operand& w) {
-  MatVecWeight packed;
-  packed.SetValues(w.f32.data(), w.view.rows, w.view.cols, w.view.dtype);
+Panels Pack(Operand& w) {
+  Panels packed;
+  packed.SetValues({w.f32.data(), DType::kF32, w.view.rows, w.view.cols, w.view.cols}, w.view.dtype, PanelOutputs());
   return packed;
 }
 
 constexpr DType kTypes[] = {DType::kF32, DType::kBF16};
 
-TEST(MatVec, EqualsPlainLoops) {
+TEST(FewRowsProduct, EqualsPlainLoops) {
   for (DType tx : kTypes) {
     for (DType tw : kTypes) {
       for (DType ty : kTypes) {
         for (int64_t in : {1, 7, 33, 64, 257}) {
-          for (int64_t n : {1, 2, 3, 7}) {
-            constexpr int64_t kOut = 11;
+          for (int64_t n : {1, 2, 3, 7, 18}) {
+            constexpr int64_t kOut = 43;
             Operand x(tx, n, in, in + 3, 1), w(tw, kOut, in, in, 2), y(ty, n, kOut, kOut + 5, 3);
             for (bool accumulate : {false, true}) {
               const Operand before = y;
-              MatVec(x.View(), Pack(w), y.View(), accumulate);
+              FewRowsProduct(x.View(), Pack(w), y.View(), accumulate);
               for (int64_t r = 0; r < n; ++r) {
                 for (int64_t o = 0; o < kOut + 5; ++o) {
                   double sum = accumulate || o >= kOut ? before.Get(r, o) : 0;
-                  for (int64_t i = 0; o < kOut && i < in; ++i)
-                    sum += static_cast<double>(x.Get(r, i)) * w.Get(o, i);
+                  for (int64_t i = 0; o < kOut && i < in; ++i) sum += static_cast<double>(x.Get(r, i)) * w.Get(o, i);
                   const double tolerance = (ty == DType::kBF16 ? 4e-3 : 1e-5) * (1 + std::abs(sum));
                   ASSERT_NEAR(y.Get(r, o), sum, tolerance) << in << " " << n << " " << r << " " << o;
                 }
@@ -71,12 +70,12 @@ TEST(MatVec, EqualsPlainLoops) {
   }
 }
 
-TEST(MatVec, BitsDoNotDependOnRowsOrThreads) {
+TEST(FewRowsProduct, BitsDoNotDependOnRowsOrThreads) {
   constexpr int64_t kMost = 16, kOut = 515, kIn = 300;
   const int threads = ThreadCount();
   for (DType tw : kTypes) {
     Operand x(DType::kF32, kMost, kIn, kIn, 1), w(tw, kOut, kIn, kIn, 2);
-    const MatVecWeight packed = Pack(w);
+    const Panels packed = Pack(w);
     Operand expected(DType::kF32, kMost, kOut, kOut, 3);
     SetThreadCount(1);
     for (int64_t r = 0; r < kMost; ++r) {
@@ -84,7 +83,7 @@ TEST(MatVec, BitsDoNotDependOnRowsOrThreads) {
       row.data = row.Row<float>(r);
       out.data = out.Row<float>(r);
       row.rows = out.rows = 1;
-      MatVec(row, packed, out, false);
+      FewRowsProduct(row, packed, out, false);
     }
     for (int count : {1, 2, 3}) {
       SetThreadCount(count);
@@ -92,9 +91,8 @@ TEST(MatVec, BitsDoNotDependOnRowsOrThreads) {
         Operand y(DType::kF32, n, kOut, kOut, 4);
         Matrix rows = x.View();
         rows.rows = n;
-        MatVec(rows, packed, y.View(), false);
-        for (size_t i = 0; i < y.f32.size(); ++i)
-          ASSERT_EQ(y.f32[i], expected.f32[i]) << count << " " << n << " " << i;
+        FewRowsProduct(rows, packed, y.View(), false);
+        for (size_t i = 0; i < y.f32.size(); ++i) ASSERT_EQ(y.f32[i], expected.f32[i]) << count << " " << n << " " << i;
       }
     }
   }
