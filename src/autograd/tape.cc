@@ -8,12 +8,16 @@
 namespace flashlm {
 
 PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
-  for (auto& entry : entries_) {
-    if (entry->weight.offset == weight.offset && entry->weight.rows == weight.rows && entry->dtype == dtype) {
-      if (entry->version != bank_.version()) Renew(*entry);
-      return entry->packed;
+  // A model asks for its weights in the same order every time.
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    last_ = last_ + 1 < entries_.size() ? last_ + 1 : 0;
+    Entry& entry = *entries_[last_];
+    if (entry.weight.offset == weight.offset && entry.weight.rows == weight.rows && entry.dtype == dtype) {
+      if (entry.version != bank_.version()) Renew(entry);
+      return entry.packed;
     }
   }
+  last_ = entries_.size();
   entries_.push_back(std::make_unique<Entry>());
   entries_.back()->weight = weight;
   entries_.back()->dtype = dtype;
@@ -78,16 +82,18 @@ void Tape::BeginInference(int batch, int length, State* state) {
 }
 
 Tensor Tape::New(int rows, int cols, DType dtype) {
-  Tensor tensor{activations_.Allocate(static_cast<size_t>(rows) * static_cast<size_t>(cols) * SizeOf(dtype)), dtype,
-                rows, cols, cols, static_cast<int32_t>(slots_.size()), 0};
-  slots_.push_back({rows, cols, dtype, nullptr, {}, 0});
-  return tensor;
+  void* data = activations_.Allocate(static_cast<size_t>(rows) * static_cast<size_t>(cols) * SizeOf(dtype));
+  return {data, dtype, rows, cols, cols, NewSlot(rows, cols, dtype), 0};
 }
 
 Tensor Tape::Wrap(float* data, int rows, int cols) {
-  Tensor tensor{data, DType::kF32, rows, cols, cols, static_cast<int32_t>(slots_.size()), 0};
-  slots_.push_back({rows, cols, DType::kF32, nullptr, {}, 0});
-  return tensor;
+  return {data, DType::kF32, rows, cols, cols, NewSlot(rows, cols, DType::kF32), 0};
+}
+
+int32_t Tape::NewSlot(int rows, int cols, DType dtype) {
+  if (!training_) return -1;
+  slots_.push_back({rows, cols, dtype, nullptr, {}, 0});
+  return static_cast<int32_t>(slots_.size()) - 1;
 }
 
 Tensor Tape::Columns(const Tensor& x, int begin, int cols) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -34,8 +35,7 @@ struct OpDef {
   using Backward = void (*)(Tape&, const Node&);
   using Cases = std::vector<OpCase> (*)();
 
-  constexpr OpDef(const char* name, Backward backward, Cases cases)
-      : name(name), backward(backward), cases(cases) {}
+  constexpr OpDef(const char* name, Backward backward, Cases cases) : name(name), backward(backward), cases(cases) {}
 
   const char* name;
   Backward backward;  // reads tape.GradientOf(node.output), adds to tape.GradientFor(node.inputs[i])
@@ -47,7 +47,7 @@ struct Node {
   const OpDef* op = nullptr;
   std::array<Tensor, kMaxInputs> inputs{};
   Tensor output;
-  Param parameter;             // weight, gain, table or bias, if any
+  Param parameter;              // weight, gain, table or bias, if any
   const void* saved = nullptr;  // the operation's own struct, in the arena
 
   template <class Saved>
@@ -83,6 +83,7 @@ class WeightPacks {
 
   const ParamBank& bank_;
   std::vector<std::unique_ptr<Entry>> entries_;
+  size_t last_ = 0;  // the entry asked for last
 };
 
 // Where time went, by operation and direction; filled when profiling is on.
@@ -164,9 +165,7 @@ class Tape {
   void ClearProfile() { profile_.clear(); }
   size_t activation_bytes() const { return activations_.peak_bytes(); }
   size_t gradient_bytes() const { return gradients_.peak_bytes() + scratch_.peak_bytes(); }
-  int64_t grow_events() const {
-    return activations_.grow_events() + gradients_.grow_events() + scratch_.grow_events();
-  }
+  int64_t grow_events() const { return activations_.grow_events() + gradients_.grow_events() + scratch_.grow_events(); }
 
  private:
   friend class OpTimer;
@@ -185,6 +184,8 @@ class Tape {
   };
 
   void Begin(int batch, int length, bool training);
+  // Where the gradient of a new tensor will be kept; -1 outside training.
+  int32_t NewSlot(int rows, int cols, DType dtype);
   void* TakeGradient(size_t bytes);
   void DropGradient(GradientSlot& slot);
   void FillUnwritten(GradientSlot& slot);
@@ -216,12 +217,12 @@ class OpTimer {
  public:
   OpTimer(Tape& tape, const OpDef& op) : tape_(tape), op_(op) {
     tape.scratch_.Reset();
-    if (tape.profiling_) watch_.Restart();
+    if (tape.profiling_) watch_.emplace();
   }
   ~OpTimer() {
-    if (!tape_.profiling_) return;
+    if (!watch_) return;
     OpTime& time = tape_.profile_[op_.name];
-    time.forward_seconds += watch_.Seconds();
+    time.forward_seconds += watch_->Seconds();
     ++time.calls;
   }
   OpTimer(const OpTimer&) = delete;
@@ -230,7 +231,7 @@ class OpTimer {
  private:
   Tape& tape_;
   const OpDef& op_;
-  Stopwatch watch_;
+  std::optional<Stopwatch> watch_;  // reading the clock costs more than some of what decoding a token calls
 };
 
 }  // namespace flashlm

@@ -3,7 +3,7 @@
 // A row of a product may depend on how many rows the product has (the library picks its tiles by that), so one
 // product over all tokens of an expert would let a token's result depend on its neighbours' choices. Products are
 // therefore made of a fixed number of rows, which only the size of the whole batch decides, the last ones padded with
-// zeros. A few tokens need no padding: the matrix-vector kernel computes every row by itself.
+// zeros. A few tokens need no padding: the kernel for few rows gives each the same bits whatever is beside it.
 #include <algorithm>
 #include <array>
 #include <cstring>
