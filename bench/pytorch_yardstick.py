@@ -120,6 +120,9 @@ def measure(job: Job) -> dict:
     value_heads = preset["model"].get("value_heads", False)
     weights = Objective(preset["train"].get("entropy_weight", 0.0), preset["train"].get("value_weight", 0.0))
     objective = TrainingLoss(build(preset["model"], job), value_heads, weights).train()
+    for parameter in objective.parameters():  # the references leave to their callers what their matrices start from
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=0.02)
     optimiser = torch.optim.AdamW(parameter_groups(objective.model, 0.01), lr=5e-4, betas=(0.9, 0.95), fused=True)
     compiled = torch.compile(objective) if job.setting.startswith("compiled") else objective
     half = job.setting.endswith("bf16")

@@ -58,7 +58,7 @@ TEST(PackedWeight, ForwardEqualsPlainLoopsForAnyNumberOfRows) {
   }
 }
 
-// A team's program must not open regions, but a model may pack its weights there (kernels/reasoning).
+// A team's program should not call it, but if it does the product must be right.
 TEST(MatMul, InsideATeamIsTheSameProduct) {
   constexpr int64_t kM = 96, kK = 200, kN = 150;
   Values a(kM, kK, 1), b(kK, kN, 2), outside(kM, kN, 3), inside(kM, kN, 4);

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "kernels/gemm/gemm.h"
 #include "kernels/reasoning/plan.h"
 #include "kernels/simd.h"
 #include "kernels/ternary/ternary.h"
@@ -23,8 +22,15 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 class ForwardBlock {
  public:
   ForwardBlock(const ReasoningShape& shape, const ReasoningPack& pack, const ReasoningPlan& plan, int64_t b)
-      : shape_(shape), pack_(pack), plan_(plan), b_(b), first_(b * plan.block),
-        tokens_(std::min(plan.block, shape.rows - first_)), r_(plan.r), k_(plan.k), s_(plan.s),
+      : shape_(shape),
+        pack_(pack),
+        plan_(plan),
+        b_(b),
+        first_(b * plan.block),
+        tokens_(std::min(plan.block, shape.rows - first_)),
+        r_(plan.r),
+        k_(plan.k),
+        s_(plan.s),
         states_(plan.states + b * plan.states_per_block * r_),
         quantized_(plan.quantized + b * plan.states_per_block * r_),
         sums_(plan.sums + b * plan.sums_per_block) {
@@ -118,8 +124,7 @@ class ForwardBlock {
     const int64_t visit = b_ * plan_.visits_per_block + rows.visit;
     const float* x = states_ + rows.in * r_;
     const float* q = quantized_ + rows.in * r_;
-    const float* q_scales =
-        plan_.int8 ? plan_.quantized_scales + b_ * plan_.states_per_block + rows.in : nullptr;
+    const float* q_scales = plan_.int8 ? plan_.quantized_scales + b_ * plan_.states_per_block + rows.in : nullptr;
     Route(pass, rows.count, visit, q, q_scales);
     const RowList all{rows.count};
     float* mixed = plan_.mixed + visit * r_;
@@ -330,12 +335,25 @@ void AllocatePack(const ReasoningShape& shape, ReasoningPack& pack) {
   carve(pack.memory.get());
 }
 
+// c[m,n] = a[m,k] b[k,n] for the few small products of a pack, which a decoding team may ask for: the library would
+// open a parallel region and spend more on preparing them than they take.
+void SmallProduct(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t m, int64_t k, int64_t n,
+                  float* c, int64_t c_stride) {
+  for (int64_t i = 0; i < m; ++i) {
+    float* row = c + i * c_stride;
+    std::fill_n(row, n, 0.0f);
+    for (int64_t j = 0; j < k; ++j) {
+      const float factor = a[i * a_stride + j];
+#pragma omp simd
+      for (int64_t o = 0; o < n; ++o) row[o] += factor * b[j * b_stride + o];
+    }
+  }
+}
+
 // slots key / sqrt(R) [S,R], and its transpose.
 void FoldKey(const ReasoningPack& pack, const float* slots, const float* key, float* folded, float* folded_t) {
   const int64_t n = pack.width;
-  const Matrix product{folded, DType::kF32, pack.slots, n, pack.r};
-  MatMul({const_cast<float*>(slots), DType::kF32, pack.slots, n, n}, false,
-         {const_cast<float*>(key), DType::kF32, n, n, n}, false, product, false);
+  SmallProduct(slots, n, key, n, pack.slots, n, n, folded, pack.r);
   const float scale = 1.0f / std::sqrt(static_cast<float>(n));
   for (int64_t i = 0; i < pack.slots * pack.r; ++i) folded[i] *= scale;
   Transpose(folded, pack.slots, n, pack.r, folded_t, pack.s);
@@ -367,15 +385,13 @@ void PackReasoning(const ReasoningShape& shape, const ReasoningMaps<const float>
   FoldKey(pack, maps.slots, maps.write_key, pack.write, pack.write_t);
   CopyRows(maps.mix, n, n, 2 * n, pack.mix_o, pack.r);
   Transpose(maps.mix, n, n, 2 * n, pack.mix_o_t, pack.r);
-  // W_mix m = (W_mix slots^T) address.
-  MatMul({const_cast<float*>(maps.mix + n), DType::kF32, n, n, 2 * n}, false,
-         {const_cast<float*>(maps.slots), DType::kF32, shape.slots, n, n}, true,
-         {pack.mix_m, DType::kF32, n, shape.slots, pack.s}, false);
-  Transpose(pack.mix_m, n, shape.slots, pack.s, pack.mix_m_t, pack.r);
   CopyRows(maps.write_value, n, n, n, pack.value, pack.r);
   Transpose(maps.write_value, n, n, n, pack.value_t, pack.r);
   CopyRows(maps.slots, shape.slots, n, n, pack.slot, pack.r);
   Transpose(maps.slots, shape.slots, n, n, pack.slot_t, pack.s);
+  // W_mix m = (W_mix slots^T) address.
+  SmallProduct(maps.mix + n, 2 * n, pack.slot_t, pack.s, n, n, shape.slots, pack.mix_m, pack.s);
+  Transpose(pack.mix_m, n, shape.slots, pack.s, pack.mix_m_t, pack.r);
   std::copy_n(maps.gain, n, pack.gain);
   std::copy_n(maps.bias, n, pack.bias);
   std::copy_n(maps.write_gate, n, pack.gate);
