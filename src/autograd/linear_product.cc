@@ -35,7 +35,7 @@ LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Ma
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
                     int64_t rows_at_a_time) {
   PackedLinear& packed = tape.Packed(weight);
-  const bool rounded = input.scales != nullptr, ternary = weight.quantization.int8_input;
+  const bool rounded = input.scales != nullptr, ternary = weight.quantization.ternary != kernels::Ternary::kNone;
   const Matrix sums = rounded ? Matrix{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols} : y;
   for (int64_t begin = 0; begin < y.rows; begin += rows_at_a_time) {
     const int64_t count = std::min(rows_at_a_time, y.rows - begin);

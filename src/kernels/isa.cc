@@ -58,18 +58,22 @@ Isa ActiveIsa() {
   return isa;
 }
 
-const char* NameOf(Isa isa) {
-  return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "scalar";
-}
+const char* NameOf(Isa isa) { return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "scalar"; }
 
+// Asked once: on a virtual machine the instruction leaves it, which takes longer than a product.
 bool HasNativeBf16() {
-  if (ActiveIsa() != Isa::kAvx512) return false;
-  const bool avx512_bf16 = Cpuid(7, 1).eax & (1u << 5);
-  const bool amx_bf16 = Cpuid(7, 0).edx & (1u << 22);
-  return avx512_bf16 || amx_bf16;
+  static const bool has = [] {
+    const bool avx512_bf16 = Cpuid(7, 1).eax & (1u << 5);
+    const bool amx_bf16 = Cpuid(7, 0).edx & (1u << 22);
+    return ActiveIsa() == Isa::kAvx512 && (avx512_bf16 || amx_bf16);
+  }();
+  return has;
 }
 
-bool HasVnni() { return ActiveIsa() == Isa::kAvx512 && (Cpuid(7, 0).ecx & (1u << 11)); }
+bool HasVnni() {
+  static const bool has = ActiveIsa() == Isa::kAvx512 && (Cpuid(7, 0).ecx & (1u << 11));
+  return has;
+}
 
 std::string CpuName() {
   char name[49] = {};

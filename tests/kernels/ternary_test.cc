@@ -74,7 +74,7 @@ TEST(QuantizeRows, IntegersThatScaleBack) {
   }
 }
 
-// Every number of rows takes its own way (2 bits a weight, oneDNN's int8, plain loops) to the same integers.
+// Few rows and many, and every instruction set, take their own ways to the same integers.
 TEST(PackedTrits, SumsAreExactWhateverTheRows) {
   Rng rng(4, Purpose::kTest);
   for (const auto& [out, in] : {std::pair{1, 1}, std::pair{11, 96}, std::pair{64, 257}, std::pair{37, 600}}) {

@@ -213,12 +213,11 @@ int64_t PanelOutputs() { return FLASHLM_DISPATCH(OutputsOfPanel)(); }
 
 void FewRowsProduct(const Matrix& x, const Panels& w, const Matrix& y, bool accumulate) {
   constexpr int64_t kWorthAThread = 32 * 1024;  // weights
-  static const bool native_bf16 = HasNativeBf16();
   ParallelShares(w.count(), WorthThreads(x.rows, w.out() * w.in(), kWorthAThread), [&](int64_t begin, int64_t end) {
     // Each thread arranges x for itself: waiting for another's copy takes as long.
     thread_local Buffer arranged;
     void* scratch = arranged.AtLeast(static_cast<size_t>(x.rows * PaddedInputs(x.cols, DType::kBF16)) * sizeof(float));
-    FLASHLM_DISPATCH(Multiply)(x, w.data(), w.dtype(), y, accumulate, scratch, begin, end, native_bf16);
+    FLASHLM_DISPATCH(Multiply)(x, w.data(), w.dtype(), y, accumulate, scratch, begin, end, HasNativeBf16());
   });
 }
 

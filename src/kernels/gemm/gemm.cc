@@ -1,7 +1,6 @@
 #include "kernels/gemm/gemm.h"
 
 #include <dnnl.hpp>
-
 #include <unordered_map>
 #include <vector>
 
@@ -26,9 +25,6 @@ memory::data_type TypeOf(DType dtype) {
          : dtype == DType::kI8 ? memory::data_type::s8
                                : memory::data_type::f32;
 }
-
-// Up to this many rows reading 2 bits a weight beats int8.
-constexpr int64_t kFewTernaryRows = 4;
 
 // How the second operand lies in memory: as given, transposed, or in oneDNN's own blocks.
 enum class Layout : uint8_t { kPlain, kTransposed, kPacked };
@@ -98,8 +94,18 @@ class OneDnn {
   // Re-lays [k,n] from plain or transposed rows of type `from_type`. Describing a reorder costs as much as running one,
   // so it is kept.
   void Pack(const void* from, DType from_type, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
-    const ProductKey key{0, n, k, 0, 0, 0, from_type, dtype, Layout::kPlain,
-                         transposed ? Layout::kTransposed : Layout::kPlain, false, ThreadCount()};
+    const ProductKey key{0,
+                         n,
+                         k,
+                         0,
+                         0,
+                         0,
+                         from_type,
+                         dtype,
+                         Layout::kPlain,
+                         transposed ? Layout::kTransposed : Layout::kPlain,
+                         false,
+                         ThreadCount()};
     auto found = packers_.find(key);
     if (found == packers_.end()) {
       const memory::desc plain({k, n}, TypeOf(from_type), transposed ? memory::format_tag::ba : memory::format_tag::ab);
@@ -140,8 +146,8 @@ class OneDnn {
                           layout == Layout::kTransposed ? memory::dims{1, stride} : memory::dims{stride, 1});
     };
     const memory::desc a = plain(key.m, key.k, key.in, key.lda, key.a);
-    const memory::desc b = key.b == Layout::kPacked ? PackedLayout(key.k, key.n, key.in)
-                                                    : plain(key.k, key.n, key.in, key.ldb, key.b);
+    const memory::desc b =
+        key.b == Layout::kPacked ? PackedLayout(key.k, key.n, key.in) : plain(key.k, key.n, key.in, key.ldb, key.b);
     const memory::desc c = plain(key.m, key.n, key.out, key.ldc, Layout::kPlain);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -270,10 +276,10 @@ struct PackedTrits::Impl {
   const float* source = nullptr;
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
-  TernaryMatVecWeight very_few_rows;
+  TernaryMatVecWeight two_bits;
   Int8Panels few_rows;
   Int8Blocks many_rows;
-  bool has_rows = false, has_very_few_rows = false, has_few_rows = false;
+  bool has_rows = false, has_two_bits = false, has_few_rows = false;
 
   const int8_t* Rows() {
     if (!has_rows) rows.assign(source, source + out * in);
@@ -292,7 +298,7 @@ void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
   impl_->source = trits;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_very_few_rows = impl_->has_few_rows = false;
+  impl_->has_rows = impl_->has_two_bits = impl_->has_few_rows = false;
   impl_->many_rows.Forget();
 }
 
@@ -300,16 +306,15 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
-  // Without VNNI reading 2 bits a weight serves all few rows.
-  if (q.rows <= kFewTernaryRows || (q.rows <= kFewRows && !HasVnni())) {
-    if (!w.has_very_few_rows) w.very_few_rows.SetValues(w.source, w.out, w.in);
-    w.has_very_few_rows = true;
-    return TernaryMatVec(q, w.very_few_rows, y);
-  }
-  if (q.rows <= kFewRows) {
+  if (q.rows <= kFewRows && HasVnni()) {
     if (!w.has_few_rows) w.few_rows.SetValues(w.Rows(), w.out, w.in);
     w.has_few_rows = true;
     return FewRowsInt8Product(q, w.few_rows, y);
+  }
+  if (q.rows <= kFewRows) {
+    if (!w.has_two_bits) w.two_bits.SetValues(w.source, w.out, w.in);
+    w.has_two_bits = true;
+    return TernaryMatVec(q, w.two_bits, y);
   }
   w.many_rows.Forward(q, w.Rows(), y);
 }

@@ -36,8 +36,9 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
-// A ternary matrix as products with int8 integers read it: 2 bits a weight for a few rows, int8 for many. Sums are
-// integers, so that every path, instruction set and number of rows gives the same bits.
+// A ternary matrix as products with int8 integers read it: as int8, or, for a few rows on CPUs that do not multiply
+// int8 vectors themselves, 2 bits a weight. Sums are integers, so that every path, instruction set and number of rows
+// gives the same bits.
 class PackedTrits {
  public:
   PackedTrits();

@@ -1,5 +1,5 @@
-// Products of one or a few rows of int8 integers with a ternary matrix kept at 2 bits a weight: an eighth of the memory
-// that decoding reads in bf16.
+// Products of a few rows of int8 integers with a ternary matrix kept at 2 bits a weight, an eighth of the memory that
+// decoding reads in bf16: for CPUs without VNNI, where int8 products would not be faster.
 #pragma once
 
 #include <cstdint>
