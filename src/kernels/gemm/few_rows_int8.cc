@@ -73,7 +73,7 @@ __attribute__((target("avx512f,avx512vnni"))) void MultiplyBlock(const uint8_t* 
 
 #pragma GCC diagnostic pop
 
-// to = q + 128.
+// to = q + 128. What follows to the end of a pair of words meets weights of zero, so it may be anything.
 void AddOffset(const int8_t* q, int64_t count, uint8_t* to) {
   constexpr uint64_t kOffsets = 0x8080808080808080;
   int64_t i = 0;

@@ -30,11 +30,11 @@ memory::data_type TypeOf(DType dtype) {
 enum class Layout : uint8_t { kPlain, kTransposed, kPacked };
 
 struct ProductKey {
-  int64_t m, n, k, lda, ldb, ldc;
-  DType in, out;
-  Layout a, b;
-  bool accumulate;
-  int threads;  // oneDNN splits the work when a primitive is made, not when it runs
+  int64_t m = 0, n = 0, k = 0, lda = 0, ldb = 0, ldc = 0;
+  DType in = DType::kF32, out = DType::kF32;
+  Layout a = Layout::kPlain, b = Layout::kPlain;
+  bool accumulate = false;
+  int threads = 1;  // oneDNN splits the work when a primitive is made, not when it runs
   bool operator==(const ProductKey&) const = default;
 };
 
@@ -94,18 +94,12 @@ class OneDnn {
   // Re-lays [k,n] from plain or transposed rows of type `from_type`. Describing a reorder costs as much as running one,
   // so it is kept.
   void Pack(const void* from, DType from_type, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
-    const ProductKey key{0,
-                         n,
-                         k,
-                         0,
-                         0,
-                         0,
-                         from_type,
-                         dtype,
-                         Layout::kPlain,
-                         transposed ? Layout::kTransposed : Layout::kPlain,
-                         false,
-                         ThreadCount()};
+    const ProductKey key{.n = n,
+                         .k = k,
+                         .in = from_type,
+                         .out = dtype,
+                         .b = transposed ? Layout::kTransposed : Layout::kPlain,
+                         .threads = ThreadCount()};
     auto found = packers_.find(key);
     if (found == packers_.end()) {
       const memory::desc plain({k, n}, TypeOf(from_type), transposed ? memory::format_tag::ba : memory::format_tag::ab);
@@ -169,13 +163,19 @@ class OneDnn {
   std::unordered_map<ProductKey, Packer, ProductHash> packers_;
 };
 
-// An int8 matrix in oneDNN's blocks: how both kinds of integer weights meet more than a few rows.
-class Int8Blocks {
+// An int8 matrix as both kinds of integer weights multiply by it: in panels for a few rows, beyond in oneDNN's blocks.
+class Int8Weight {
  public:
-  void Forget() { has_blocks_ = false; }
+  void Forget() { has_panels_ = has_blocks_ = false; }
 
-  // y[N,out] = q[N,in] rows^T. rows: the matrix [out,in], looked at only by the first call after Forget.
+  // y[N,out] = q[N,in] rows^T; of a few rows only if HasVnni(). rows: the matrix [out,in], looked at only by the first
+  // call of either kind after Forget.
   void Forward(const Matrix& q, const int8_t* rows, const Matrix& y) {
+    if (q.rows <= kFewRows) {
+      if (!has_panels_) panels_.SetValues(rows, y.cols, q.cols);
+      has_panels_ = true;
+      return FewRowsInt8Product(q, panels_, y);
+    }
     if (!has_blocks_) OneDnn::Get().Pack(rows, DType::kI8, true, q.cols, y.cols, DType::kI8, blocks_);
     has_blocks_ = true;
     OneDnn::Get().Run({q.rows, y.cols, q.cols, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
@@ -184,8 +184,9 @@ class Int8Blocks {
   }
 
  private:
+  Int8Panels panels_;
   Buffer blocks_;
-  bool has_blocks_ = false;
+  bool has_panels_ = false, has_blocks_ = false;
 };
 
 void CheckInt8Product(const Matrix& q, int64_t out, int64_t in, const Matrix& y) {
@@ -277,9 +278,8 @@ struct PackedTrits::Impl {
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
   TernaryMatVecWeight two_bits;
-  Int8Panels few_rows;
-  Int8Blocks many_rows;
-  bool has_rows = false, has_two_bits = false, has_few_rows = false;
+  Int8Weight int8;
+  bool has_rows = false, has_two_bits = false;
 
   const int8_t* Rows() {
     if (!has_rows) rows.assign(source, source + out * in);
@@ -298,25 +298,20 @@ void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
   impl_->source = trits;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_two_bits = impl_->has_few_rows = false;
-  impl_->many_rows.Forget();
+  impl_->has_rows = impl_->has_two_bits = false;
+  impl_->int8.Forget();
 }
 
 void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
-  if (q.rows <= kFewRows && HasVnni()) {
-    if (!w.has_few_rows) w.few_rows.SetValues(w.Rows(), w.out, w.in);
-    w.has_few_rows = true;
-    return FewRowsInt8Product(q, w.few_rows, y);
-  }
-  if (q.rows <= kFewRows) {
+  if (q.rows <= kFewRows && !HasVnni()) {
     if (!w.has_two_bits) w.two_bits.SetValues(w.source, w.out, w.in);
     w.has_two_bits = true;
     return TernaryMatVec(q, w.two_bits, y);
   }
-  w.many_rows.Forward(q, w.Rows(), y);
+  w.int8.Forward(q, w.Rows(), y);
 }
 
 struct PackedInt8::Impl {
@@ -324,9 +319,8 @@ struct PackedInt8::Impl {
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
   std::vector<float> scales;
-  Int8Panels few_rows;
-  Int8Blocks many_rows;
-  bool has_rows = false, has_few_rows = false;
+  Int8Weight int8;
+  bool has_rows = false;
 
   void Round() {
     if (has_rows) return;
@@ -347,8 +341,8 @@ void PackedInt8::SetValues(const float* w, int64_t out, int64_t in) {
   impl_->source = w;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_few_rows = false;
-  impl_->many_rows.Forget();
+  impl_->has_rows = false;
+  impl_->int8.Forget();
 }
 
 const float* PackedInt8::scales() {
@@ -360,12 +354,7 @@ void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
   w.Round();
-  if (q.rows <= kFewRows) {
-    if (!w.has_few_rows) w.few_rows.SetValues(w.rows.data(), w.out, w.in);
-    w.has_few_rows = true;
-    return FewRowsInt8Product(q, w.few_rows, y);
-  }
-  w.many_rows.Forward(q, w.rows.data(), y);
+  w.int8.Forward(q, w.rows.data(), y);
 }
 
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) { MatMul(dy, true, x, false, dw, true); }

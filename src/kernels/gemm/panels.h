@@ -42,37 +42,21 @@ inline bool WorthThreads(int64_t rows, int64_t weights, int64_t least_weights) {
   return weights * (rows > kRowsForFree ? rows / kRowsForFree : 1) >= least_weights;
 }
 
-// Calls body(first row, std::integral_constant<int, count>) for all rows in blocks of nearly equal size, at most kMost
-// (up to 6): the block's accumulators must fit into registers.
+// Calls body(std::integral_constant<int, count>); count in [1, kMost].
+template <int kMost, class Body>
+void WithConstant(int64_t count, const Body& body) {
+  if (count == kMost) return body(std::integral_constant<int, kMost>());
+  if constexpr (kMost > 1) WithConstant<kMost - 1>(count, body);
+}
+
+// Calls body(first row, std::integral_constant<int, count>) for all rows in blocks of nearly equal size, at most kMost:
+// the block's accumulators must fit into registers.
 template <int kMost, class Body>
 void ForRowBlocks(int64_t rows, const Body& body) {
-  static_assert(kMost <= 6);
   const int64_t blocks = (rows + kMost - 1) / kMost;
   for (int64_t b = 0; b < blocks; ++b) {
-    const int64_t begin = rows * b / blocks, count = rows * (b + 1) / blocks - begin;
-    const auto call = [&]<int kCount>(std::integral_constant<int, kCount> size) {
-      if constexpr (kCount <= kMost) body(begin, size);
-    };
-    switch (count) {
-      case 1:
-        call(std::integral_constant<int, 1>());
-        break;
-      case 2:
-        call(std::integral_constant<int, 2>());
-        break;
-      case 3:
-        call(std::integral_constant<int, 3>());
-        break;
-      case 4:
-        call(std::integral_constant<int, 4>());
-        break;
-      case 5:
-        call(std::integral_constant<int, 5>());
-        break;
-      default:
-        call(std::integral_constant<int, 6>());
-        break;
-    }
+    const int64_t begin = rows * b / blocks, end = rows * (b + 1) / blocks;
+    WithConstant<kMost>(end - begin, [&](auto count) { body(begin, count); });
   }
 }
 
