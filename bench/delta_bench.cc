@@ -38,30 +38,26 @@ struct Case {
   }
   Matrix View(std::vector<BFloat16>& x, int64_t cols) { return {x.data(), DType::kBF16, rows, cols, cols}; }
 
-  void Forward() {
-    DeltaMemory(shape, View(proj, columns), bias.data(), nullptr, 0, View(out, width), saved.data());
-  }
+  void Forward() { DeltaMemory(shape, View(proj, columns), bias.data(), nullptr, 0, View(out, width), saved.data()); }
   void Decode() {
-    DeltaMemory(shape, View(proj, columns), bias.data(), state.data(), DeltaStateSize(shape),
-                View(out, width), nullptr);
+    DeltaMemory(shape, View(proj, columns), bias.data(), state.data(), DeltaStateSize(shape), View(out, width),
+                nullptr);
   }
   void Backward() {
-    DeltaMemoryGrad(shape, View(proj, columns), bias.data(), saved.data(), View(dout, width),
-                    View(dproj, columns), dbias.data());
+    DeltaMemoryGrad(shape, View(proj, columns), bias.data(), saved.data(), View(dout, width), View(dproj, columns),
+                    dbias.data());
   }
 };
 
 // Arguments: delta rule, M, T, threads.
 Case Start(const benchmark::State& state, int batch) {
   SetThreadCount(static_cast<int>(state.range(3)));
-  return Case(
-      {batch, static_cast<int>(state.range(2)), 4, static_cast<int>(state.range(1)), state.range(0) != 0});
+  return Case({batch, static_cast<int>(state.range(2)), 4, static_cast<int>(state.range(1)), state.range(0) != 0});
 }
 
 void Finish(benchmark::State& state, const Case& c) {
-  state.counters["s_per_token"] =
-      benchmark::Counter(static_cast<double>(c.rows),
-                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["s_per_token"] = benchmark::Counter(
+      static_cast<double>(c.rows), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 void DeltaForward(benchmark::State& state) {

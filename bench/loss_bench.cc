@@ -33,8 +33,8 @@ void CrossEntropy(benchmark::State& state) {
   const Matrix dlogits{state.range(0) ? gradient.data() : nullptr, type, kRows, kVocab, kVocab};
   for (auto _ : state) {
     SoftmaxCrossEntropy({static_cast<float>(state.range(1)), 0.01f, 1.0f / kRows},
-                        {z.data(), DType::kF32, kRows, kVocab, kVocab}, targets.data(), ce.data(),
-                        entropy.data(), argmax.data(), dlogits);
+                        {z.data(), DType::kF32, kRows, kVocab, kVocab}, targets.data(), ce.data(), entropy.data(),
+                        argmax.data(), dlogits);
   }
   Finish(state);
 }

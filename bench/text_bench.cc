@@ -22,8 +22,7 @@ const std::string& Text() {
     Rng rng(1, Purpose::kTest);
     std::vector<std::string> words(20000);
     for (std::string& word : words) {
-      for (uint64_t n = 1 + rng.Below(9); n > 0; --n)
-        word += "etaoinshrdlucmfwypvbgkjq"[rng.Below(1 + rng.Below(24))];
+      for (uint64_t n = 1 + rng.Below(9); n > 0; --n) word += "etaoinshrdlucmfwypvbgkjq"[rng.Below(1 + rng.Below(24))];
     }
     std::string made;
     while (made.size() < kBytes) {

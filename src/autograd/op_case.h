@@ -22,8 +22,8 @@ struct RefTensor {
 
 struct OpInput {
   int rows = 0, cols = 0;
-  bool parameter = false;  // lives in the bank
-  double scale = 1, offset = 0;  // values are offset + scale * normal
+  bool parameter = false;          // lives in the bank
+  double scale = 1, offset = 0;    // values are offset + scale * normal
   Quantization quantization = {};  // of a parameter
 };
 

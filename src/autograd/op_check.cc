@@ -15,12 +15,8 @@ class CaseRun {
     for (const OpInput& input : op_case.inputs) {
       Operand operand;
       if (input.parameter) {
-        operand.param = bank_.Add({fmt::format("p{}", operands_.size()),
-                                   {input.rows, input.cols},
-                                   Role::kMatrix,
-                                   {},
-                                   1,
-                                   input.quantization});
+        operand.param = bank_.Add(
+            {fmt::format("p{}", operands_.size()), {input.rows, input.cols}, Role::kMatrix, {}, 1, input.quantization});
       }
       operands_.push_back(operand);
     }

@@ -139,16 +139,16 @@ Tensor RunningMean(Tape& tape, const Tensor& x);
 
 // The engine of v6 (kernels/reasoning/reasoning.h): operations and router, depth classifier, memory of slots.
 struct ReasoningParams {
-  Param router;       // [K,R], ternary like the next two
-  Param operations;   // K matrices [R,R]
-  Param classifier;   // [3,R]
-  Param read_key;     // [R,R]
-  Param mix;          // [R,2R]
-  Param gain, bias;   // [R]
-  Param write_gate;   // [1,R]
+  Param router;                  // [K,R], ternary like the next two
+  Param operations;              // K matrices [R,R]
+  Param classifier;              // [3,R]
+  Param read_key;                // [R,R]
+  Param mix;                     // [R,2R]
+  Param gain, bias;              // [R]
+  Param write_gate;              // [1,R]
   Param write_value, write_key;  // [R,R]
-  Param write_scale;  // [1]
-  Param slots;        // [S,R], a buffer
+  Param write_scale;             // [1]
+  Param slots;                   // [S,R], a buffer
 };
 struct ReasoningConfig {
   int operations = 0, slots = 0;
@@ -156,9 +156,9 @@ struct ReasoningConfig {
   double noise = 1;  // factor on the depths' Gumbel noise, in training
 };
 struct ReasoningResult {
-  Tensor state;    // [N,R], r's type
-  Tensor usage;    // f32 [1,K]: mean router probabilities over all passes; in training, as the rest but `passes`
-  const float* shares = nullptr;  // [K]: part of the choices that fell on an operation
+  Tensor state;  // [N,R], r's type
+  Tensor usage;  // f32 [1,K]: mean router probabilities over all passes; in training, as the rest but `passes`
+  const float* shares = nullptr;        // [K]: part of the choices that fell on an operation
   const float* mean_address = nullptr;  // [S] of the memory write
   const float* mean_write = nullptr;    // [R]
   int64_t passes = 0;                   // that all tokens took together
@@ -183,9 +183,9 @@ struct CrossEntropyConfig {
   double unlikely_weight = 0;
 };
 struct CrossEntropyResult {
-  Tensor objective;          // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)
-  const float* nats;         // [N] cross-entropy of each target
-  const float* entropies;    // [N]
+  Tensor objective;            // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)
+  const float* nats;           // [N] cross-entropy of each target
+  const float* entropies;      // [N]
   const float* unlikelihoods;  // [N] of the unlikely tokens; null without them
 };
 // hidden: compute type [N,C]; head [V,C]; targets [N] in [0,V), -1: none, the row counts nothing. Logits exist for a

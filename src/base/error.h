@@ -42,8 +42,8 @@ namespace internal {
 }  // namespace flashlm
 
 // An assumption about the caller (shapes, ranges); throws flashlm::Error with file and line. Always compiled in.
-#define FLASHLM_CHECK(condition, ...)                                                                       \
-  do {                                                                                                      \
-    if (!(condition)) [[unlikely]]                                                                          \
-      ::flashlm::internal::CheckFailed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__));          \
+#define FLASHLM_CHECK(condition, ...)                                                               \
+  do {                                                                                              \
+    if (!(condition)) [[unlikely]]                                                                  \
+      ::flashlm::internal::CheckFailed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
   } while (false)

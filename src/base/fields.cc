@@ -58,8 +58,7 @@ void JsonReader::Real(const char* name, double& value, double low, double high, 
   value = number;
 }
 
-void JsonReader::Text(const char* name, std::string& value, const std::vector<std::string>& choices,
-                      const char* doc) {
+void JsonReader::Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) {
   const Json* json = Find(name);
   if (json == nullptr) return;
   if (!json->is_string()) throw UsageError(fmt::format("{} = {}: expected text", Path(name), json->dump()), doc);
@@ -99,8 +98,7 @@ void HelpWriter::Int64(const char* name, int64_t& value, int64_t low, int64_t hi
 void HelpWriter::Real(const char* name, double& value, double low, double high, const char* doc) {
   text += HelpLine(name, fmt::format("{}", value), fmt::format("{} to {}", low, high), doc);
 }
-void HelpWriter::Text(const char* name, std::string& value, const std::vector<std::string>& choices,
-                      const char* doc) {
+void HelpWriter::Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) {
   text += HelpLine(name, fmt::format("\"{}\"", value),
                    choices.empty() ? "text" : fmt::format("{}", fmt::join(choices, " | ")), doc);
 }

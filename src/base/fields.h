@@ -23,8 +23,7 @@ class FieldVisitor {
   virtual void Int64(const char* name, int64_t& value, int64_t low, int64_t high, const char* doc) = 0;
   virtual void Real(const char* name, double& value, double low, double high, const char* doc) = 0;
   // One of `choices`; any text if `choices` is empty.
-  virtual void Text(const char* name, std::string& value, const std::vector<std::string>& choices,
-                    const char* doc) = 0;
+  virtual void Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) = 0;
 };
 
 namespace internal {
@@ -49,8 +48,7 @@ class JsonReader final : public FieldVisitor {
   void Int(const char* name, int& value, int64_t low, int64_t high, const char* doc) override;
   void Int64(const char* name, int64_t& value, int64_t low, int64_t high, const char* doc) override;
   void Real(const char* name, double& value, double low, double high, const char* doc) override;
-  void Text(const char* name, std::string& value, const std::vector<std::string>& choices,
-            const char* doc) override;
+  void Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) override;
   // Throws UsageError for the first key that no field asked for, naming the nearest known one.
   void RefuseUnknownKeys() const;
 
@@ -70,8 +68,7 @@ class HelpWriter final : public FieldVisitor {
   void Int(const char* name, int& value, int64_t low, int64_t high, const char* doc) override;
   void Int64(const char* name, int64_t& value, int64_t low, int64_t high, const char* doc) override;
   void Real(const char* name, double& value, double low, double high, const char* doc) override;
-  void Text(const char* name, std::string& value, const std::vector<std::string>& choices,
-            const char* doc) override;
+  void Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) override;
 };
 
 }  // namespace internal

@@ -1,7 +1,8 @@
 #include "base/json.h"
 
-#include <sstream>
 #include <toml++/toml.h>
+
+#include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"

@@ -24,9 +24,7 @@ std::string FormatCount(double count);
 
 class Stopwatch {
  public:
-  double Seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double Seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
   void Restart() { start_ = std::chrono::steady_clock::now(); }
 
  private:

@@ -61,8 +61,7 @@ void Decode(const Options& options) {
     model->bank().Initialize(1);
   }
   const double load_ms = 1e3 * load.Seconds();
-  const DecodeSpeed speed =
-      MeasureDecoding(*model, ComputeType(options.precision), options.streams, options.tokens);
+  const DecodeSpeed speed = MeasureDecoding(*model, ComputeType(options.precision), options.streams, options.tokens);
   Json json;
   json["model"] = options.model.empty() ? options.preset : options.model;
   json["tokens_per_s"] = speed.tokens_per_s;
@@ -80,11 +79,12 @@ void Decode(const Options& options) {
   json["cpu"] = kernels::CpuName();
   json["peak_rss_mb"] = PeakRssMb();
   if (options.json) return PrintJson(json);
-  Print(fmt::format("{} stream{}: {:.0f} tokens/s, {:.3f} ms per token (first quarter {:.3f}, last {:.3f}), {}, {} "
-                    "threads, {}\n",
-                    options.streams, options.streams > 1 ? "s" : "", speed.tokens_per_s, speed.ms_per_token,
-                    speed.ms_per_token_first_quarter, speed.ms_per_token_last_quarter,
-                    json["precision"].get<std::string>(), ThreadCount(), kernels::CpuName()));
+  Print(
+      fmt::format("{} stream{}: {:.0f} tokens/s, {:.3f} ms per token (first quarter {:.3f}, last {:.3f}), {}, {} "
+                  "threads, {}\n",
+                  options.streams, options.streams > 1 ? "s" : "", speed.tokens_per_s, speed.ms_per_token,
+                  speed.ms_per_token_first_quarter, speed.ms_per_token_last_quarter,
+                  json["precision"].get<std::string>(), ThreadCount(), kernels::CpuName()));
   Print(fmt::format("{}first token of a 30-token prompt after {:.1f} ms; 512 tokens read at {:.0f} tokens/s\n",
                     options.model.empty() ? "" : fmt::format("loaded in {:.0f} ms; ", load_ms), speed.first_token_ms,
                     speed.prefill_tokens_per_s));
@@ -100,8 +100,12 @@ void Gemm(const Options& options) {
   std::string table = fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12}\n", "m", "k", "n", "type", "GFLOP/s");
   for (DType dtype : {DType::kF32, DType::kBF16}) {
     if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) continue;
-    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1024, 256, 256}, {1024, 256, 1024}, {1024, 512, 256},
-                                  {2048, 256, 1024}, {1024, 256, 4096}, {1, 256, 1024}}) {
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{1024, 256, 256},
+                                  {1024, 256, 1024},
+                                  {1024, 512, 256},
+                                  {2048, 256, 1024},
+                                  {1024, 256, 4096},
+                                  {1, 256, 1024}}) {
       const double rate = kernels::MeasureGemm(m, k, n, dtype, 15);
       table += fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12.0f}\n", m, k, n, NameOf(dtype), rate);
       json["shapes"].push_back({{"m", m}, {"k", k}, {"n", n}, {"type", NameOf(dtype)}, {"gflops", rate}});
@@ -127,8 +131,7 @@ void AddBench(CLI::App& app) {
   train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's");
   train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's");
   train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's");
-  train->add_option("--steps", options->steps, "measured steps; the median counts")
-      ->check(CLI::Range(1, 1 << 30));
+  train->add_option("--steps", options->steps, "measured steps; the median counts")->check(CLI::Range(1, 1 << 30));
   train->add_option("--set", options->sets, "change a setting, as model.depth=8; repeatable")
       ->take_all()
       ->allow_extra_args(false);
@@ -142,8 +145,7 @@ void AddBench(CLI::App& app) {
   decode->add_option("--set", options->sets, "change a setting of the preset, as model.depth=8; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  decode->add_option("--streams", options->streams, "streams decoded together")
-      ->check(CLI::Range(1, 1 << 30));
+  decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::Range(1, 1 << 30));
   decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));
   decode->add_option("--precision", options->precision, "auto, f32, bf16 or int8");
   common(decode);

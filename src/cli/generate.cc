@@ -1,10 +1,11 @@
 // flashlm generate
+#include "infer/generate.h"
+
 #include <memory>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
-#include "infer/generate.h"
 #include "infer/loaded_model.h"
 
 namespace flashlm::cli {
@@ -23,10 +24,9 @@ void Run(const Options& options) {
   generate.stop_requested = [] { return Interrupted(); };
   if (!options.json) Print(options.prompt);
   const Generation generation =
-      Generate(session, loaded.tokenizer, options.prompt, generate,
-               [&](std::string_view piece) {
-                 if (!options.json) Print(std::string(piece));
-               });
+      Generate(session, loaded.tokenizer, options.prompt, generate, [&](std::string_view piece) {
+        if (!options.json) Print(std::string(piece));
+      });
   if (options.json) {
     Json json = ToJson(generation);
     json["prompt"] = options.prompt;
@@ -45,8 +45,7 @@ void AddGenerate(CLI::App& app) {
   SamplerConfig& sampler = options->generate.sampler;
   verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
   verb->add_option("-p,--prompt", options->prompt, "text to continue");
-  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")
-      ->check(CLI::Range(1, 1 << 30));
+  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")->check(CLI::Range(1, 1 << 30));
   verb->add_option("--temp,--temperature", sampler.temperature, "0: always the most probable token");
   verb->add_option("--top-k", sampler.top_k, "keep the k most probable tokens; 0: all");
   verb->add_option("--top-p", sampler.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");

@@ -16,9 +16,9 @@ namespace {
 int exit_code = 0;
 
 // Threads that wait in libgomp spin for milliseconds by default. On a busy machine they then keep the cores from the
-// very threads they wait for: with one core taken by another program, training runs at 0.6 of the speed it has when they
-// spin for some 10 us, which costs nothing measurable on an idle machine (docs/lab-book.md). The library reads this when
-// it is loaded, hence the new start of the program; where that fails only speed is lost.
+// very threads they wait for: with one core taken by another program, training runs at 0.6 of the speed it has when
+// they spin for some 10 us, which costs nothing measurable on an idle machine (docs/lab-book.md). The library reads
+// this when it is loaded, hence the new start of the program; where that fails only speed is lost.
 void LimitSpinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "2000", 0);

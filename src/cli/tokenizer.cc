@@ -1,4 +1,6 @@
 // flashlm tokenizer train | encode | decode
+#include "text/tokenizer.h"
+
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -9,7 +11,6 @@
 #include "base/files.h"
 #include "cli/verbs.h"
 #include "data/documents.h"
-#include "text/tokenizer.h"
 
 namespace flashlm::cli {
 namespace {

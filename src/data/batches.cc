@@ -17,8 +17,7 @@ int64_t EpochOffset(uint64_t seed, int64_t epoch, int length) {
 
 }  // namespace
 
-IndexPermutation::IndexPermutation(uint64_t n, uint64_t seed, uint64_t epoch)
-    : n_(n), seed_(seed), epoch_(epoch) {
+IndexPermutation::IndexPermutation(uint64_t n, uint64_t seed, uint64_t epoch) : n_(n), seed_(seed), epoch_(epoch) {
   FLASHLM_CHECK(n > 0, "a permutation of nothing");
   half_bits_ = std::max(1, static_cast<int>(std::bit_width(n - 1) + 1) / 2);
 }
@@ -34,8 +33,8 @@ uint64_t IndexPermutation::operator()(uint64_t index) const {
   do {
     uint64_t left = index >> half_bits_, right = index & mask;
     for (uint32_t round = 0; round < kRounds; ++round) {
-      const auto word = Philox(key, {static_cast<uint32_t>(right), 0x80000000u | round,
-                                     static_cast<uint32_t>(epoch_), static_cast<uint32_t>(epoch_ >> 32)});
+      const auto word = Philox(key, {static_cast<uint32_t>(right), 0x80000000u | round, static_cast<uint32_t>(epoch_),
+                                     static_cast<uint32_t>(epoch_ >> 32)});
       const uint64_t next = (left ^ word[0]) & mask;
       left = right;
       right = next;
@@ -46,11 +45,7 @@ uint64_t IndexPermutation::operator()(uint64_t index) const {
 }
 
 BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t seed)
-    : data_(data),
-      batch_(batch),
-      length_(length),
-      seed_(seed),
-      per_epoch_(data.size() / std::max(length, 1)) {
+    : data_(data), batch_(batch), length_(length), seed_(seed), per_epoch_(data.size() / std::max(length, 1)) {
   FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} sequences of {} tokens", batch, length);
   if (data.size() <= length) {
     throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),

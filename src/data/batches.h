@@ -38,9 +38,7 @@ class BatchReader {
   int length() const { return length_; }
   int64_t SequencesPerEpoch() const { return per_epoch_; }
   // 1.5: half of the second epoch's sequences come before this one.
-  double EpochOf(int64_t sequence) const {
-    return static_cast<double>(sequence) / static_cast<double>(per_epoch_);
-  }
+  double EpochOf(int64_t sequence) const { return static_cast<double>(sequence) / static_cast<double>(per_epoch_); }
 
   // Sequence n: inputs [T], targets [T], targets[t] being the token after inputs[t].
   void Sequence(int64_t n, int32_t* inputs, int32_t* targets) const;

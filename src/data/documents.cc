@@ -80,8 +80,7 @@ std::vector<std::string> TextFilesBelow(const std::string& folder) {
   }
   if (code) throw Error(fmt::format("cannot list the folder '{}': {}", folder, code.message()));
   if (files.empty()) {
-    throw Error(fmt::format("the folder '{}' holds no .txt file", folder),
-                "give a folder of plain text files");
+    throw Error(fmt::format("the folder '{}' holds no .txt file", folder), "give a folder of plain text files");
   }
   std::sort(files.begin(), files.end());
   return files;

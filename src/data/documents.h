@@ -26,8 +26,7 @@ inline constexpr size_t kPieceBytes = 16 << 10;
 // Pulls documents out of `text`, which must outlive the views.
 class DocumentSplitter {
  public:
-  explicit DocumentSplitter(std::string_view text, bool cut_long = false)
-      : text_(text), cut_long_(cut_long) {}
+  explicit DocumentSplitter(std::string_view text, bool cut_long = false) : text_(text), cut_long_(cut_long) {}
 
   // False at the end of the text.
   bool Next(std::string_view& document);

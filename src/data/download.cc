@@ -114,14 +114,12 @@ bool FetchRest(const RemoteFile& file, const std::string& url, const std::string
   if (code == CURLE_OK && transfer.write_error == 0) {
     if (start + transfer.received == file.bytes) return true;
     fs::remove(part);
-    throw Error(
-        fmt::format("'{}' has {} bytes, not the {} expected", url, start + transfer.received, file.bytes),
-        "the file has changed; give another one with --input FILE");
+    throw Error(fmt::format("'{}' has {} bytes, not the {} expected", url, start + transfer.received, file.bytes),
+                "the file has changed; give another one with --input FILE");
   }
   if (transfer.too_long) fs::remove(part);
   // A connection that broke after some bytes is worth another attempt; one that never stood is not.
-  if (transfer.received == 0 || last_attempt || Interrupted() || transfer.too_long ||
-      transfer.write_error != 0) {
+  if (transfer.received == 0 || last_attempt || Interrupted() || transfer.too_long || transfer.write_error != 0) {
     FailTransfer(code, transfer, url);
   }
   return false;
@@ -154,8 +152,8 @@ std::string Download(const RemoteFile& file, const std::string& url_base, const 
   const std::string sha256 = Sha256OfFile(part);
   if (!sha256.starts_with(file.sha256_start) || !sha256.ends_with(file.sha256_end)) {
     fs::remove(part);
-    throw Error(fmt::format("'{}' has SHA-256 {}, not {}...{}: damaged or changed", url, sha256,
-                            file.sha256_start, file.sha256_end),
+    throw Error(fmt::format("'{}' has SHA-256 {}, not {}...{}: damaged or changed", url, sha256, file.sha256_start,
+                            file.sha256_end),
                 "run again, or use --input FILE");
   }
   SyncPath(part);

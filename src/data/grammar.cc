@@ -65,8 +65,7 @@ class SequenceParser {
   // Keeps the name in `text` until the rules are all known.
   GrammarNode ParseReference() {
     const size_t end = text_.find('}', at_);
-    if (end == std::string_view::npos)
-      throw Error(fmt::format("grammar rule '{}': '{{' without '}}'", where_));
+    if (end == std::string_view::npos) throw Error(fmt::format("grammar rule '{}': '{{' without '}}'", where_));
     GrammarNode node;
     node.kind = GrammarNode::Kind::kReference;
     node.text = text_.substr(at_ + 1, end - at_ - 1);
@@ -141,8 +140,8 @@ void AddAlternatives(std::string_view line, GrammarRule& rule) {
       }
     }
     if (columns.size() != rule.columns.size()) {
-      throw Error(fmt::format("grammar rule '{}': '{}' has {} columns, not {}", rule.name, alternative,
-                              columns.size(), rule.columns.size()));
+      throw Error(fmt::format("grammar rule '{}': '{}' has {} columns, not {}", rule.name, alternative, columns.size(),
+                              rule.columns.size()));
     }
     rule.alternatives.push_back(std::move(columns));
   }

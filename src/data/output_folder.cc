@@ -27,8 +27,7 @@ bool IsOurs(const std::string& name) {
 
 void RefuseForeignFiles(const std::string& folder) {
   if (!fs::exists(folder)) return;
-  if (!fs::is_directory(folder))
-    throw UsageError(fmt::format("'{}' is a file", folder), "give a folder as --out");
+  if (!fs::is_directory(folder)) throw UsageError(fmt::format("'{}' is a file", folder), "give a folder as --out");
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (IsOurs(name) && entry.is_regular_file()) continue;

@@ -38,8 +38,7 @@ class Meter {
   Meter(const char* doing, const DocumentSource& source) : doing_(doing), source_(source) {}
   void Update() const {
     StopIfInterrupted();
-    const auto done = static_cast<double>(source_.bytes_read()),
-               all = static_cast<double>(source_.total_bytes());
+    const auto done = static_cast<double>(source_.bytes_read()), all = static_cast<double>(source_.total_bytes());
     ShowStatus(fmt::format("{} {:3.0f} %  {:.1f} of {:.1f} MB, {} left", doing_, 100 * done / all, done / 1e6,
                            all / 1e6, FormatDuration(watch_.Seconds() * (all - done) / std::max(done, 1.0))));
   }
@@ -127,8 +126,7 @@ struct Sample {
 // source, evenly spread documents of a large one.
 Sample TakeSample(DocumentSource& source, const Split& split) {
   const Meter meter("reading", source);
-  const double share =
-      std::min(1.0, static_cast<double>(kTokenizerSample) / static_cast<double>(source.total_bytes()));
+  const double share = std::min(1.0, static_cast<double>(kTokenizerSample) / static_cast<double>(source.total_bytes()));
   Sample sample;
   DocumentBatch batch;
   double seen = 0;
@@ -258,8 +256,7 @@ Inputs OpenInputs(const PrepareOptions& options) {
     inputs.synthetic = true;
     inputs.train = std::make_unique<SyntheticSource>(options.seed, 0, options.synthetic_bytes);
     if (valid.empty()) {
-      inputs.valid =
-          std::make_unique<SyntheticSource>(options.seed, kFirstValidStory, options.synthetic_valid_bytes);
+      inputs.valid = std::make_unique<SyntheticSource>(options.seed, kFirstValidStory, options.synthetic_valid_bytes);
     }
     identity.push_back({options.seed, options.synthetic_bytes, options.synthetic_valid_bytes,
                         Hash64(kStoryWords, Hash64(kStorySentences, Hash64(kStoryPlots)))});
@@ -304,8 +301,7 @@ Json FindReusable(const std::string& out, const std::string& fingerprint) {
     Json meta = ReadDataMeta(out);
     if (meta.value("fingerprint", "") != fingerprint) return nullptr;
     const std::string hash = Tokenizer::Load(out + "/tokenizer.json").Hash();
-    for (const char* split : {"train", "valid"})
-      TokenData(out, split).ExpectTokenizer(hash, "tokenizer.json");
+    for (const char* split : {"train", "valid"}) TokenData(out, split).ExpectTokenizer(hash, "tokenizer.json");
     MappedFile(out + "/valid.txt");
     return meta;
   } catch (const Error& e) {
@@ -318,22 +314,18 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   Split split = Split::All();
   if (!inputs.valid) {
     std::vector<uint64_t> hashes = HashesOf(*inputs.train, "reading");
-    if (hashes.empty())
-      throw Error(fmt::format("'{}' holds no text", options.input), "give a file that holds text");
+    if (hashes.empty()) throw Error(fmt::format("'{}' holds no text", options.input), "give a file that holds text");
     split = Split::HoldOut(std::move(hashes), options.input);
   } else {
     const std::vector<uint64_t> hashes = HashesOf(*inputs.valid, "reading validation text");
-    if (hashes.empty())
-      throw Error(fmt::format("'{}' holds no text", options.valid), "give a file that holds text");
+    if (hashes.empty()) throw Error(fmt::format("'{}' holds no text", options.valid), "give a file that holds text");
     split = Split::Without(hashes);
   }
   const Sample sample = TakeSample(*inputs.train, split);
   if (sample.ends.empty()) {
-    throw Error(
-        fmt::format("'{}' holds no text for training that is not validation text as well", options.input));
+    throw Error(fmt::format("'{}' holds no text for training that is not validation text as well", options.input));
   }
-  Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab,
-                  sample.text.size() / 1e6));
+  Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab, sample.text.size() / 1e6));
   const Tokenizer tokenizer = Tokenizer::Train(sample.Views(), options.vocab);
   StopIfInterrupted();
   tokenizer.Save(folder + "/tokenizer.json");

@@ -134,8 +134,7 @@ void ShardWriter::Close() {
   Flush();
   ShardHeader header = MakeHeader(vocab_size_, open_tokens_, tokenizer_hash_);
   header.checksum = FinishChecksum(header, checksum_);
-  const bool written =
-      ::pwrite(descriptor_, &header, sizeof header, 0) == sizeof header && ::fsync(descriptor_) == 0;
+  const bool written = ::pwrite(descriptor_, &header, sizeof header, 0) == sizeof header && ::fsync(descriptor_) == 0;
   const int code = errno;
   ::close(descriptor_);
   descriptor_ = -1;
@@ -162,9 +161,8 @@ Json ReadDataMeta(const std::string& folder) {
   }
   const int64_t version = meta["version"].is_number_integer() ? meta["version"].get<int64_t>() : -1;
   if (version != kDataVersion) {
-    throw Error(
-        fmt::format("'{}' has format version {}; this program reads version {}", path, version, kDataVersion),
-        kPrepareAgain);
+    throw Error(fmt::format("'{}' has format version {}; this program reads version {}", path, version, kDataVersion),
+                kPrepareAgain);
   }
   return meta;
 }
@@ -182,13 +180,11 @@ TokenData::TokenData(const std::string& folder, const std::string& split, Verify
       AddShard(folder + "/" + entry.at("file").get<std::string>(), entry);
     }
   } catch (const Json::exception& e) {
-    throw Error(fmt::format("'{}/meta.json' lacks something about '{}': {}", folder, split, e.what()),
-                kPrepareAgain);
+    throw Error(fmt::format("'{}/meta.json' lacks something about '{}': {}", folder, split, e.what()), kPrepareAgain);
   }
   if (size_ != tokens) {
-    throw Error(
-        fmt::format("the shards of '{}' hold {} tokens, but meta.json says {}", folder, size_, tokens),
-        kPrepareAgain);
+    throw Error(fmt::format("the shards of '{}' hold {} tokens, but meta.json says {}", folder, size_, tokens),
+                kPrepareAgain);
   }
   constexpr int64_t kAutoTokens = int64_t{1} << 30;  // 2 GiB
   if (verify == Verify::kChecksums || (verify == Verify::kAuto && size_ <= kAutoTokens)) VerifyChecksums();
@@ -205,8 +201,7 @@ void TokenData::VerifyChecksums() const {
   });
   for (size_t s = 0; s < shards_.size(); ++s) {
     if (!damaged[s]) continue;
-    throw Error(fmt::format("'{}' is damaged: its checksum does not fit", shards_[s].file->path()),
-                kPrepareAgain);
+    throw Error(fmt::format("'{}' is damaged: its checksum does not fit", shards_[s].file->path()), kPrepareAgain);
   }
 }
 
@@ -218,19 +213,17 @@ void TokenData::AddShard(const std::string& path, const Json& entry) {
   }
   std::memcpy(&header, file->data(), sizeof header);
   if (header.version != kDataVersion) {
-    throw Error(fmt::format("'{}' has format version {}; this program reads version {}", path, header.version,
-                            kDataVersion),
-                kPrepareAgain);
+    throw Error(
+        fmt::format("'{}' has format version {}; this program reads version {}", path, header.version, kDataVersion),
+        kPrepareAgain);
   }
   const auto expected = entry.at("tokens").get<int64_t>();
   const size_t ids = (file->size() - sizeof header) / sizeof(uint16_t);
   if (header.tokens != static_cast<uint64_t>(expected) || header.tokens != ids || file->size() % 2 != 0) {
-    throw Error(
-        fmt::format("'{}' holds {} tokens, but should hold {}: truncated or damaged", path, ids, expected),
-        kPrepareAgain);
+    throw Error(fmt::format("'{}' holds {} tokens, but should hold {}: truncated or damaged", path, ids, expected),
+                kPrepareAgain);
   }
-  if (header.vocab_size != static_cast<uint32_t>(vocab_size_) ||
-      ToHex(header.tokenizer, 32) != tokenizer_hash_) {
+  if (header.vocab_size != static_cast<uint32_t>(vocab_size_) || ToHex(header.tokenizer, 32) != tokenizer_hash_) {
     throw Error(fmt::format("'{}' was made with another tokenizer than meta.json says", path), kPrepareAgain);
   }
   const auto* data = reinterpret_cast<const uint16_t*>(file->data() + sizeof header);
@@ -250,8 +243,7 @@ TokenData TokenData::FromTokens(std::vector<uint16_t> tokens, int vocab_size) {
 
 const TokenData::Shard& TokenData::ShardOf(int64_t i) const {
   FLASHLM_CHECK(i >= 0 && i < size_, "token {} of {}", i, size_);
-  return *std::upper_bound(shards_.begin(), shards_.end(), i,
-                           [](int64_t at, const Shard& s) { return at < s.end; });
+  return *std::upper_bound(shards_.begin(), shards_.end(), i, [](int64_t at, const Shard& s) { return at < s.end; });
 }
 
 uint16_t TokenData::operator[](int64_t i) const {
@@ -260,8 +252,7 @@ uint16_t TokenData::operator[](int64_t i) const {
 }
 
 void TokenData::Copy(int64_t begin, int64_t count, int32_t* out) const {
-  FLASHLM_CHECK(begin >= 0 && count >= 0 && begin + count <= size_, "tokens {}+{} of {}", begin, count,
-                size_);
+  FLASHLM_CHECK(begin >= 0 && count >= 0 && begin + count <= size_, "tokens {}+{} of {}", begin, count, size_);
   while (count > 0) {
     const Shard& shard = ShardOf(begin);
     const int64_t n = std::min(count, shard.end - begin);

@@ -27,8 +27,8 @@ inline constexpr int64_t kTokensPerShard = 100'000'000;
 // full disk).
 class ShardWriter {
  public:
-  ShardWriter(const std::string& folder, const std::string& split, int vocab_size,
-              const std::string& tokenizer_hash, int64_t shard_tokens = kTokensPerShard);
+  ShardWriter(const std::string& folder, const std::string& split, int vocab_size, const std::string& tokenizer_hash,
+              int64_t shard_tokens = kTokensPerShard);
   ~ShardWriter();
   ShardWriter(const ShardWriter&) = delete;
   ShardWriter& operator=(const ShardWriter&) = delete;

@@ -10,8 +10,7 @@ bool SyntheticSource::Next(DocumentBatch& batch) {
   if (written_ >= bytes_) return false;
   const auto stories = std::make_shared<std::vector<std::string>>(kStories);
   ParallelBlocks(kStories, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      (*stories)[i] = writer_.Write(next_ + static_cast<uint64_t>(i)).text;
+    for (int64_t i = begin; i < end; ++i) (*stories)[i] = writer_.Write(next_ + static_cast<uint64_t>(i)).text;
   });
   for (const std::string& story : *stories) {
     if (written_ >= bytes_) break;

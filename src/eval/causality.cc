@@ -95,8 +95,7 @@ void CheckFuture(Reader& reader, const Tokens& tokens, int vocab, Rng& rng, Caus
 
 void CheckSplits(Reader& reader, const Tokens& tokens, CausalityReport& report) {
   const Values whole = reader.Read(tokens, 1, nullptr);
-  const std::vector<std::vector<int>> splits = {
-      {static_cast<int>(tokens.size())}, {1}, {7}, {20, 1, 3}, {1, 30}};
+  const std::vector<std::vector<int>> splits = {{static_cast<int>(tokens.size())}, {1}, {7}, {20, 1, 3}, {1, 30}};
   for (const std::vector<int>& lengths : splits) {
     const Values pieces = reader.ReadInPieces(tokens, lengths);
     report.split_difference = std::max(report.split_difference, LargestRelativeDifference(whole, pieces));

@@ -28,9 +28,7 @@ struct Line {
   const char* hint;
   Json json;
 
-  [[noreturn]] void Refuse(const std::string& what) const {
-    throw Error(fmt::format("{}: {}", where, what), hint);
-  }
+  [[noreturn]] void Refuse(const std::string& what) const { throw Error(fmt::format("{}: {}", where, what), hint); }
   std::string Text(const char* key) const {
     if (!json.contains(key) || !json[key].is_string()) Refuse(fmt::format("\"{}\" must be a text", key));
     return json[key].get<std::string>();
@@ -59,15 +57,13 @@ Item ReadCloze(const Line& line) {
   Item item;
   const std::string context = line.Text("context");
   const Json options = line.json.value("options", Json());
-  if (!options.is_array() || options.size() < 2)
-    line.Refuse("\"options\" must be a list of two texts or more");
+  if (!options.is_array() || options.size() < 2) line.Refuse("\"options\" must be a list of two texts or more");
   for (const Json& option : options) {
     if (!option.is_string()) line.Refuse("\"options\" must hold texts only");
     item.choices.push_back(Join(context, line.NotEmpty("options", option.get<std::string>())));
   }
   const Json answer = line.json.value("answer", Json());
-  if (!answer.is_number_integer() || answer.get<int64_t>() < 0 ||
-      answer.get<int64_t>() >= std::ssize(item.choices)) {
+  if (!answer.is_number_integer() || answer.get<int64_t>() < 0 || answer.get<int64_t>() >= std::ssize(item.choices)) {
     line.Refuse(fmt::format("\"answer\" must be an index from 0 to {}", item.choices.size() - 1));
   }
   item.right = answer.get<size_t>();
@@ -143,8 +139,7 @@ Json PairsToJson(const ChoiceResult& result) {
 Json ClozeToJson(const ChoiceResult& result) {
   Json categories = Json::object();
   for (const auto& [name, count] : result.by_category) categories[name] = count.accuracy();
-  return {
-      {"items", result.all.items}, {"accuracy", result.all.accuracy()}, {"accuracy_by_category", categories}};
+  return {{"items", result.all.items}, {"accuracy", result.all.accuracy()}, {"accuracy_by_category", categories}};
 }
 
 }  // namespace flashlm

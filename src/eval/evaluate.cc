@@ -19,8 +19,7 @@ namespace {
 constexpr size_t kWindow = 1024;
 
 int64_t CountCodePoints(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
+  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
 }
 
 double BitsPer(double nats, int64_t units) { return nats / std::numbers::ln2 / static_cast<double>(units); }
@@ -49,8 +48,7 @@ class Tally {
       const double residual = nats / std::numbers::ln2 - result.bits_per_byte() * bytes;
       squares += residual * residual;
     }
-    if (n > 1)
-      result.stderr_bits_per_byte = std::sqrt(n / (n - 1) * squares) / static_cast<double>(result.bytes);
+    if (n > 1) result.stderr_bits_per_byte = std::sqrt(n / (n - 1) * squares) / static_cast<double>(result.bytes);
     return result;
   }
 
@@ -75,8 +73,7 @@ class Progress {
     if (seconds - shown_ < kSecondsBetween) return;
     shown_ = seconds;
     const double fraction = std::min(1.0, done_ / total_);
-    ShowStatus(fmt::format("evaluating: {:.0f} %, {}B/s, {} left", 100 * fraction,
-                           FormatCount(done_ / seconds),
+    ShowStatus(fmt::format("evaluating: {:.0f} %, {}B/s, {} left", 100 * fraction, FormatCount(done_ / seconds),
                            FormatDuration(seconds * (1 - fraction) / fraction)));
   }
 
@@ -96,8 +93,8 @@ class TokenLines {
     lines_.clear();
     for (size_t i = 0; i < score.ids.size(); ++i) {
       fmt::format_to(std::back_inserter(lines_),
-                     "{{\"document\":{},\"position\":{},\"id\":{},\"bytes\":{},\"nats\":{}}}\n",
-                     score.document, i, score.ids[i], tokenizer_.Bytes(score.ids[i]).size(), score.nats[i]);
+                     "{{\"document\":{},\"position\":{},\"id\":{},\"bytes\":{},\"nats\":{}}}\n", score.document, i,
+                     score.ids[i], tokenizer_.Bytes(score.ids[i]).size(), score.nats[i]);
     }
     file_.Append(std::string_view(lines_.data(), lines_.size()));
   }
@@ -135,8 +132,8 @@ Json ToJson(const EvalResult& result) {
           {"tokens_per_s", static_cast<double>(result.tokens) / result.seconds}};
 }
 
-EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer,
-                    std::span<const std::string_view> documents, const EvalOptions& options) {
+EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::span<const std::string_view> documents,
+                    const EvalOptions& options) {
   FLASHLM_CHECK(!documents.empty(), "nothing to evaluate");
   FLASHLM_CHECK(tokenizer.vocab_size() <= model.vocab(), "a tokenizer of {} entries for a model of {}",
                 tokenizer.vocab_size(), model.vocab());
@@ -154,8 +151,8 @@ EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer,
       tokens += std::ssize(texts[i]);
     }
     const double bytes_per_token = static_cast<double>(BytesOf(window)) / static_cast<double>(tokens);
-    const auto nats = scorer.Score(
-        texts, [&](int64_t scored) { progress.Add(static_cast<double>(scored) * bytes_per_token); });
+    const auto nats =
+        scorer.Score(texts, [&](int64_t scored) { progress.Add(static_cast<double>(scored) * bytes_per_token); });
     for (size_t i = 0; i < window.size(); ++i) {
       tally.Add(window[i], nats[i]);
       if (options.on_document) options.on_document({static_cast<int64_t>(begin + i), texts[i], nats[i]});

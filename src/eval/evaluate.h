@@ -31,9 +31,7 @@ struct EvalResult {
   double seconds = 0;
 
   double nats_per_token() const { return nats / static_cast<double>(tokens); }
-  double nats_per_token_without_eos() const {
-    return (nats - eos_nats) / static_cast<double>(tokens - documents);
-  }
+  double nats_per_token_without_eos() const { return (nats - eos_nats) / static_cast<double>(tokens - documents); }
   double bits_per_byte() const;
   double bits_per_char() const;
 };
@@ -56,8 +54,8 @@ struct EvalOptions {
 };
 
 // documents: not empty, each stripped and not empty. dtype: what matrix products read.
-EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer,
-                    std::span<const std::string_view> documents, const EvalOptions& options = {});
+EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::span<const std::string_view> documents,
+                    const EvalOptions& options = {});
 
 // The documents of a file (data/documents.h says how they are separated). With tokens_path, writes there one
 // JSON object per scored token, in order: {"document", "position", "id", "bytes", "nats"}; "bytes" is how

@@ -57,8 +57,7 @@ std::vector<std::vector<float>> Scorer::Score(std::span<const TokenIds> texts,
   return nats;
 }
 
-void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group,
-                        std::vector<std::vector<float>>& nats) {
+void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   const int longest_piece = std::min(kLongestPiece, kTokensPerPass / rows);
   State state(rows);
@@ -69,8 +68,8 @@ void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group,
   }
 }
 
-void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count,
-                        State* state, std::vector<std::vector<float>>& nats) {
+void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
+                        std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   // What follows the end of a text is filled up with <pad>; the results there are dropped.
   inputs_.assign(static_cast<size_t>(rows * count), Tokenizer::kPad);

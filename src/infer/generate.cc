@@ -16,8 +16,7 @@ void Check(const GenerateOptions& options) {
     throw UsageError(fmt::format("cannot generate {} tokens", options.max_tokens), "give a number from 0 up");
   }
   if (options.search < 0) {
-    throw UsageError(fmt::format("cannot search {} candidates", options.search),
-                     "give a number from 0 (off) up");
+    throw UsageError(fmt::format("cannot search {} candidates", options.search), "give a number from 0 (off) up");
   }
 }
 
@@ -106,12 +105,11 @@ Json ToJson(const Generation& generation) {
 }
 
 Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                    const GenerateOptions& options,
-                    const std::function<void(std::string_view piece)>& on_text) {
+                    const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text) {
   Check(options);
   FLASHLM_CHECK(session.rows() == 1 && session.vocab() == tokenizer.vocab_size(),
-                "a tokenizer of {} entries and a session of {} streams over {}", tokenizer.vocab_size(),
-                session.rows(), session.vocab());
+                "a tokenizer of {} entries and a session of {} streams over {}", tokenizer.vocab_size(), session.rows(),
+                session.vocab());
   Generation out;
   Stopwatch watch;
   Continuation continuation(session, tokenizer.Encode(prompt), options);

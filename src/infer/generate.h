@@ -46,7 +46,6 @@ Json ToJson(const Generation& generation);
 // each of whole characters, as soon as it is known; it may be empty. Throws UsageError for options out of
 // range and Error for search without value heads.
 Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                    const GenerateOptions& options,
-                    const std::function<void(std::string_view piece)>& on_text);
+                    const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text);
 
 }  // namespace flashlm

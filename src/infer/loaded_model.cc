@@ -24,13 +24,12 @@ std::unique_ptr<Model> BuildModel(const OpenedCheckpoint& checkpoint) {
 LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best) {
   const OpenedCheckpoint checkpoint =
       OpenCheckpoint(run_or_model_folder, prefer_best ? OpenFor::kBestModel : OpenFor::kInference);
-  LoadedModel loaded{BuildModel(checkpoint), Tokenizer::Load(checkpoint.tokenizer_path),
-                     checkpoint.trainer_state, checkpoint.folder, checkpoint.step};
+  LoadedModel loaded{BuildModel(checkpoint), Tokenizer::Load(checkpoint.tokenizer_path), checkpoint.trainer_state,
+                     checkpoint.folder, checkpoint.step};
   if (loaded.tokenizer.vocab_size() != loaded.model->vocab()) {
-    throw Error(
-        fmt::format("{} has {} entries, but the model in {} was made for {}", checkpoint.tokenizer_path,
-                    loaded.tokenizer.vocab_size(), checkpoint.folder, loaded.model->vocab()),
-        "put back the tokenizer.json that the model was trained with");
+    throw Error(fmt::format("{} has {} entries, but the model in {} was made for {}", checkpoint.tokenizer_path,
+                            loaded.tokenizer.vocab_size(), checkpoint.folder, loaded.model->vocab()),
+                "put back the tokenizer.json that the model was trained with");
   }
   LoadValues(checkpoint.model_path, loaded.model->bank());
   loaded.model->bank().Touch();

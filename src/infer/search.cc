@@ -6,8 +6,8 @@ namespace flashlm {
 
 Search::Search(Session& session, Sampler& sampler, int candidates, double beta)
     : session_(session), sampler_(sampler), candidates_(candidates), beta_(beta) {
-  FLASHLM_CHECK(session.rows() == 1 && candidates >= 1, "search with {} candidates over {} streams",
-                candidates, session.rows());
+  FLASHLM_CHECK(session.rows() == 1 && candidates >= 1, "search with {} candidates over {} streams", candidates,
+                session.rows());
   if (session.position() > 0 && !session.has_values()) {
     throw Error("search needs a model with look-ahead value heads, and this one has none",
                 "generate without search, or train with model.value_heads = true");

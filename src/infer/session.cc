@@ -39,8 +39,8 @@ Prediction Session::FeedPiece(std::span<const int32_t> tokens, int begin, int co
 
 const float* Session::Feed(std::span<const int32_t> tokens) {
   const int length = static_cast<int>(tokens.size()) / rows();
-  FLASHLM_CHECK(length > 0 && tokens.size() == static_cast<size_t>(rows() * length),
-                "{} tokens for {} streams", tokens.size(), rows());
+  FLASHLM_CHECK(length > 0 && tokens.size() == static_cast<size_t>(rows() * length), "{} tokens for {} streams",
+                tokens.size(), rows());
   // Before anything is read: a refused token leaves the stream as it was.
   for (const int32_t token : tokens) {
     if (token < 0 || token >= vocab_) {

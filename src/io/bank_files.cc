@@ -28,8 +28,7 @@ std::vector<FlatArray> MomentsOf(const ParamBank& bank) {
   return {{"m.", bank.first_moments(), false}, {"v.", bank.second_moments(), false}};
 }
 
-void Save(const std::string& path, const ParamBank& bank, std::span<const FlatArray> arrays,
-          const TextMap& metadata) {
+void Save(const std::string& path, const ParamBank& bank, std::span<const FlatArray> arrays, const TextMap& metadata) {
   std::vector<TensorToWrite> tensors;
   for (const FlatArray& array : arrays) {
     for (const ParamInfo& info : bank.infos()) {
@@ -120,8 +119,6 @@ void LoadValues(const std::string& path, ParamBank& bank) {
 
 void SaveMoments(const std::string& path, const ParamBank& bank) { Save(path, bank, MomentsOf(bank), {}); }
 
-void LoadMoments(const std::string& path, ParamBank& bank) {
-  Load(SafetensorsFile(path), bank, MomentsOf(bank));
-}
+void LoadMoments(const std::string& path, ParamBank& bank) { Load(SafetensorsFile(path), bank, MomentsOf(bank)); }
 
 }  // namespace flashlm

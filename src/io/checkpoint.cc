@@ -48,8 +48,8 @@ void WriteCheckpointFolder(const std::string& folder, int64_t step, const Checkp
   std::string hint = error != nullptr ? error->hint() : "";
   const std::string latest = LinkedFolder(run_folder, RunLink::kLatest);
   if (!latest.empty()) {
-    hint += fmt::format("{}the checkpoint {} is intact", hint.empty() ? "" : "; ",
-                        fs::path(latest).filename().string());
+    hint +=
+        fmt::format("{}the checkpoint {} is intact", hint.empty() ? "" : "; ", fs::path(latest).filename().string());
   }
   throw Error(fmt::format("cannot publish the checkpoint of step {}: {}", step, cause.what()), hint);
 }
@@ -160,8 +160,7 @@ std::vector<std::string> Candidates(const std::string& run_folder, OpenFor purpo
 OpenedCheckpoint OpenRun(const std::string& run_folder, OpenFor purpose) {
   const std::vector<std::string> candidates = Candidates(run_folder, purpose);
   if (candidates.empty()) {
-    throw Error(fmt::format("the run '{}' has no checkpoint yet", run_folder),
-                "let it train until the first one");
+    throw Error(fmt::format("the run '{}' has no checkpoint yet", run_folder), "let it train until the first one");
   }
   std::vector<std::string> problems;
   for (const std::string& folder : candidates) {
@@ -174,9 +173,8 @@ OpenedCheckpoint OpenRun(const std::string& run_folder, OpenFor purpose) {
       problems.push_back(e.what());
     }
   }
-  throw Error(
-      fmt::format("no checkpoint of the run '{}' is usable: {}", run_folder, fmt::join(problems, "; ")),
-      "restore the run from a copy, or train it anew");
+  throw Error(fmt::format("no checkpoint of the run '{}' is usable: {}", run_folder, fmt::join(problems, "; ")),
+              "restore the run from a copy, or train it anew");
 }
 
 // ---- Retention ----

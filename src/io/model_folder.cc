@@ -37,14 +37,12 @@ void WriteModelFolder(const std::string& folder, const Json& config, const Param
 Json ReadModelFolder(const std::string& folder) {
   for (const char* name : {kConfigFile, kModelFile, kTokenizerFile}) {
     if (Exists(FileIn(folder, name))) continue;
-    throw Error(
-        fmt::format("'{}' is not a model folder: it has no {}", folder, name),
-        "give a run folder, a checkpoint or a folder with config.json, model.safetensors, tokenizer.json");
+    throw Error(fmt::format("'{}' is not a model folder: it has no {}", folder, name),
+                "give a run folder, a checkpoint or a folder with config.json, model.safetensors, tokenizer.json");
   }
   const std::string config_path = FileIn(folder, kConfigFile);
   const Json config = ReadJsonFile(config_path);
-  if (!config.is_object())
-    throw Error(fmt::format("'{}' is not a configuration: not an object", config_path));
+  if (!config.is_object()) throw Error(fmt::format("'{}' is not a configuration: not an object", config_path));
 
   const SafetensorsFile model(FileIn(folder, kModelFile));
   const auto recorded = [&](const char* key) {
@@ -52,9 +50,8 @@ Json ReadModelFolder(const std::string& folder) {
     return found == model.metadata().end() ? std::string() : found->second;
   };
   if (recorded(kFormatKey) != kFormat) {
-    throw Error(
-        fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kFormat),
-        "converters must set it: see docs/formats.md");
+    throw Error(fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kFormat),
+                "converters must set it: see docs/formats.md");
   }
   const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
   if (!config_text.empty() && !SameJson(config_text, config.dump())) {
@@ -65,9 +62,8 @@ Json ReadModelFolder(const std::string& folder) {
   }
   const std::string tokenizer_path = FileIn(folder, kTokenizerFile);
   if (!tokenizer_hash.empty() && Sha256OfFile(tokenizer_path) != tokenizer_hash) {
-    throw Error(
-        fmt::format("'{}' is not the tokenizer that '{}' was trained with", tokenizer_path, kModelFile),
-        "the files of two models were mixed, or tokenizer.json is damaged");
+    throw Error(fmt::format("'{}' is not the tokenizer that '{}' was trained with", tokenizer_path, kModelFile),
+                "the files of two models were mixed, or tokenizer.json is damaged");
   }
   return config;
 }

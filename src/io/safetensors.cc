@@ -12,8 +12,7 @@
 namespace flashlm {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "the format is little-endian, and data is copied as it is");
+static_assert(std::endian::native == std::endian::little, "the format is little-endian, and data is copied as it is");
 
 constexpr uint64_t kAlignment = 64;
 
@@ -32,8 +31,8 @@ std::string HeaderOf(std::span<const TensorToWrite> tensors, const TextMap& meta
   if (!metadata.empty()) header[kSafetensorsMetadata] = metadata;
   uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
-    FLASHLM_CHECK(!header.contains(tensor.name) && tensor.name != kSafetensorsMetadata,
-                  "tensor '{}' written twice", tensor.name);
+    FLASHLM_CHECK(!header.contains(tensor.name) && tensor.name != kSafetensorsMetadata, "tensor '{}' written twice",
+                  tensor.name);
     const uint64_t end = offset + BytesOf(tensor);
     header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
@@ -67,14 +66,12 @@ void Widen(const uint8_t* bytes, uint64_t n, float* to, const Convert& convert) 
 
 }  // namespace
 
-void WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors,
-                      const TextMap& metadata) {
+void WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors, const TextMap& metadata) {
   std::string header;
   try {
     header = HeaderOf(tensors, metadata);
   } catch (const Json::exception& e) {
-    throw Error(fmt::format("cannot write '{}': {}", path, e.what()),
-                "names and metadata must be valid UTF-8");
+    throw Error(fmt::format("cannot write '{}': {}", path, e.what()), "names and metadata must be valid UTF-8");
   }
   AtomicFile file(path);
   const uint64_t length = header.size();
@@ -99,8 +96,7 @@ const StoredTensor& SafetensorsFile::Find(const std::string& name) const {
   throw Error(fmt::format("'{}' has no tensor '{}'", path(), name), NearestHint(name, known));
 }
 
-const StoredTensor& SafetensorsFile::Find(const std::string& name,
-                                          const std::vector<int>& expected_shape) const {
+const StoredTensor& SafetensorsFile::Find(const std::string& name, const std::vector<int>& expected_shape) const {
   const StoredTensor& tensor = Find(name);
   if (tensor.shape == expected_shape) return tensor;
   throw Error(fmt::format("'{}': tensor '{}' has shape [{}] instead of [{}]", path(), name,
@@ -124,12 +120,10 @@ void SafetensorsFile::Read(const std::string& name, float* to, const std::vector
   }
 }
 
-void SafetensorsFile::ReadInts(const std::string& name, int32_t* to,
-                               const std::vector<int>& expected_shape) const {
+void SafetensorsFile::ReadInts(const std::string& name, int32_t* to, const std::vector<int>& expected_shape) const {
   const StoredTensor& tensor = Find(name, expected_shape);
   if (tensor.dtype != "I32") {
-    throw Error(
-        fmt::format("'{}': tensor '{}' has element type {} instead of I32", path(), name, tensor.dtype));
+    throw Error(fmt::format("'{}': tensor '{}' has element type {} instead of I32", path(), name, tensor.dtype));
   }
   const uint64_t bytes = tensor.end - tensor.begin;
   if (bytes > 0) std::memcpy(to, file_.data() + data_begin_ + tensor.begin, bytes);

@@ -24,8 +24,7 @@ struct TensorToWrite {
 // Writes the tensors as F32 in the given order, straight from their memory, and replaces `path` only when all
 // is on disk. The data section starts at a multiple of 64 bytes. Throws Error if writing fails (nothing is
 // left behind).
-void WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors,
-                      const TextMap& metadata = {});
+void WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors, const TextMap& metadata = {});
 
 struct StoredTensor {
   std::string dtype;  // as in the file: "F32", "BF16", "F16", "I32", ...

@@ -133,10 +133,8 @@ class HeaderReader {
     if (!value["shape"].is_array()) fail("has a shape that is not a list");
     uint64_t bytes = type->bytes;
     for (const SortedJson& item : value["shape"]) {
-      const uint64_t n =
-          item.is_number_unsigned() ? item.get<uint64_t>() : std::numeric_limits<uint64_t>::max();
-      if (n > std::numeric_limits<int>::max())
-        fail(fmt::format("has a dimension of {}", Quoted(item.dump())));
+      const uint64_t n = item.is_number_unsigned() ? item.get<uint64_t>() : std::numeric_limits<uint64_t>::max();
+      if (n > std::numeric_limits<int>::max()) fail(fmt::format("has a dimension of {}", Quoted(item.dump())));
       if (__builtin_mul_overflow(bytes, n, &bytes)) fail("has a shape whose size overflows");
       tensor.shape.push_back(static_cast<int>(n));
     }
@@ -168,12 +166,10 @@ class HeaderReader {
     for (const Item* item : order) {
       const auto& [name, tensor] = *item;
       if (tensor.begin != covered) {
-        Fail(fmt::format("tensor {} begins at {}, the data before it ends at {}", Quoted(name), tensor.begin,
-                         covered));
+        Fail(fmt::format("tensor {} begins at {}, the data before it ends at {}", Quoted(name), tensor.begin, covered));
       }
       if (tensor.end > available) {
-        Fail(fmt::format("it is truncated: tensor {} ends at {}, the data at {}", Quoted(name), tensor.end,
-                         available));
+        Fail(fmt::format("it is truncated: tensor {} ends at {}, the data at {}", Quoted(name), tensor.end, available));
       }
       covered = tensor.end;
     }

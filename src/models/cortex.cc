@@ -72,8 +72,8 @@ class Cortex final : public Model {
     ln_in_ = AddGain(bank(), "ln_in", c_.d_model);
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(i, normal, output));
     for (int i = 0; c_.value_heads && i < c_.n_layers; ++i) {
-      value_heads_.push_back(bank().Add({fmt::format("lookahead_heads.{}.head.weight", i), {1, c_.d_model},
-                                         Role::kValueHead, Init::Normal(0.01f)}));
+      value_heads_.push_back(bank().Add(
+          {fmt::format("lookahead_heads.{}.head.weight", i), {1, c_.d_model}, Role::kValueHead, Init::Normal(0.01f)}));
     }
     ln_out_ = AddGain(bank(), "ln_out", c_.d_model);
     if (c_.second_head) {
@@ -126,8 +126,7 @@ class Cortex final : public Model {
     b.memory_in = AddLinear(bank(), parts, C);
     if (DeltaRule()) {
       // sigmoid(4) = 0.982: the memory starts by forgetting slowly (SPEC 16.3).
-      b.alpha_bias = bank().Add(
-          {name + "delta.alpha_proj.bias", {c_.n_heads}, Role::kVector, Init::Constant(4.0f)});
+      b.alpha_bias = bank().Add({name + "delta.alpha_proj.bias", {c_.n_heads}, Role::kVector, Init::Constant(4.0f)});
     }
     b.memory_out = AddLinear(bank(), {{name + "delta.mem_out", C, normal}}, memory);
     b.combine_out = AddLinear(bank(), {{name + "combine_out", C, output}}, C);
@@ -143,14 +142,14 @@ class Cortex final : public Model {
     const kernels::Rope rope = c_.rope ? kernels::Rope::kHalf : kernels::Rope::kNone;
     const Tensor attention = WindowAttention(tape, Tape::Columns(qkv_gate, 0, 3 * width),
                                              {c_.n_heads, c_.d_head, c_.window, rope, c_.dropout});  // [N,H*D]
-    const Tensor local = Linear(tape, attention, b.swa_out);                                            // [N,C]
+    const Tensor local = Linear(tape, attention, b.swa_out);                                         // [N,C]
 
     const Tensor memory_in = Linear(tape, RmsNorm(tape, h, b.ln_delta), b.memory_in);
     const Tensor memory = DeltaMemory(tape, memory_in, b.alpha_bias, {c_.n_heads, c_.d_mem, DeltaRule()});  // [N,H*M]
     const Tensor global = Linear(tape, Dropout(tape, memory, c_.dropout), b.memory_out);                    // [N,C]
 
     const Tensor mixed = GateMix(tape, Tape::Columns(qkv_gate, 3 * width, C), local, global);  // [N,C]
-    const Tensor middle = AddDropout(tape, h, Linear(tape, mixed, b.combine_out), 0.0);         // [N,C]
+    const Tensor middle = AddDropout(tape, h, Linear(tape, mixed, b.combine_out), 0.0);        // [N,C]
 
     const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
     return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);

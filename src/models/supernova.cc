@@ -139,8 +139,8 @@ class Supernova final : public Model {
     const double R = c_.d_reason, passes = c_.depth > 0 ? c_.depth : (1 + 3 + 8) / 3.0;
     double weights = 0;
     for (const ParamInfo& info : bank().infos()) {
-      const bool engine = info.name.starts_with("rcsm.") && info.name != "rcsm.down_proj.weight" &&
-                          info.name != "rcsm.up_proj.weight";
+      const bool engine =
+          info.name.starts_with("rcsm.") && info.name != "rcsm.down_proj.weight" && info.name != "rcsm.up_proj.weight";
       if (!engine && (info.role == Role::kMatrix || info.role == Role::kEmbedding))
         weights += static_cast<double>(info.size);
     }
@@ -158,8 +158,8 @@ class Supernova final : public Model {
   void AddEngine(const Init& normal, const Quantization& ternary) {
     const int R = c_.d_reason;
     for (int j = 0; j < c_.n_operations; ++j) {
-      const Param one = bank().Add(
-          {fmt::format("rcsm.op_library.ops.{}", j), {R, R}, Role::kMatrix, normal, 1, ternary}, j > 0);
+      const Param one =
+          bank().Add({fmt::format("rcsm.op_library.ops.{}", j), {R, R}, Role::kMatrix, normal, 1, ternary}, j > 0);
       if (j == 0) engine_.operations = one;
     }
     engine_.operations.rows = c_.n_operations * R;

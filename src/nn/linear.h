@@ -18,14 +18,12 @@ struct LinearPart {
 
 // Parameters NAME.weight [rows, in] one after another; the handle covers all of them. Ternary parts have a
 // scale each.
-inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, int in,
-                       Quantization quantization = {}) {
+inline Param AddLinear(ParamBank& bank, const std::vector<LinearPart>& parts, int in, Quantization quantization = {}) {
   Param all;
   for (const LinearPart& part : parts) {
     const bool first = all.offset < 0;
     const Param one = bank.Add(
-        {part.name + ".weight", {part.rows, in}, Role::kMatrix, part.init, part.stacked, quantization},
-        !first);
+        {part.name + ".weight", {part.rows, in}, Role::kMatrix, part.init, part.stacked, quantization}, !first);
     if (first) {
       all = one;
     } else {

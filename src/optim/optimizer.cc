@@ -40,8 +40,8 @@ double Optimizer::GradientNorm() const { return std::sqrt(kernels::SumOfSquares(
 void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
   const double clip = config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-6)) : 1.0;
   for (const Range& range : adamw_) {
-    const kernels::AdamWStep step{range.lr * factor, config_.beta1,      config_.beta2, config_.eps,
-                                  range.weight_decay, update, clip};
+    const kernels::AdamWStep step{range.lr * factor,  config_.beta1, config_.beta2, config_.eps,
+                                  range.weight_decay, update,        clip};
     kernels::AdamW(step, range.end - range.begin, bank_.values() + range.begin, bank_.gradients() + range.begin,
                    bank_.first_moments() + range.begin, bank_.second_moments() + range.begin);
   }
@@ -52,8 +52,6 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
   bank_.Touch();
 }
 
-void Optimizer::Discard() {
-  std::memset(bank_.gradients(), 0, static_cast<size_t>(bank_.size()) * sizeof(float));
-}
+void Optimizer::Discard() { std::memset(bank_.gradients(), 0, static_cast<size_t>(bank_.size()) * sizeof(float)); }
 
 }  // namespace flashlm

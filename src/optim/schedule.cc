@@ -12,8 +12,7 @@ double ScheduleFactor(const OptimConfig& config, double fraction) {
   if (fraction < config.warmup_fraction) return std::max(0.01, fraction / config.warmup_fraction);
   if (config.schedule == "cosine") {
     const double p = (fraction - config.warmup_fraction) / std::max(1e-12, 1.0 - config.warmup_fraction);
-    return config.final_lr_fraction +
-           0.5 * (1.0 - config.final_lr_fraction) * (1.0 + std::cos(std::numbers::pi * p));
+    return config.final_lr_fraction + 0.5 * (1.0 - config.final_lr_fraction) * (1.0 + std::cos(std::numbers::pi * p));
   }
   if (config.schedule == "linear" && fraction > 1.0 - config.decay_fraction) {
     const double left = (1.0 - fraction) / config.decay_fraction;

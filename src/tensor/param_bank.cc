@@ -31,11 +31,16 @@ uint64_t HashName(const std::string& name) {
 
 const char* NameOf(Role role) {
   switch (role) {
-    case Role::kMatrix: return "matrix";
-    case Role::kEmbedding: return "embedding";
-    case Role::kVector: return "vector";
-    case Role::kValueHead: return "value_head";
-    case Role::kBuffer: return "buffer";
+    case Role::kMatrix:
+      return "matrix";
+    case Role::kEmbedding:
+      return "embedding";
+    case Role::kVector:
+      return "vector";
+    case Role::kValueHead:
+      return "value_head";
+    case Role::kBuffer:
+      return "buffer";
   }
   return "?";
 }
@@ -74,9 +79,15 @@ void ParamBank::Initialize(uint64_t seed) {
     Rng rng(seed, Purpose::kInit, HashName(info.name));
     for (int64_t i = 0; i < info.size; ++i) {
       switch (info.init.kind) {
-        case Init::Kind::kZero: values[i] = 0; break;
-        case Init::Kind::kConstant: values[i] = info.init.value; break;
-        case Init::Kind::kNormal: values[i] = info.init.value * rng.Normal(); break;
+        case Init::Kind::kZero:
+          values[i] = 0;
+          break;
+        case Init::Kind::kConstant:
+          values[i] = info.init.value;
+          break;
+        case Init::Kind::kNormal:
+          values[i] = info.init.value * rng.Normal();
+          break;
       }
     }
   }
@@ -92,22 +103,21 @@ const ParamInfo* ParamBank::Find(const std::string& name) const {
 
 int64_t ParamBank::TernaryCount() const {
   int64_t count = 0;
-  for (const ParamInfo& info : infos_)
-    count += info.quantization.ternary == kernels::Ternary::kNone ? 0 : info.size;
+  for (const ParamInfo& info : infos_) count += info.quantization.ternary == kernels::Ternary::kNone ? 0 : info.size;
   return count;
 }
 
 void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
-    kernels::Ternarize(p.quantization.ternary, values_ + info.offset, info.size / p.cols, p.cols,
-                       trits + offset, scales + offset / p.cols);
+    kernels::Ternarize(p.quantization.ternary, values_ + info.offset, info.size / p.cols, p.cols, trits + offset,
+                       scales + offset / p.cols);
   });
 }
 
 void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
-    kernels::TernaryGradient(p.quantization.ternary, values_ + info.offset, effective + offset,
-                             info.size / p.cols, p.cols, gradients_ + info.offset);
+    kernels::TernaryGradient(p.quantization.ternary, values_ + info.offset, effective + offset, info.size / p.cols,
+                             p.cols, gradients_ + info.offset);
   });
 }
 

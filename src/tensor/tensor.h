@@ -14,8 +14,8 @@ struct Tensor {
   void* data = nullptr;
   DType dtype = DType::kF32;
   int32_t rows = 0, cols = 0, stride = 0;  // stride in elements
-  int32_t id = -1;      // its gradient's slot on the tape; views share the slot of what they look into
-  int32_t column = 0;   // first column within that slot
+  int32_t id = -1;     // its gradient's slot on the tape; views share the slot of what they look into
+  int32_t column = 0;  // first column within that slot
 
   kernels::Matrix matrix() const { return {data, dtype, rows, cols, stride}; }
   float* f32() const { return static_cast<float*>(data); }

@@ -87,8 +87,7 @@ void BpeEncoder::MergeWord(std::string_view word, std::vector<uint16_t>& ids) co
   const uint32_t n = static_cast<uint32_t>(word.size());
   std::vector<Symbol> symbols(n);
   for (uint32_t i = 0; i < n; ++i) {
-    symbols[i] = {i == 0 ? kNone : i - 1, i + 1 == n ? kNone : i + 1,
-                  byte_ids_[static_cast<uint8_t>(word[i])]};
+    symbols[i] = {i == 0 ? kNone : i - 1, i + 1 == n ? kNone : i + 1, byte_ids_[static_cast<uint8_t>(word[i])]};
   }
   const auto rank_at = [&](uint32_t position) {
     const uint32_t next = symbols[position].next;

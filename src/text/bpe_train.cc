@@ -81,8 +81,7 @@ Trainer::Trainer(const std::vector<WordCount>& words) {
     const uint32_t end = begin + static_cast<uint32_t>(word.size());
     for (uint32_t i = begin; i < end; ++i) {
       symbols_.push_back({i == begin ? kNone : i - 1, i + 1 == end ? kNone : i + 1,
-                          static_cast<uint32_t>(word_counts_.size()),
-                          byte_ids[static_cast<uint8_t>(word[i - begin])]});
+                          static_cast<uint32_t>(word_counts_.size()), byte_ids[static_cast<uint8_t>(word[i - begin])]});
     }
     word_counts_.push_back(count);
     for (uint32_t i = begin; i + 1 < end; ++i) AddOccurrence(symbols_[i].id, symbols_[i + 1].id, i);
@@ -108,8 +107,7 @@ void Trainer::Queue(uint32_t index) {
 
 void Trainer::MergeNext(Pair& pair) {
   const auto [left, right] = std::pair(pair.left, pair.right);
-  const std::vector<uint32_t> positions =
-      std::exchange(pair.positions, {});  // `pair` moves when pairs are added
+  const std::vector<uint32_t> positions = std::exchange(pair.positions, {});  // `pair` moves when pairs are added
   const uint16_t result = static_cast<uint16_t>(model_.entries.size());
   model_.entries.push_back({model_.entries[left].bytes + model_.entries[right].bytes, ""});
   model_.merges.push_back({left, right, result});

@@ -27,8 +27,7 @@ inline uint64_t HashBytes(std::string_view bytes) {
     chunk = static_cast<uint64_t>(high) << 32 | low;
   } else if (left > 0) {
     chunk = static_cast<uint64_t>(static_cast<uint8_t>(at[0])) << 16 |
-            static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8 |
-            static_cast<uint8_t>(at[left - 1]);
+            static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8 | static_cast<uint8_t>(at[left - 1]);
   }
   hash = (hash ^ chunk) * kMultiplier;
   return hash ^ (hash >> 32);

@@ -26,9 +26,9 @@ constexpr int kMaxVocab = 65536;
 
 Tokenizer Tokenizer::Train(std::span<const std::string_view> texts, int vocab_size) {
   if (vocab_size < kMinVocab || vocab_size > kMaxVocab) {
-    throw UsageError(fmt::format("a vocabulary of {} entries", vocab_size),
-                     fmt::format("choose {} to {}: {} reserved ids, 256 bytes, and merges", kMinVocab,
-                                 kMaxVocab, kSpecials));
+    throw UsageError(
+        fmt::format("a vocabulary of {} entries", vocab_size),
+        fmt::format("choose {} to {}: {} reserved ids, 256 bytes, and merges", kMinVocab, kMaxVocab, kSpecials));
   }
   Tokenizer tokenizer;
   tokenizer.impl_ = std::make_shared<const Impl>(TrainBpe(texts, vocab_size));
@@ -49,9 +49,9 @@ Tokenizer Tokenizer::Load(const std::string& path) {
   std::error_code unreadable;  // left for ReadFile to report
   const uintmax_t bytes = std::filesystem::file_size(path, unreadable);
   if (!unreadable && bytes > kMaxTokenizerJsonBytes) {
-    throw Error(fmt::format("{}: {} bytes, more than the {} a tokenizer.json may have", path, bytes,
-                            kMaxTokenizerJsonBytes),
-                "is this a tokenizer.json?");
+    throw Error(
+        fmt::format("{}: {} bytes, more than the {} a tokenizer.json may have", path, bytes, kMaxTokenizerJsonBytes),
+        "is this a tokenizer.json?");
   }
   return FromJson(ReadFile(path), path);
 }
@@ -61,16 +61,14 @@ std::string Tokenizer::ToJson() const { return BpeToJson(impl_->model); }
 void Tokenizer::Save(const std::string& path) const {
   const std::string json = ToJson();
   if (json.size() > kMaxTokenizerJsonBytes) {
-    throw Error(fmt::format("{}: the tokenizer would take {} bytes, more than the {} that are read back",
-                            path, json.size(), kMaxTokenizerJsonBytes),
+    throw Error(fmt::format("{}: the tokenizer would take {} bytes, more than the {} that are read back", path,
+                            json.size(), kMaxTokenizerJsonBytes),
                 "the training text repeats very long runs without spaces; leave them out");
   }
   WriteFileAtomic(path, json);
 }
 
-void Tokenizer::Encode(std::string_view text, std::vector<uint16_t>& ids) const {
-  impl_->encoder.Encode(text, ids);
-}
+void Tokenizer::Encode(std::string_view text, std::vector<uint16_t>& ids) const { impl_->encoder.Encode(text, ids); }
 
 std::vector<uint16_t> Tokenizer::Encode(std::string_view text) const {
   std::vector<uint16_t> ids;

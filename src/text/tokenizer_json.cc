@@ -81,8 +81,7 @@ const SortedJson& Reader::Get(const SortedJson& object, const char* key) {
 
 void Reader::Parse(const std::string& json) {
   if (json.size() > kMaxTokenizerJsonBytes) {
-    Fail(fmt::format("{} bytes, more than the {} a tokenizer.json may have", json.size(),
-                     kMaxTokenizerJsonBytes),
+    Fail(fmt::format("{} bytes, more than the {} a tokenizer.json may have", json.size(), kMaxTokenizerJsonBytes),
          "is this a tokenizer.json?");
   }
   try {
@@ -131,18 +130,15 @@ void Reader::CheckPipeline() const {
 void Reader::CheckModelOptions(const SortedJson& model) const {
   const SortedJson& type = Get(model, "type");
   if (type != SortedJson("BPE")) {
-    Fail(fmt::format("model type {} is not supported",
-                     Quoted(type.is_string() ? type.get<std::string>() : "?")));
+    Fail(fmt::format("model type {} is not supported", Quoted(type.is_string() ? type.get<std::string>() : "?")));
   }
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const SortedJson& value = Get(model, name);
-    if (!value.is_null() && value != SortedJson(""))
-      Fail(fmt::format("\"{}\" is set, which is not supported", name));
+    if (!value.is_null() && value != SortedJson("")) Fail(fmt::format("\"{}\" is set, which is not supported", name));
   }
   for (const char* name : {"byte_fallback", "ignore_merges"}) {
     const SortedJson& value = Get(model, name);
-    if (!value.is_null() && value != SortedJson(false))
-      Fail(fmt::format("\"{}\" is on, which is not supported", name));
+    if (!value.is_null() && value != SortedJson(false)) Fail(fmt::format("\"{}\" is on, which is not supported", name));
   }
   const SortedJson& dropout = Get(model, "dropout");
   if (!dropout.is_null() && dropout != SortedJson(0.0)) Fail("\"dropout\" is on, which is not supported");
@@ -172,8 +168,7 @@ void Reader::ReadVocab(const SortedJson& model) {
   const SortedJson& added = Get(document_, "added_tokens");
   if (!added.is_null() && !added.is_array()) Fail("\"added_tokens\" is not a list");
   for (const SortedJson& token : added) {
-    if (!token.is_object() || !Get(token, "content").is_string())
-      Fail("an added token has no text \"content\"");
+    if (!token.is_object() || !Get(token, "content").is_string()) Fail("an added token has no text \"content\"");
     const std::string name = Get(token, "content").get<std::string>();
     if (Get(token, "special") != SortedJson(true)) {
       Fail(fmt::format("added token {} is not special, which is not supported", Quoted(name)));
@@ -214,8 +209,7 @@ std::pair<std::string, std::string> Reader::ReadMerge(const SortedJson& merge, s
 
 uint16_t Reader::IdOf(const std::string& name, size_t rank) const {
   const auto found = ids_.find(name);
-  if (found == ids_.end())
-    Fail(fmt::format("merge {} names {}, which is not in \"model.vocab\"", rank, Quoted(name)));
+  if (found == ids_.end()) Fail(fmt::format("merge {} names {}, which is not in \"model.vocab\"", rank, Quoted(name)));
   return found->get<uint16_t>();
 }
 
@@ -223,8 +217,7 @@ void Reader::ReadMerges(const SortedJson& model) {
   const SortedJson& merges = Get(model, "merges");
   if (!merges.is_array()) Fail("has no list \"model.merges\"");
   // Several merges may make one entry, so this is a bound against nonsense, not a tight one.
-  if (merges.size() > 2 * kMaxEntries)
-    Fail(fmt::format("{} merges, more than {}", merges.size(), 2 * kMaxEntries));
+  if (merges.size() > 2 * kMaxEntries) Fail(fmt::format("{} merges, more than {}", merges.size(), 2 * kMaxEntries));
   std::unordered_map<uint32_t, size_t> ranks;
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto [left_name, right_name] = ReadMerge(merges[rank], rank);
@@ -303,8 +296,7 @@ std::string BpeToJson(const BpeModel& model) {
   json += "\n    },\n    \"merges\": [";
   const char* separator = "";
   for (const auto& [left, right, result] : model.merges) {
-    json +=
-        fmt::format("{}\n      [\n        {},\n        {}\n      ]", separator, names[left], names[right]);
+    json += fmt::format("{}\n      [\n        {},\n        {}\n      ]", separator, names[left], names[right]);
     separator = ",";
   }
   json += model.merges.empty() ? "]\n  }\n}" : "\n    ]\n  }\n}";

@@ -257,8 +257,12 @@ CheckResult CheckThreads(const Json& config) {
 }
 
 std::vector<CheckResult> CheckModel(const Json& config) {
-  return {CheckCausalSplitAndBatch(config), CheckNextToken(config), CheckNothingToLearn(config, 200),
-          CheckGradients(config),           CheckEveryParameterLearns(config), CheckSteadyMemory(config),
+  return {CheckCausalSplitAndBatch(config),
+          CheckNextToken(config),
+          CheckNothingToLearn(config, 200),
+          CheckGradients(config),
+          CheckEveryParameterLearns(config),
+          CheckSteadyMemory(config),
           CheckThreads(config)};
 }
 

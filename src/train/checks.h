@@ -25,12 +25,12 @@ CheckResult TimedCheck(const std::string& name, const std::function<void(CheckRe
 std::vector<CheckResult> CheckModel(const Json& config);
 
 // One by one; each name is the invariant's of docs/architecture.md.
-CheckResult CheckCausalSplitAndBatch(const Json& config);     // 2, 3, 9: future, pieces, neighbours
-CheckResult CheckNextToken(const Json& config);               // 4: the cycle 0..15 is continued after 0,1,2,3
+CheckResult CheckCausalSplitAndBatch(const Json& config);        // 2, 3, 9: future, pieces, neighbours
+CheckResult CheckNextToken(const Json& config);                  // 4: the cycle 0..15 is continued after 0,1,2,3
 CheckResult CheckNothingToLearn(const Json& config, int steps);  // 4: on random tokens never below ln V - 0.01
-CheckResult CheckGradients(const Json& config);               // 5: directional derivatives of the whole objective
-CheckResult CheckEveryParameterLearns(const Json& config);    // gradients reach every tensor; first loss about ln V
-CheckResult CheckSteadyMemory(const Json& config);            // 7: the arenas do not grow after the second step
-CheckResult CheckThreads(const Json& config);                 // 9: one and two threads agree
+CheckResult CheckGradients(const Json& config);                  // 5: directional derivatives of the whole objective
+CheckResult CheckEveryParameterLearns(const Json& config);       // gradients reach every tensor; first loss about ln V
+CheckResult CheckSteadyMemory(const Json& config);               // 7: the arenas do not grow after the second step
+CheckResult CheckThreads(const Json& config);                    // 9: one and two threads agree
 
 }  // namespace flashlm

@@ -50,8 +50,9 @@ struct TrainConfig {
     v.Int("sample_every", sample_every, 0, 1 << 30, "steps between samples; 0: with every evaluation");
     v.Int("checkpoint_every", checkpoint_every, 1, 1 << 30, "steps between checkpoints");
     v.Int("keep_checkpoints", keep_checkpoints, 1, 1000, "newest checkpoints that are kept, beside the best");
-    v.Real("spike_factor", spike_factor, 0, 1e9, "a step whose gradient norm exceeds this times the running mean is "
-                                                 "skipped; 0: never");
+    v.Real("spike_factor", spike_factor, 0, 1e9,
+           "a step whose gradient norm exceeds this times the running mean is "
+           "skipped; 0: never");
   }
 
   int64_t TokensPerStep() const { return int64_t{sequence_length} * micro_batch * accumulate; }

@@ -98,8 +98,14 @@ struct Engine : Bench {
 };
 
 Json Config(int vocab, int width, int layers, int reason, int operations, int slots, int depth) {
-  return {{"architecture", "v6-supernova"}, {"vocab", vocab}, {"d_model", width}, {"n_layers", layers},
-          {"d_reason", reason}, {"n_operations", operations}, {"n_slots", slots}, {"depth", depth}};
+  return {{"architecture", "v6-supernova"},
+          {"vocab", vocab},
+          {"d_model", width},
+          {"n_layers", layers},
+          {"d_reason", reason},
+          {"n_operations", operations},
+          {"n_slots", slots},
+          {"depth", depth}};
 }
 
 // A model and the seed's small training: AdamW 1e-3, decay 0.01, clip 1, on the cycle 1..8.
@@ -406,9 +412,18 @@ CheckResult MemoryIsolation() {
 
 std::vector<CheckResult> CheckSeed(const std::string& architecture, bool assert_speed) {
   if (architecture != "v6-supernova") return {};
-  return {TernaryMap(), Recurrence(), OperationsAndRouter(), Memory(),  Depths(),
-          WholeEngine(assert_speed), WholeModel(), LearnsAndGenerates(), DepthsLearn(), OperationsStayInUse(),
-          Speed(assert_speed), MemoryIsolation()};
+  return {TernaryMap(),
+          Recurrence(),
+          OperationsAndRouter(),
+          Memory(),
+          Depths(),
+          WholeEngine(assert_speed),
+          WholeModel(),
+          LearnsAndGenerates(),
+          DepthsLearn(),
+          OperationsStayInUse(),
+          Speed(assert_speed),
+          MemoryIsolation()};
 }
 
 }  // namespace flashlm

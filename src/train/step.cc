@@ -17,9 +17,11 @@ constexpr double kNormGrowth = 1.5;
 
 }  // namespace
 
-TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype,
-                           uint64_t seed)
-    : model_(model), train_(train), seed_(seed), tape_(model.bank(), model.packs(), dtype),
+TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed)
+    : model_(model),
+      train_(train),
+      seed_(seed),
+      tape_(model.bank(), model.packs(), dtype),
       optimizer_(optim, model.bank()) {
   if (train.word_dropout > 0) read_.resize(static_cast<size_t>(train.micro_batch) * train.sequence_length);
 }
@@ -28,9 +30,8 @@ ObjectiveConfig TrainingStep::ObjectiveAt(int64_t step, double fraction) const {
   const double rise = train_.second_token_full - train_.second_token_start;
   const double second = rise > 0 ? std::clamp((fraction - train_.second_token_start) / rise, 0.0, 1.0)
                                  : static_cast<double>(fraction >= train_.second_token_full);
-  return {train_.entropy_weight,      step >= train_.value_start_step ? train_.value_weight : 0.0,
-          train_.value_horizon,       train_.unlikelihood_weight,
-          second * train_.second_token_weight};
+  return {train_.entropy_weight, step >= train_.value_start_step ? train_.value_weight : 0.0, train_.value_horizon,
+          train_.unlikelihood_weight, second * train_.second_token_weight};
 }
 
 const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* tokens) {
@@ -71,9 +72,8 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
     optimizer_.Update(outcome.gradient_norm, factor, ++state_.updates);
     state_.skipped_in_a_row = 0;
-    state_.mean_norm = state_.updates == 1
-                           ? outcome.gradient_norm
-                           : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;
+    state_.mean_norm = state_.updates == 1 ? outcome.gradient_norm
+                                           : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;
   } else {
     optimizer_.Discard();
     // A norm that stays high is no spike (a loss may have joined the objective): the guard lets it in after a few.

@@ -20,8 +20,8 @@ struct StepOutcome {
 
 // What the guard against spikes and AdamW remember; saved in checkpoints.
 struct StepState {
-  int64_t updates = 0;   // applied steps
-  int64_t skipped = 0;   // steps dropped for NaN or a spike
+  int64_t updates = 0;  // applied steps
+  int64_t skipped = 0;  // steps dropped for NaN or a spike
   int64_t skipped_in_a_row = 0;
   double mean_norm = 0;  // exponential mean of the gradient norms of applied steps
 };

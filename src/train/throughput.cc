@@ -28,9 +28,8 @@ std::vector<Row> RowsOf(const Profile& profile, double optimizer_seconds) {
     rows.push_back({name, 1e3 * time.forward_seconds, 1e3 * time.backward_seconds, time.calls});
   }
   rows.push_back({"optimizer", 0, 1e3 * optimizer_seconds, 1});
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return a.forward_ms + a.backward_ms > b.forward_ms + b.backward_ms;
-  });
+  std::sort(rows.begin(), rows.end(),
+            [](const Row& a, const Row& b) { return a.forward_ms + a.backward_ms > b.forward_ms + b.backward_ms; });
   return rows;
 }
 
@@ -110,10 +109,8 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   json["precision"] = NameOf(dtype);
   json["cpu"] = kernels::CpuName();
   for (const Row& row : rows) {
-    json["operations"].push_back({{"name", row.name},
-                                  {"calls", row.calls},
-                                  {"forward_ms", row.forward_ms},
-                                  {"backward_ms", row.backward_ms}});
+    json["operations"].push_back(
+        {{"name", row.name}, {"calls", row.calls}, {"forward_ms", row.forward_ms}, {"backward_ms", row.backward_ms}});
   }
   return json;
 }

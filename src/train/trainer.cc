@@ -37,8 +37,8 @@ constexpr char kSamplePrompt[] = "Once upon a time";
 
 // What trainer.json holds beside the configuration.
 struct Progress {
-  int64_t step = 0;      // steps done, skipped ones included
-  double seconds = 0;    // spent training, over all sessions
+  int64_t step = 0;               // steps done, skipped ones included
+  double seconds = 0;             // spent training, over all sessions
   double best_bits_per_byte = 0;  // 0: not evaluated yet
   int64_t evaluations = 0;
 };
@@ -80,25 +80,25 @@ class Run {
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;
-  Stopwatch watch_;               // of this session
+  Stopwatch watch_;  // of this session
   bool finished_ = false;
   int64_t published_step_ = -1;
-  double step_seconds_ = 0;       // running mean, for the last step of a time budget
+  double step_seconds_ = 0;  // running mean, for the last step of a time budget
   EvalResult last_eval_;
 };
 
 std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& data) {
   std::unique_ptr<Model> model = MakeModel(config.model, true);
   if (model->vocab() != data.vocab_size()) {
-    throw UsageError(fmt::format("the model has a vocabulary of {}, the data in '{}' of {}", model->vocab(),
-                                 config.data, data.vocab_size()),
-                     fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(),
-                                 model->vocab()));
+    throw UsageError(
+        fmt::format("the model has a vocabulary of {}, the data in '{}' of {}", model->vocab(), config.data,
+                    data.vocab_size()),
+        fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(), model->vocab()));
   }
   if (config.train.second_token_weight > 0 && !model->config().value("second_head", false)) {
-    throw UsageError(fmt::format("train.second_token_weight = {}: the model has no second head",
-                                 config.train.second_token_weight),
-                     "add --set model.second_head=true, if the architecture has that setting");
+    throw UsageError(
+        fmt::format("train.second_token_weight = {}: the model has no second head", config.train.second_token_weight),
+        "add --set model.second_head=true, if the architecture has that setting");
   }
   return model;
 }
@@ -173,9 +173,8 @@ void Run::OneStep() {
   const Stopwatch watch;
   reader_.Read(progress_.step, inputs_.data(), targets_.data());
   // The schedule sees the middle of the step, so that a time budget ends near its final rate.
-  const double fraction = config_.budget.kind == "time"
-                              ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0)
-                              : Fraction();
+  const double fraction =
+      config_.budget.kind == "time" ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0) : Fraction();
   const double factor = ScheduleFactor(config_.optim, fraction);
   const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, fraction);
   ++progress_.step;
@@ -188,8 +187,7 @@ void Run::OneStep() {
 void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   const ObjectiveParts& parts = outcome.parts;
   const double rate = static_cast<double>(config_.train.TokensPerStep()) / seconds;
-  const auto bytes_per_token =
-      data_.meta().at("train").at("bytes").get<double>() / static_cast<double>(data_.size());
+  const auto bytes_per_token = data_.meta().at("train").at("bytes").get<double>() / static_cast<double>(data_.size());
   const double bits_per_byte = parts.cross_entropy / std::log(2.0) / bytes_per_token;
   const char* verdict = outcome.verdict == StepOutcome::Verdict::kApplied     ? "applied"
                         : outcome.verdict == StepOutcome::Verdict::kNotFinite ? "skipped: not finite"
@@ -298,9 +296,8 @@ Json Run::TrainerState() {
 }
 
 void Run::Publish(bool is_best) {
-  PublishCheckpoint(folder_, progress_.step,
-                    {model_->config(), model_->bank(), tokenizer_json_, TrainerState()}, is_best,
-                    config_.train.keep_checkpoints);
+  PublishCheckpoint(folder_, progress_.step, {model_->config(), model_->bank(), tokenizer_json_, TrainerState()},
+                    is_best, config_.train.keep_checkpoints);
   published_step_ = progress_.step;
 }
 
@@ -360,7 +357,8 @@ TrainSummary Run::Go() {
   finished_ = true;
   if (published_step_ != progress_.step) EvaluateAndPublish();
   TrainSummary summary{true, progress_.step, Tokens(), Results()};
-  Say(fmt::format("done: {} steps, {} tokens ({:.2f} epochs) in {}, {:.0f} tok/s; {:.4f} ± {:.4f} bits/byte on {} "
+  Say(
+      fmt::format("done: {} steps, {} tokens ({:.2f} epochs) in {}, {:.0f} tok/s; {:.4f} ± {:.4f} bits/byte on {} "
                   "held-out documents",
                   progress_.step, FormatCount(static_cast<double>(Tokens())),
                   reader_.EpochOf(progress_.step * reader_.batch()), FormatDuration(Seconds()),

@@ -102,9 +102,8 @@ TEST(Fields, RefusesOtherTypes) {
 
 TEST(Fields, Overrides) {
   Json document = ParseToml("[garden]\ntrees = 1\n", "test");
-  const std::vector<std::string> assignments = {"garden.trees=4",      "garden.water=0.5",
-                                                "garden.fence=false",  "garden.soil=sand",
-                                                "garden.name=\"x=y\"", "new.key=1"};
+  const std::vector<std::string> assignments = {"garden.trees=4",   "garden.water=0.5",    "garden.fence=false",
+                                                "garden.soil=sand", "garden.name=\"x=y\"", "new.key=1"};
   for (const std::string& assignment : assignments) ApplyOverride(assignment, document);
   EXPECT_EQ(document["new"]["key"], 1);
   Garden garden;
@@ -125,8 +124,8 @@ TEST(Fields, Overrides) {
 TEST(Fields, HelpHasALineForEveryField) {
   const std::string help = FieldsHelp<Garden>();
   EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 6);
-  for (const char* part : {"fence", "true or false", "trees", "how many (0 to 100)", "5000000000", "0.25",
-                           "\"loam\"", "loam | clay | sand", "for the map"}) {
+  for (const char* part : {"fence", "true or false", "trees", "how many (0 to 100)", "5000000000", "0.25", "\"loam\"",
+                           "loam | clay | sand", "for the map"}) {
     EXPECT_NE(help.find(part), std::string::npos) << part;
   }
 }

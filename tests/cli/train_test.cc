@@ -17,9 +17,9 @@ class TrainTest : public testing::Test {
   static void SetUpTestSuite() {
     shared_ = new Scratch;
     data_ = *shared_ / "data";
-    const CommandResult made = RunCommand({"data", "prepare", "--input", "synthetic", "--out", data_, "--vocab", "512",
-                                           "--synthetic-bytes", "300000"},
-                                          *shared_);
+    const CommandResult made = RunCommand(
+        {"data", "prepare", "--input", "synthetic", "--out", data_, "--vocab", "512", "--synthetic-bytes", "300000"},
+        *shared_);
     ASSERT_EQ(made.exit_code, 0) << made.err;
   }
   static void TearDownTestSuite() { delete shared_; }
@@ -27,10 +27,10 @@ class TrainTest : public testing::Test {
   // A model that makes a step in milliseconds; `more` is appended.
   static std::vector<std::string> Train(const std::string& out, const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--data", data_, "--out", out};
-    for (const char* set : {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8",
-                            "model.d_mem=8", "model.d_ff=48", "model.dropout=0.1", "train.sequence_length=64",
-                            "train.micro_batch=4", "train.accumulate=2", "train.eval_documents=5",
-                            "train.checkpoint_every=5", "train.value_start_step=3"}) {
+    for (const char* set :
+         {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8", "model.d_mem=8", "model.d_ff=48",
+          "model.dropout=0.1", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
+          "train.eval_documents=5", "train.checkpoint_every=5", "train.value_start_step=3"}) {
       arguments.insert(arguments.end(), {"--set", set});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -70,9 +70,9 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   const CommandResult result = RunCommand(Train(run, {"--steps", "12", "--json"}), scratch_);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json results = Json::parse(result.out);
-  for (const char* key : {"model", "params", "final_ppl", "tokens", "steps", "val_nats", "val_bits_per_byte",
-                          "val_bits_per_char", "stderr", "tokens_evaluated", "target_offset", "causal_check_max_abs",
-                          "seed", "git_revision"}) {
+  for (const char* key :
+       {"model", "params", "final_ppl", "tokens", "steps", "val_nats", "val_bits_per_byte", "val_bits_per_char",
+        "stderr", "tokens_evaluated", "target_offset", "causal_check_max_abs", "seed", "git_revision"}) {
     EXPECT_TRUE(results.contains(key)) << key;
   }
   EXPECT_EQ(results["causal_check_max_abs"], 0.0);

@@ -92,8 +92,7 @@ TEST_F(VerbsTest, RefusesWrongCommands) {
   ExpectOneLine(Run({"eval", "--model", "x"}), 2, "--text");
   ExpectOneLine(Run({"inspect"}), 2, "--preset");
   ExpectOneLine(Run({"inspect", "--preset", "v8.33"}), 2, "did you mean 'v8.3'?");
-  ExpectOneLine(Run({"bench", "decode", "--precision", "f16", "--tokens", "4"}), 2,
-                "unknown precision 'f16'");
+  ExpectOneLine(Run({"bench", "decode", "--precision", "f16", "--tokens", "4"}), 2, "unknown precision 'f16'");
 }
 
 TEST_F(VerbsTest, TokenizerRoundTrip) {
@@ -105,12 +104,10 @@ TEST_F(VerbsTest, TokenizerRoundTrip) {
   EXPECT_EQ(Json::parse(trained.out)["sha256"], Sha256OfFile(tokenizer));
 
   // Bytes that are no text come back, too.
-  for (const std::string& bytes :
-       {std::string(kTexts), std::string("caf\xc3\xa9 \xff\x00 tail", 12), std::string()}) {
+  for (const std::string& bytes : {std::string(kTexts), std::string("caf\xc3\xa9 \xff\x00 tail", 12), std::string()}) {
     const std::string input = Write(scratch_ / "input", bytes);
     const CommandResult plain = Run({"tokenizer", "encode", "--tokenizer", tokenizer, "--input", input});
-    const CommandResult json =
-        Run({"tokenizer", "encode", "--tokenizer", tokenizer, "--input", input, "--json"});
+    const CommandResult json = Run({"tokenizer", "encode", "--tokenizer", tokenizer, "--input", input, "--json"});
     ASSERT_EQ(plain.exit_code, 0) << plain.err;
     ASSERT_EQ(json.exit_code, 0) << json.err;
     std::istringstream numbers(plain.out);
@@ -119,8 +116,7 @@ TEST_F(VerbsTest, TokenizerRoundTrip) {
     EXPECT_EQ(Json::parse(json.out)["ids"], Json(ids));
     for (const std::string& encoded : {plain.out, json.out}) {
       const std::string id_file = Write(scratch_ / "ids", encoded);
-      const CommandResult decoded =
-          Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file});
+      const CommandResult decoded = Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file});
       EXPECT_EQ(decoded.exit_code, 0) << decoded.err;
       EXPECT_EQ(decoded.out, bytes);
     }
@@ -222,9 +218,9 @@ class ModelVerbsTest : public VerbsTest {
   static std::vector<std::string> TrainOn(const std::string& data, const std::string& out) {
     std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--data", data,
                                           "--out", out,        "--steps",     "3"};
-    for (const char* set : {"model.vocab=400", "model.d_model=32", "model.n_layers=2", "model.d_head=8",
-                            "model.d_mem=8", "model.d_ff=48", "train.sequence_length=32",
-                            "train.micro_batch=2", "train.accumulate=1", "train.eval_documents=2"}) {
+    for (const char* set :
+         {"model.vocab=400", "model.d_model=32", "model.n_layers=2", "model.d_head=8", "model.d_mem=8", "model.d_ff=48",
+          "train.sequence_length=32", "train.micro_batch=2", "train.accumulate=1", "train.eval_documents=2"}) {
       arguments.insert(arguments.end(), {"--set", set});
     }
     return arguments;
@@ -248,12 +244,11 @@ Scratch* ModelVerbsTest::shared_ = nullptr;
 
 TEST_F(ModelVerbsTest, EvalReportsWhatItPromises) {
   const std::string text = Write(scratch_ / "text", kTexts), tokens = scratch_ / "tokens.jsonl";
-  const CommandResult result =
-      Run({"eval", "--model", Model(), "--text", text, "--tokens", tokens, "--json"});
+  const CommandResult result = Run({"eval", "--model", Model(), "--text", text, "--tokens", tokens, "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
-  for (const char* key : {"nats_per_token", "bits_per_byte", "bits_per_char", "stderr_bits_per_byte", "bytes",
-                          "tokens", "documents", "model"}) {
+  for (const char* key : {"nats_per_token", "bits_per_byte", "bits_per_char", "stderr_bits_per_byte", "bytes", "tokens",
+                          "documents", "model"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
   EXPECT_EQ(json["documents"], 2);
@@ -262,13 +257,11 @@ TEST_F(ModelVerbsTest, EvalReportsWhatItPromises) {
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), json["tokens"].get<int64_t>());
 
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "empty", "")}), 1, "empty");
-  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "blank", " \n<|endoftext|>\n")}),
-                1, "blank");
-  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "latin1", "caf\xe9")}), 1,
-                "latin1");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "blank", " \n<|endoftext|>\n")}), 1,
+                "blank");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "latin1", "caf\xe9")}), 1, "latin1");
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", scratch_ / "missing"}), 1, "missing");
-  ExpectOneLine(Run({"eval", "--model", Model(), "--pairs", Write(scratch_ / "pairs", "{\"good\": 3}\n")}), 1,
-                "pairs");
+  ExpectOneLine(Run({"eval", "--model", Model(), "--pairs", Write(scratch_ / "pairs", "{\"good\": 3}\n")}), 1, "pairs");
 }
 
 TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
@@ -281,8 +274,8 @@ TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
     return result.exit_code == 0 ? Json::parse(result.out) : Json();
   };
   const Json first = generate("Once", {"--seed", "1", "--temp", "1"});
-  for (const char* key : {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens",
-                          "prompt_tokens_per_s", "tokens_per_s", "prompt"}) {
+  for (const char* key : {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens", "prompt_tokens_per_s",
+                          "tokens_per_s", "prompt"}) {
     EXPECT_TRUE(first.contains(key)) << key;
   }
   EXPECT_EQ(generate("Once", {"--seed", "1", "--temp", "1"})["tokens"], first["tokens"]);
@@ -293,8 +286,7 @@ TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
   EXPECT_TRUE(generate("caf\xe9", {}).contains("text"));
   EXPECT_TRUE(generate("", {}).contains("text"));
 
-  const CommandResult plain =
-      Run({"generate", "--model", Model(), "-p", "Once", "-n", "5", "--temp", "0", "--quiet"});
+  const CommandResult plain = Run({"generate", "--model", Model(), "-p", "Once", "-n", "5", "--temp", "0", "--quiet"});
   EXPECT_EQ(plain.out.rfind("Once", 0), 0u);
   EXPECT_EQ(plain.err, "");
   ExpectOneLine(Run({"generate", "--model", Model(), "--top-p", "2"}), 2, "top");
@@ -314,11 +306,9 @@ TEST_F(ModelVerbsTest, RefusesDamage) {
   Write(flipped + "/model.safetensors", bytes);
   ExpectRefused(flipped, "model.safetensors");
 
-  const std::string foreign = Copy("foreign"),
-                    text = Write(scratch_ / "text", std::string(kTexts) + "Zebras yawn.");
+  const std::string foreign = Copy("foreign"), text = Write(scratch_ / "text", std::string(kTexts) + "Zebras yawn.");
   ASSERT_EQ(
-      Run({"tokenizer", "train", "--input", text, "--vocab", "270", "--out", foreign + "/tokenizer.json"})
-          .exit_code,
+      Run({"tokenizer", "train", "--input", text, "--vocab", "270", "--out", foreign + "/tokenizer.json"}).exit_code,
       0);
   ExpectRefused(foreign, "tokenizer.json");
 

@@ -72,8 +72,7 @@ TEST(Documents, LongOnesAreNeverCutInsideACharacter) {
 
 TEST(Documents, CuttingLongOnesLeavesOthersAlone) {
   // Documents around the sizes where the splitter's window ends.
-  for (const size_t size :
-       {kPieceBytes, kLongDocument - 1, kLongDocument, 2 * kLongDocument - 8, 2 * kLongDocument}) {
+  for (const size_t size : {kPieceBytes, kLongDocument - 1, kLongDocument, 2 * kLongDocument - 8, 2 * kLongDocument}) {
     const std::string first(size, 'a'), text = first + "\n<|endoftext|>   \nnext\n<|endoftext|>\nlast";
     List found;
     DocumentSplitter splitter(text, /*cut_long=*/true);
@@ -90,8 +89,7 @@ TEST(Documents, CuttingLongOnesLeavesOthersAlone) {
 }
 
 TEST(Documents, BadBytesAreNamed) {
-  EXPECT_NO_THROW(
-      CheckText("plain\ttext\r\n\xc3\xa9 \xe2\x80\x9cquoted\xe2\x80\x9d \xf0\x9f\x98\x80 end", "f", 0));
+  EXPECT_NO_THROW(CheckText("plain\ttext\r\n\xc3\xa9 \xe2\x80\x9cquoted\xe2\x80\x9d \xf0\x9f\x98\x80 end", "f", 0));
   ExpectError([] { CheckText(std::string_view("abc\0def", 7), "f", 100); }, "control byte 0x00 at byte 103");
   ExpectError([] { CheckText("sixteen bytes ok\x01 and more", "f", 0); }, "control byte 0x01 at byte 16");
   ExpectError([] { CheckText("caf\xe9 au lait", "f", 0); }, "invalid UTF-8 byte 0xe9 at byte 3");
@@ -106,8 +104,7 @@ TEST(Documents, BadBytesAreNamed) {
 List ReadAll(DocumentSource& source) {
   List documents;
   DocumentBatch batch;
-  while (source.Next(batch))
-    documents.insert(documents.end(), batch.documents.begin(), batch.documents.end());
+  while (source.Next(batch)) documents.insert(documents.end(), batch.documents.begin(), batch.documents.end());
   return documents;
 }
 

@@ -24,8 +24,7 @@ class LocalServer {
     int64_t break_after = -1;  // bytes of the first answer after which the connection is cut
   };
 
-  LocalServer(std::string content, Behaviour behaviour)
-      : content_(std::move(content)), behaviour_(behaviour) {
+  LocalServer(std::string content, Behaviour behaviour) : content_(std::move(content)), behaviour_(behaviour) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -83,11 +82,10 @@ class LocalServer {
     std::string head = partial ? "HTTP/1.1 206 Partial Content\r\n" : "HTTP/1.1 200 OK\r\n";
     head += "Content-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n";
     if (partial) {
-      head += "Content-Range: bytes " + std::to_string(first) + "-" + std::to_string(content_.size() - 1) +
-              "/" + std::to_string(content_.size()) + "\r\n";
+      head += "Content-Range: bytes " + std::to_string(first) + "-" + std::to_string(content_.size() - 1) + "/" +
+              std::to_string(content_.size()) + "\r\n";
     }
-    if (requests_++ == 0 && behaviour_.break_after >= 0)
-      body.resize(static_cast<size_t>(behaviour_.break_after));
+    if (requests_++ == 0 && behaviour_.break_after >= 0) body.resize(static_cast<size_t>(behaviour_.break_after));
     Send(connection, head + "\r\n" + body);
   }
 

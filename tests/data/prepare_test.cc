@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 
 std::string Stories(int count, uint64_t seed = 1) {
   std::string text;
-  for (int i = 0; i < count; ++i)
-    text += StoryWriter(seed).Write(static_cast<uint64_t>(i)).text + "\n<|endoftext|>\n";
+  for (int i = 0; i < count; ++i) text += StoryWriter(seed).Write(static_cast<uint64_t>(i)).text + "\n<|endoftext|>\n";
   return text;
 }
 
@@ -65,8 +64,7 @@ class PrepareTest : public testing::Test {
 TEST_F(PrepareTest, HoldsOutOnePercentAndKeepsTheOrder) {
   const Json meta = PrepareData(options_);
   const std::vector<std::string> all = DocumentsOf(ReadFile(options_.input));
-  const std::vector<std::string> train = Decoded(options_.out, "train"),
-                                 valid = Decoded(options_.out, "valid");
+  const std::vector<std::string> train = Decoded(options_.out, "train"), valid = Decoded(options_.out, "valid");
   EXPECT_EQ(valid.size(), 2u);
   EXPECT_EQ(train.size() + valid.size(), all.size());
   EXPECT_EQ(DocumentsOf(ReadFile(options_.out + "/valid.txt")), valid);
@@ -126,8 +124,7 @@ TEST_F(PrepareTest, SyntheticSplitsAreDisjointAndStateTheirEntropy) {
   options_.synthetic_bytes = 400'000;
   options_.synthetic_valid_bytes = 30'000;
   const Json meta = PrepareData(options_);
-  const std::vector<std::string> train = Decoded(options_.out, "train"),
-                                 valid = Decoded(options_.out, "valid");
+  const std::vector<std::string> train = Decoded(options_.out, "train"), valid = Decoded(options_.out, "valid");
   EXPECT_EQ(train[5], StoryWriter(0).Write(5).text);
   const std::set<std::string> seen(train.begin(), train.end());
   EXPECT_EQ(seen.size(), train.size());

@@ -123,13 +123,11 @@ TEST(Synthetic, PronounsAgreeWithTheCast) {
     const std::set<std::string> words = WordsOf(story.text);
     if (!pronouns.contains("she")) {
       ++men_only;
-      for (const char* word : {"she", "her", "hers", "herself"})
-        EXPECT_FALSE(words.contains(word)) << story.text;
+      for (const char* word : {"she", "her", "hers", "herself"}) EXPECT_FALSE(words.contains(word)) << story.text;
     }
     if (!pronouns.contains("he")) {
       ++women_only;
-      for (const char* word : {"he", "him", "his", "himself"})
-        EXPECT_FALSE(words.contains(word)) << story.text;
+      for (const char* word : {"he", "him", "his", "himself"}) EXPECT_FALSE(words.contains(word)) << story.text;
     }
   }
   EXPECT_GT(men_only, kStories / 20);

@@ -26,14 +26,12 @@ TEST_P(CausalModel, IsCausalInBf16) {
   EXPECT_TRUE(report.passed()) << ToJson(report).dump();
 }
 
-INSTANTIATE_TEST_SUITE_P(Architectures, CausalModel, testing::ValuesIn(RegisteredModels()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::replace_if(
-                               name.begin(), name.end(),
-                               [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Architectures, CausalModel, testing::ValuesIn(RegisteredModels()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+});
 
 // Bad on purpose: a token's hidden vector is an embedding chosen by the token and one more, by which one it
 // errs.

@@ -55,8 +55,8 @@ class ChoicesTest : public testing::Test {
 TEST_F(ChoicesTest, CountsPairsWhoseGoodTextIsLikelier) {
   const auto [good, bad] = Ordered("The cat was happy.", "The dog was not sad!");
   const ChoiceResult result =
-      Pairs(Json{{"good", good}, {"bad", bad}}.dump() + "\n\n" + Json{{"good", bad}, {"bad", good}}.dump() +
-            "\n" + Json{{"good", "x y"}, {"bad", "x y"}}.dump());
+      Pairs(Json{{"good", good}, {"bad", bad}}.dump() + "\n\n" + Json{{"good", bad}, {"bad", good}}.dump() + "\n" +
+            Json{{"good", "x y"}, {"bad", "x y"}}.dump());
   EXPECT_EQ(result.all.items, 3);
   EXPECT_DOUBLE_EQ(result.all.right, 1.5);  // a tie counts one half
   EXPECT_DOUBLE_EQ(PairsToJson(result)["accuracy"], 0.5);
@@ -83,18 +83,17 @@ TEST_F(ChoicesTest, CountsClozeItemsByCategory) {
 
 TEST_F(ChoicesTest, NamesTheLineThatIsWrong) {
   const std::string fine = R"({"good": "a b", "bad": "b a"})";
-  for (const char* wrong : {"{\"good\": ", "[1]", R"({"good": "a"})", R"({"good": "a", "bad": 3})",
-                            R"({"good": "a", "bad": ""})"}) {
+  for (const char* wrong :
+       {"{\"good\": ", "[1]", R"({"good": "a"})", R"({"good": "a", "bad": 3})", R"({"good": "a", "bad": ""})"}) {
     const std::string error = ErrorOf([&] { Pairs(fine + "\n" + wrong + "\n"); });
     EXPECT_NE(error.find("line 2"), std::string::npos) << wrong << ": " << error;
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   }
   for (const char* wrong :
-       {R"({"context": "a", "options": ["b"], "answer": 0})",
-        R"({"context": "a", "options": ["b", "c"], "answer": 2})",
+       {R"({"context": "a", "options": ["b"], "answer": 0})", R"({"context": "a", "options": ["b", "c"], "answer": 2})",
         R"({"context": "a", "options": ["b", "c"], "answer": "b"})",
-        R"({"context": "a", "options": ["b", 1], "answer": 0})",
-        R"({"context": "a", "options": "bc", "answer": 0})", R"({"options": ["b", "c"], "answer": 0})"}) {
+        R"({"context": "a", "options": ["b", 1], "answer": 0})", R"({"context": "a", "options": "bc", "answer": 0})",
+        R"({"options": ["b", "c"], "answer": 0})"}) {
     const std::string error = ErrorOf([&] { Cloze(wrong); });
     EXPECT_NE(error.find("line 1"), std::string::npos) << wrong << ": " << error;
   }

@@ -17,8 +17,7 @@ namespace {
 
 // Documents of many lengths, from one letter to a few thousand tokens.
 std::vector<std::string> Documents() {
-  std::vector<std::string> documents = {"a", "The cat was happy.",
-                                        "Caf\u00e9 \u20ac5, na\u00efve \U0001F600"};
+  std::vector<std::string> documents = {"a", "The cat was happy.", "Caf\u00e9 \u20ac5, na\u00efve \U0001F600"};
   for (const int sentences : {1, 2, 3, 5, 8, 13, 21, 34, 90}) {
     std::string text;
     for (int i = 0; i < sentences; ++i)
@@ -29,9 +28,7 @@ std::vector<std::string> Documents() {
   return documents;
 }
 
-std::vector<std::string_view> Views(const std::vector<std::string>& texts) {
-  return {texts.begin(), texts.end()};
-}
+std::vector<std::string_view> Views(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
 
 // By definition: token by token, every step reading the whole prefix's last logits.
 std::vector<double> NatsOneByOne(Model& model, const std::string& text) {
@@ -94,20 +91,17 @@ TEST_P(EvaluateModel, ARowDoesNotDependOnItsNeighbours) {
   for (size_t i = 0; i < single.size(); ++i) EXPECT_NEAR(single[i], batched[i], 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Architectures, EvaluateModel, testing::ValuesIn(RegisteredModels()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::replace_if(
-                               name.begin(), name.end(),
-                               [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Architectures, EvaluateModel, testing::ValuesIn(RegisteredModels()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+});
 
 class EvaluateTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        testing::TempDir() + "evaluate_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ = testing::TempDir() + "evaluate_" + testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(folder_);
     MakeFolder(folder_);
   }
@@ -135,20 +129,17 @@ class EvaluateTest : public testing::Test {
 };
 
 TEST_F(EvaluateTest, CountsBytesCharactersAndTokens) {
-  const EvalResult result =
-      Run(File("  The caf\u00e9.\n<|endoftext|>\n\n<|endoftext|>\n\u20ac1\n<|endoftext|>\n"));
+  const EvalResult result = Run(File("  The caf\u00e9.\n<|endoftext|>\n\n<|endoftext|>\n\u20ac1\n<|endoftext|>\n"));
   EXPECT_EQ(result.documents, 2);
   EXPECT_EQ(result.bytes, 10 + 4);
   EXPECT_EQ(result.chars, 9 + 2);
-  const auto tokens =
-      TinyTokenizer().Encode("The caf\u00e9.").size() + TinyTokenizer().Encode("\u20ac1").size() + 2;
+  const auto tokens = TinyTokenizer().Encode("The caf\u00e9.").size() + TinyTokenizer().Encode("\u20ac1").size() + 2;
   EXPECT_EQ(result.tokens, static_cast<int64_t>(tokens));
   const Json json = ToJson(result);
   EXPECT_DOUBLE_EQ(json["nats_per_token"], result.nats / static_cast<double>(tokens));
   EXPECT_DOUBLE_EQ(json["bits_per_byte"], result.nats / std::numbers::ln2 / 14);
   EXPECT_DOUBLE_EQ(json["bits_per_char"], result.nats / std::numbers::ln2 / 11);
-  for (const char* key : {"stderr_bits_per_byte", "bytes", "tokens", "documents"})
-    EXPECT_TRUE(json.contains(key));
+  for (const char* key : {"stderr_bits_per_byte", "bytes", "tokens", "documents"}) EXPECT_TRUE(json.contains(key));
 }
 
 TEST_F(EvaluateTest, StandardErrorIsThatOfARatio) {

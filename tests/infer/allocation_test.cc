@@ -46,8 +46,7 @@ TEST(DecodingTest, DoesNotAllocate) {
     Sampler sampler(Config());
     std::vector<int32_t> history = History();
     const auto step = [&] {
-      const std::span<const float> log_probs(session.Feed(history.back()),
-                                             static_cast<size_t>(session.vocab()));
+      const std::span<const float> log_probs(session.Feed(history.back()), static_cast<size_t>(session.vocab()));
       history.push_back(sampler.Sample(log_probs, history, std::ssize(history)));
     };
     for (int i = 0; i < 40; ++i) step();

@@ -18,8 +18,7 @@ namespace {
 class LoadedModelTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        testing::TempDir() + "loaded_model_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+    folder_ = testing::TempDir() + "loaded_model_" + testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(folder_);
     model_ = TinyModel(RegisteredModels().front());
   }

@@ -121,14 +121,12 @@ TEST(Session, RefusesAStateOfAnotherNumberOfRows) {
   EXPECT_THROW(session.Feed(std::vector<int32_t>{4, 5, 6}), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(Architectures, SessionOfModel, testing::ValuesIn(RegisteredModels()),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
-                           std::replace_if(
-                               name.begin(), name.end(),
-                               [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Architectures, SessionOfModel, testing::ValuesIn(RegisteredModels()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+});
 
 }  // namespace
 }  // namespace flashlm

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kAllFiles[] = {"config.json", "model.safetensors", "optimizer.safetensors",
-                                 "tokenizer.json", "trainer.json"};
+const char* const kAllFiles[] = {"config.json", "model.safetensors", "optimizer.safetensors", "tokenizer.json",
+                                 "trainer.json"};
 
 // The weights and the trainer's state are functions of the step, so that a test can tell a mixture.
 std::string Publish(const std::string& run, int64_t step, bool is_best = false, int keep = 2) {
@@ -141,8 +141,7 @@ TEST(Checkpoint, PlainModelFolder) {
   EXPECT_TRUE(opened.trainer_state.is_null());
   EXPECT_EQ(opened.optimizer_path, "");
   EXPECT_EQ(opened.config.at("architecture"), "test");
-  ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kResume); }),
-                 "has no trainer.json");
+  ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kResume); }), "has no trainer.json");
 
   Overwrite(scratch / "model/tokenizer.json", "{ }");
   ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kInference); }),
@@ -152,8 +151,7 @@ TEST(Checkpoint, PlainModelFolder) {
   ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kInference); }),
                  "is not the configuration that 'model.safetensors' was saved with");
   WriteSafetensors(scratch / "model/model.safetensors", {}, {{"format", "pt"}});
-  ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kInference); }),
-                 "is not a model of FlashLM");
+  ExpectContains(ErrorOf([&] { OpenCheckpoint(scratch / "model", OpenFor::kInference); }), "is not a model of FlashLM");
 }
 
 TEST(Checkpoint, WhatIsNoModelIsRefused) {

@@ -36,8 +36,7 @@ TEST(Safetensors, RoundTrip) {
   const Scratch scratch;
   const std::string path = scratch / "x.safetensors";
   const float scalar = 3.5f;
-  std::vector<float> values = {0.0f,           -0.0f, 1e-45f, std::numeric_limits<float>::infinity(),
-                               std::nanf("7"), -1.5f};
+  std::vector<float> values = {0.0f, -0.0f, 1e-45f, std::numeric_limits<float>::infinity(), std::nanf("7"), -1.5f};
   const std::vector<TensorToWrite> tensors = {
       {"z", {2, 3}, values.data()}, {"scalar", {}, &scalar}, {"none", {0, 4}, nullptr}};
   const TextMap metadata = {{"config", "{\"a\": 1}"}, {"text", "\xc3\xa9 \n"}};
@@ -218,8 +217,7 @@ TEST(Safetensors, UnsoundHeadersAreRefusedForTheirReason) {
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,12]}})", "has 12 bytes, its shape asks for 8"},
       {R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", "it is truncated"},
       {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "4 bytes follow"},
-      {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-       "begins at 4, the data before it ends at 0"},
+      {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", "begins at 4, the data before it ends at 0"},
       {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
        R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
        "tensor \"b\" begins at 4, the data before it ends at 8"},
@@ -266,8 +264,7 @@ TEST(Safetensors, WritingRefusesWhatCannotBeRead) {
   const std::vector<TensorToWrite> twice = {{"a", {}, &value}, {"a", {}, &value}};
   ExpectContains(ErrorOf([&] { WriteSafetensors(scratch / "x", twice); }), "written twice");
   ExpectContains(ErrorOf([&] { WriteSafetensors(scratch / "x", {}, {{"k", "\xff"}}); }), "valid UTF-8");
-  ExpectContains(ErrorOf([&] { WriteSafetensors(scratch / "absent/x", {}); }),
-                 "check that the folder exists");
+  ExpectContains(ErrorOf([&] { WriteSafetensors(scratch / "absent/x", {}); }), "check that the folder exists");
   EXPECT_TRUE(scratch.Names().empty());
 }
 

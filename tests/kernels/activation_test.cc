@@ -67,8 +67,7 @@ void ExpectEqual(const TestMatrix& actual, const std::vector<double>& expected) 
   for (int r = 0; r < actual.rows; ++r) {
     for (int c = 0; c < actual.cols; ++c) {
       const double want = expected[static_cast<size_t>(r * actual.cols + c)];
-      EXPECT_NEAR(actual.Get(r, c), want, tolerance * (1 + std::abs(want)))
-          << actual.cols << ": " << r << "," << c;
+      EXPECT_NEAR(actual.Get(r, c), want, tolerance * (1 + std::abs(want))) << actual.cols << ": " << r << "," << c;
     }
   }
   actual.ExpectPaddingUntouched();
@@ -76,8 +75,7 @@ void ExpectEqual(const TestMatrix& actual, const std::vector<double>& expected) 
 
 // d/dx of sum(dy * f(x)) by the complex step, one input element at a time.
 template <class F>
-std::vector<double> ComplexStep(std::vector<std::complex<double>> x, const std::vector<double>& dy,
-                                const F& f) {
+std::vector<double> ComplexStep(std::vector<std::complex<double>> x, const std::vector<double>& dy, const F& f) {
   constexpr double kStep = 1e-30;
   std::vector<double> gradient(x.size());
   std::vector<std::complex<double>> y(dy.size());
@@ -166,13 +164,12 @@ TEST_P(Activation, GateMixAndItsGradientEqualTheReference) {
   GateMixGrad(gate.View(), a.View(), b.View(), dy.View(), dgate.View(), da.View(), db.View());
   using C = std::complex<double>;
   const auto vg = gate.Dense<C>(), va = a.Dense<C>(), vb = b.Dense<C>();
-  ExpectEqual(dgate, ComplexStep(vg, dy.Dense(), [&](auto* in, auto* out) {
-                ref::GateMix(in, va.data(), vb.data(), n, out);
-              }));
-  ExpectEqual(da, ComplexStep(va, dy.Dense(),
-                              [&](auto* in, auto* out) { ref::GateMix(vg.data(), in, vb.data(), n, out); }));
-  ExpectEqual(db, ComplexStep(vb, dy.Dense(),
-                              [&](auto* in, auto* out) { ref::GateMix(vg.data(), va.data(), in, n, out); }));
+  ExpectEqual(
+      dgate, ComplexStep(vg, dy.Dense(), [&](auto* in, auto* out) { ref::GateMix(in, va.data(), vb.data(), n, out); }));
+  ExpectEqual(
+      da, ComplexStep(va, dy.Dense(), [&](auto* in, auto* out) { ref::GateMix(vg.data(), in, vb.data(), n, out); }));
+  ExpectEqual(
+      db, ComplexStep(vb, dy.Dense(), [&](auto* in, auto* out) { ref::GateMix(vg.data(), va.data(), in, n, out); }));
 }
 
 TEST_P(Activation, CopyConvertsAndAccumulates) {
@@ -195,8 +192,7 @@ TEST_P(Activation, DropoutEqualsItsDefinition) {
   const Dropout dropout{.p = 0.3f, .key = MakePhiloxKey(5, Purpose::kDropout), .step = uint64_t{9} << 32};
   const DropoutRule rule = MakeDropoutRule(dropout.p, dropout.key, dropout.step);
   for (DType to : {DType::kF32, DType::kBF16}) {
-    TestMatrix x(dtype_, kRows, cols_, 1), y(to, kRows, cols_, 2), base(to, kRows, cols_, 2),
-        z(to, kRows, cols_, 3);
+    TestMatrix x(dtype_, kRows, cols_, 1), y(to, kRows, cols_, 2), base(to, kRows, cols_, 2), z(to, kRows, cols_, 3);
     ApplyDropout(x.View(), dropout, y.View(), /*accumulate=*/true);
     std::vector<double> sum = base.Dense(), alone = x.Dense();
     for (int i = 0; i < kRows * cols_; ++i) {
@@ -223,12 +219,10 @@ TEST_P(Activation, NoDropoutKeepsEverything) {
 
 INSTANTIATE_TEST_SUITE_P(Widths, Activation,
                          ::testing::Values(Case{DType::kF32, 1}, Case{DType::kF32, 7}, Case{DType::kF32, 33},
-                                           Case{DType::kF32, 257}, Case{DType::kBF16, 1},
-                                           Case{DType::kBF16, 7}, Case{DType::kBF16, 33},
-                                           Case{DType::kBF16, 257}),
+                                           Case{DType::kF32, 257}, Case{DType::kBF16, 1}, Case{DType::kBF16, 7},
+                                           Case{DType::kBF16, 33}, Case{DType::kBF16, 257}),
                          [](const auto& info) {
-                           return std::string(NameOf(info.param.dtype)) + "_" +
-                                  std::to_string(info.param.cols);
+                           return std::string(NameOf(info.param.dtype)) + "_" + std::to_string(info.param.cols);
                          });
 
 class RowDots : public ::testing::TestWithParam<int> {};

@@ -49,16 +49,13 @@ Output Evaluate(const AttentionShape& s, const std::vector<float>& qkv) {
   Attention(s, Thirds(s, qkv), nullptr, View(y.out, Rows(s)), y.log_sums.data());
   return y;
 }
-std::vector<float> Gradient(const AttentionShape& s, const std::vector<float>& qkv,
-                            const std::vector<float>& dout) {
+std::vector<float> Gradient(const AttentionShape& s, const std::vector<float>& qkv, const std::vector<float>& dout) {
   const Output y = Evaluate(s, qkv);
   std::vector<float> dqkv(qkv.size(), NAN);
-  AttentionGrad(s, Thirds(s, qkv), View(y.out, Rows(s)), y.log_sums.data(), View(dout, Rows(s)),
-                Thirds(s, dqkv));
+  AttentionGrad(s, Thirds(s, qkv), View(y.out, Rows(s)), y.log_sums.data(), View(dout, Rows(s)), Thirds(s, dqkv));
   return dqkv;
 }
-std::vector<double> Reference(const AttentionShape& s, const std::vector<double>& qkv,
-                              const double* keep = nullptr) {
+std::vector<double> Reference(const AttentionShape& s, const std::vector<double>& qkv, const double* keep = nullptr) {
   std::vector<double> out(Rows(s) * Width(s));
   ref::Attention(s.batch, s.length, s.heads, s.head_dim, s.window, s.rope, qkv.data(), out.data(), keep);
   return out;
@@ -150,8 +147,8 @@ TEST(Attention, GradientEqualsComplexStep) {
 }
 
 // Feeds a sequence to `Attention` in pieces, with a state.
-std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv,
-                               const std::vector<int>& pieces, std::vector<int64_t> position) {
+std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv, const std::vector<int>& pieces,
+                               std::vector<int64_t> position) {
   const int64_t width = Width(s), T = s.length;
   std::vector<float> out(Rows(s) * width), rings(s.batch * AttentionStateSize(s), NAN);
   const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
@@ -229,8 +226,8 @@ TEST(Attention, CausalityAndNeighboursAreExact) {
       const Output after = Evaluate(s, changed);
       for (int64_t row = 0; row < Rows(s); ++row) {
         const bool may_differ = row >= p && row < s.length && row < int64_t{p} + s.window;
-        const bool same = std::equal(&before.out[row * Width(s)], &before.out[row * Width(s)] + Width(s),
-                                     &after.out[row * Width(s)]);
+        const bool same =
+            std::equal(&before.out[row * Width(s)], &before.out[row * Width(s)] + Width(s), &after.out[row * Width(s)]);
         ASSERT_TRUE(same || may_differ) << p << " " << row;
         ASSERT_FALSE(same && row == p) << p;
       }
@@ -370,8 +367,7 @@ TEST_P(AttentionBf16, IsTheRoundedF32) {
   for (float x : Normals(dqkv.size(), 14)) qkv32.push_back(ToFloat(qkv.emplace_back(ToBFloat16(x))));
   for (float x : Normals(out.size(), 15)) dout32.push_back(ToFloat(dout.emplace_back(ToBFloat16(x))));
   Attention(s, Thirds(s, qkv), nullptr, View(out, Rows(s)), log_sums.data());
-  AttentionGrad(s, Thirds(s, qkv), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)),
-                Thirds(s, dqkv));
+  AttentionGrad(s, Thirds(s, qkv), View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)), Thirds(s, dqkv));
   const Output expected = Evaluate(s, qkv32);
   for (size_t i = 0; i < out.size(); ++i)
     ASSERT_NEAR(ToFloat(out[i]), expected.out[i], 4e-3 * (1 + std::abs(expected.out[i])));

@@ -21,8 +21,8 @@ int Width(const DeltaShape& s) { return s.heads * s.mem_dim; }
 int64_t Rows(const DeltaShape& s) { return int64_t{s.batch} * s.length; }
 
 std::string Print(const DeltaShape& s) {
-  return "B" + std::to_string(s.batch) + " T" + std::to_string(s.length) + " H" + std::to_string(s.heads) +
-         " M" + std::to_string(s.mem_dim) + (s.delta_rule ? " delta" : " linear");
+  return "B" + std::to_string(s.batch) + " T" + std::to_string(s.length) + " H" + std::to_string(s.heads) + " M" +
+         std::to_string(s.mem_dim) + (s.delta_rule ? " delta" : " linear");
 }
 
 template <class T>
@@ -66,12 +66,12 @@ struct Inputs {
 };
 
 template <class T = float>
-std::vector<T> Forward(const DeltaShape& s, std::vector<T> proj, const std::vector<float>& bias,
-                       float* state = nullptr, std::vector<float>* saved = nullptr) {
+std::vector<T> Forward(const DeltaShape& s, std::vector<T> proj, const std::vector<float>& bias, float* state = nullptr,
+                       std::vector<float>* saved = nullptr) {
   std::vector<T> out(static_cast<size_t>(Rows(s) * Width(s)));
   if (saved) saved->assign(static_cast<size_t>(DeltaSavedSize(s)), NAN);
-  DeltaMemory(s, View(proj, Rows(s), Columns(s)), s.delta_rule ? bias.data() : nullptr, state,
-              DeltaStateSize(s), View(out, Rows(s), Width(s)), saved ? saved->data() : nullptr);
+  DeltaMemory(s, View(proj, Rows(s), Columns(s)), s.delta_rule ? bias.data() : nullptr, state, DeltaStateSize(s),
+              View(out, Rows(s), Width(s)), saved ? saved->data() : nullptr);
   return out;
 }
 
@@ -80,8 +80,7 @@ struct Gradient {
 };
 
 template <class T = float>
-Gradient Backward(const DeltaShape& s, std::vector<T> proj, const std::vector<float>& bias,
-                  std::vector<T> dout) {
+Gradient Backward(const DeltaShape& s, std::vector<T> proj, const std::vector<float>& bias, std::vector<T> dout) {
   std::vector<float> saved;
   Forward<T>(s, proj, bias, nullptr, &saved);
   std::vector<T> dproj(proj.size());
@@ -129,8 +128,7 @@ TEST_P(Delta, ForwardEqualsReference) {
       const auto out = Forward(s, in.proj, in.alpha_bias, with_state ? state.data() : nullptr);
       for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 2e-5) << Print(s) << " " << i;
       if (!with_state) continue;
-      for (size_t i = 0; i < state.size(); ++i)
-        ASSERT_NEAR(state[i], state64[i], 5e-5) << Print(s) << " " << i;
+      for (size_t i = 0; i < state.size(); ++i) ASSERT_NEAR(state[i], state64[i], 5e-5) << Print(s) << " " << i;
     }
   }
 }
@@ -210,18 +208,16 @@ TEST_P(Delta, AnySplitEqualsTheWhole) {
     const Inputs in = Case(2, 90, 2, m);
     std::vector<float> whole_state = in.state;
     const auto whole = Forward(in.shape, in.proj, in.alpha_bias, whole_state.data());
-    for (const std::vector<int>& pieces :
-         {std::vector<int>{1, 89}, {89, 1}, {16, 32, 42}, {45, 7, 8, 30}, {90}}) {
+    for (const std::vector<int>& pieces : {std::vector<int>{1, 89}, {89, 1}, {16, 32, 42}, {45, 7, 8, 30}, {90}}) {
       std::vector<float> state = in.state;
       int begin = 0;
       for (int length : pieces) {
         DeltaShape s = in.shape;
         s.length = length;
-        const auto part = Forward(s, Slice(in.shape, in.proj, Columns(s), begin, begin + length),
-                                  in.alpha_bias, state.data());
+        const auto part =
+            Forward(s, Slice(in.shape, in.proj, Columns(s), begin, begin + length), in.alpha_bias, state.data());
         const auto expected = Slice(in.shape, whole, Width(s), begin, begin + length);
-        for (size_t i = 0; i < part.size(); ++i)
-          ASSERT_NEAR(part[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
+        for (size_t i = 0; i < part.size(); ++i) ASSERT_NEAR(part[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
         begin += length;
       }
       for (size_t i = 0; i < state.size(); ++i) {
@@ -239,11 +235,9 @@ TEST_P(Delta, DecodingTokenByTokenEqualsTheWhole) {
     s.length = 1;
     std::vector<float> state(in.state.size(), 0.0f);
     for (int t = 0; t < in.shape.length; ++t) {
-      const auto token =
-          Forward(s, Slice(in.shape, in.proj, Columns(s), t, t + 1), in.alpha_bias, state.data());
+      const auto token = Forward(s, Slice(in.shape, in.proj, Columns(s), t, t + 1), in.alpha_bias, state.data());
       const auto expected = Slice(in.shape, whole, Width(s), t, t + 1);
-      for (size_t i = 0; i < token.size(); ++i)
-        ASSERT_NEAR(token[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
+      for (size_t i = 0; i < token.size(); ++i) ASSERT_NEAR(token[i], expected[i], 1e-5 * (1 + std::abs(expected[i])));
     }
   }
 }
@@ -255,8 +249,7 @@ TEST_P(Delta, ChangingATokenChangesNothingBefore) {
     const size_t width = static_cast<size_t>(Width(in.shape));
     for (size_t p = 0; p < 70; p += 3) {
       auto proj = in.proj;
-      for (int c = 0; c < Columns(in.shape); ++c)
-        proj[p * static_cast<size_t>(Columns(in.shape)) + c] += 1.5f;
+      for (int c = 0; c < Columns(in.shape); ++c) proj[p * static_cast<size_t>(Columns(in.shape)) + c] += 1.5f;
       const auto after = Forward(in.shape, proj, in.alpha_bias);
       for (size_t i = 0; i < p * width; ++i) ASSERT_EQ(before[i], after[i]) << p << " " << i;
       EXPECT_NE(before[p * width], after[p * width]);

@@ -35,8 +35,7 @@ TEST(Embed, GathersRowsAndScattersGradientsInOrder) {
     Embed({table.data(), DType::kF32, kVocab, cols, stride}, tokens.data(),
           {y.data(), DType::kF32, kTokens, cols, stride});
     for (int n = 0; n < kTokens; ++n) {
-      for (int c = 0; c < stride; ++c)
-        EXPECT_EQ(y[n * stride + c], c < cols ? table[tokens[n] * stride + c] : -77.0f);
+      for (int c = 0; c < stride; ++c) EXPECT_EQ(y[n * stride + c], c < cols ? table[tokens[n] * stride + c] : -77.0f);
     }
 
     std::vector<float> dy = Normals(y.size(), 2), expected = table;

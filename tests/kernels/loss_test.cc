@@ -24,9 +24,7 @@ std::vector<float> Normals(int64_t n, float scale, uint64_t seed) {
 }
 
 Matrix View(std::vector<float>& x, int rows, int cols) { return {x.data(), DType::kF32, rows, cols, cols}; }
-Matrix View(std::vector<BFloat16>& x, int rows, int cols) {
-  return {x.data(), DType::kBF16, rows, cols, cols};
-}
+Matrix View(std::vector<BFloat16>& x, int rows, int cols) { return {x.data(), DType::kBF16, rows, cols, cols}; }
 
 struct Result {
   std::vector<float> ce, entropy, gradient;
@@ -38,8 +36,8 @@ Result Compute(const LossShape& shape, std::vector<float> logits, const std::vec
   const int rows = static_cast<int>(targets.size()), cols = static_cast<int>(logits.size()) / rows;
   Result r{std::vector<float>(targets.size()), std::vector<float>(targets.size()), {}, targets};
   std::vector<T> gradient(logits.size());
-  SoftmaxCrossEntropy(shape, View(logits, rows, cols), targets.data(), r.ce.data(), r.entropy.data(),
-                      r.argmax.data(), View(gradient, rows, cols));
+  SoftmaxCrossEntropy(shape, View(logits, rows, cols), targets.data(), r.ce.data(), r.entropy.data(), r.argmax.data(),
+                      View(gradient, rows, cols));
   for (T g : gradient) r.gradient.push_back(ToFloat(g));
   return r;
 }
@@ -55,15 +53,10 @@ struct Case {
   float logit_scale;
   LossShape shape;
 };
-const Case kCases[] = {{1, 1, {0, 0, 1}},
-                       {2, 1, {0, 0.1f, 1}},
-                       {17, 3, {0, 0.01f, 0.5f}},
-                       {64, 1, {0, 0, 1}},
-                       {67, 2, {0, 1, 1}},
-                       {100, 5, {3, 0, 1}},
-                       {133, 30, {30, 0.2f, 0.125f}},
-                       {131, 0.1f, {15, 0.01f, 1}},
-                       {4096, 4, {0, 0.01f, 0.1f}}};
+const Case kCases[] = {
+    {1, 1, {0, 0, 1}},          {2, 1, {0, 0.1f, 1}}, {17, 3, {0, 0.01f, 0.5f}},     {64, 1, {0, 0, 1}},
+    {67, 2, {0, 1, 1}},         {100, 5, {3, 0, 1}},  {133, 30, {30, 0.2f, 0.125f}}, {131, 0.1f, {15, 0.01f, 1}},
+    {4096, 4, {0, 0.01f, 0.1f}}};
 
 TEST(SoftmaxCrossEntropy, EqualsReferenceAndItsComplexStep) {
   constexpr int kRows = 3;
@@ -72,8 +65,7 @@ TEST(SoftmaxCrossEntropy, EqualsReferenceAndItsComplexStep) {
     const auto targets = Targets(kRows, c.cols);
     const Result r = Compute(c.shape, logits, targets);
     std::vector<Complex> z(logits.begin(), logits.end()), ce(kRows), entropy(kRows);
-    ref::SoftmaxCrossEntropy(c.shape.softcap, z.data(), targets.data(), kRows, c.cols, ce.data(),
-                             entropy.data());
+    ref::SoftmaxCrossEntropy(c.shape.softcap, z.data(), targets.data(), kRows, c.cols, ce.data(), entropy.data());
     for (size_t i = 0; i < kRows; ++i) {
       EXPECT_NEAR(r.ce[i], ce[i].real(), 1e-5 * (1 + std::abs(ce[i]))) << c.cols;
       EXPECT_NEAR(r.entropy[i], entropy[i].real(), 1e-5 * (1 + std::abs(entropy[i]))) << c.cols;
@@ -81,8 +73,7 @@ TEST(SoftmaxCrossEntropy, EqualsReferenceAndItsComplexStep) {
     constexpr double kStep = 1e-30;
     for (size_t i = 0; i<z.size(); i += z.size()> 2000 ? 97 : 1) {
       z[i] += Complex(0, kStep);
-      ref::SoftmaxCrossEntropy(c.shape.softcap, z.data(), targets.data(), kRows, c.cols, ce.data(),
-                               entropy.data());
+      ref::SoftmaxCrossEntropy(c.shape.softcap, z.data(), targets.data(), kRows, c.cols, ce.data(), entropy.data());
       z[i] = z[i].real();
       const size_t row = i / static_cast<size_t>(c.cols);
       const double objective = (ce[row] - double(c.shape.entropy_weight) * entropy[row]).imag() / kStep;
@@ -212,8 +203,7 @@ TEST(LogSoftmax, EqualsReference) {
       std::vector<double> expected(logits.begin(), logits.end());
       LogSoftmax(softcap, View(logits, 2, cols));
       for (int r = 0; r < 2; ++r) ref::LogSoftmaxRow(softcap, expected.data() + r * cols, cols);
-      for (size_t i = 0; i < logits.size(); ++i)
-        EXPECT_NEAR(logits[i], expected[i], 1e-5) << cols << " " << i;
+      for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 1e-5) << cols << " " << i;
     }
   }
 }
@@ -232,8 +222,7 @@ TEST(ValueLoss, EqualsReferenceAndItsComplexStep) {
     const std::vector<double> ce64(ce.begin(), ce.end());
     std::vector<Complex> v(values.begin(), values.end());
     std::vector<float> gradient(values.size(), NAN);
-    const double loss =
-        ValueLoss(kBatch, length, kHorizon, ce.data(), values.data(), 0.5f, gradient.data(), nullptr);
+    const double loss = ValueLoss(kBatch, length, kHorizon, ce.data(), values.data(), 0.5f, gradient.data(), nullptr);
     EXPECT_NEAR(loss, ref::ValueLoss(kBatch, length, kHorizon, ce64.data(), v.data()).real(), 1e-9);
     for (size_t i = 0; i < v.size(); ++i) {
       v[i] += Complex(0, 1e-30);

@@ -49,8 +49,7 @@ TEST(AdamW, LeavesAParameterWithoutGradientToDecayAlone) {
 TEST(AdamW, DoesNotDependOnThreads) {
   const auto run = [](int threads) {
     SetThreadCount(threads);
-    std::vector<float> theta = Normals(100001, 1), gradient = Normals(100001, 2), m(theta.size()),
-                       v(theta.size());
+    std::vector<float> theta = Normals(100001, 1), gradient = Normals(100001, 2), m(theta.size()), v(theta.size());
     AdamW({.lr = 1e-3, .weight_decay = 0.1}, 100001, theta.data(), gradient.data(), m.data(), v.data());
     return theta;
   };

@@ -13,8 +13,7 @@ namespace {
 // The factors of a whole matrix, through the vectorised generator.
 std::vector<float> Factors(const Dropout& dropout, int64_t rows, int64_t cols) {
   std::vector<float> ones(static_cast<size_t>(rows * cols), 1.0f), factors(ones.size());
-  ApplyDropout({ones.data(), DType::kF32, rows, cols, cols}, dropout,
-               {factors.data(), DType::kF32, rows, cols, cols},
+  ApplyDropout({ones.data(), DType::kF32, rows, cols, cols}, dropout, {factors.data(), DType::kF32, rows, cols, cols},
                /*accumulate=*/false);
   return factors;
 }

@@ -37,7 +37,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v8.4-lean"), 1'773'312);
   EXPECT_EQ(count("v8.4-cortex-ix"), 7'352'832);
   EXPECT_EQ(count("v8.4-cortex-ix-small"), 6'763'008);
-  EXPECT_EQ(count("gpt-baseline"), 4'985'088);  // not of the lineup
+  EXPECT_EQ(count("gpt-baseline"), 4'985'088);                     // not of the lineup
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
 }
 

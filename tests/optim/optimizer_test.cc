@@ -152,8 +152,8 @@ TEST(OptimizerTest, DiscardLeavesValuesAndMoments) {
     optimizer.Discard();
     EXPECT_EQ(p.Values(), before);
     EXPECT_TRUE(p.GradientsAreZero());
-    EXPECT_TRUE(std::all_of(p.bank.first_moments(), p.bank.first_moments() + p.bank.size(),
-                            [](float m) { return m == 0; }));
+    EXPECT_TRUE(
+        std::all_of(p.bank.first_moments(), p.bank.first_moments() + p.bank.size(), [](float m) { return m == 0; }));
   }
 }
 
@@ -176,8 +176,7 @@ TEST(MuonTest, KeepsTheDirections) {
   // A diagonal matrix has unit vectors as singular vectors; only its values may change, and not their signs.
   constexpr int kSize = 4;
   std::vector<float> x(kSize * kSize);
-  for (int i = 0; i < kSize; ++i)
-    x[static_cast<size_t>(i * kSize + i)] = (i % 2 == 0 ? 1.0f : -1.0f) * (0.3f + i);
+  for (int i = 0; i < kSize; ++i) x[static_cast<size_t>(i * kSize + i)] = (i % 2 == 0 ? 1.0f : -1.0f) * (0.3f + i);
   Orthogonalize(x.data(), kSize, kSize, 5);
   for (int i = 0; i < kSize; ++i) {
     for (int j = 0; j < kSize; ++j) {
@@ -208,8 +207,7 @@ TEST(MuonTest, StackedPartsAreOrthogonalisedApart) {
     // A part of very different size must not change what becomes of the others.
     for (int i = 0; i < kRows * kCols; ++i) bank.gradients()[i] *= 1000;
     optimizer.Update(1, 1, 1);
-    EXPECT_TRUE(
-        std::all_of(bank.gradients(), bank.gradients() + bank.size(), [](float g) { return g == 0; }));
+    EXPECT_TRUE(std::all_of(bank.gradients(), bank.gradients() + bank.size(), [](float g) { return g == 0; }));
     return std::vector<float>(bank.values(), bank.values() + bank.size());
   };
   EXPECT_EQ(updated(1, kParts), updated(kParts, 1));
@@ -255,8 +253,7 @@ TEST(ScheduleTest, WarmsUpThenFallsAlongACosine) {
   EXPECT_NEAR(ScheduleFactor(config, 0.1), 1.0, 1e-12);
   EXPECT_NEAR(ScheduleFactor(config, 0.55), 0.6, 1e-12);
   EXPECT_NEAR(ScheduleFactor(config, 1.0), 0.2, 1e-12);
-  for (double f = 0.1; f < 1; f += 0.01)
-    EXPECT_GT(ScheduleFactor(config, f), ScheduleFactor(config, f + 0.01));
+  for (double f = 0.1; f < 1; f += 0.01) EXPECT_GT(ScheduleFactor(config, f), ScheduleFactor(config, f + 0.01));
 }
 
 TEST(ScheduleTest, HoldsThenFallsAlongALine) {

@@ -77,12 +77,7 @@ std::vector<std::array<uint16_t, 3>> MergesOf(const BpeModel& model) {
 }
 
 const std::vector<std::string> kPools[] = {
-    {"a"},
-    {"a", "b"},
-    {"a", "b", "c", " "},
-    {"-", "'", "s", "a"},
-    {" ", "\n", "x"},
-    {"\xC3\xA9", "e", " ", "\xFF"},
+    {"a"}, {"a", "b"}, {"a", "b", "c", " "}, {"-", "'", "s", "a"}, {" ", "\n", "x"}, {"\xC3\xA9", "e", " ", "\xFF"},
 };
 
 TEST(Train, EqualsCountingAfresh) {
@@ -119,8 +114,7 @@ TEST(Train, NothingToLearnFrom) {
 // Pieces of one text count like the text, and the number of threads does not show.
 TEST(Train, DoesNotDependOnThreads) {
   Rng rng(5, Purpose::kTest);
-  const std::string text =
-      RandomText(rng, {"once", " upon", " a", " time", "s", "\n", " t", "he", ".", "x"}, 150000);
+  const std::string text = RandomText(rng, {"once", " upon", " a", " time", "s", "\n", " t", "he", ".", "x"}, 150000);
   const std::string_view view = text;
   const int before = ThreadCount();
   std::vector<std::vector<std::array<uint16_t, 3>>> merges;

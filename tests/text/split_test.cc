@@ -12,16 +12,15 @@
 namespace flashlm {
 namespace {
 
-constexpr char kGpt2Pattern[] =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr char kGpt2Pattern[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 class Regex {
  public:
   explicit Regex(const char* pattern) {
     int error = 0;
     size_t offset = 0;
-    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                          &error, &offset, nullptr);
+    code_ = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error,
+                          &offset, nullptr);
     pcre2_jit_compile(code_, PCRE2_JIT_COMPLETE);
     match_ = pcre2_match_data_create(1, nullptr);
   }
@@ -96,8 +95,7 @@ TEST(CharClass, SamplesOfUnicode16) {
   for (const uint32_t space : {0x09u, 0x0Du, 0x20u, 0x85u, 0xA0u, 0x1680u, 0x2028u, 0x202Fu, 0x3000u}) {
     EXPECT_EQ(ClassOf(space), CharClass::kSpace) << space;
   }
-  for (const uint32_t other :
-       {0x00u, 0x1Cu, 0x0301u, 0x180Eu, 0x200Bu, 0x200Du, 0xFEFFu, 0x1F600u, 0x10FFFFu}) {
+  for (const uint32_t other : {0x00u, 0x1Cu, 0x0301u, 0x180Eu, 0x200Bu, 0x200Du, 0xFEFFu, 0x1F600u, 0x10FFFFu}) {
     EXPECT_EQ(ClassOf(other), CharClass::kOther) << other;
   }
   for (const uint32_t number : {0x30u, 0xB2u, 0xBDu, 0x0663u, 0x2167u, 0x10D40u}) {
@@ -124,8 +122,7 @@ TEST(WordSplitter, EqualsTheRegexOnRandomText) {
       {"'", "s", "t", "r", "e", "v", "l", "m", "d", " "},
       {"a", "Z", "0", "9", " ", "\t", "\r\n", "\n", ".", "!", "'", "\x01", std::string(1, '\0')},
       {"a", " ", Utf8(0x85), Utf8(0xA0), Utf8(0x1680), Utf8(0x2003), Utf8(0x2028), Utf8(0x3000), "1", "-"},
-      {"e", Utf8(0x301), Utf8(0x200D), Utf8(0x1F469), Utf8(0xFE0F), Utf8(0x65E5), Utf8(0x0663), Utf8(0xBD),
-       " "},
+      {"e", Utf8(0x301), Utf8(0x200D), Utf8(0x1F469), Utf8(0xFE0F), Utf8(0x65E5), Utf8(0x0663), Utf8(0xBD), " "},
       {},
   };
   for (uint32_t c = 0; c <= 0x10FFFF; c += c < 0x3000 ? 1 : 7) {
@@ -148,9 +145,8 @@ TEST(WordSplitter, EqualsTheRegexOnRealText) {
 // A byte outside valid UTF-8 splits like '#', which is as long and neither letter, number nor space.
 TEST(WordSplitter, InvalidBytesAreSymbols) {
   const std::string invalid[] = {
-      "\x80",         "\xBF",         "\xC0\x80",         "\xC1\xBF",
-      "\xC3",         "\xE0\x80\x80", "\xE0\x9F\xBF",     "\xED\xA0\x80",
-      "\xED\xBF\xBF", "\xE6\x97",     "\xF0\x9F\x98",     "\xF0\x8F\xBF\xBF",
+      "\x80",         "\xBF",         "\xC0\x80",         "\xC1\xBF",         "\xC3",         "\xE0\x80\x80",
+      "\xE0\x9F\xBF", "\xED\xA0\x80", "\xED\xBF\xBF",     "\xE6\x97",         "\xF0\x9F\x98", "\xF0\x8F\xBF\xBF",
       "\xF5",         "\xFF",         "\xF4\x90\x80\x80", "\xF8\x88\x80\x80",
   };
   for (const std::string& bytes : invalid) {
@@ -177,8 +173,7 @@ TEST(WordSplitter, WordsJoinToTheText) {
 }
 
 TEST(SafeCut, DoesNotChangeTheSplit) {
-  const std::vector<std::string> symbols = {"a",  "'",  "s",        "1",        ".",   " ",
-                                            "\n", "\t", Utf8(0xA0), Utf8(0xE9), "\xC3"};
+  const std::vector<std::string> symbols = {"a", "'", "s", "1", ".", " ", "\n", "\t", Utf8(0xA0), Utf8(0xE9), "\xC3"};
   Rng rng(3, Purpose::kTest);
   int cuts = 0;
   for (int trial = 0; trial < 3000; ++trial) {

@@ -12,9 +12,7 @@
 namespace flashlm {
 
 inline std::string Utf8(uint32_t code_point) {
-  const auto tail = [code_point](int shift) {
-    return static_cast<char>(0x80 | (code_point >> shift & 0x3F));
-  };
+  const auto tail = [code_point](int shift) { return static_cast<char>(0x80 | (code_point >> shift & 0x3F)); };
   if (code_point < 0x80) return {static_cast<char>(code_point)};
   if (code_point < 0x800) return {static_cast<char>(0xC0 | code_point >> 6), tail(0)};
   if (code_point < 0x10000) return {static_cast<char>(0xE0 | code_point >> 12), tail(6), tail(0)};

@@ -82,8 +82,8 @@ TEST(TokenizerJson, WrongTypesAnywhere) {
       }
     }
   }
-  for (const char* path : {"/model", "/model/vocab", "/model/merges", "/model/merges/0", "/pre_tokenizer",
-                           "/decoder", "/added_tokens"}) {
+  for (const char* path :
+       {"/model", "/model/vocab", "/model/merges", "/model/merges/0", "/pre_tokenizer", "/decoder", "/added_tokens"}) {
     for (const Json& replacement : wrong) {
       Json document = Good();
       document[Json::json_pointer(path)] = replacement;
@@ -108,8 +108,7 @@ TEST(TokenizerJson, RefusesOtherPipelinesByName) {
   ExpectRefused("post_processor \"TemplateProcessing\"", [](Json& j) {
     j["post_processor"] = {{"type", "TemplateProcessing"}};
   });
-  ExpectRefused("\"continuing_subword_prefix\"",
-                [](Json& j) { j["model"]["continuing_subword_prefix"] = "##"; });
+  ExpectRefused("\"continuing_subword_prefix\"", [](Json& j) { j["model"]["continuing_subword_prefix"] = "##"; });
   ExpectRefused("\"end_of_word_suffix\"", [](Json& j) { j["model"]["end_of_word_suffix"] = "</w>"; });
   ExpectRefused("\"ignore_merges\"", [](Json& j) { j["model"]["ignore_merges"] = true; });
   ExpectRefused("\"byte_fallback\"", [](Json& j) { j["model"]["byte_fallback"] = true; });
@@ -174,8 +173,7 @@ TEST(TokenizerJson, AddedTokens) {
   for (const char* name : {"<pad>", "<unk>", "<bos>", "<eos>"}) {
     added(document).push_back(AddedToken(name, document["model"]["vocab"][name]));
   }
-  EXPECT_EQ(Tokenizer::FromJson(document.dump(), "test").ToJson(),
-            Tokenizer::FromJson(Good().dump(), "test").ToJson());
+  EXPECT_EQ(Tokenizer::FromJson(document.dump(), "test").ToJson(), Tokenizer::FromJson(Good().dump(), "test").ToJson());
   added(document).push_back(AddedToken("<sep>", 268));
   const Tokenizer tokenizer = Tokenizer::FromJson(document.dump(), "test");
   EXPECT_EQ(tokenizer.vocab_size(), 269);
@@ -197,8 +195,7 @@ TEST(TokenizerJson, BothSpellingsOfMerges) {
   for (Json& merge : document["model"]["merges"]) {
     merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
   }
-  EXPECT_EQ(Tokenizer::FromJson(document.dump(), "test").ToJson(),
-            Tokenizer::FromJson(Good().dump(), "test").ToJson());
+  EXPECT_EQ(Tokenizer::FromJson(document.dump(), "test").ToJson(), Tokenizer::FromJson(Good().dump(), "test").ToJson());
 }
 
 }  // namespace

@@ -31,9 +31,7 @@ const Json& HuggingFace() {
   return document;
 }
 
-Tokenizer TrainOn(std::string_view text, int vocab_size) {
-  return Tokenizer::Train(std::span(&text, 1), vocab_size);
-}
+Tokenizer TrainOn(std::string_view text, int vocab_size) { return Tokenizer::Train(std::span(&text, 1), vocab_size); }
 
 void ExpectRoundTrip(const std::string& text) {
   const Ids ids = Golden().Encode(text);
@@ -75,11 +73,10 @@ TEST(Tokenizer, RoundTripOfRandomBytes) {
 
 TEST(Tokenizer, RoundTripAtTheBordersOfUtf8) {
   std::string all;
-  for (const uint32_t c : {0x0u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu, 0xD800u, 0xDFFFu, 0xE000u, 0xFFFFu,
-                           0x10000u, 0x10FFFFu, 0x110000u, 0x1FFFFFu}) {
+  for (const uint32_t c : {0x0u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu, 0xD800u, 0xDFFFu, 0xE000u, 0xFFFFu, 0x10000u,
+                           0x10FFFFu, 0x110000u, 0x1FFFFFu}) {
     const std::string character = Utf8(c);
-    for (size_t bytes = 0; bytes <= character.size(); ++bytes)
-      ExpectRoundTrip(" a" + character.substr(0, bytes));
+    for (size_t bytes = 0; bytes <= character.size(); ++bytes) ExpectRoundTrip(" a" + character.substr(0, bytes));
     all += character;
   }
   ExpectRoundTrip(all);
@@ -147,8 +144,7 @@ TEST(Tokenizer, TrainingIsDeterministic) {
 
 TEST(Tokenizer, FileIsKeptByteForByte) {
   EXPECT_EQ(Golden().ToJson(), ReadFile(kGolden + "tokenizer_600.json"));
-  const auto path =
-      std::filesystem::temp_directory_path() / fmt::format("flashlm_tokenizer_{}.json", getpid());
+  const auto path = std::filesystem::temp_directory_path() / fmt::format("flashlm_tokenizer_{}.json", getpid());
   Golden().Save(path.string());
   EXPECT_EQ(Tokenizer::Load(path.string()).Hash(), Golden().Hash());
   std::filesystem::remove(path);
@@ -166,8 +162,7 @@ TEST(Tokenizer, EncodeAppends) {
 // tokenizer.
 TEST(Tokenizer, ThreadsAndTokenizersDoNotMix) {
   Rng rng(13, Purpose::kTest);
-  const std::string text =
-      RandomText(rng, {"one", " two", " three", "'s", "\n", " \xC3\xA9t\xC3\xA9", "."}, 5000);
+  const std::string text = RandomText(rng, {"one", " two", " three", "'s", "\n", " \xC3\xA9t\xC3\xA9", "."}, 5000);
   const Tokenizer other = TrainOn(text, 300);
   const Ids expected = Golden().Encode(text), expected_of_other = other.Encode(text);
   EXPECT_NE(expected, expected_of_other);

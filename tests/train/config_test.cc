@@ -32,8 +32,7 @@ TEST(BudgetTest, ReadsTokens) {
 }
 
 TEST(BudgetTest, RefusesWhatIsNone) {
-  for (const char* text :
-       {"", "soon", "10", "m", "10 minutes", "-5m", "0s", "1h-30m", "nan", "infh", "10M", "1h30"}) {
+  for (const char* text : {"", "soon", "10", "m", "10 minutes", "-5m", "0s", "1h-30m", "nan", "infh", "10M", "1h30"}) {
     EXPECT_THROW(Budget::Time(text), UsageError) << '"' << text << '"';
   }
   for (const char* text : {"", "many", "10m", "-1", "0", "0.2", "M", "1k5", "inf", "1e400"}) {
@@ -85,8 +84,7 @@ TEST(RunConfigTest, RoundTrips) {
   EXPECT_EQ(from_toml.optim.lr, config.optim.lr);
   EXPECT_EQ(from_toml.seed, config.seed);
   EXPECT_EQ(from_toml.budget.amount, 5400);
-  EXPECT_EQ(from_toml.train.TokensPerStep(),
-            int64_t{3} * config.train.sequence_length * config.train.accumulate);
+  EXPECT_EQ(from_toml.train.TokensPerStep(), int64_t{3} * config.train.sequence_length * config.train.accumulate);
 }
 
 TEST(RunConfigTest, EveryPresetIsReadable) {

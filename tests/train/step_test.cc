@@ -197,7 +197,7 @@ SteadyStep MeasureSteadyStep(Model& model, DType dtype, const OptimConfig& optim
   RunOn(step, batch, index);
   for (const auto& [name, time] : step.tape().profile()) {
     if (name.find("GEMM") == std::string::npos) continue;
-    steady.products += 3 * time.calls;  // forward, gradient of the input, gradient of the weight
+    steady.products += 3 * time.calls;                     // forward, gradient of the input, gradient of the weight
     steady.repacked += 2 * time.calls / train.accumulate;  // once a step for each of the first two
   }
   for (const ParamInfo& info : model.bank().infos()) {
@@ -275,8 +275,8 @@ TEST(StepTest, TheSecondHeadsWeightRisesWithTheBudget) {
 // The instruction set is chosen once per process, so another one needs another process.
 TEST(StepTest, ScalarSteadyStepsAllocateNothing) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command = fmt::format(
-      "FLASHLM_ISA=scalar '{}' --gtest_filter=StepTest.SteadyStepsLeaveTheHeapAlone --gtest_brief=1", self);
+  const std::string command =
+      fmt::format("FLASHLM_ISA=scalar '{}' --gtest_filter=StepTest.SteadyStepsLeaveTheHeapAlone --gtest_brief=1", self);
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

@@ -68,8 +68,8 @@ const OpDef kCrossEntropyOp("cross_entropy (GEMM)", Backward, Cases);
 CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
                                 const CrossEntropyConfig& config) {
   OpTimer timer(tape, kCrossEntropyOp);
-  FLASHLM_CHECK(hidden.cols == head.cols && hidden.dtype == tape.dtype(), "head of width {} over {} columns",
-                head.cols, hidden.cols);
+  FLASHLM_CHECK(hidden.cols == head.cols && hidden.dtype == tape.dtype(), "head of width {} over {} columns", head.cols,
+                hidden.cols);
   const int rows = hidden.rows, vocab = head.rows;
   float* nats = tape.Keep<float>(rows);
   float* entropies = tape.Keep<float>(rows);

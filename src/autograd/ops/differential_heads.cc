@@ -17,7 +17,7 @@ struct Saved {
   Param lambda_q, lambda_k;
   int head_dim;
   float lambda;
-  bool held;  // at a bound, where it has no slope
+  bool held;             // at a bound, where it has no slope
   const float* inv_rms;  // [N,H]
 };
 

@@ -1,6 +1,7 @@
+#include "kernels/activation/geglu.h"
+
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/geglu.h"
 #include "kernels/activation/ref.h"
 
 namespace flashlm {

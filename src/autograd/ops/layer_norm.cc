@@ -22,14 +22,12 @@ void Backward(Tape& tape, const Node& node) {
   const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
   kernels::LayerNormGrad(x.matrix(), tape.bank().Value(node.parameter), saved.groups, saved.moments,
                          tape.GradientOf(node.output), dx, accumulate, tape.bank().Gradient(node.parameter),
-                         tape.bank().Gradient(saved.bias),
-                         tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
+                         tape.bank().Gradient(saved.bias), tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
 }
 
 std::vector<OpCase> Cases() {
   std::vector<OpCase> cases;
-  for (const auto& [rows, cols, groups] :
-       {std::tuple{4, 16, 1}, std::tuple{3, 33, 1}, std::tuple{70, 21, 3}}) {
+  for (const auto& [rows, cols, groups] : {std::tuple{4, 16, 1}, std::tuple{3, 33, 1}, std::tuple{70, 21, 3}}) {
     cases.push_back(OpCase::Make(
         fmt::format("{}x{}, {} groups", rows, cols, groups), 1, rows,
         {{rows, cols, false, 1, 0.5}, {1, cols, true}, {1, cols, true}},
@@ -37,8 +35,8 @@ std::vector<OpCase> Cases() {
           return LayerNormF32(tape, in[0].tensor, in[1].param, in[2].param, groups);
         },
         [groups = groups](const auto& in, auto& out) {
-          kernels::ref::LayerNorm(in[0].data(), in[1].data(), in[2].data(), groups, double{kEps}, out.rows,
-                                  out.cols, out.data());
+          kernels::ref::LayerNorm(in[0].data(), in[1].data(), in[2].data(), groups, double{kEps}, out.rows, out.cols,
+                                  out.data());
         }));
   }
   return cases;
@@ -57,8 +55,7 @@ Tensor Normalize(Tape& tape, const Tensor& x, const Param& gain, const Param& bi
                 "layer norm of {} columns in {} groups, gain of {}", x.cols, groups, gain.cols);
   const Tensor y = tape.New(x.rows, x.cols, dtype);  // [N,C]
   float* moments = tape.training() ? tape.Keep<float>(int64_t{x.rows} * groups * 2) : nullptr;
-  kernels::LayerNorm(x.matrix(), tape.bank().Value(gain), tape.bank().Value(bias), groups, kEps, y.matrix(),
-                     moments);
+  kernels::LayerNorm(x.matrix(), tape.bank().Value(gain), tape.bank().Value(bias), groups, kEps, y.matrix(), moments);
   tape.Record({&kLayerNormOp, {x}, y, gain, tape.Keep(Saved{moments, bias, groups})});
   return y;
 }

@@ -14,9 +14,7 @@ void Backward(Tape& tape, const Node& node) {
 }
 
 std::vector<OpCase> Cases() {
-  const auto run = [](Tape& tape, const std::vector<Operand>& in) {
-    return Linear(tape, in[0].tensor, in[1].param);
-  };
+  const auto run = [](Tape& tape, const std::vector<Operand>& in) { return Linear(tape, in[0].tensor, in[1].param); };
   const auto product = [](const auto& x, const auto& w, auto& out) {
     for (int r = 0; r < out.rows; ++r) {
       for (int o = 0; o < out.cols; ++o) {
@@ -33,17 +31,15 @@ std::vector<OpCase> Cases() {
                                  [product](const auto& in, auto& out) { product(in[0], in[1], out); }));
   }
   using kernels::Ternary;
-  for (const auto& [kind, name] :
-       {std::pair{Ternary::kMean, "Q-A"}, std::pair{Ternary::kMatrix, "Q-B"}, std::pair{Ternary::kRow, "Q-C"},
-        std::pair{Ternary::kScaleGradient, "Q-D"}}) {
+  for (const auto& [kind, name] : {std::pair{Ternary::kMean, "Q-A"}, std::pair{Ternary::kMatrix, "Q-B"},
+                                   std::pair{Ternary::kRow, "Q-C"}, std::pair{Ternary::kScaleGradient, "Q-D"}}) {
     for (const bool int8 : {false, true}) {
       cases.push_back(OpCase::Make(fmt::format("ternary {}{}", name, int8 ? ", int8 input" : ""), 1, 6,
                                    {{6, 16}, {9, 16, true, 1, 0, {kind, int8}}}, run,
                                    [product, kind = kind, int8](const auto& in, auto& out) {
                                      auto x = in[0], w = in[1];
                                      kernels::ref::Ternarize(kind, in[1].data(), w.rows, w.cols, w.data());
-                                     if (int8)
-                                       kernels::ref::QuantizeRows(in[0].data(), x.rows, x.cols, x.data());
+                                     if (int8) kernels::ref::QuantizeRows(in[0].data(), x.rows, x.cols, x.data());
                                      product(x, w, out);
                                    }));
     }

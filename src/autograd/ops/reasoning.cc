@@ -105,15 +105,22 @@ std::vector<OpInput> CaseInputs(bool int8) {
 }
 
 kernels::ReasoningShape CaseShape(const ReasoningConfig& config, bool int8) {
-  return {.rows = kRows, .width = kWidth, .operations = kOperations, .slots = kSlots, .depth = config.depth,
-          .training = true, .int8 = int8, .noise = static_cast<float>(config.noise),
-          .key = MakePhiloxKey(1, Purpose::kRouting), .step = 1};
+  return {.rows = kRows,
+          .width = kWidth,
+          .operations = kOperations,
+          .slots = kSlots,
+          .depth = config.depth,
+          .training = true,
+          .int8 = int8,
+          .noise = static_cast<float>(config.noise),
+          .key = MakePhiloxKey(1, Purpose::kRouting),
+          .step = 1};
 }
 
 Tensor RunCase(Tape& tape, const std::vector<Operand>& in, const ReasoningConfig& config) {
   static kernels::ReasoningPack pack;  // as a model would own it
   pack.version = -1;                   // another bank every time
-  const ReasoningParams params{in[1].param, in[2].param, in[3].param,  in[4].param,  in[5].param,  in[6].param,
+  const ReasoningParams params{in[1].param, in[2].param, in[3].param, in[4].param,  in[5].param,  in[6].param,
                                in[7].param, in[8].param, in[9].param, in[10].param, in[11].param, in[12].param};
   return Reasoning(tape, in[0].tensor, params, config, pack).state;
 }
@@ -140,9 +147,9 @@ std::vector<OpCase> Cases() {
             kernels::ref::Ternarize(kernels::Ternary::kScaleGradient, in[i].data(), in[i].rows, in[i].cols,
                                     maps[i].data());
           }
-          const kernels::ReasoningMaps<const S> all{maps[1].data(),  maps[2].data(),  maps[3].data(), maps[4].data(),
-                                                    maps[5].data(),  maps[6].data(),  maps[7].data(), maps[8].data(),
-                                                    maps[9].data(),  maps[10].data(), maps[11].data(), maps[12].data()};
+          const kernels::ReasoningMaps<const S> all{maps[1].data(), maps[2].data(),  maps[3].data(),  maps[4].data(),
+                                                    maps[5].data(), maps[6].data(),  maps[7].data(),  maps[8].data(),
+                                                    maps[9].data(), maps[10].data(), maps[11].data(), maps[12].data()};
           std::vector<S> usage;
           std::vector<double> shares;
           kernels::ref::Reasoning<S>(CaseShape(config, int8), all, in[0].data(), out.data(), usage, shares);
@@ -159,8 +166,12 @@ const OpDef kReasoningOp("reasoning", Backward, Cases);
 ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
                           kernels::ReasoningPack& pack) {
   OpTimer timer(tape, kReasoningOp);
-  const kernels::ReasoningShape shape{.rows = r.rows, .width = r.cols, .operations = config.operations,
-                                      .slots = config.slots, .depth = config.depth, .training = tape.training(),
+  const kernels::ReasoningShape shape{.rows = r.rows,
+                                      .width = r.cols,
+                                      .operations = config.operations,
+                                      .slots = config.slots,
+                                      .depth = config.depth,
+                                      .training = tape.training(),
                                       .int8 = params.router.quantization.int8_input,
                                       .noise = static_cast<float>(config.noise),
                                       .key = MakePhiloxKey(tape.seed(), Purpose::kRouting),
@@ -170,8 +181,8 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
                 "reasoning of width {} with {} operations and {} slots", r.cols, config.operations, config.slots);
   RenewPack(tape, shape, params, pack);
   ReasoningResult result;
-  result.state = tape.New(r.rows, r.cols, r.dtype);               // [N,R]
-  result.usage = tape.New(1, config.operations, DType::kF32);     // [1,K]
+  result.state = tape.New(r.rows, r.cols, r.dtype);            // [N,R]
+  result.usage = tape.New(1, config.operations, DType::kF32);  // [1,K]
   kernels::ReasoningSums sums;
   sums.usage = result.usage.f32();
   sums.shares = tape.Keep<float>(config.operations);
@@ -183,7 +194,10 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
   result.mean_address = sums.mean_address;
   result.mean_write = sums.mean_write;
   result.passes = sums.passes;
-  tape.Record({&kReasoningOp, {r}, result.state, {},
+  tape.Record({&kReasoningOp,
+               {r},
+               result.state,
+               {},
                tape.Keep(Saved{shape, memory, sums.passes, result.usage, params, &pack})});
   return result;
 }

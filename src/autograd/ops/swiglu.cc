@@ -16,8 +16,7 @@ void Backward(Tape& tape, const Node& node) {
 
 std::vector<OpCase> Cases() {
   return {OpCase::Make(
-      "5x(2*9)", 1, 5, {{5, 18}},
-      [](Tape& tape, const std::vector<Operand>& in) { return SwiGlu(tape, in[0].tensor); },
+      "5x(2*9)", 1, 5, {{5, 18}}, [](Tape& tape, const std::vector<Operand>& in) { return SwiGlu(tape, in[0].tensor); },
       [](const auto& in, auto& out) { kernels::ref::SwiGlu(in[0].data(), out.rows, out.cols, out.data()); })};
 }
 

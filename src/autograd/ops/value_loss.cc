@@ -22,9 +22,7 @@ std::vector<OpCase> Cases() {
   static constexpr float kNats[] = {1.5f, 0.2f, 3.0f, 0.7f, 2.2f, 1.1f, 0.4f, 5.0f, 0.1f, 0.9f, 2.5f, 1.7f};
   return {OpCase::Make(
       "horizon 3", 2, 6, {{12, 1}},
-      [](Tape& tape, const std::vector<Operand>& in) {
-        return ValueLoss(tape, in[0].tensor, kNats, 3, 0.5).objective;
-      },
+      [](Tape& tape, const std::vector<Operand>& in) { return ValueLoss(tape, in[0].tensor, kNats, 3, 0.5).objective; },
       [](const auto& in, auto& out) {
         const std::vector<double> nats(std::begin(kNats), std::end(kNats));
         out.v[0] = 0.5 * kernels::ref::ValueLoss(2, 6, 3, nats.data(), in[0].data());

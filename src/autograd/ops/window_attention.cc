@@ -46,9 +46,7 @@ std::vector<OpCase> Cases() {
       const AttentionConfig config{2, 4, window, rope, 0.0};
       cases.push_back(OpCase::Make(
           fmt::format("window {}{}", window, name), 2, 9, {{18, 24}},
-          [config](Tape& tape, const std::vector<Operand>& in) {
-            return WindowAttention(tape, in[0].tensor, config);
-          },
+          [config](Tape& tape, const std::vector<Operand>& in) { return WindowAttention(tape, in[0].tensor, config); },
           [config](const auto& in, auto& out) {
             kernels::ref::Attention(2, 9, config.heads, config.head_dim, config.window, config.rope, in[0].data(),
                                     out.data());
@@ -86,8 +84,7 @@ Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tenso
   const kernels::AttentionShape shape{tape.batch(), tape.length(), config.heads, config.head_dim, config.window,
                                       config.rope,  dropout.p,     dropout.key,  dropout.step,    config.value_heads};
   const Tensor y = tape.New(q.rows, width, q.dtype);  // [N,H*D]
-  float* log_sums =
-      tape.training() ? tape.Keep<float>(int64_t{tape.batch()} * config.heads * tape.length()) : nullptr;
+  float* log_sums = tape.training() ? tape.Keep<float>(int64_t{tape.batch()} * config.heads * tape.length()) : nullptr;
   const int64_t row_size = kernels::AttentionStateSize(shape);
   const kernels::AttentionState state{tape.Slot(row_size), row_size, tape.positions()};
   kernels::Attention(shape, {q.matrix(), k.matrix(), v.matrix()}, state.rings == nullptr ? nullptr : &state, y.matrix(),

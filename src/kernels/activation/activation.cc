@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "kernels/random/dropout.h"
 #include "kernels/blocks.h"
+#include "kernels/random/dropout.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -66,9 +66,8 @@ void GateMixGradRow(const T* gate, const T* a, const T* b, const T* dy, size_t c
 void SwiGluForward(const Matrix& x, const Matrix& y) {
   WithElementType(x.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    ForRows(y.rows, y.cols, [&](int64_t r) {
-      SwiGluRow(x.Row<T>(r), x.Row<T>(r) + y.cols, static_cast<size_t>(y.cols), y.Row<T>(r));
-    });
+    ForRows(y.rows, y.cols,
+            [&](int64_t r) { SwiGluRow(x.Row<T>(r), x.Row<T>(r) + y.cols, static_cast<size_t>(y.cols), y.Row<T>(r)); });
   });
 }
 
@@ -76,8 +75,8 @@ void SwiGluBackward(const Matrix& x, const Matrix& dy, const Matrix& dx) {
   WithElementType(x.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     ForRows(dy.rows, dy.cols, [&](int64_t r) {
-      SwiGluGradRow(x.Row<T>(r), x.Row<T>(r) + dy.cols, dy.Row<T>(r), static_cast<size_t>(dy.cols),
-                    dx.Row<T>(r), dx.Row<T>(r) + dy.cols);
+      SwiGluGradRow(x.Row<T>(r), x.Row<T>(r) + dy.cols, dy.Row<T>(r), static_cast<size_t>(dy.cols), dx.Row<T>(r),
+                    dx.Row<T>(r) + dy.cols);
     });
   });
 }
@@ -91,8 +90,8 @@ void GateMixForward(const Matrix& gate, const Matrix& a, const Matrix& b, const 
   });
 }
 
-void GateMixBackward(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& dy,
-                     const Matrix& dgate, const Matrix& da, const Matrix& db) {
+void GateMixBackward(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& dy, const Matrix& dgate,
+                     const Matrix& da, const Matrix& db) {
   WithElementType(dy.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     ForRows(dy.rows, dy.cols, [&](int64_t r) {
@@ -106,9 +105,7 @@ void GateMixBackward(const Matrix& gate, const Matrix& a, const Matrix& b, const
 template <class TX, class TY>
 void CopyRow(const TX* x, const TY* base, size_t cols, TY* y) {
   if (base != nullptr) {
-    ForLanes(cols, [&](auto lanes, size_t i) {
-      lanes.Store(hn::Add(lanes.Load(base + i), lanes.Load(x + i)), y + i);
-    });
+    ForLanes(cols, [&](auto lanes, size_t i) { lanes.Store(hn::Add(lanes.Load(base + i), lanes.Load(x + i)), y + i); });
   } else if constexpr (std::is_same_v<TX, TY>) {
     std::memcpy(y, x, cols * sizeof(TX));
   } else {
@@ -124,8 +121,7 @@ void DropoutRow(const TX* x, const TY* base, const DropoutRule& rule, int64_t ro
     const size_t count = std::min<size_t>(kDropoutGroup, cols - start);
     if (base != nullptr) {
       ForLanes(count, [&](auto lanes, size_t i) {
-        const VF sum =
-            hn::MulAdd(lanes.Load(x + start + i), lanes.Load(factors + i), lanes.Load(base + start + i));
+        const VF sum = hn::MulAdd(lanes.Load(x + start + i), lanes.Load(factors + i), lanes.Load(base + start + i));
         lanes.Store(sum, y + start + i);
       });
     } else {
@@ -165,8 +161,8 @@ void DotForward(const Matrix& x, const float* w, float* y) {
   });
 }
 
-void DotBackward(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate,
-                 float* scratch, int64_t block) {
+void DotBackward(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* scratch,
+                 int64_t block) {
   const DF d;
   const auto cols = static_cast<size_t>(x.cols);
   ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
@@ -211,9 +207,7 @@ void AddScaled(const Matrix& x, const Matrix* base, const Dropout& dropout, cons
 
 void SwiGlu(const Matrix& x, const Matrix& y) { FLASHLM_DISPATCH(SwiGluForward)(x, y); }
 
-void SwiGluGrad(const Matrix& x, const Matrix& dy, const Matrix& dx) {
-  FLASHLM_DISPATCH(SwiGluBackward)(x, dy, dx);
-}
+void SwiGluGrad(const Matrix& x, const Matrix& dy, const Matrix& dx) { FLASHLM_DISPATCH(SwiGluBackward)(x, dy, dx); }
 
 void GateMix(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& y) {
   FLASHLM_DISPATCH(GateMixForward)(gate, a, b, y);
@@ -240,8 +234,8 @@ void RowDot(const Matrix& x, const float* w, float* y) { FLASHLM_DISPATCH(DotFor
 
 int64_t RowDotGradScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
 
-void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate,
-                float* dw, float* scratch) {
+void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* dw,
+                float* scratch) {
   FLASHLM_DISPATCH(DotBackward)(x, w, dy, dx, accumulate, scratch, kGradBlock);
   AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, dw);
 }

@@ -37,8 +37,8 @@ void CopyMatrix(const Matrix& x, const Matrix& y, bool accumulate);
 void RowDot(const Matrix& x, const float* w, float* y);
 // dx (f32) = or += dy[n] * w; dw[C] += sum over n of dy[n] * x[n] (rows in fixed blocks, in order).
 // scratch: RowDotGradScratch(N, C) floats.
-void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate,
-                float* dw, float* scratch);
+void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* dw,
+                float* scratch);
 int64_t RowDotGradScratch(int64_t rows, int64_t cols);
 
 }  // namespace flashlm::kernels

@@ -45,8 +45,7 @@ class BackwardUnit {
         width_(RoundUp(depth_, kLanes)) {
     const int64_t keys = RoundUp(length_, kBlock);
     Scratch& scratch = Scratch::OfThread();
-    scratch.Reserve(
-        keys * (2 * depth_ + 3 * width_) + 4 * kBlock * width_ + (2 * kBlock + 1) * kStride + depth_, 16);
+    scratch.Reserve(keys * (2 * depth_ + 3 * width_) + 4 * kBlock * width_ + (2 * kBlock + 1) * kStride + depth_, 16);
     key_panels_ = scratch.Take(keys * depth_);
     value_panels_ = scratch.Take(keys * depth_);
     keys_ = scratch.Take(keys * width_);
@@ -136,8 +135,7 @@ class BackwardUnit {
   void RunKeys(int64_t block, int64_t begin, int64_t end, bool first_keys) {
     for (int64_t tile = 0; tile < kBlock; tile += kTile) {
       const int64_t query = block + tile;
-      const int64_t first = std::max(begin, RoundDown(FirstKey(query), kTile)),
-                    last = std::min(end, query + kTile);
+      const int64_t first = std::max(begin, RoundDown(FirstKey(query), kTile)), last = std::min(end, query + kTile);
       if (first >= last) continue;
       float* p = probabilities_ + tile * kStride + (first - begin);
       float* ds = dscores_ + tile * kStride + (first - begin);
@@ -147,14 +145,12 @@ class BackwardUnit {
         SoftmaxGrad(tile + i, query + i, first, last, p + i * kStride, ds + i * kStride);
     }
     for (int64_t i = 0; i < kBlock; i += kRows) {
-      const int64_t from = std::max(begin, FirstKey(block + i)),
-                    to = std::min({end, block + i + kRows, length_});
-      ProductRows({dscores_ + i * kStride + (from - begin), kStride, 1}, keys_ + from * width_, width_,
-                  to - from, dqueries_ + i * width_, !first_keys);
+      const int64_t from = std::max(begin, FirstKey(block + i)), to = std::min({end, block + i + kRows, length_});
+      ProductRows({dscores_ + i * kStride + (from - begin), kStride, 1}, keys_ + from * width_, width_, to - from,
+                  dqueries_ + i * width_, !first_keys);
     }
     for (int64_t key = begin; key < end; key += kRows) {
-      const int64_t from = std::max(block, key),
-                    to = std::min({block + kBlock, key + kRows - 1 + window_, length_});
+      const int64_t from = std::max(block, key), to = std::min({block + kBlock, key + kRows - 1 + window_, length_});
       const bool seen_before = key < block;
       const int64_t at = (from - block) * kStride + (key - begin);
       ProductRows({dscores_ + at, 1, kStride}, queries_ + (from - block) * width_, width_, to - from,
@@ -169,8 +165,7 @@ class BackwardUnit {
   HWY_INLINE void SoftmaxGrad(int64_t i, int64_t query, int64_t first, int64_t last, float* p, float* ds) {
     const DF d;
     const int64_t n = last - first;
-    const SeenLanes seen_lanes(FirstKey(query) - first,
-                               query < length_ ? std::min(query + 1, last) - first : 0);
+    const SeenLanes seen_lanes(FirstKey(query) - first, query < length_ ? std::min(query + 1, last) - first : 0);
     const bool drop = call_.shape.dropout > 0;
     if (drop) dropout_.Fill(unit_, length_, query, first, n, factors_);
     const VF log_sum = hn::Set(d, log_sums_[i]), delta = hn::Set(d, delta_[i]);
@@ -210,8 +205,8 @@ class BackwardUnit {
   float delta_[kBlock], log_sums_[kBlock];
 };
 
-void Backward(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums,
-              const Matrix& dout, const Qkv& din, const RopeTable* rope) {
+void Backward(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums, const Matrix& dout,
+              const Qkv& din, const RopeTable* rope) {
   const BackwardCall call{shape, in, out, log_sums, dout, din, rope};
   WithElementType(in.q.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
@@ -234,9 +229,8 @@ void AttentionGrad(const AttentionShape& shape, const Qkv& in, const Matrix& out
                    const Matrix& dout, const Qkv& din) {
   const int64_t width = int64_t{shape.heads} * shape.head_dim, rows = int64_t{shape.batch} * shape.length;
   const auto check = [&](const Matrix& m, const char* name, int64_t cols) {
-    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == in.q.dtype,
-                  "{} is {} [{},{}], not {} [{},{}]", name, NameOf(m.dtype), m.rows, m.cols,
-                  NameOf(in.q.dtype), rows, cols);
+    FLASHLM_CHECK(m.rows == rows && m.cols >= cols && m.dtype == in.q.dtype, "{} is {} [{},{}], not {} [{},{}]", name,
+                  NameOf(m.dtype), m.rows, m.cols, NameOf(in.q.dtype), rows, cols);
   };
   check(in.q, "q", width);
   check(din.q, "dq", width);

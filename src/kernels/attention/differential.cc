@@ -79,9 +79,9 @@ void DifferentialBackward(const Matrix& x, float lambda, int64_t dim, const Matr
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
           const int64_t at = h * dim;
-          sum += SubtractGrad(x.Row<T>(r) + y.cols + at, lambda, y.Row<T>(r) + at, inv_rms[r * heads + h],
-                              dy.Row<T>(r) + at, static_cast<size_t>(dim), dx.Row<T>(r) + at,
-                              dx.Row<T>(r) + y.cols + at);
+          sum +=
+              SubtractGrad(x.Row<T>(r) + y.cols + at, lambda, y.Row<T>(r) + at, inv_rms[r * heads + h],
+                           dy.Row<T>(r) + at, static_cast<size_t>(dim), dx.Row<T>(r) + at, dx.Row<T>(r) + y.cols + at);
         }
       }
       partial[begin / block] = sum;

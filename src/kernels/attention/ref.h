@@ -27,8 +27,7 @@ void Rotate(Rope rope, int D, int position, S* x) {
 // qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the
 // probabilities, [B,H,T,T] (query, key), null for none.
 template <class S>
-void Attention(int B, int T, int H, int D, int W, Rope rope, const S* qkv, S* out,
-               const double* keep = nullptr) {
+void Attention(int B, int T, int H, int D, int W, Rope rope, const S* qkv, S* out, const double* keep = nullptr) {
   using std::exp;
   const int C = H * D;
   std::vector<S> rotated(qkv, qkv + static_cast<size_t>(B) * T * 3 * C);

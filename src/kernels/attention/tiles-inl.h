@@ -17,8 +17,7 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(DF()));
 constexpr int64_t kTile = kLanes > 1 ? kLanes / 2 : 1;  // queries of a score tile
 constexpr int64_t kRows = kTile < 4 ? kTile : 4;        // rows of a product tile
-constexpr int64_t kVectors =
-    kLanes == 16 ? 4 : 2;  // its columns: 16 accumulators of AVX-512's 32, 8 of AVX2's 16
+constexpr int64_t kVectors = kLanes == 16 ? 4 : 2;      // its columns: 16 accumulators of AVX-512's 32, 8 of AVX2's 16
 
 constexpr int64_t RoundDown(int64_t n, int64_t to) { return n / to * to; }
 constexpr int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -26,8 +25,7 @@ constexpr int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to
 // A panel is kLanes rows of a matrix, transposed: [depth, kLanes]. Panel p of a matrix starts at p * depth *
 // kLanes. Each panel being contiguous keeps the rows of a tile out of each other's cache sets, where a plain
 // transposed matrix of 256 or 1,024 keys would put them.
-HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t depth,
-                                 float* HWY_RESTRICT panel) {
+HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t depth, float* HWY_RESTRICT panel) {
 #if HWY_TARGET == HWY_SCALAR
   for (int64_t c = 0; c < depth; ++c) panel[c] = rows[c];
   (void)row_stride;
@@ -43,8 +41,7 @@ HWY_INLINE void TransposeToPanel(const float* rows, int64_t row_stride, int64_t 
       const auto x0 = hn::LoadU(d4, x + c), x1 = hn::LoadU(d4, x + row_stride + c);
       const auto x2 = hn::LoadU(d4, x + 2 * row_stride + c), x3 = hn::LoadU(d4, x + 3 * row_stride + c);
       const auto low01 = pair(hn::InterleaveLower(d4, x0, x1)), low23 = pair(hn::InterleaveLower(d4, x2, x3));
-      const auto high01 = pair(hn::InterleaveUpper(d4, x0, x1)),
-                 high23 = pair(hn::InterleaveUpper(d4, x2, x3));
+      const auto high01 = pair(hn::InterleaveUpper(d4, x0, x1)), high23 = pair(hn::InterleaveUpper(d4, x2, x3));
       hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, low01, low23)), d4, to + c * kLanes);
       hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, low01, low23)), d4, to + (c + 1) * kLanes);
       hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, high01, high23)), d4, to + (c + 2) * kLanes);
@@ -137,8 +134,8 @@ struct ProductLeft {
 };
 
 template <int kWidth>
-HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, int64_t depth,
-                              float* HWY_RESTRICT c, int64_t c_stride, bool accumulate) {
+HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, int64_t depth, float* HWY_RESTRICT c,
+                              int64_t c_stride, bool accumulate) {
   const DF d;
   VF sum[kRows][kWidth];
 #pragma GCC unroll 4
@@ -170,8 +167,7 @@ HWY_NOINLINE void ProductTile(ProductLeft a, const float* b, int64_t b_stride, i
 
 // c[kRows, width] = (accumulate ? c : 0) + a[kRows, depth] b[depth, width]; width a multiple of kLanes, the
 // row stride of b and c.
-HWY_INLINE void ProductRows(ProductLeft a, const float* b, int64_t width, int64_t depth, float* c,
-                            bool accumulate) {
+HWY_INLINE void ProductRows(ProductLeft a, const float* b, int64_t width, int64_t depth, float* c, bool accumulate) {
   int64_t vectors = width / kLanes;
   // Even shares: five vectors as 3 + 2, since one alone has too few accumulators to hide the latency of an
   // FMA.
@@ -216,8 +212,7 @@ HWY_INLINE VF Exp2(DF d, VF x) {
 class SeenLanes {
  public:
   HWY_INLINE SeenLanes(int64_t first, int64_t last)
-      : before_(hn::Set(DI(), static_cast<int32_t>(first) - 1)),
-        last_(hn::Set(DI(), static_cast<int32_t>(last))) {}
+      : before_(hn::Set(DI(), static_cast<int32_t>(first) - 1)), last_(hn::Set(DI(), static_cast<int32_t>(last))) {}
 
   // Of elements [i, i + kLanes).
   HWY_INLINE hn::Mask<DF> At(int64_t i) const {

@@ -81,8 +81,7 @@ struct TokenBuffers {
 // The recurrence, token by token, for decoding. S_t^T q = alpha S_{t-1}^T q + beta <k, q> e, so that one
 // token reads the old state once and writes the new one once.
 template <class T>
-void ForwardTokens(const HeadRows<const T>& in, float alpha_bias, size_t length, float* state,
-                   const HeadRows<T>& out) {
+void ForwardTokens(const HeadRows<const T>& in, float alpha_bias, size_t length, float* state, const HeadRows<T>& out) {
   const DF d;
   const size_t m = in.m, mp = DeltaPadded(m);
   const float scale = 1.0f / std::sqrt(static_cast<float>(m));
@@ -104,8 +103,7 @@ void ForwardTokens(const HeadRows<const T>& in, float alpha_bias, size_t length,
     const float kq = Dot(k, q, mp);
     for (size_t j = 0; j < mp; j += hn::Lanes(d)) {
       const VF value = hn::Load(d, v + j);
-      const VF e =
-          hn::Mul(hn::Set(d, write), hn::NegMulAdd(hn::Set(d, forget), hn::Load(d, state_k + j), value));
+      const VF e = hn::Mul(hn::Set(d, write), hn::NegMulAdd(hn::Set(d, forget), hn::Load(d, state_k + j), value));
       const VF read = hn::MulAdd(hn::Set(d, kq), e, hn::Mul(hn::Set(d, alpha), hn::Load(d, state_q + j)));
       hn::Store(e, d, v + j);
       hn::Store(hn::MulAdd(hn::Set(d, beta), value, read), d, o + j);
@@ -165,8 +163,8 @@ void ForwardChunks(const HeadRows<const T>& in, float alpha_bias, size_t length,
   }
 }
 
-void Forward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bias, float* state,
-             int64_t state_stride, const Matrix& out, float* saved) {
+void Forward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bias, float* state, int64_t state_stride,
+             const Matrix& out, float* saved) {
   WithElementType(proj.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const size_t heads = static_cast<size_t>(shape.heads), m = static_cast<size_t>(shape.mem_dim);
@@ -176,8 +174,7 @@ void Forward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bia
       for (int64_t unit = begin; unit < end; ++unit) {
         const int64_t b = unit / shape.heads;
         const size_t h = static_cast<size_t>(unit % shape.heads);
-        const HeadRows<const T> in{
-            proj.Row<const T>(b * shape.length), proj.stride, heads, h, m, shape.delta_rule};
+        const HeadRows<const T> in{proj.Row<const T>(b * shape.length), proj.stride, heads, h, m, shape.delta_rule};
         const HeadRows<T> to{out.Row<T>(b * shape.length) + h * m, out.stride, heads, h, m, shape.delta_rule};
         const float bias = shape.delta_rule ? alpha_bias[h] : 0.0f;
         float* head_state = state ? state + b * state_stride + h * m * m : nullptr;
@@ -202,9 +199,7 @@ HWY_EXPORT(Forward);
 
 }  // namespace
 
-int64_t DeltaStateSize(const DeltaShape& shape) {
-  return int64_t{shape.heads} * shape.mem_dim * shape.mem_dim;
-}
+int64_t DeltaStateSize(const DeltaShape& shape) { return int64_t{shape.heads} * shape.mem_dim * shape.mem_dim; }
 
 int64_t DeltaSavedSize(const DeltaShape& shape) {
   const size_t m = static_cast<size_t>(shape.mem_dim), chunk = DeltaChunk(m), padded = DeltaPadded(m);

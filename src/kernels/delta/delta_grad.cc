@@ -123,8 +123,7 @@ void StoreValueGrad(const GradBuffers& g, size_t t0, size_t count, const HeadRow
 // dK, dQ through the norm, and the gates. after = <Z, S1>. Returns the sum of the gradients of alpha's
 // logits.
 template <class T>
-float StoreKeyAndGateGrad(const GradBuffers& g, size_t t0, size_t count, float after,
-                          const HeadRows<T>& grad) {
+float StoreKeyAndGateGrad(const GradBuffers& g, size_t t0, size_t count, float after, const HeadRows<T>& grad) {
   const Chunk& c = g.chunk;
   const size_t mp = c.mp;
   RowDots(c.n, mp, c.k, g.dk, g.k_dot);

@@ -35,8 +35,8 @@ HWY_INLINE void SetZero(Tile<kVecs>& acc) {
 // acc += A[0..kTileRows, begin..end) B[begin..end, 0..kVecs vectors).
 // With kTransposed, A(i, p) is a[p * lda + i].
 template <bool kTransposed, size_t kVecs>
-HWY_INLINE void AddProduct(Tile<kVecs>& acc, const float* a, size_t lda, const float* b, size_t ldb,
-                           size_t begin, size_t end) {
+HWY_INLINE void AddProduct(Tile<kVecs>& acc, const float* a, size_t lda, const float* b, size_t ldb, size_t begin,
+                           size_t end) {
   const DF d;
   const size_t lanes = hn::Lanes(d);
   for (size_t p = begin; p < end; ++p) {
@@ -56,12 +56,11 @@ HWY_INLINE void AddProduct(Tile<kVecs>& acc, const float* a, size_t lda, const f
 enum class Part { kAll, kLower, kUpper, kLowerResult };
 
 template <Part kPart, bool kTransposed, size_t kVecs, class Store>
-HWY_INLINE void ProductTile(size_t i, size_t j, size_t depth, const float* a, size_t lda, const float* b,
-                            size_t ldb, const Store& store) {
+HWY_INLINE void ProductTile(size_t i, size_t j, size_t depth, const float* a, size_t lda, const float* b, size_t ldb,
+                            const Store& store) {
   Tile<kVecs> acc;
   SetZero<kVecs>(acc);
-  AddProduct<kTransposed, kVecs>(acc, a + (kTransposed ? i : i * lda), lda, b + j, ldb,
-                                 kPart == Part::kUpper ? i : 0,
+  AddProduct<kTransposed, kVecs>(acc, a + (kTransposed ? i : i * lda), lda, b + j, ldb, kPart == Part::kUpper ? i : 0,
                                  kPart == Part::kLower ? i + kTileRows : depth);
 #pragma GCC unroll 8
   for (size_t r = 0; r < kTileRows; ++r) {
@@ -73,12 +72,11 @@ HWY_INLINE void ProductTile(size_t i, size_t j, size_t depth, const float* a, si
 // Calls store(i, j, v) with every vector v = (A B)(i, j..) of the product of A [rows, depth] and
 // B [depth, cols]. With kTransposed, A is given as its transpose [depth, rows].
 template <Part kPart, bool kTransposed, class Store>
-HWY_INLINE void Product(size_t rows, size_t cols, size_t depth, const float* a, size_t lda, const float* b,
-                        size_t ldb, const Store& store) {
+HWY_INLINE void Product(size_t rows, size_t cols, size_t depth, const float* a, size_t lda, const float* b, size_t ldb,
+                        const Store& store) {
   const size_t lanes = hn::Lanes(DF());
   for (size_t i = 0; i < rows; i += kTileRows) {
-    const size_t end =
-        kPart == Part::kLowerResult ? std::min(cols, (i + kTileRows + lanes - 1) / lanes * lanes) : cols;
+    const size_t end = kPart == Part::kLowerResult ? std::min(cols, (i + kTileRows + lanes - 1) / lanes * lanes) : cols;
     size_t j = 0;
     for (; j + 2 * lanes <= end; j += 2 * lanes) {
       ProductTile<kPart, kTransposed, 2>(i, j, depth, a, lda, b, ldb, store);
@@ -112,8 +110,8 @@ HWY_INLINE void SolveTile(size_t i, size_t n, const float* l, size_t ldl, float*
   const size_t lanes = hn::Lanes(d);
   Tile<kVecs> acc;
   SetZero<kVecs>(acc);
-  AddProduct<kTransposed, kVecs>(acc, l + (kTransposed ? i : i * ldl), ldl, x, ldx,
-                                 kTransposed ? i + kTileRows : 0, kTransposed ? n : i);
+  AddProduct<kTransposed, kVecs>(acc, l + (kTransposed ? i : i * ldl), ldl, x, ldx, kTransposed ? i + kTileRows : 0,
+                                 kTransposed ? n : i);
 #pragma GCC unroll 8
   for (size_t step = 0; step < kTileRows; ++step) {
     const size_t r = kTransposed ? kTileRows - 1 - step : step;
@@ -196,8 +194,8 @@ HWY_INLINE void StoreSums(const VF (&v)[4], float* out) {
     return hn::BitCast(d2, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
   };
   const auto v01 = pairs(v[0], v[1]), v23 = pairs(v[2], v[3]);
-  const VF sums = hn::Add(hn::BitCast(d, hn::InterleaveLower(d2, v01, v23)),
-                          hn::BitCast(d, hn::InterleaveUpper(d2, v01, v23)));
+  const VF sums =
+      hn::Add(hn::BitCast(d, hn::InterleaveLower(d2, v01, v23)), hn::BitCast(d, hn::InterleaveUpper(d2, v01, v23)));
   hn::Store(SumBlocks(d, sums), hn::CappedTag<float, 4>(), out);
 #endif
 }

@@ -13,8 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-constexpr int64_t kColumns =
-    64;  // a thread's share of every row: four cache lines, none shared by two threads
+constexpr int64_t kColumns = 64;  // a thread's share of every row: four cache lines, none shared by two threads
 
 void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable, float scale) {
   const DF d;

@@ -125,10 +125,18 @@ void MultiplyTernary(const int8_t* q, int64_t rows, int64_t stride, const float*
     const Matrix part = y.Rows(n, std::min<int64_t>(4, rows - n));
     const int8_t* from = q + n * stride;
     switch (rows - n) {
-      case 1: MultiplyRows<1>(from, stride, row_sums + n, tiles, part, begin, end); break;
-      case 2: MultiplyRows<2>(from, stride, row_sums + n, tiles, part, begin, end); break;
-      case 3: MultiplyRows<3>(from, stride, row_sums + n, tiles, part, begin, end); break;
-      default: MultiplyRows<4>(from, stride, row_sums + n, tiles, part, begin, end); break;
+      case 1:
+        MultiplyRows<1>(from, stride, row_sums + n, tiles, part, begin, end);
+        break;
+      case 2:
+        MultiplyRows<2>(from, stride, row_sums + n, tiles, part, begin, end);
+        break;
+      case 3:
+        MultiplyRows<3>(from, stride, row_sums + n, tiles, part, begin, end);
+        break;
+      default:
+        MultiplyRows<4>(from, stride, row_sums + n, tiles, part, begin, end);
+        break;
     }
   }
 }

@@ -39,7 +39,7 @@ int64_t Argmax(const float* z, int64_t n);
 // ce, values: [B,T]. Returns the mean over the B * (T - horizon + 1) positions of (values - tau)^2, or 0 if
 // T < horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T], 0 where there is no target.
 // correlation (may be null): Pearson correlation of values and tau, 0 if either is constant (std <= 1e-8).
-double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values,
-                 float gradient_scale, float* dvalues, double* correlation);
+double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values, float gradient_scale,
+                 float* dvalues, double* correlation);
 
 }  // namespace flashlm::kernels

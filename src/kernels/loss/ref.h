@@ -24,8 +24,7 @@ void LogSoftmaxRow(double softcap, S* z, int cols) {
 
 // ce = -log p(target) and the entropy H(p) of each row, in nats. logits: [rows, cols].
 template <class S>
-void SoftmaxCrossEntropy(double softcap, const S* logits, const int* targets, int rows, int cols, S* ce,
-                         S* entropy) {
+void SoftmaxCrossEntropy(double softcap, const S* logits, const int* targets, int rows, int cols, S* ce, S* entropy) {
   using std::exp;
   for (int r = 0; r < rows; ++r) {
     std::vector<S> log_p(logits + r * cols, logits + (r + 1) * cols);

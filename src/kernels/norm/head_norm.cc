@@ -78,8 +78,8 @@ void HeadBackward(const Matrix& x, const float* gains, int64_t parts, int64_t di
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t run = 0; run < runs; ++run) {
           const int64_t at = run * dim, part = run / heads * dim;
-          GradHead(x.Row<T>(r) + at, gains + part, inv_rms[r * runs + run], static_cast<size_t>(dim),
-                   dy.Row<T>(r) + at, dx.Row<T>(r) + at, partial + part);
+          GradHead(x.Row<T>(r) + at, gains + part, inv_rms[r * runs + run], static_cast<size_t>(dim), dy.Row<T>(r) + at,
+                   dx.Row<T>(r) + at, partial + part);
         }
       }
     });

@@ -21,14 +21,20 @@ void NormRow(const float* x, const float* gain, float eps, size_t cols, T* y, fl
   const DF d;
   VF squares = hn::Zero(d);
   ForVectors(
-      cols, [&](size_t i) { const VF v = hn::LoadU(d, x + i); squares = hn::MulAdd(v, v, squares); },
-      [&](size_t i, size_t n) { const VF v = LoadPartial(d, x + i, n); squares = hn::MulAdd(v, v, squares); });
+      cols,
+      [&](size_t i) {
+        const VF v = hn::LoadU(d, x + i);
+        squares = hn::MulAdd(v, v, squares);
+      },
+      [&](size_t i, size_t n) {
+        const VF v = LoadPartial(d, x + i, n);
+        squares = hn::MulAdd(v, v, squares);
+      });
   const float scale = 1.0f / std::sqrt(SumLanes(d, squares) / static_cast<float>(cols) + eps);
   if (inv_rms != nullptr) *inv_rms = scale;
   const VF s = hn::Set(d, scale);
   ForVectors(
-      cols,
-      [&](size_t i) { StoreF32(hn::Mul(hn::Mul(hn::LoadU(d, x + i), s), hn::LoadU(d, gain + i)), d, y + i); },
+      cols, [&](size_t i) { StoreF32(hn::Mul(hn::Mul(hn::LoadU(d, x + i), s), hn::LoadU(d, gain + i)), d, y + i); },
       [&](size_t i, size_t n) {
         StorePartial(hn::Mul(hn::Mul(LoadPartial(d, x + i, n), s), LoadPartial(d, gain + i, n)), d, y + i, n);
       });
@@ -39,8 +45,7 @@ void Forward(const Matrix& x, const float* gain, float eps, const Matrix& y, flo
     using T = std::remove_pointer_t<decltype(type)>;
     ParallelBlocks(x.rows, 16, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        NormRow(x.Row<float>(r), gain, eps, static_cast<size_t>(x.cols), y.Row<T>(r),
-                inv_rms ? inv_rms + r : nullptr);
+        NormRow(x.Row<float>(r), gain, eps, static_cast<size_t>(x.cols), y.Row<T>(r), inv_rms ? inv_rms + r : nullptr);
       }
     });
   });

@@ -45,8 +45,7 @@ void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, floa
       const size_t i = static_cast<size_t>(begin) + k;
       const VF g = hn::Mul(lanes.Load(gradient + i), hn::Set(d, f.gradient_scale));
       const VF first = hn::MulAdd(hn::Set(d, f.beta1), lanes.Load(m + i), hn::Mul(hn::Set(d, f.new1), g));
-      const VF second =
-          hn::MulAdd(hn::Set(d, f.beta2), lanes.Load(v + i), hn::Mul(hn::Mul(hn::Set(d, f.new2), g), g));
+      const VF second = hn::MulAdd(hn::Set(d, f.beta2), lanes.Load(v + i), hn::Mul(hn::Mul(hn::Set(d, f.new2), g), g));
       const VF divisor = hn::MulAdd(hn::Sqrt(second), hn::Set(d, f.root), hn::Set(d, f.eps));
       const VF update = hn::Div(hn::Mul(hn::Set(d, f.rate), first), divisor);
       lanes.Store(hn::MulSub(hn::Set(d, f.keep), lanes.Load(theta + i), update), theta + i);
@@ -75,9 +74,8 @@ double BlockSquares(const float* x, int64_t n) {
 }
 
 void Squares(const float* x, int64_t n, int64_t block, double* sums) {
-  ParallelBlocks(n, block, [&](int64_t begin, int64_t end) {
-    sums[begin / block] = BlockSquares(x + begin, end - begin);
-  });
+  ParallelBlocks(n, block,
+                 [&](int64_t begin, int64_t end) { sums[begin / block] = BlockSquares(x + begin, end - begin); });
 }
 
 void WeightedSum(float a, const float* x, float b, float* y, int64_t n) {
@@ -120,9 +118,7 @@ void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, floa
   FLASHLM_DISPATCH(Sweep)(step, n, theta, gradient, m, v);
 }
 
-void Combine(float a, const float* x, float b, float* y, int64_t n) {
-  FLASHLM_DISPATCH(WeightedSum)(a, x, b, y, n);
-}
+void Combine(float a, const float* x, float b, float* y, int64_t n) { FLASHLM_DISPATCH(WeightedSum)(a, x, b, y, n); }
 
 }  // namespace flashlm::kernels
 #endif  // HWY_ONCE

@@ -8,8 +8,7 @@
 
 namespace flashlm::kernels::ref {
 
-inline void AdamW(const AdamWStep& step, int64_t n, double* theta, const double* gradient, double* m,
-                  double* v) {
+inline void AdamW(const AdamWStep& step, int64_t n, double* theta, const double* gradient, double* m, double* v) {
   const double correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.step));
   const double correction2 = 1 - std::pow(step.beta2, static_cast<double>(step.step));
   for (int64_t i = 0; i < n; ++i) {

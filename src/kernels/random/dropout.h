@@ -33,9 +33,8 @@ inline uint32_t DropoutNumber(const DropoutRule& rule, int64_t row, int64_t colu
   const auto group = static_cast<uint32_t>(column / kDropoutGroup);
   const auto within = static_cast<uint32_t>(column % kDropoutGroup);
   const uint32_t k = within / 16, i = within % 16;
-  const auto words =
-      Philox(rule.key, {group * 8 + i / 2, static_cast<uint32_t>(row), static_cast<uint32_t>(rule.step),
-                        static_cast<uint32_t>(rule.step >> 32)});
+  const auto words = Philox(rule.key, {group * 8 + i / 2, static_cast<uint32_t>(row), static_cast<uint32_t>(rule.step),
+                                       static_cast<uint32_t>(rule.step >> 32)});
   return words[i % 2 + 2 * (k / 2)] >> (16 * (k % 2)) & 0xffffu;
 }
 

@@ -19,9 +19,8 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 
 HWY_INLINE void DropoutGroup(const DropoutRule& rule, int64_t row, int64_t group, float* HWY_RESTRICT out) {
   for (uint32_t block = 0; block < 8; ++block) {
-    const auto words =
-        Philox(rule.key, {static_cast<uint32_t>(group) * 8 + block, static_cast<uint32_t>(row),
-                          static_cast<uint32_t>(rule.step), static_cast<uint32_t>(rule.step >> 32)});
+    const auto words = Philox(rule.key, {static_cast<uint32_t>(group) * 8 + block, static_cast<uint32_t>(row),
+                                         static_cast<uint32_t>(rule.step), static_cast<uint32_t>(rule.step >> 32)});
     for (uint32_t word = 0; word < 4; ++word) {
       for (uint32_t half = 0; half < 2; ++half) {
         const uint32_t number = words[word] >> (16 * half) & 0xffffu;
@@ -80,8 +79,7 @@ HWY_INLINE void DropoutGroup(const DropoutRule& rule, int64_t row, int64_t group
 #endif
 
 // out[i] = factor (0 or 1/(1 - p)) of element (row, first + i), for i in [0, n).
-HWY_INLINE void DropoutScales(const DropoutRule& rule, int64_t row, int64_t first, int64_t n,
-                              float* HWY_RESTRICT out) {
+HWY_INLINE void DropoutScales(const DropoutRule& rule, int64_t row, int64_t first, int64_t n, float* HWY_RESTRICT out) {
   HWY_ALIGN float group[kDropoutGroup];
   for (int64_t column = first; column < first + n;) {
     const int64_t skip = column % kDropoutGroup;

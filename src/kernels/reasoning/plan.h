@@ -107,17 +107,17 @@ struct ReasoningPlan {
   bool training, int8;
   int64_t block, blocks, passes, r, k, s;
   int64_t states_per_block, visits_per_block, offsets_per_block, sums_per_block, bytes;
-  float *states, *quantized, *quantized_scales;        // [states, r]; quantized: what ternary maps read
-  float *mixed, *normal;                               // [visits, r]: o; the norm's result before gain and bias
-  float *address, *router, *inverse;                   // [visits, s], [visits, k]: softmaxes; [visits]: 1 / deviation
-  float* weights;                                      // [visits, 2] of the chosen operations
-  int32_t* picks;                                      // [visits, 2]
-  int32_t *list_rows, *list_choice, *list_offsets;     // by operation: row of the pass, first or second choice
-  float* list_weights;                                 // [2 visits]
-  int32_t *order, *choice, *counts;                    // row -> token of the block; by token; rows deeper than p
-  float* blend;                                        // [tokens, 3]
+  float *states, *quantized, *quantized_scales;     // [states, r]; quantized: what ternary maps read
+  float *mixed, *normal;                            // [visits, r]: o; the norm's result before gain and bias
+  float *address, *router, *inverse;                // [visits, s], [visits, k]: softmaxes; [visits]: 1 / deviation
+  float* weights;                                   // [visits, 2] of the chosen operations
+  int32_t* picks;                                   // [visits, 2]
+  int32_t *list_rows, *list_choice, *list_offsets;  // by operation: row of the pass, first or second choice
+  float* list_weights;                              // [2 visits]
+  int32_t *order, *choice, *counts;                 // row -> token of the block; by token; rows deeper than p
+  float* blend;                                     // [tokens, 3]
   float *exits, *values, *written, *write_address, *gates;  // of the memory write, by row
-  float* sums;                                         // [blocks, k + k + s + r]
+  float* sums;                                              // [blocks, k + k + s + r]
 };
 
 }  // namespace flashlm::kernels

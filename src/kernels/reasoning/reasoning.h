@@ -45,17 +45,17 @@ float GumbelNoise(PhiloxKey key, uint64_t step, int64_t token, int choice);
 // of the reference.
 template <class T>
 struct ReasoningMaps {
-  T* router = nullptr;      // [K,R]
-  T* operations = nullptr;  // [K,R,R]
-  T* classifier = nullptr;  // [3,R]
-  T* read_key = nullptr;    // [R,R]
-  T* mix = nullptr;         // [R,2R], columns of o then of m
+  T* router = nullptr;                 // [K,R]
+  T* operations = nullptr;             // [K,R,R]
+  T* classifier = nullptr;             // [3,R]
+  T* read_key = nullptr;               // [R,R]
+  T* mix = nullptr;                    // [R,2R], columns of o then of m
   T *gain = nullptr, *bias = nullptr;  // [R]
-  T* write_gate = nullptr;   // [R]
-  T* write_value = nullptr;  // [R,R]
-  T* write_key = nullptr;    // [R,R]
-  T* write_scale = nullptr;  // [1]: kappa
-  T* slots = nullptr;        // [S,R]; a constant, without gradient
+  T* write_gate = nullptr;             // [R]
+  T* write_value = nullptr;            // [R,R]
+  T* write_key = nullptr;              // [R,R]
+  T* write_scale = nullptr;            // [1]: kappa
+  T* slots = nullptr;                  // [S,R]; a constant, without gradient
 };
 
 // The maps as the kernels read them: transposed and padded, and keys multiplied with the slots once for all tokens.

@@ -58,11 +58,11 @@ struct GradPlan {
     bytes = carver.used();
   }
 
-  float *state, *upstream, *exits, *product, *chosen;             // [tokens, r]; chosen [tokens, 2]
-  float *sum, *mixed, *address, *router;                          // by visit; sum: what the norm read
-  float *values, *write_address, *gates, *choices;                // by row (choices: by token)
-  float* vectors;                                                 // [blocks, r + r + 16]: gain, bias, kappa
-  float* weights;                                                 // where the following begin
+  float *state, *upstream, *exits, *product, *chosen;  // [tokens, r]; chosen [tokens, 2]
+  float *sum, *mixed, *address, *router;               // by visit; sum: what the norm read
+  float *values, *write_address, *gates, *choices;     // by row (choices: by token)
+  float* vectors;                                      // [blocks, r + r + 16]: gain, bias, kappa
+  float* weights;                                      // where the following begin
   float *d_operations, *d_mix_o, *d_mix_m, *d_read, *d_router, *d_value, *d_write, *d_gate, *d_classifier;
   int64_t weight_bytes, bytes;
 };
@@ -86,10 +86,22 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 class BackwardBlock {
  public:
   BackwardBlock(const GradCall& call, int64_t b)
-      : shape_(call.shape), pack_(call.pack), plan_(call.plan), grad_(call.grad), call_(call), b_(b),
-        first_(b * plan_.block), tokens_(std::min(plan_.block, shape_.rows - first_)), n_(shape_.width), r_(plan_.r),
-        k_(plan_.k), s_(plan_.s), blend_(shape_.depth == 0), state_(grad_.state + first_ * r_),
-        upstream_(grad_.upstream + first_ * r_), vectors_(grad_.vectors + b * (2 * r_ + 16)),
+      : shape_(call.shape),
+        pack_(call.pack),
+        plan_(call.plan),
+        grad_(call.grad),
+        call_(call),
+        b_(b),
+        first_(b * plan_.block),
+        tokens_(std::min(plan_.block, shape_.rows - first_)),
+        n_(shape_.width),
+        r_(plan_.r),
+        k_(plan_.k),
+        s_(plan_.s),
+        blend_(shape_.depth == 0),
+        state_(grad_.state + first_ * r_),
+        upstream_(grad_.upstream + first_ * r_),
+        vectors_(grad_.vectors + b * (2 * r_ + 16)),
         states_(plan_.states + b * plan_.states_per_block * r_) {
     std::fill_n(vectors_, 2 * r_ + 16, 0.0f);
   }
@@ -191,8 +203,7 @@ class BackwardBlock {
     }
     RowsProduct(all, d_address, s_, pack_.read, r_, shape_.slots, state_, r_, true);
     const float* q = plan_.quantized + (b_ * plan_.states_per_block + rows.in) * r_;
-    const float* q_scales =
-        plan_.int8 ? plan_.quantized_scales + b_ * plan_.states_per_block + rows.in : nullptr;
+    const float* q_scales = plan_.int8 ? plan_.quantized_scales + b_ * plan_.states_per_block + rows.in : nullptr;
     Operations(pass, visit, q, q_scales, d_mixed);
     RouterGradient(rows.count, visit, q_scales);
   }

@@ -163,9 +163,7 @@ HWY_INLINE float Dot(const float* a, const float* b, int64_t n) {
   VF sum = hn::Zero(d);
   ForVectors(
       static_cast<size_t>(n), [&](size_t i) { sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum); },
-      [&](size_t i, size_t left) {
-        sum = hn::MulAdd(LoadPartial(d, a + i, left), LoadPartial(d, b + i, left), sum);
-      });
+      [&](size_t i, size_t left) { sum = hn::MulAdd(LoadPartial(d, a + i, left), LoadPartial(d, b + i, left), sum); });
   return SumLanes(d, sum);
 }
 

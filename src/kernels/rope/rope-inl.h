@@ -68,9 +68,7 @@ HWY_INLINE void Rotate(const From* x, const float* angles, float scale, size_t n
   if (angles == nullptr) {
     ForVectors(
         n, [&](size_t i) { StoreF32(hn::Mul(s, LoadF32(d, x + i)), d, y + i); },
-        [&](size_t i, size_t left) {
-          StorePartial(hn::Mul(s, LoadPartial(d, x + i, left)), d, y + i, left);
-        });
+        [&](size_t i, size_t left) { StorePartial(hn::Mul(s, LoadPartial(d, x + i, left)), d, y + i, left); });
     return;
   }
   const size_t half = n / 2;

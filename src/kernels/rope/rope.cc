@@ -16,8 +16,8 @@ RopeTable& RopeTable::For(int head_dim) {
 }
 
 RopeTable::RopeTable(int head_dim) : head_dim_(head_dim) {
-  FLASHLM_CHECK(head_dim > 0 && head_dim % 2 == 0,
-                "rotary positions turn pairs; the head width {} is not even", head_dim);
+  FLASHLM_CHECK(head_dim > 0 && head_dim % 2 == 0, "rotary positions turn pairs; the head width {} is not even",
+                head_dim);
   frequencies_ = std::make_unique<double[]>(head_dim / 2);
   for (int i = 0; i < head_dim / 2; ++i) frequencies_[i] = std::pow(10000.0, -2.0 * i / head_dim);
 }

@@ -78,8 +78,8 @@ void ScaleBackward(const Matrix& x, const int32_t* index, const float* scale, co
       ParallelBlocks(dy.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
           const int64_t row = index == nullptr ? n : index[n];
-          dscale[n] = ScaleGradRow(x.Row<TX>(row), scale[n], dy.Row<TY>(n), static_cast<size_t>(dy.cols),
-                                   dx.Row<TX>(row));
+          dscale[n] =
+              ScaleGradRow(x.Row<TX>(row), scale[n], dy.Row<TY>(n), static_cast<size_t>(dy.cols), dx.Row<TX>(row));
         }
       });
     });

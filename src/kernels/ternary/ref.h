@@ -26,8 +26,8 @@ void Ternarize(Ternary kind, const S* w, int out, int in, S* effective) {
     for (int i = first * in; i < (first + rows) * in; ++i) {
       const double trit = std::clamp(std::nearbyint(RealPart(w[i]) / divisor), -1.0, 1.0);
       const S through = w[i] - RealPart(w[i]);
-      effective[i] = kind == Ternary::kScaleGradient ? magnitude * (trit + through)
-                                                     : RealPart(magnitude) * trit + through;
+      effective[i] =
+          kind == Ternary::kScaleGradient ? magnitude * (trit + through) : RealPart(magnitude) * trit + through;
     }
   }
 }
