@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "cli/verbs.h"
 #include "infer/decode_speed.h"

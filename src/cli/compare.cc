@@ -1,5 +1,5 @@
 // flashlm compare
-#include "train/compare.h"
+#include "compare/compare.h"
 
 #include <filesystem>
 #include <memory>

@@ -2,11 +2,11 @@
 #include <memory>
 
 #include "base/error.h"
+#include "checks/invariants.h"
+#include "checks/supernova_claims.h"
 #include "cli/verbs.h"
 #include "models/presets.h"
 #include "models/registry.h"
-#include "train/checks.h"
-#include "train/seed_checks.h"
 
 namespace flashlm::cli {
 namespace {
@@ -29,7 +29,7 @@ void Run(const Options& options) {
     Json config = entry.tiny();
     config["architecture"] = entry.name;
     std::vector<CheckResult> checks = CheckModel(config);
-    for (CheckResult& check : CheckSeed(entry.name, true)) checks.push_back(std::move(check));
+    for (CheckResult& check : CheckSupernovaClaims(entry.name, true)) checks.push_back(std::move(check));
     for (const CheckResult& check : checks) {
       failed += !check.passed;
       json.push_back({{"architecture", entry.name},

@@ -16,7 +16,7 @@
 #include "data/hash.h"
 #include "data/output_folder.h"
 #include "data/shards.h"
-#include "data/story_text.h"
+#include "stories/story_text.h"
 #include "data/synthetic_source.h"
 #include "text/tokenizer.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "data/documents.h"
-#include "data/synthetic.h"
+#include "stories/story_writer.h"
 
 namespace flashlm {
 

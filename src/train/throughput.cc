@@ -1,10 +1,9 @@
 #include "train/throughput.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "infer/loaded_model.h"
@@ -51,12 +50,6 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
 }
 
 }  // namespace
-
-double PeakRssMb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024.0;
-}
 
 Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table) {
   const DType dtype = ComputeType(config.train.precision);

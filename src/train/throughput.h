@@ -17,7 +17,4 @@ struct ThroughputOptions {
 // model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, cpu, operations.
 Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table);
 
-// Largest resident memory of this process so far, in MB.
-double PeakRssMb();
-
 }  // namespace flashlm

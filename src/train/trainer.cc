@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/files.h"
 #include "base/parallel.h"
 #include "base/progress.h"

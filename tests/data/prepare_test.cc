@@ -6,7 +6,7 @@
 
 #include "data/documents.h"
 #include "data/shards.h"
-#include "data/synthetic.h"
+#include "stories/story_writer.h"
 #include "scratch.h"
 #include "text/tokenizer.h"
 

@@ -1,4 +1,4 @@
-#include "data/synthetic.h"
+#include "stories/story_writer.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "data/grammar.h"
+#include "stories/grammar.h"
 
 namespace flashlm {
 namespace {

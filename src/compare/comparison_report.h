@@ -1,4 +1,4 @@
-// A comparison of models (train/compare.h) as people read it.
+// A comparison of models (compare/compare.h) as people read it.
 //
 // comparison: {"settings": {"data", "text", "budget", ...}, "rows": [...]}, best row first. A row is {"preset",
 // "error"} or has "parameters", "ternary_share", "tokens", "tokens_per_s", "peak_rss_mb", "bits_per_byte",

@@ -1,4 +1,4 @@
-#include "train/compare.h"
+#include "compare/compare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/progress.h"
+#include "compare/comparison_report.h"
 #include "data/shards.h"
-#include "eval/comparison_report.h"
 #include "eval/evaluate.h"
 #include "infer/decode_speed.h"
 #include "infer/generate.h"

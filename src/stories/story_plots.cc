@@ -1,6 +1,6 @@
 // The plots of the synthetic stories, each with the sentences that belong to it alone. data/grammar.h
 // explains the notation and data/story_sentences.cc the conventions.
-#include "data/story_text.h"
+#include "stories/story_text.h"
 
 namespace flashlm {
 

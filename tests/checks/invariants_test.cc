@@ -1,10 +1,11 @@
 // The invariants of docs/architecture.md on every registered architecture. ToyModel below is registered here alone and
 // passes them by that: nothing in this file is written per model.
+#include "checks/invariants.h"
+
 #include <gtest/gtest.h>
 
 #include "models/registry.h"
 #include "nn/linear.h"
-#include "train/checks.h"
 
 namespace flashlm {
 namespace {

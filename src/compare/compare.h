@@ -1,5 +1,5 @@
 // A comparison: presets trained one after the other on the same data with the same tokenizer and the same budget, and
-// one table of what came out (eval/comparison_report.h).
+// one table of what came out (compare/comparison_report.h).
 //
 // OUT/settings.json has what is equal for all, OUT/PRESET is the run of each with its comparison.json, and
 // OUT/comparison.{json,md,html} are written anew whenever a preset is done.

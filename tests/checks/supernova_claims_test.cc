@@ -1,5 +1,5 @@
-// The tests that the seeds were announced with, as assertions (train/seed_checks.h).
-#include "train/seed_checks.h"
+// The tests that the seeds were announced with, as assertions (checks/supernova_claims.h).
+#include "checks/supernova_claims.h"
 
 #include <gtest/gtest.h>
 
@@ -8,13 +8,13 @@
 namespace flashlm {
 namespace {
 
-TEST(SeedChecks, Supernova) {
-  for (const CheckResult& check : CheckSeed("v6-supernova", false))
+TEST(SupernovaClaims, Supernova) {
+  for (const CheckResult& check : CheckSupernovaClaims("v6-supernova", false))
     EXPECT_TRUE(check.passed) << check.name << ": " << check.detail;
 }
 
 // The golden states cannot hold it (tests/golden/supernova_reference.py).
-TEST(SeedChecks, SupernovaWithInt8Activations) {
+TEST(SupernovaClaims, SupernovaWithInt8Activations) {
   Json config = FindModel("v6-supernova").tiny();
   config["architecture"] = "v6-supernova";
   config["activation"] = "int8";
@@ -24,7 +24,7 @@ TEST(SeedChecks, SupernovaWithInt8Activations) {
   }
 }
 
-TEST(SeedChecks, OtherArchitecturesHaveNone) { EXPECT_TRUE(CheckSeed("cortex-viii", false).empty()); }
+TEST(SupernovaClaims, OtherArchitecturesHaveNone) { EXPECT_TRUE(CheckSupernovaClaims("cortex-viii", false).empty()); }
 
 }  // namespace
 }  // namespace flashlm

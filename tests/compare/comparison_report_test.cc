@@ -1,4 +1,4 @@
-#include "eval/comparison_report.h"
+#include "compare/comparison_report.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "train/seed_checks.h"
+#include "checks/supernova_claims.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "eval/causality.h"
@@ -410,7 +411,7 @@ CheckResult MemoryIsolation() {
 
 }  // namespace
 
-std::vector<CheckResult> CheckSeed(const std::string& architecture, bool assert_speed) {
+std::vector<CheckResult> CheckSupernovaClaims(const std::string& architecture, bool assert_speed) {
   if (architecture != "v6-supernova") return {};
   return {TernaryMap(),
           Recurrence(),

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "train/checks.h"
+#include "checks/invariants.h"
 
 namespace flashlm {
 
 // Of an architecture; empty where its seed had none. v6-supernova: thirteen, then the isolation of its memory. What
 // they ask of speed is only reported without `assert_speed`: a busy machine must not fail a test.
-std::vector<CheckResult> CheckSeed(const std::string& architecture, bool assert_speed);
+std::vector<CheckResult> CheckSupernovaClaims(const std::string& architecture, bool assert_speed);
 
 }  // namespace flashlm

@@ -1,4 +1,4 @@
-#include "train/checks.h"
+#include "checks/invariants.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// The corpus that needs no download: short children's stories from a probabilistic grammar (data/story_*.cc).
+// The corpus that needs no download: short children's stories from a probabilistic grammar (stories/story_*.cc).
 // The writer knows the probability of all it does, so the corpus comes with something no natural text has: a
 // proven upper bound on its entropy, against which a model's bits per byte can be read.
 //

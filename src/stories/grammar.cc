@@ -1,4 +1,4 @@
-#include "data/grammar.h"
+#include "stories/grammar.h"
 
 #include <algorithm>
 

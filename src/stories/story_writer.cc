@@ -1,4 +1,4 @@
-#include "data/synthetic.h"
+#include "stories/story_writer.h"
 
 #include <algorithm>
 #include <cctype>
@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "data/grammar.h"
-#include "data/story_text.h"
+#include "stories/grammar.h"
+#include "stories/story_text.h"
 
 namespace flashlm {
 namespace {

@@ -1,5 +1,5 @@
 // The vocabulary of the synthetic stories; data/grammar.h explains the notation.
-#include "data/story_text.h"
+#include "stories/story_text.h"
 
 namespace flashlm {
 

@@ -1,6 +1,6 @@
 // The sentences that all plots of the synthetic stories share. data/grammar.h explains the notation. They
 // start in lower case and say "a" everywhere: the writer puts the capitals and turns "a" into "an".
-#include "data/story_text.h"
+#include "stories/story_text.h"
 
 namespace flashlm {
 
