@@ -16,8 +16,8 @@
 #include "data/hash.h"
 #include "data/output_folder.h"
 #include "data/shards.h"
-#include "stories/story_text.h"
 #include "data/synthetic_source.h"
+#include "stories/story_text.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -299,7 +299,7 @@ Json FindReusable(const std::string& out, const std::string& fingerprint) {
   if (!fs::exists(out + "/meta.json")) return nullptr;
   try {
     Json meta = ReadDataMeta(out);
-    if (meta.value("fingerprint", "") != fingerprint) return nullptr;
+    if (meta.value("input_fingerprint", "") != fingerprint) return nullptr;
     const std::string hash = Tokenizer::Load(out + "/tokenizer.json").Hash();
     for (const char* split : {"train", "valid"}) TokenData(out, split).ExpectTokenizer(hash, "tokenizer.json");
     MappedFile(out + "/valid.txt");
@@ -350,7 +350,7 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   meta["train"] = train.Finish();
   meta["train"]["dropped_documents_also_in_validation"] = dropped;
   meta["valid"] = valid.Finish();
-  meta["fingerprint"] = inputs.fingerprint;
+  meta["input_fingerprint"] = inputs.fingerprint;
   return meta;
 }
 
@@ -380,7 +380,8 @@ Json PrepareData(const PrepareOptions& options) {
     return meta;
   }
   OutputFolder folder(out);
-  const Json meta = Build(options, inputs, folder.work());
+  Json meta = Build(options, inputs, folder.work());
+  meta["fingerprint"] = DataFingerprint(folder.work(), meta);
   WriteFileAtomic(folder.work() + "/meta.json", meta.dump(2) + "\n");
   StopIfInterrupted();
   folder.Publish();

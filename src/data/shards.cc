@@ -82,6 +82,15 @@ void WriteAll(int descriptor, const void* data, size_t size, const std::string& 
 
 constexpr const char* kPrepareAgain = "run `flashlm data prepare` again";
 
+ShardHeader HeaderOf(const MappedFile& file) {
+  ShardHeader header;
+  if (file.size() < sizeof header || std::memcmp(file.data(), kMagic, sizeof header.magic) != 0) {
+    throw Error(fmt::format("'{}' is not a token shard", file.path()), kPrepareAgain);
+  }
+  std::memcpy(&header, file.data(), sizeof header);
+  return header;
+}
+
 }  // namespace
 
 ShardWriter::ShardWriter(const std::string& folder, const std::string& split, int vocab_size,
@@ -167,6 +176,27 @@ Json ReadDataMeta(const std::string& folder) {
   return meta;
 }
 
+std::string DataFingerprint(const std::string& folder) { return DataFingerprint(folder, ReadDataMeta(folder)); }
+
+std::string DataFingerprint(const std::string& folder, const Json& meta) {
+  Json identity;
+  try {
+    for (const char* split : {"train", "valid"}) {
+      Json headers = Json::array();
+      for (const Json& entry : meta.at(split).at("shards")) {
+        const MappedFile file(folder + "/" + entry.at("file").get<std::string>());
+        const ShardHeader header = HeaderOf(file);
+        headers.push_back(ToHex(reinterpret_cast<const uint8_t*>(&header), sizeof header));
+      }
+      identity.push_back(headers);
+    }
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("'{}/meta.json' does not list its shards: {}", folder, e.what()), kPrepareAgain);
+  }
+  identity.push_back(Sha256OfFile(folder + "/valid.txt"));
+  return Sha256(identity.dump());
+}
+
 TokenData::TokenData(const std::string& folder, const std::string& split, Verify verify)
     : folder_(folder), meta_(ReadDataMeta(folder)) {
   Json entries;
@@ -207,11 +237,7 @@ void TokenData::VerifyChecksums() const {
 
 void TokenData::AddShard(const std::string& path, const Json& entry) {
   const auto file = std::make_shared<MappedFile>(path);
-  ShardHeader header;
-  if (file->size() < sizeof header || std::memcmp(file->data(), kMagic, sizeof header.magic) != 0) {
-    throw Error(fmt::format("'{}' is not a token shard", path), kPrepareAgain);
-  }
-  std::memcpy(&header, file->data(), sizeof header);
+  const ShardHeader header = HeaderOf(*file);
   if (header.version != kDataVersion) {
     throw Error(
         fmt::format("'{}' has format version {}; this program reads version {}", path, header.version, kDataVersion),

@@ -112,4 +112,13 @@ class TokenData {
 // meta.json of a prepared data set. Throws Error if the folder holds none, or one of another version.
 Json ReadDataMeta(const std::string& folder);
 
+// What a run remembers of its data: SHA-256 (64 hexadecimal digits) over the headers of all shards of both splits,
+// which hold the checksums of their ids and the tokenizer's hash, and over valid.txt. Equal for copies of one data set
+// wherever they lie, different for other text, another split or another tokenizer. Computed from the files, not read
+// from meta.json, so it is the same for data sets from before meta.json had it. Does not read the ids: opening
+// TokenData checks them against the headers. Throws Error if a file is missing or no shard.
+std::string DataFingerprint(const std::string& folder);
+// The same while meta.json is still to be written.
+std::string DataFingerprint(const std::string& folder, const Json& meta);
+
 }  // namespace flashlm

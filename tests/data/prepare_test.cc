@@ -6,8 +6,8 @@
 
 #include "data/documents.h"
 #include "data/shards.h"
-#include "stories/story_writer.h"
 #include "scratch.h"
+#include "stories/story_writer.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -117,6 +117,38 @@ TEST_F(PrepareTest, ReusesWhatIsThereAndRepairsDamage) {
   EXPECT_EQ(PrepareData(options_)["tokenizer"]["vocab_size"], 500);
   folder_.Write("in.txt", Stories(120));
   EXPECT_LT(PrepareData(options_)["train"]["documents"], 120);
+}
+
+TEST_F(PrepareTest, TheFingerprintIsOfTheDataAlone) {
+  const std::string made = PrepareData(options_).at("fingerprint").get<std::string>();
+  EXPECT_EQ(DataFingerprint(options_.out), made);
+  const std::string moved = folder_ / "moved";
+  fs::rename(options_.out, moved);
+  EXPECT_EQ(DataFingerprint(moved), made);
+  Json old = ReadDataMeta(moved);  // data sets from before meta.json had it
+  old.erase("fingerprint");
+  WriteFileAtomic(moved + "/meta.json", old.dump());
+  EXPECT_EQ(DataFingerprint(moved), made);
+  options_.input = folder_.Write("copy.txt", Stories(250));
+  EXPECT_EQ(PrepareData(options_)["fingerprint"], made);
+  // The same training text and tokenizer, other validation text.
+  options_.valid = folder_.Write("valid.txt", "zzyzx");
+  const Json one = PrepareData(options_);
+  folder_.Write("valid.txt", "zzyzy");
+  const Json other = PrepareData(options_);
+  EXPECT_EQ(one["tokenizer"], other["tokenizer"]);
+  EXPECT_EQ(one["train"], other["train"]);
+  EXPECT_NE(one["fingerprint"], other["fingerprint"]);
+  options_.input = folder_.Write("fewer.txt", Stories(249));
+  EXPECT_NE(PrepareData(options_)["fingerprint"], other["fingerprint"]);
+  // What is on disk counts, not what meta.json says of it.
+  const std::string valid = ReadFile(moved + "/valid.txt");
+  std::ofstream(moved + "/valid.txt", std::ios::binary) << "another";
+  EXPECT_NE(DataFingerprint(moved), made);
+  std::ofstream(moved + "/valid.txt", std::ios::binary) << valid;
+  EXPECT_EQ(DataFingerprint(moved), made);
+  fs::remove(moved + "/train_00000.bin");
+  ExpectError([&] { DataFingerprint(moved); }, "train_00000.bin");
 }
 
 TEST_F(PrepareTest, SyntheticSplitsAreDisjointAndStateTheirEntropy) {
