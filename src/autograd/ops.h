@@ -70,7 +70,7 @@ Tensor AddDropout(Tape& tape, const Tensor& x, const Tensor& branch, double p);
 Tensor AddScalarGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate);
 
 // A learned row [C] at every position -> f32 [N,C].
-Tensor EveryRow(Tape& tape, const Param& row);
+Tensor Broadcast(Tape& tape, const Param& row);
 
 // x + w_0 a + w_1 b, w = softmax(logits): x f32 [N,C]; logits [N,2], a, b [N,C] of the compute type -> f32 [N,C].
 Tensor AddMixture(Tape& tape, const Tensor& x, const Tensor& logits, const Tensor& a, const Tensor& b);

@@ -74,7 +74,7 @@ class Prcsm final : public Model {
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
     const float scale = 1 / std::sqrt(static_cast<float>(c_.d_model));
     Tensor h = Embedding(tape, tokens, embed_, scale);  // [N,C], the residual stream
-    Tensor plan = EveryRow(tape, planner_init_);        // [N,P], the planner's stream
+    Tensor plan = Broadcast(tape, planner_init_);       // [N,P], the planner's stream
     for (size_t i = 0; i < blocks_.size(); ++i) {
       const Block& b = blocks_[i];
       h = MixTokens(tape, b, h);

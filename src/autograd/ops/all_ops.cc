@@ -5,8 +5,8 @@ namespace flashlm {
 // One name per operation, sorted.
 #define FLASHLM_FOR_EACH_OP(apply)                                                                                    \
   apply(kAddDropoutOp) apply(kAddMixtureOp) apply(kAddScalarGatedOp) apply(kAddTokenGatedOp) apply(kBalanceLossOp)    \
-      apply(kConvertOp) apply(kCrossEntropyOp) apply(kDecayScanOp) apply(kDeltaMemoryOp) apply(kDifferentialHeadsOp)  \
-          apply(kDropoutOp) apply(kEmbeddingOp) apply(kEveryRowOp) apply(kGateMixOp) apply(kGatedConvOp)              \
+      apply(kBroadcastOp) apply(kConvertOp) apply(kCrossEntropyOp) apply(kDecayScanOp) apply(kDeltaMemoryOp)          \
+          apply(kDifferentialHeadsOp) apply(kDropoutOp) apply(kEmbeddingOp) apply(kGateMixOp) apply(kGatedConvOp)     \
               apply(kGatedScanOp) apply(kGeGluOp) apply(kHeadNormOp) apply(kLayerNormOp) apply(kLinearOp)             \
                   apply(kPairWithPastOp) apply(kReasoningOp) apply(kReluSquaredOp) apply(kRmsNormOp)                  \
                       apply(kRoutedExpertsOp) apply(kRowDotOp) apply(kRunningMeanOp) apply(kSigmoidGateOp)            \

@@ -15,7 +15,7 @@ void Backward(Tape& tape, const Node& node) {
 std::vector<OpCase> Cases() {
   return {OpCase::Make(
       "2x35x19", 2, 35, {{1, 19, true}},
-      [](Tape& tape, const std::vector<Operand>& in) { return EveryRow(tape, in[0].param); },
+      [](Tape& tape, const std::vector<Operand>& in) { return Broadcast(tape, in[0].param); },
       [](const auto& in, auto& out) {
         for (size_t i = 0; i < out.v.size(); ++i) out.v[i] = in[0].v[i % in[0].v.size()];
       })};
@@ -23,16 +23,16 @@ std::vector<OpCase> Cases() {
 
 }  // namespace
 
-extern const OpDef kEveryRowOp;
-const OpDef kEveryRowOp("every_row", Backward, Cases);
+extern const OpDef kBroadcastOp;
+const OpDef kBroadcastOp("broadcast", Backward, Cases);
 
-Tensor EveryRow(Tape& tape, const Param& row) {
-  OpTimer timer(tape, kEveryRowOp);
+Tensor Broadcast(Tape& tape, const Param& row) {
+  OpTimer timer(tape, kBroadcastOp);
   const Tensor y = tape.New(tape.rows(), row.cols, DType::kF32);  // [N,C]
   const float* from = tape.bank().Value(row);
   const size_t bytes = sizeof(float) * static_cast<size_t>(row.cols);
   for (int64_t r = 0; r < y.rows; ++r) std::memcpy(y.matrix().Row<float>(r), from, bytes);
-  tape.Record({&kEveryRowOp, {}, y, row, nullptr});
+  tape.Record({&kBroadcastOp, {}, y, row, nullptr});
   return y;
 }
 
