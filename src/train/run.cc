@@ -1,0 +1,183 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "data/documents.h"
+#include "infer/loaded_model.h"
+#include "kernels/isa.h"
+
+namespace flashlm {
+namespace {
+
+constexpr int64_t kSkipsBeforeGivingUp = 25;
+
+std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& data) {
+  std::unique_ptr<Model> model = MakeModel(config.model, true);
+  if (model->vocab() != data.vocab_size()) {
+    throw UsageError(
+        fmt::format("the model has a vocabulary of {}, the data in '{}' of {}", model->vocab(), config.data,
+                    data.vocab_size()),
+        fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(), model->vocab()));
+  }
+  if (config.train.second_token_weight > 0 && !model->config().value("second_head", false)) {
+    throw UsageError(
+        fmt::format("train.second_token_weight = {}: the model has no second head", config.train.second_token_weight),
+        "add --set model.second_head=true, if the architecture has that setting");
+  }
+  return model;
+}
+
+std::vector<std::string_view> DocumentsOf(std::string_view text) {
+  std::vector<std::string_view> documents;
+  ForEachDocument(text, [&](std::string_view document) { documents.push_back(document); });
+  return documents;
+}
+
+}  // namespace
+
+Run::Run(RunConfig config, const std::string& folder, const std::optional<OpenedCheckpoint>& from)
+    : config_(std::move(config)),
+      folder_(folder),
+      lock_(folder),
+      data_(config_.data, "train"),
+      tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
+      tokenizer_json_(tokenizer_.ToJson()),
+      reader_(data_, config_.train.micro_batch * config_.train.accumulate, config_.train.sequence_length, config_.seed),
+      valid_text_(ReadFile(config_.data + "/valid.txt")),
+      valid_documents_(DocumentsOf(valid_text_)),
+      dtype_(ComputeType(config_.train.precision)),
+      model_(MakeForData(config_, data_)),
+      step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
+      inputs_(static_cast<size_t>(config_.train.TokensPerStep())),
+      targets_(inputs_.size()) {
+  data_.ExpectTokenizer(tokenizer_.Hash(), "tokenizer.json beside it");
+  config_.model = model_->config();
+  if (from) {
+    Restore(*from);
+  } else {
+    model_->bank().Initialize(config_.seed);
+    WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
+  }
+  log_ = std::make_unique<RunLog>(folder_, progress_.step);
+}
+
+void Run::Announce() const {
+  const auto mb = [](int64_t floats) { return static_cast<double>(floats) * 4 / 1048576; };
+  const int64_t size = model_->bank().size();
+  Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads, {}", model_->architecture(),
+                  model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(), kernels::CpuName()));
+  Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
+                  FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
+                  config_.train.sequence_length, config_.train.TokensPerStep()));
+  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, moments {:.0f} MB, and activations", mb(size),
+                  mb(size), mb(2 * size)));
+  Say(fmt::format("budget: {}; run folder: {}{}", config_.budget.ToString(), folder_,
+                  progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
+}
+
+bool Run::Done() const {
+  if (config_.budget.kind != "time") return Fraction() >= 1.0;
+  // A step that would end beyond the budget by more than half is not started.
+  return Seconds() + 0.5 * step_seconds_ >= config_.budget.amount;
+}
+
+void Run::OneStep() {
+  const Stopwatch watch;
+  reader_.Read(progress_.step, inputs_.data(), targets_.data());
+  // The schedule sees the middle of the step, so that a time budget ends near its final rate.
+  const double fraction =
+      config_.budget.kind == "time" ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0) : Fraction();
+  const double factor = ScheduleFactor(config_.optim, fraction);
+  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, fraction);
+  ++progress_.step;
+  const double seconds = watch.Seconds();
+  step_seconds_ = step_seconds_ == 0 ? seconds : 0.9 * step_seconds_ + 0.1 * seconds;
+  LogStep(outcome, factor, seconds);
+  GiveUpIfDiverged();
+}
+
+void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
+  const ObjectiveParts& parts = outcome.parts;
+  const double rate = static_cast<double>(config_.train.TokensPerStep()) / seconds;
+  const auto bytes_per_token = data_.meta().at("train").at("bytes").get<double>() / static_cast<double>(data_.size());
+  const double bits_per_byte = parts.cross_entropy / std::log(2.0) / bytes_per_token;
+  const char* verdict = outcome.verdict == StepOutcome::Verdict::kApplied     ? "applied"
+                        : outcome.verdict == StepOutcome::Verdict::kNotFinite ? "skipped: not finite"
+                                                                              : "skipped: spike";
+  Json line;
+  line["step"] = progress_.step;
+  line["tokens"] = Tokens();
+  line["epoch"] = reader_.EpochOf(progress_.step * reader_.batch());
+  line["cross_entropy"] = parts.cross_entropy;
+  line["bits_per_byte"] = bits_per_byte;
+  line["entropy"] = parts.entropy;
+  line["value_loss"] = parts.value_loss;
+  line["value_correlation"] = parts.value_correlation;
+  line["auxiliary"] = parts.auxiliary;
+  if (config_.train.unlikelihood_weight > 0) line["unlikelihood"] = parts.unlikelihood;
+  if (config_.train.second_token_weight > 0) line["second_token"] = parts.second_token;  // 0 while its weight is 0
+  line["grad_norm"] = outcome.gradient_norm;
+  line["lr_factor"] = factor;
+  line["lr"] = config_.optim.lr * factor;
+  line["verdict"] = verdict;
+  line["step_ms"] = 1e3 * seconds;
+  line["tokens_per_s"] = rate;
+  log_->Write(line);
+  if (outcome.verdict != StepOutcome::Verdict::kApplied) {
+    Say(fmt::format("step {}: {} (gradient norm {:.3g}; {} skipped so far)", progress_.step, verdict,
+                    outcome.gradient_norm, step_.state().skipped));
+  }
+  const double fraction = Fraction();
+  const double left = fraction > 0 ? Seconds() * (1 - fraction) / fraction : 0;
+  const std::string text = fmt::format(
+      "step {:>5}  {:>3.0f} %  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
+      progress_.step, 100 * fraction, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
+      outcome.gradient_norm, rate, FormatDuration(left));
+  if (progress_.step % config_.train.log_every == 0 || progress_.step == 1) {
+    Say(text);
+  } else {
+    ShowStatus(text);
+  }
+}
+
+void Run::GiveUpIfDiverged() const {
+  if (step_.state().skipped_in_a_row >= kSkipsBeforeGivingUp) {
+    throw Error(fmt::format("{} steps in a row were not finite or spiked; stopped at step {}", kSkipsBeforeGivingUp,
+                            progress_.step),
+                "lower optim.lr; the last checkpoint is from before");
+  }
+}
+
+TrainSummary Run::Go() {
+  Announce();
+  watch_.Restart();
+  while (!Done()) {
+    if (Interrupted()) {
+      if (published_step_ != progress_.step) Publish(false);
+      Say(fmt::format("interrupted; step {} is saved. Go on with: flashlm train --resume {}", progress_.step, folder_));
+      return {false, progress_.step, Tokens(), {}};
+    }
+    const double fraction_before = Fraction();
+    OneStep();
+    if (EvaluationDue(fraction_before) && !Done()) EvaluateAndPublish();
+    if (config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0) Sample();
+    if (progress_.step % config_.train.checkpoint_every == 0 && published_step_ != progress_.step) Publish(false);
+  }
+  progress_.seconds = Seconds();  // the final evaluation is not training
+  finished_ = true;
+  if (published_step_ != progress_.step) EvaluateAndPublish();
+  TrainSummary summary{true, progress_.step, Tokens(), Results()};
+  Say(
+      fmt::format("done: {} steps, {} tokens ({:.2f} epochs) in {}, {:.0f} tok/s; {:.4f} ± {:.4f} bits/byte on {} "
+                  "held-out documents",
+                  progress_.step, FormatCount(static_cast<double>(Tokens())),
+                  reader_.EpochOf(progress_.step * reader_.batch()), FormatDuration(Seconds()),
+                  summary.results["tok_per_sec"].get<double>(), summary.results["val_bits_per_byte"].get<double>(),
+                  summary.results["stderr"].get<double>(), summary.results["documents_evaluated"].get<int64_t>()));
+  return summary;
+}
+
+}  // namespace flashlm
