@@ -5,7 +5,7 @@
     python3 bench/compare_training.py --presets cortex-viii --settings compiled-bf16
 
 Every round measures each PyTorch setting (bench/pytorch_yardstick.py) and flashlm once: the same model, the preset's
-micro-batches, AdamW, all cores, and the losses of SPEC 15 off, which the PyTorch side does not have. The ratio is
+micro-batches, AdamW, all cores, and the two losses of v7.5 off, which the PyTorch side does not have. The ratio is
 flashlm's rate over the fastest PyTorch setting of the same round. A setting that fails or takes longer than --timeout
 is left out and named.
 """

@@ -1,5 +1,5 @@
 // The product of a linear map, shared by the operations that contain one: float, ternary with or without its input
-// rounded to int8 (SPEC 1.2), or all int8 in inference.
+// rounded to int8 (docs/spec/ternary.md), or all int8 in inference.
 #pragma once
 
 #include "autograd/tape.h"

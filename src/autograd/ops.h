@@ -19,19 +19,19 @@ namespace flashlm {
 // range.
 Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float scale = 1);
 
-// x f32 [N,C], gain [C] -> compute type [N,C]. SPEC 1.3.
+// x f32 [N,C], gain [C] -> compute type [N,C]: x / sqrt(mean(x^2) + eps) * gain.
 Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
 // The same with an f32 result, for norms that the residual stream itself passes through.
 Tensor RmsNormF32(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
 
 // x [N,C], gain and bias [C] -> compute type [N,C]; moments over each of `groups` equal runs of columns, at one
-// position only (eps 1e-5, SPEC 1.3 and 3). x of any type.
+// position only (eps 1e-5). x of any type.
 Tensor LayerNorm(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
 // The same with an f32 result.
 Tensor LayerNormF32(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups = 1);
 
-// x [N,I] W^T -> [N,O], compute type in and out. A weight declared ternary is rounded on the way (SPEC 1.2), and so is
-// x where the weight asks for int8 input; gradients pass straight through.
+// x [N,I] W^T -> [N,O], compute type in and out. A weight declared ternary is rounded on the way
+// (docs/spec/ternary.md), and so is x where the weight asks for int8 input; gradients pass straight through.
 Tensor Linear(Tape& tape, const Tensor& x, const Param& weight);
 
 // x rounded to the compute type, for products that read the residual stream itself; x if it is of that type.
@@ -76,7 +76,7 @@ Tensor Broadcast(Tape& tape, const Param& row);
 Tensor AddMixture(Tape& tape, const Tensor& x, const Tensor& logits, const Tensor& a, const Tensor& b);
 
 // x | what a query reads from learned slots [S,C] by softmax(query . slot / sqrt(C)): x f32 [N,C], query [N,C] of the
-// compute type -> compute type [N,2C]. SPEC 5.4.
+// compute type -> compute type [N,2C].
 Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& slots);
 
 // x + sigmoid(gate) * branch: a residual connection with a gate per token. x f32 [N,C], branch of the compute type,
@@ -116,22 +116,22 @@ struct DeltaConfig {
 // rule only.
 Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, const DeltaConfig& config);
 
-// Token shift: m x_t + (1 - m) x_{t-1}, m = sigmoid(mix), mix [C]; x [N,C] of any type, zeros before the start. SPEC 3.
+// Token shift: m x_t + (1 - m) x_{t-1}, m = sigmoid(mix), mix [C]; x [N,C] of any type, zeros before the start.
 Tensor TokenShift(Tape& tape, const Tensor& x, const Param& mix);
 
 // x_t | x_{t-lag}: x [N,C] of any type -> [N,2C], zeros before the start.
 Tensor PairWithPast(Tape& tape, const Tensor& x, int lag);
 
 // gate_value [N,2C], columns gate|value; kernel [C,K] -> sigmoid(gate) * c [N,C], c the causal depthwise convolution of
-// the values, the kernel's last column for the position itself. SPEC 2.
+// the values, the kernel's last column for the position itself.
 Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel);
 
 // Gated average, a state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
-// [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1). SPEC 3.
+// [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1).
 Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor);
 
 // Decaying sum: proj [N,2C], columns gate|value; decay [C], a logit -> s [N,C],
-// s_t = sigmoid(decay) s_{t-1} + sigmoid(gate_t) v_t. SPEC 5.2.
+// s_t = sigmoid(decay) s_{t-1} + sigmoid(gate_t) v_t.
 Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay);
 
 // The mean of x up to each position, over the whole stream: x f32 [N,C] -> compute type [N,C].
@@ -198,7 +198,8 @@ struct ValueLossResult {
   double mean_squared_error;
   double correlation;
 };
-// values f32 [N,1] against the mean of the next `horizon` entries of nats (SPEC 7); no gradient flows into nats.
+// values f32 [N,1] against the mean of the next `horizon` entries of nats (docs/spec/training.md#value-loss); no
+// gradient flows into nats.
 ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, int horizon, double scale);
 
 // hidden [N,C] -> f32 log-probabilities [N,V], soft cap included. Inference only: training never keeps logits.

@@ -1,4 +1,5 @@
-// The tests that a seed model was announced with, as real assertions (SPEC 5.3), beside the invariants of checks.h.
+// The tests that v6 was announced with, as assertions that can fail (docs/spec/supernova.md#claims), beside the
+// invariants of invariants.h.
 #pragma once
 
 #include <string>

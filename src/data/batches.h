@@ -4,7 +4,7 @@
 // The stream is <eos> story <eos> story <eos> ...: the first story has <eos> as its first context, as every
 // other has. A prepared stream ends with <eos>, so it closes to a ring: input p is token p - 1, target p is
 // token p, and input 0 is the last token. An epoch cuts the ring into floor(N / T) chunks that do not overlap
-// (SPEC 1.10, CH(T)), from a start offset in [0, T) that is new in each epoch, so that chunk borders and the
+// (docs/spec/data.md#batches), from a start offset in [0, T) that is new in each epoch, so that chunk borders and the
 // N mod T tokens left out move. Chunks cross documents freely. Sequence n is chunk Permutation(n mod count)
 // of epoch n / count; batches run on over the end of an epoch, so no sequence is dropped.
 #pragma once

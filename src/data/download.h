@@ -6,7 +6,7 @@
 
 namespace flashlm {
 
-// What a file must be. SPEC 1.7 states the SHA-256 sums by their first 8 and last 5 digits, which is what can
+// What a file must be. The SHA-256 sums are known by their first 8 and last 5 digits, which is what can
 // be checked here: 52 bits and the exact size rule out damage and mix-ups, if not a determined forger (TLS is
 // there for that).
 struct RemoteFile {

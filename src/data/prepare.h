@@ -20,7 +20,7 @@ struct PrepareOptions {
 
 // Makes OUT, or finds that it already holds the data of the same input and options. Returns its meta.json.
 //
-// The tokenizer sees training text only (SPEC, D7): all of it up to 64 MB, beyond that an evenly spread
+// The tokenizer sees training text only (docs/spec/defects.md#d7): all of it up to 64 MB, beyond that an evenly spread
 // sample of about that size. Without `valid`, the 1 % of the documents whose hash is smallest are held out,
 // so equal documents fall on one side; with it, documents that also occur in the validation text are left out
 // of training. Every document ends with <eos>. The validation text is also written to OUT/valid.txt, for

@@ -1,5 +1,5 @@
 // Three properties without which a language model's numbers mean nothing, checked on a model as it is
-// (docs/architecture.md, SPEC 12.1): it cannot see the future, it can be read piece by piece, and texts in a
+// (docs/spec/data.md#causality): it cannot see the future, it can be read piece by piece, and texts in a
 // batch do not touch.
 #pragma once
 

@@ -1,5 +1,5 @@
-// How well a model predicts text: cross-entropy over whole documents, in bits per byte (SPEC 2.1, 16.1-2,
-// corrected as in D6, D8, D10 and D11).
+// How well a model predicts text: cross-entropy over whole documents, in bits per byte
+// (docs/spec/data.md#bits-per-byte).
 //
 // A document is stripped and scored from <eos> as its first context to its closing <eos>, every token exactly
 // once, with all of the document before it as context. Bits per byte = all nats / (ln 2 * bytes of the

@@ -13,7 +13,7 @@
 namespace flashlm {
 namespace {
 
-// SPEC 1.9: temperature 0 is the limit of small ones.
+// Temperature 0 is the limit of small ones.
 constexpr double kLowestTemperature = 1e-5;
 
 // A total order, so that a sample does not depend on the library's sorting.

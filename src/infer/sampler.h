@@ -1,4 +1,4 @@
-// From log-probabilities to a token (SPEC 1.9).
+// From log-probabilities to a token (docs/spec/search.md#sampling).
 #pragma once
 
 #include <cstdint>

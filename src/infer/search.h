@@ -1,4 +1,4 @@
-// Search-guided decoding (SPEC 8, 16.9): a token is chosen not only for its probability but for what the
+// Search-guided decoding (docs/spec/search.md#search): a token is chosen not only for its probability but for what the
 // model's value head expects after it.
 #pragma once
 

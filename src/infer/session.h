@@ -22,7 +22,7 @@ class Session {
   const float* Feed(std::span<const int32_t> tokens);
   const float* Feed(int32_t token) { return Feed({&token, 1}); }
 
-  // After Feed: what the last layer's value head predicts, the mean nats of the next tokens (SPEC 7).
+  // After Feed: what the last layer's value head predicts, the mean nats of the next tokens.
   bool has_values() const { return !values_.empty(); }
   float value(int row = 0) const { return values_[static_cast<size_t>(row)]; }
 

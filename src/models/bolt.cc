@@ -1,11 +1,12 @@
-// v4 "Bolt" (SPEC 2): no attention and no recurrence, but a gated causal depthwise convolution of few taps, and a gated
-// MLP; ternary maps with one scale per matrix (Q-A); tied head. It sees n_layers (kernel - 1) + 1 tokens back.
+// v4 "Bolt" (docs/spec/bolt.md): no attention and no recurrence, but a gated causal depthwise convolution of few taps,
+// and a gated MLP; ternary maps with one scale per matrix (kMean); tied head. It sees n_layers (kernel - 1) + 1 tokens
+// back.
 //
 //   h <- h + W_down (sigmoid(g) * conv(w)), [g; w] = W_up RMS1(h);   h <- h + W_3 (silu(W_1 y) * W_2 y), y = RMS2(h)
 //
 // The published network is causal and predicts the next token; it is built as it was. What was wrong lay around it: a
-// tokenizer that sends rare words to <unk>, a bits-per-character figure over truncated stories (D11), decayed gains
-// (D24), and a learning rate whose schedule spanned 500 times the run (D9).
+// tokenizer that sends rare words to <unk>, a bits-per-character figure over truncated stories, decayed gains, and a
+// learning rate whose schedule spanned 500 times the run.
 #include <cmath>
 
 #include "base/error.h"
@@ -73,7 +74,7 @@ class Bolt final : public Model {
   };
 
   static Init Normal(double deviation) { return Init::Normal(static_cast<float>(deviation)); }
-  // SPEC 1.5.
+  // Of the published code; fan_out: outputs, times the taps of a convolution (docs/spec/blocks.md#initial-values).
   static Init Kaiming(int fan_out) { return Normal(std::sqrt(2.0 / fan_out)); }
 
   Param AddScale(const std::string& name) {

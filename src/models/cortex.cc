@@ -1,12 +1,11 @@
-// CORTEX-VIII (SPEC sections 6 and 10, corrected as in 13 and 16): every block mixes sliding-window attention (local)
-// with a gated delta memory (global) by a learned gate per channel, then a SwiGLU; tied head; one look-ahead value head
-// per block.
+// CORTEX-VIII (docs/spec/cortex.md): every block mixes sliding-window attention (local) with a gated delta memory
+// (global) by a learned gate per channel, then a SwiGLU; tied head; one look-ahead value head per block.
 //
 //   u = RMS1(h), w = RMSd(h);  g = sigmoid(W_gate u)
 //   h <- h + W_c (g * SWA(u) + (1 - g) * MEM(w));  h <- h + dropout(W_o (silu(W_g y) * W_u y)), y = RMS2(h)
 //
-// Unlike the published code this is causal (its memory read the future, D4), predicts the next token (D1), and knows
-// positions (RoPE, D5). `memory = "linear"` with `rope = false` is the published formula made causal.
+// Unlike the published code this is causal (its memory read the future), predicts the next token (not the one after),
+// and knows positions (RoPE). `memory = "linear"` with `rope = false` is the published formula made causal.
 #include "base/error.h"
 #include "models/registry.h"
 #include "nn/linear.h"
@@ -34,7 +33,7 @@ struct CortexConfig {
     v.Text("attention_name", attention_name, {"swa", "attn"}, "of the attention in the file (v8.4 lean: attn)");
     v.Bool("rope", rope, "rotary positions in the attention");
     v.Bool("value_heads", value_heads, "look-ahead value heads, one per block");
-    v.Bool("second_head", second_head, "a head of its own for the token after next, in training (SPEC 15)");
+    v.Bool("second_head", second_head, "a head of its own for the token after next, in training");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
@@ -125,7 +124,7 @@ class Cortex final : public Model {
     if (DeltaRule()) parts.push_back({name + "delta.alpha_proj", c_.n_heads, normal});
     b.memory_in = AddLinear(bank(), parts, C);
     if (DeltaRule()) {
-      // sigmoid(4) = 0.982: the memory starts by forgetting slowly (SPEC 16.3).
+      // sigmoid(4) = 0.982: the memory starts by forgetting slowly.
       b.alpha_bias = bank().Add({name + "delta.alpha_proj.bias", {c_.n_heads}, Role::kVector, Init::Constant(4.0f)});
     }
     b.memory_out = AddLinear(bank(), {{name + "delta.mem_out", C, normal}}, memory);

@@ -1,10 +1,10 @@
-// v5.2-nova-ignition (SPEC section 4b): a plain transformer in float with rotary attention and GEGLU; tied head. It is
-// what the claimed 5.0 M parameters and perplexity 10.56 belong to.
+// v5.2-nova-ignition (docs/spec/nova.md): a plain transformer in float with rotary attention and GEGLU; tied head. It
+// is what the claimed 5.0 M parameters and perplexity 10.56 belong to.
 //
 //   h = dropout(E[x]);  h <- h + W_o attention(W_qkv LN1(h));  h <- h + dropout(W_down geglu(W_up LN2(h)))
 //
-// The published network was sound; its training was not: the learning rate rose again where the schedule had ended
-// (D9), it trained on the validation file (D7) and read separators as text (D19).
+// The published network was sound; its training was not: the learning rate rose again where the schedule had ended,
+// it trained on the validation file, and it read separators as text.
 #include "models/registry.h"
 #include "nn/heads.h"
 #include "nn/linear.h"

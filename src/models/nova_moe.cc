@@ -1,15 +1,16 @@
-// v5.2a (SPEC section 4a): differential attention, a gate per token on it, and a shared expert beside one of six routed
-// ones; all maps but the routers ternary; untied ternary head. 36.9 M parameters (announced as 5 M), of which a token
-// meets 13.9 M.
+// v5.2a (docs/spec/nova.md): differential attention, a gate per token on it, and a shared expert beside one of six
+// routed ones; all maps but the routers ternary; untied ternary head. 36.9 M parameters (announced as 5 M), of which a
+// token meets 13.9 M.
 //
 //   a = LN1(h);  q, k = LN(W_q a), LN(W_k a), each two branches of heads;  A_b = softmax(q_b k_b) V of a branch
 //   h <- h + sigmoid(w . h) W_o norm(A_1 - lambda A_2)                              (the gate from the third block on)
 //   h <- h + shared(LN2(h)) + p_e expert_e(LN3(h)),  e = argmax R LN2(h), p = softmax;  an expert: W_2 silu(W_1 x)
 //
-// What the published code did otherwise (D15), with the same parameters: the token gate acted in training only; lambda
-// began at 1, where the branches cancel (here 0.8), and nothing normalised what the subtraction left; the experts read
-// one layer norm of another (here LN3 is the routed experts' own); the embedding was scaled down twice. There was no
-// notion of position beyond the causal mask (D5): here q and k turn by theirs. Routing computes the chosen expert only.
+// What the published code did otherwise (docs/spec/defects.md#d15), with the same parameters: the token gate acted in
+// training only; lambda began at 1, where the branches cancel (here 0.8), and nothing normalised what the subtraction
+// left; the experts read one layer norm of another (here LN3 is the routed experts' own); the embedding was scaled down
+// twice. There was no notion of position beyond the causal mask: here q and k turn by theirs. Routing computes the
+// chosen expert only.
 #include <cmath>
 
 #include "models/registry.h"

@@ -1,15 +1,15 @@
-// v6 "P-RCSM" (SPEC 5.4): token mixing with the previous position, then a narrow engine (two scales of context, a gate
-// set by a planner, a memory of learned slots), then a gated MLP; ternary maps with one scale per output (Q-C), an
-// untied ternary head. u = RMS(h):
+// v6 "P-RCSM" (docs/spec/supernova.md#p-rcsm): token mixing with the previous position, then a narrow engine (two
+// scales of context, a gate set by a planner, a memory of learned slots), then a gated MLP; ternary maps with one scale
+// per output (kRow), an untied ternary head. u = RMS(h):
 //
 //   h <- h + sigmoid(W_g u) * W_v W_mix [u_t; u_{t-1}]
 //   r = W_down h;  r <- r + sum_i w_i W_i [n_t; n_{t-2^i}],  n = RMS(r), w = softmax(R n)
 //   p <- p + W_pu RMS(p + W_ep mean_{s<=t} r_s);  r <- r * sigmoid(W_pg p);  r <- r + W_mg [r; slots read by W_q r]
 //   h <- h + sigmoid(rho) W_up r;   h <- h + W_dn (silu(g) * v), [g; v] = W_gu RMS(h)
 //
-// The published planner took its mean over the whole sequence, so the gates of all later blocks saw the future (D3);
+// The published planner took its mean over the whole sequence, so the gates of all later blocks saw the future;
 // here the mean runs. It also moved the planner after the gate had read it, which left the last block's update without
-// any effect (D17); here it moves before. `fresh_planner = false` is the published order.
+// any effect; here it moves before. `fresh_planner = false` is the published order.
 #include <cmath>
 
 #include "base/error.h"
@@ -98,7 +98,7 @@ class Prcsm final : public Model {
   };
 
   static Init Normal(double deviation) { return Init::Normal(static_cast<float>(deviation)); }
-  // SPEC 1.5.
+  // Of the published code (docs/spec/blocks.md#initial-values).
   static Init Kaiming(int fan_out) { return Normal(std::sqrt(2.0 / fan_out)); }
 
   Param AddTernary(const std::string& name, int rows, int in, int stacked = 1) {

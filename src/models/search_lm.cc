@@ -1,11 +1,11 @@
-// v8 SearchLM (SPEC section 7): attention with QK-norm over the whole context, SwiGLU, and a look-ahead value head per
-// block, which search-guided decoding asks for the cost of what would follow a candidate; tied head.
+// v8 SearchLM (docs/spec/search.md): attention with QK-norm over the whole context, SwiGLU, and a look-ahead value head
+// per block, which search-guided decoding asks for the cost of what would follow a candidate; tied head.
 //
 //   h = E[x];  h <- h + dropout(W_o attention(norm(q), norm(k), v)), q|k|v = W RMS1(h)
 //   h <- h + dropout(W_down (silu(W_gate y) * W_up y)), y = RMS2(h);  value of block i: a_i . h
 //
 // The published code turned its rotary pairs by the number of the head instead of the position, so it knew no
-// positions (D5), and predicted the token after next (D1); both are put right here. Its cap 50 tanh(s / 50) on scores
+// positions, and predicted the token after next; both are put right here. Its cap 50 tanh(s / 50) on scores
 // is left out: with norms on q and k no score comes near 50.
 #include "models/registry.h"
 #include "nn/heads.h"

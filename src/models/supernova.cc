@@ -1,4 +1,4 @@
-// v6 SUPERNOVA (SPEC 5.1 to 5.3, corrected as in D16): a backbone of gated recurrences, then one engine (RCSM) that
+// v6 SUPERNOVA (docs/spec/supernova.md): a backbone of gated recurrences, then one engine (RCSM) that
 // reasons recursively on a narrow state, with a choice of operations, a memory of slots and an adaptive number of
 // passes; tied head.
 //

@@ -1,11 +1,11 @@
-// v5 "Thunderbolt" (SPEC 3): gated linear recurrences with token shift, a squared-rectifier MLP, ternary maps with one
-// scale per matrix (Q-B), tied head. Its memory of a stream has one size whatever the length.
+// v5 "Thunderbolt" (docs/spec/thunderbolt.md): gated linear recurrences with token shift, a squared-rectifier MLP,
+// ternary maps with one scale per matrix (kMatrix), tied head. Its memory of a stream has one size whatever the length.
 //
 //   z = shift1(LN1(h)),  f = floor + (1 - floor) sigmoid(W_f z + b_f),  s_t = f s_{t-1} + (1 - f) W_v z
 //   h <- h + W_proj GN(sigmoid(W_o z) * s);   h <- h + W_down relu(W_up shift2(LN2(h)))^2
 //
 // The floor of the forget gate rises with depth, from 0 to max_floor: the upper blocks remember longer. In the
-// published network the group norm took its moments over time as well (D2), so every position saw the whole sequence;
+// published network the group norm took its moments over time as well, so every position saw the whole sequence;
 // here they are those of one head at one position.
 #include <cmath>
 
@@ -81,7 +81,7 @@ class Thunderbolt final : public Model {
   };
 
   static Init Normal(double deviation) { return Init::Normal(static_cast<float>(deviation)); }
-  // SPEC 1.5.
+  // Of the published code (docs/spec/blocks.md#initial-values).
   static Init Kaiming(int fan_out) { return Normal(std::sqrt(2.0 / fan_out)); }
 
   Block MakeBlock(int index) {

@@ -57,7 +57,7 @@ inline Param AddVectors(ParamBank& bank, const std::vector<std::string>& names, 
   return all;
 }
 
-// A layer norm's gain and bias (SPEC 1.3): NAME.weight, NAME.bias.
+// A layer norm's gain and bias: NAME.weight, NAME.bias.
 struct GainBias {
   Param gain, bias;
 };

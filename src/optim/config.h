@@ -42,7 +42,7 @@ struct OptimConfig {
   }
 };
 
-// Factor on every peak learning rate at `fraction` of the budget (clamped to [0,1]; SPEC 1.6, 16.6).
+// Factor on every peak learning rate at `fraction` of the budget (clamped to [0,1]; docs/spec/training.md#schedule).
 // cosine: from 1 after the warm-up to final_lr_fraction; linear: constant, then a straight line down; constant: 1.
 double ScheduleFactor(const OptimConfig& config, double fraction);
 

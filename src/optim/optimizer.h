@@ -1,6 +1,5 @@
 // Updates a parameter bank from its gradients. Parameters are grouped by role: matrices are decayed (and go to Muon if
-// chosen); embedding, value heads, gains and biases are not (SPEC D24); buffers
-// are left alone.
+// chosen); embedding, value heads, gains and biases are not; buffers are left alone.
 #pragma once
 
 #include <cstdint>

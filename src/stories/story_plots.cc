@@ -1,5 +1,5 @@
-// The plots of the synthetic stories, each with the sentences that belong to it alone. data/grammar.h
-// explains the notation and data/story_sentences.cc the conventions.
+// The plots of the synthetic stories, each with the sentences that belong to it alone. stories/grammar.h
+// explains the notation and stories/story_sentences.cc the conventions.
 #include "stories/story_text.h"
 
 namespace flashlm {

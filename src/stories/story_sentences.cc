@@ -1,4 +1,4 @@
-// The sentences that all plots of the synthetic stories share. data/grammar.h explains the notation. They
+// The sentences that all plots of the synthetic stories share. stories/grammar.h explains the notation. They
 // start in lower case and say "a" everywhere: the writer puts the capitals and turns "a" into "an".
 #include "stories/story_text.h"
 

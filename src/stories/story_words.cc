@@ -1,4 +1,4 @@
-// The vocabulary of the synthetic stories; data/grammar.h explains the notation.
+// The vocabulary of the synthetic stories; stories/grammar.h explains the notation.
 #include "stories/story_text.h"
 
 namespace flashlm {

@@ -30,8 +30,8 @@ struct Init {
   static Init Normal(float deviation) { return {Kind::kNormal, deviation}; }
 };
 
-// How products see a matrix: as it is, or ternary (SPEC 1.2), then optionally with its input rounded to int8
-// per token so that what is trained is exactly what integer arithmetic computes.
+// How products see a matrix: as it is, or ternary (docs/spec/ternary.md), then optionally with its input rounded to
+// int8 per token so that what is trained is exactly what integer arithmetic computes.
 struct Quantization {
   kernels::Ternary ternary = kernels::Ternary::kNone;
   bool int8_input = false;

@@ -1,10 +1,10 @@
 // From a model's prediction to what is minimised: cross-entropy of the next token at every position, minus the entropy
-// bonus, plus the look-ahead value loss (SPEC 7, 9, 10, 16.1), the two of SPEC 15, and what the model itself adds. Each
-// part is reported apart.
+// bonus, plus the look-ahead value loss, the two of v7.5 (docs/spec/training.md#objective), and what the model itself
+// adds. Each part is reported apart.
 //
-// SPEC 15 with the index put right: where the published loss punished the token before its target, which was two ahead,
-// that would now be the true next token. Punished is the current token, x_t at position t: repeating it. Where the text
-// itself repeats it, nothing is, for the two terms would pull against each other.
+// v7.5's loss with the index put right: where the published loss punished the token before its target, which was two
+// ahead, that would now be the true next token. Punished is the current token, x_t at position t: repeating it. Where
+// the text itself repeats it, nothing is, for the two terms would pull against each other.
 #pragma once
 
 #include <cstdint>

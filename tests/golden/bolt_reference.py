@@ -11,7 +11,7 @@ def through(w: Tensor, rounded: Tensor) -> Tensor:
 
 
 class TernaryLinear(nn.Module):
-    """One scale for the matrix, the mean magnitude (Q-A)."""
+    """One scale for the matrix, the mean magnitude."""
 
     def __init__(self, d_in: int, d_out: int):
         super().__init__()

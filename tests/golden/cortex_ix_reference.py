@@ -1,4 +1,4 @@
-"""CORTEX-IX of SPEC 15 in PyTorch: CORTEX-VIII with linear memory, without value heads, trained with two more losses.
+"""v7.5 (docs/spec/cortex.md) in PyTorch: linear memory, no value heads, trained with two more losses.
 
     U      = mean over all positions of -log(1 - min(p_t[x_t], 0.99) + 1e-8), 0 where x_t is the target x_{t+1}
     second = mean over all positions but the last of the cross-entropy of x_{t+2}, by a head of its own on the same state

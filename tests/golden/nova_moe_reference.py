@@ -1,5 +1,5 @@
 """v5.2a in PyTorch, written from the specification (section 4a with the corrections of the engine's nova_moe.cc) and
-independent of the C++ engine. Ternary maps: Q-C with a straight-through gradient, as w + (quantised - w).detach().
+independent of the C++ engine. Ternary maps: a scale per row, straight-through gradient, as w + (quantised - w).detach().
 """
 
 import math

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class TernaryLinear(nn.Module):
-    """A scale per output, at least 1e-5 (Q-C)."""
+    """A scale per output, at least 1e-5."""
 
     def __init__(self, d_in: int, d_out: int):
         super().__init__()

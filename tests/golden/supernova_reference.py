@@ -32,7 +32,7 @@ def straight_through(value: Tensor, x: Tensor) -> Tensor:
 
 
 def ternary(w: Tensor) -> Tensor:
-    """Q-D: the scale stays differentiable, the rounding passes gradients."""
+    """The scale stays differentiable, the rounding passes gradients."""
     s = w.abs().mean().clamp_min(1e-5)
     return s * straight_through((w / s).round().clamp(-1, 1), w)
 
@@ -215,7 +215,7 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
 def check() -> None:
     count = sum(p.numel() for p in Supernova(Config()).parameters())
     assert count == 2_348_609, count
-    # The gradient of a ternary map, SPEC 1.2 Q-D.
+    # The gradient of a ternary map whose scale is differentiable (docs/spec/ternary.md).
     w = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     g = torch.randn(7, 5, dtype=torch.float64)
     (ternary(w) * g).sum().backward()

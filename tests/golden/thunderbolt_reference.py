@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TernaryLinear(nn.Module):
-    """One scale for the matrix, at least 1e-5 (Q-B)."""
+    """One scale for the matrix, at least 1e-5."""
 
     def __init__(self, d_in: int, d_out: int):
         super().__init__()

@@ -26,7 +26,7 @@ std::vector<float> RandomLogProbs(uint64_t seed, int vocab, bool with_ties) {
   return logits;
 }
 
-// The definitions of SPEC 1.9, word by word: a full sort, then a test of every rank.
+// The definitions of docs/spec/search.md#sampling, word by word: a full sort, then a test of every rank.
 std::map<int, double> Definition(const SamplerConfig& c, const std::vector<float>& log_probs,
                                  const std::vector<int32_t>& history) {
   const double temperature = std::max(c.temperature, 1e-5);

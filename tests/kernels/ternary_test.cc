@@ -36,7 +36,7 @@ TEST(Ternary, EqualsTheReference) {
   }
 }
 
-// A Gaussian matrix has 31 % zeros and 34.5 % of each sign (SPEC 1.2).
+// A Gaussian matrix has 31 % zeros and 34.5 % of each sign.
 TEST(Ternary, FractionsOfAGaussian) {
   const std::vector<float> w = RandomFloats(256 * 256, 1);
   std::vector<float> trits(w.size()), scales(256);

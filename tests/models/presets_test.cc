@@ -1,4 +1,4 @@
-// Presets build, and have the parameters of SPEC section 14 (invariant 11).
+// Presets build, and have the parameters of docs/spec/README.md#presets (invariant 10).
 #include "models/presets.h"
 
 #include <gtest/gtest.h>

@@ -7,7 +7,7 @@
 namespace flashlm {
 namespace {
 
-constexpr float kEps = 1e-5f;  // SPEC 1.3
+constexpr float kEps = 1e-5f;  // of every published layer norm
 
 struct Saved {
   const float* moments;  // [N, groups, 2]

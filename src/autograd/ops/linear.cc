@@ -31,8 +31,9 @@ std::vector<OpCase> Cases() {
                                  [product](const auto& in, auto& out) { product(in[0], in[1], out); }));
   }
   using kernels::Ternary;
-  for (const auto& [kind, name] : {std::pair{Ternary::kMean, "Q-A"}, std::pair{Ternary::kMatrix, "Q-B"},
-                                   std::pair{Ternary::kRow, "Q-C"}, std::pair{Ternary::kScaleGradient, "Q-D"}}) {
+  for (const auto& [kind, name] :
+       {std::pair{Ternary::kMean, "a mean"}, std::pair{Ternary::kMatrix, "a matrix"}, std::pair{Ternary::kRow, "a row"},
+        std::pair{Ternary::kScaleGradient, "a scale with gradient"}}) {
     for (const bool int8 : {false, true}) {
       cases.push_back(OpCase::Make(fmt::format("ternary {}{}", name, int8 ? ", int8 input" : ""), 1, 6,
                                    {{6, 16}, {9, 16, true, 1, 0, {kind, int8}}}, run,

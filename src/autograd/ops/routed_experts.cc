@@ -160,8 +160,8 @@ OpCase Case(const char* name, int rows, Quantization quantization) {
 
 std::vector<OpCase> Cases() {
   using kernels::Ternary;
-  return {Case("5 tokens", 5, {}), Case("40 tokens", 40, {}), Case("40 tokens, Q-C", 40, {Ternary::kRow, false}),
-          Case("9 tokens, Q-C, int8 input", 9, {Ternary::kRow, true})};
+  return {Case("5 tokens", 5, {}), Case("40 tokens", 40, {}), Case("40 tokens, ternary", 40, {Ternary::kRow, false}),
+          Case("9 tokens, ternary, int8 input", 9, {Ternary::kRow, true})};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// GEGLU (Shazeer, 2020) with the exact GELU, gelu(x) = x (1 + erf(x / sqrt 2)) / 2 (SPEC 4b).
+// GEGLU (Shazeer, 2020) with the exact GELU, gelu(x) = x (1 + erf(x / sqrt 2)) / 2.
 #pragma once
 
 #include "kernels/matrix.h"

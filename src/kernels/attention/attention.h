@@ -1,4 +1,4 @@
-// Causal sliding-window softmax attention with rotary positions (SPEC 6, 1.4, 16.4). Position t reads s with
+// Causal sliding-window softmax attention with rotary positions. Position t reads s with
 // 0 <= t - s < window. Work and memory grow with T * window, never with T * T.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What differential attention (Ye et al., 2024; SPEC 4a) does with its two softmaxes: of every head
+// What differential attention (Ye et al., 2024; docs/spec/nova.md) does with its two softmaxes: of every head
 //   z = first - lambda * second,  y = z / rms(z).
 // The norm per head takes out how much the subtraction leaves, which depends on lambda and the place.
 #pragma once

@@ -1,5 +1,5 @@
-// Gated causal depthwise convolution (SPEC 2): each channel sees its own K last values, and the result is gated:
-// c_t = sum_j kernel_j w_{t-K+1+j}, y_t = sigmoid(g_t) c_t.
+// Gated causal depthwise convolution (docs/spec/bolt.md): each channel sees its own K last values, and the result is
+// gated: c_t = sum_j kernel_j w_{t-K+1+j}, y_t = sigmoid(g_t) c_t.
 #pragma once
 
 #include "kernels/matrix.h"

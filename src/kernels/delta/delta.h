@@ -1,5 +1,5 @@
-// Gated associative memory, one M x M matrix S per head (SPEC 6, 16.3). With k^ and q^ L2-normalised (norm at
-// least 1e-12), beta = sigmoid(beta logit), alpha = sigmoid(alpha logit + alpha_bias):
+// Gated associative memory, one M x M matrix S per head (docs/spec/cortex.md#memory). With k^ and q^ L2-normalised
+// (norm at least 1e-12), beta = sigmoid(beta logit), alpha = sigmoid(alpha logit + alpha_bias):
 //   delta:   e_t = v_t - alpha_t S_{t-1}^T k^_t;  S_t = alpha_t S_{t-1} + beta_t k^_t e_t^T
 //   linear:  S_t = (1 - beta_t) S_{t-1} + k^_t v_t^T
 //   o_t = S_t^T q^_t / sqrt(M) + beta_t v_t

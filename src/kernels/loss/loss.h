@@ -10,12 +10,12 @@ namespace flashlm::kernels {
 
 struct LossShape {
   float softcap = 0;         // z <- c tanh(z / c) before the softmax; 0: none
-  float entropy_weight = 0;  // w of the objective ce - w H(p) (SPEC 1.11)
+  float entropy_weight = 0;  // w of the objective ce - w H(p)
   float gradient_scale = 0;  // dlogits are those of gradient_scale * sum over rows of the objective
 };
 
-// Tokens that should not come next (SPEC 15): the objective gets + weight * u with u = -log(1 - min(p, 0.99) + 1e-8) of
-// the row's token, whose gradient ends where p reaches 0.99.
+// Tokens that should not come next (docs/spec/training.md#objective): the objective gets + weight * u with u = -log(1 -
+// min(p, 0.99) + 1e-8) of the row's token, whose gradient ends where p reaches 0.99.
 struct Unlikelihood {
   const int32_t* tokens = nullptr;  // [N] in [0,V), -1: none in this row; null: none at all
   float weight = 0;
@@ -35,10 +35,10 @@ void LogSoftmax(float softcap, const Matrix& logits);
 // The index of the largest of z[n], the first of equals; n > 0. Of numbers that are not, any index.
 int64_t Argmax(const float* z, int64_t n);
 
-// Look-ahead values (SPEC 7, 16.1): target tau_t = mean(ce_t .. ce_{t+horizon-1}) for t <= T - horizon.
-// ce, values: [B,T]. Returns the mean over the B * (T - horizon + 1) positions of (values - tau)^2, or 0 if
-// T < horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T], 0 where there is no target.
-// correlation (may be null): Pearson correlation of values and tau, 0 if either is constant (std <= 1e-8).
+// Look-ahead values (docs/spec/training.md#value-loss): target tau_t = mean(ce_t .. ce_{t+horizon-1}) for t <= T -
+// horizon. ce, values: [B,T]. Returns the mean over the B * (T - horizon + 1) positions of (values - tau)^2, or 0 if T
+// < horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T], 0 where there is no target. correlation (may
+// be null): Pearson correlation of values and tau, 0 if either is constant (std <= 1e-8).
 double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values, float gradient_scale,
                  float* dvalues, double* correlation);
 

@@ -1,4 +1,5 @@
-// Softmax mixtures (SPEC 5.4): of two branches by two logits, and of a few learned slots by content.
+// Softmax mixtures (docs/spec/supernova.md#p-rcsm): of two branches by two logits, and of a few learned slots by
+// content.
 #pragma once
 
 #include "kernels/matrix.h"

@@ -1,4 +1,4 @@
-// RMS norm of every head's vector (QK-norm: Henry et al., 2020; SPEC 7), with a gain per part: P parts of H heads of D
+// RMS norm of every head's vector (QK-norm: Henry et al., 2020), with a gain per part: P parts of H heads of D
 // columns each, a part being the queries or the keys.
 #pragma once
 

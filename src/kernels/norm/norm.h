@@ -1,4 +1,4 @@
-// Root-mean-square norm (Zhang & Sennrich 2019; SPEC 1.3): y = x / sqrt(mean(x^2) + eps) * gain.
+// Root-mean-square norm (Zhang & Sennrich 2019): y = x / sqrt(mean(x^2) + eps) * gain.
 #pragma once
 
 #include "kernels/matrix.h"

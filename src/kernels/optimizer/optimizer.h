@@ -14,7 +14,7 @@ struct AdamWStep {
   double gradient_scale = 1;  // clipping factor applied to the gradient on the fly
 };
 
-// AdamW with decoupled decay (SPEC 1.6): theta <- theta (1 - lr wd) - lr m^ / (sqrt(v^) + eps). One sweep
+// AdamW with decoupled decay: theta <- theta (1 - lr wd) - lr m^ / (sqrt(v^) + eps). One sweep
 // that also zeroes the gradient.
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v);
 

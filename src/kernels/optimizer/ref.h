@@ -1,4 +1,4 @@
-// The definition of AdamW (SPEC 1.6), one parameter at a time in double.
+// The definition of AdamW, one parameter at a time in double.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// The recursive reasoning engine of v6 (SPEC 5.2 with D16 corrected). All of it works on one token at a time, so tokens
+// The recursive reasoning engine of v6 (docs/spec/supernova.md). All of it works on one token at a time, so tokens
 // need not agree on how often they pass through it:
 //
 //   pass:  p = softmax(router r); w = softmax of the two largest logits i, j; o = w_i O_i r + w_j O_j r

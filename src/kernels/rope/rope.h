@@ -1,4 +1,4 @@
-// Rotary positions (Su et al., RoFormer, 2021; SPEC 1.4): pair i of a head turns by the angle position *
+// Rotary positions (Su et al., RoFormer, 2021): pair i of a head turns by the angle position *
 // 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
 #pragma once
 

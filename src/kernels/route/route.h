@@ -1,4 +1,4 @@
-// Routing rows to one of several experts, and what moves rows there and back (SPEC 4a).
+// Routing rows to one of several experts, and what moves rows there and back.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Linear recurrences with one state per channel (SPEC 1.11), a chain over time that is independent of all other
+// Linear recurrences with one state per channel, a chain over time that is independent of all other
 // channels. No position costs more than another, and nothing but the state passes between calls.
 #pragma once
 

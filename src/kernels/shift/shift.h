@@ -1,5 +1,6 @@
-// What looks a fixed number of positions back: token shift (SPEC 3) and pairs of a position and an earlier one
-// (SPEC 5.4). Before the first position of a sequence there are zeros, or what the stream's state holds.
+// What looks a fixed number of positions back: token shift (docs/spec/thunderbolt.md) and pairs of a position and an
+// earlier one (docs/spec/supernova.md#p-rcsm). Before the first position of a sequence there are zeros, or what the
+// stream's state holds.
 #pragma once
 
 #include "kernels/matrix.h"

@@ -1,5 +1,5 @@
 // The definition of the ternary quantisers, templated on the number type: the real part is rounded, the
-// imaginary part of complex-step differentiation passes straight through as SPEC 1.2 prescribes.
+// imaginary part of complex-step differentiation passes straight through (docs/spec/ternary.md).
 #pragma once
 
 #include <algorithm>

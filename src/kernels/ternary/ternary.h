@@ -1,4 +1,4 @@
-// Ternary weights (SPEC 1.2): a float master weight W is trained, products see scale * {-1, 0, +1}; and the
+// Ternary weights (docs/spec/ternary.md): a float master weight W is trained, products see scale * {-1, 0, +1}; and the
 // int8 activations that such products may read.
 #pragma once
 
@@ -11,10 +11,10 @@ namespace flashlm::kernels {
 // The published quantisers; they differ in the scale and in the straight-through gradient.
 enum class Ternary : uint8_t {
   kNone,
-  kMean,           // Q-A: mean |W| of the whole matrix
-  kMatrix,         // Q-B: max(mean |W|, 1e-5) of the whole matrix
-  kRow,            // Q-C: the same, one per output row
-  kScaleGradient,  // Q-D: as Q-B, but the scale stays differentiable
+  kMean,           // v4: mean |W| of the whole matrix
+  kMatrix,         // v5: max(mean |W|, 1e-5) of the whole matrix
+  kRow,            // v5.2a, P-RCSM: the same, one per output row
+  kScaleGradient,  // v6: as kMatrix, but the scale stays differentiable
 };
 
 // Rounds w [out,in] (contiguous) half to even. trits: [out,in] in {-1, 0, +1} as floats; scales: [out], the
