@@ -2,16 +2,88 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/rng.h"
 
 namespace flashlm {
 namespace {
 
-// A case set up on a tape: parameters in a bank, activations wrapped, values drawn at random.
+// How a case's inputs are set up.
+struct Setting {
+  bool one_tensor = false;  // inputs of one shape are one tensor
+  bool columns = false;     // inputs are columns of wider tensors
+  bool prefilled = false;   // their gradients hold something, and so do the parameters'
+};
+
+// Columns of a wider tensor before and after those that an input looks into.
+constexpr int kBefore = 3, kAfter = 2;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// NaN counts as the worst error.
+double Error(double ours, double expected) {
+  const double error = std::abs(ours - expected) / (1 + std::abs(expected));
+  return std::isfinite(error) ? error : HUGE_VAL;
+}
+
+// Of input i, the first that is the same tensor.
+size_t OwnerOf(const OpCase& op_case, size_t i, bool one_tensor) {
+  const auto& inputs = op_case.inputs;
+  if (!one_tensor || inputs[i].parameter) return i;
+  for (size_t j = 0; j < i; ++j) {
+    if (!inputs[j].parameter && inputs[j].rows == inputs[i].rows && inputs[j].cols == inputs[i].cols) return j;
+  }
+  return i;
+}
+
+// A case's values, drawn at random, and what must come out.
+struct Expected {
+  std::vector<RefTensor<double>> values;
+  RefTensor<double> output;
+  std::vector<double> weights;                 // of the scalar sum(weights * output), whose gradient is checked
+  std::vector<std::vector<double>> gradients;  // by input; of inputs that are one tensor, at its owner
+};
+
+void DrawValues(const OpCase& op_case, bool one_tensor, Expected& expected) {
+  Rng rng(7, Purpose::kTest);
+  for (size_t i = 0; i < op_case.inputs.size(); ++i) {
+    const OpInput& input = op_case.inputs[i];
+    RefTensor<double> value{input.rows, input.cols, {}};
+    for (int e = 0; e < input.rows * input.cols; ++e) {
+      value.v.push_back(static_cast<float>(input.offset + input.scale * rng.Normal()));
+    }
+    const size_t owner = OwnerOf(op_case, i, one_tensor);
+    expected.values.push_back(owner < i ? expected.values[owner] : std::move(value));
+  }
+}
+
+void Differentiate(const OpCase& op_case, bool one_tensor, Expected& expected) {
+  constexpr double kStep = 1e-30;
+  std::vector<RefTensor<std::complex<double>>> inputs;
+  for (const auto& value : expected.values) {
+    inputs.push_back({value.rows, value.cols, {value.v.begin(), value.v.end()}});
+    expected.gradients.emplace_back(value.v.size(), 0.0);
+  }
+  const size_t outputs = expected.output.v.size();
+  RefTensor<std::complex<double>> result{expected.output.rows, expected.output.cols, {}};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::vector<double>& gradient = expected.gradients[OwnerOf(op_case, i, one_tensor)];
+    for (size_t e = 0; e < inputs[i].v.size(); ++e) {
+      inputs[i].v[e] += std::complex<double>(0, kStep);
+      result.v.assign(outputs, 0);
+      op_case.complex_reference(inputs, result);
+      inputs[i].v[e] = inputs[i].v[e].real();
+      for (size_t o = 0; o < outputs; ++o) gradient[e] += expected.weights[o] * result.v[o].imag() / kStep;
+    }
+  }
+}
+
+// A case set up on a tape: parameters in a bank, activations wrapped.
 class CaseRun {
  public:
-  explicit CaseRun(const OpCase& op_case) : case_(op_case), packs_(bank_), tape_(nullptr) {
+  // `expected.values` must be drawn.
+  CaseRun(const OpCase& op_case, const Setting& setting, const Expected& expected)
+      : case_(op_case), setting_(setting), expected_(expected), packs_(bank_) {
     for (const OpInput& input : op_case.inputs) {
       Operand operand;
       if (input.parameter) {
@@ -22,99 +94,160 @@ class CaseRun {
     }
     bank_.Allocate(true);
     tape_ = std::make_unique<Tape>(bank_, packs_, DType::kF32);
+    SpoilMemory();
     tape_->BeginTraining(op_case.batch, op_case.length, 1, 1);
-    Rng rng(7, Purpose::kTest);
-    for (size_t i = 0; i < operands_.size(); ++i) SetInput(i, rng);
+    for (size_t i = 0; i < operands_.size(); ++i) SetInput(i);
     output_ = op_case.run(*tape_, operands_);
-    outputs_ = static_cast<size_t>(output_.rows) * static_cast<size_t>(output_.cols);
   }
 
+  const Tensor& output() const { return output_; }
+  // True for losses, which seed themselves with 1.
+  bool seeded() const { return tape_->HasGradient(output_); }
+
   double ForwardError() const {
-    RefTensor<double> expected{output_.rows, output_.cols, std::vector<double>(outputs_)};
-    case_.reference(values_, expected);
     double worst = 0;
-    for (size_t i = 0; i < outputs_; ++i) worst = std::max(worst, Error(output_.f32()[i], expected.v[i]));
+    for (size_t i = 0; i < expected_.output.v.size(); ++i) {
+      const auto row = static_cast<int64_t>(i) / output_.cols, col = static_cast<int64_t>(i) % output_.cols;
+      worst = std::max(worst, Error(output_.matrix().Row<float>(row)[col], expected_.output.v[i]));
+    }
     return worst;
   }
 
-  // Of the scalar sum(weights * output). Loss operations have seeded themselves with 1.
   double GradientError() {
-    std::vector<double> weights(outputs_, 1.0);
-    if (!tape_->HasGradient(output_)) SeedAtRandom(weights);
+    if (!seeded()) {
+      const std::vector<float> weights(expected_.weights.begin(), expected_.weights.end());
+      tape_->Seed(output_, weights.data());
+    }
+    if (setting_.prefilled) Prefill();
     tape_->Backward();
-    constexpr double kStep = 1e-30;
-    std::vector<RefTensor<std::complex<double>>> inputs;
-    for (const auto& value : values_) inputs.push_back({value.rows, value.cols, {value.v.begin(), value.v.end()}});
-    RefTensor<std::complex<double>> result{output_.rows, output_.cols, {}};
     double worst = 0;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const float* gradient = GradientOfInput(i);
-      for (size_t e = 0; e < inputs[i].v.size(); ++e) {
-        inputs[i].v[e] += std::complex<double>(0, kStep);
-        result.v.assign(outputs_, 0);
-        case_.complex_reference(inputs, result);
-        inputs[i].v[e] = inputs[i].v[e].real();
-        double expected = 0;
-        for (size_t o = 0; o < outputs_; ++o) expected += weights[o] * result.v[o].imag() / kStep;
-        worst = std::max(worst, Error(gradient[e], expected));
-      }
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      if (OwnerOf(case_, i, setting_.one_tensor) == i) worst = std::max(worst, GradientErrorOf(i));
     }
     return worst;
   }
 
  private:
-  // NaN counts as the worst error.
-  static double Error(double ours, double expected) {
-    const double error = std::abs(ours - expected) / (1 + std::abs(expected));
-    return std::isfinite(error) ? error : HUGE_VAL;
+  // Memory that is not written before it is read shall show, as it does in debug builds.
+  void SpoilMemory() {
+    constexpr int kRows = 512, kCols = 256;
+    tape_->BeginTraining(1, 1, 1, 1);
+    float* values = tape_->Keep<float>(int64_t{kRows} * kCols);
+    std::fill_n(values, kRows * kCols, kNaN);
+    tape_->Seed(tape_->Wrap(values, kRows, kCols), values);
+    std::fill_n(tape_->Scratch(int64_t{kRows} * kCols), kRows * kCols, kNaN);
   }
 
-  void SetInput(size_t i, Rng& rng) {
-    const OpInput& input = case_.inputs[i];
-    RefTensor<double> value{input.rows, input.cols, {}};
-    for (int e = 0; e < input.rows * input.cols; ++e) {
-      value.v.push_back(static_cast<float>(input.offset + input.scale * rng.Normal()));
+  // The tensor that input i is, or looks into.
+  Tensor Whole(size_t i) const {
+    Tensor whole = operands_[i].tensor;
+    whole.data = whole.f32() - whole.column;
+    whole.column = 0;
+    whole.cols = whole.stride;
+    return whole;
+  }
+
+  void SetInput(size_t i) {
+    const RefTensor<double>& value = expected_.values[i];
+    if (case_.inputs[i].parameter) {
+      std::copy(value.v.begin(), value.v.end(), bank_.Value(operands_[i].param));
+      return;
     }
-    float* target =
-        input.parameter ? bank_.Value(operands_[i].param) : tape_->Keep<float>(int64_t{input.rows} * input.cols);
-    std::copy(value.v.begin(), value.v.end(), target);
-    if (!input.parameter) operands_[i].tensor = tape_->Wrap(target, input.rows, input.cols);
-    values_.push_back(std::move(value));
-  }
-
-  void SeedAtRandom(std::vector<double>& weights) {
-    Rng rng(8, Purpose::kTest);
-    bool accumulate;
-    const kernels::Matrix gradient = tape_->GradientFor(output_, &accumulate);
-    for (size_t i = 0; i < outputs_; ++i) {
-      const float weight = rng.Normal();
-      weights[i] = weight;
-      static_cast<float*>(gradient.data)[i] = weight;
+    const size_t owner = OwnerOf(case_, i, setting_.one_tensor);
+    if (owner < i) {
+      operands_[i] = operands_[owner];
+      return;
+    }
+    const int before = setting_.columns ? kBefore : 0, cols = before + value.cols + (setting_.columns ? kAfter : 0);
+    float* data = tape_->Keep<float>(int64_t{value.rows} * cols);
+    std::fill_n(data, int64_t{value.rows} * cols, kNaN);
+    operands_[i].tensor = Tape::Columns(tape_->Wrap(data, value.rows, cols), before, value.cols);
+    for (int r = 0; r < value.rows; ++r) {
+      std::copy_n(value.v.begin() + int64_t{r} * value.cols, value.cols, operands_[i].tensor.matrix().Row<float>(r));
     }
   }
 
-  const float* GradientOfInput(size_t i) {
-    if (case_.inputs[i].parameter) return bank_.Gradient(operands_[i].param);
-    return static_cast<const float*>(tape_->GradientOf(operands_[i].tensor).data);
+  void Prefill() {
+    Rng rng(9, Purpose::kTest);
+    prefill_.resize(operands_.size());
+    for (size_t i = 0; i < operands_.size(); ++i) {
+      if (OwnerOf(case_, i, setting_.one_tensor) < i) continue;
+      const Param& param = operands_[i].param;
+      const bool parameter = case_.inputs[i].parameter;
+      const Tensor whole = parameter ? Tensor{} : Whole(i);
+      const int64_t size = parameter ? int64_t{param.rows} * param.cols : int64_t{whole.rows} * whole.cols;
+      for (int64_t e = 0; e < size; ++e) prefill_[i].push_back(rng.Normal());
+      if (parameter) {
+        std::copy(prefill_[i].begin(), prefill_[i].end(), bank_.Gradient(param));
+      } else {
+        tape_->Seed(whole, prefill_[i].data());
+      }
+    }
+  }
+
+  double GradientErrorOf(size_t i) {
+    const RefTensor<double>& value = expected_.values[i];
+    const bool parameter = case_.inputs[i].parameter;
+    const Tensor& input = operands_[i].tensor;
+    const int cols = parameter ? value.cols : input.stride, begin = parameter ? 0 : input.column;
+    const float* ours =
+        parameter ? bank_.Gradient(operands_[i].param) : static_cast<float*>(tape_->GradientOf(Whole(i)).data);
+    double worst = 0;
+    for (int r = 0; r < value.rows; ++r) {
+      for (int c = 0; c < cols; ++c) {
+        const int64_t at = int64_t{r} * cols + c;
+        const bool inside = c >= begin && c < begin + value.cols;
+        const double expected =
+            inside ? expected_.gradients[i][static_cast<size_t>(int64_t{r} * value.cols + c - begin)] : 0.0;
+        const double before = setting_.prefilled ? prefill_[i][static_cast<size_t>(at)] : 0.0;
+        worst = std::max(worst, Error(ours[at] - before, expected));
+      }
+    }
+    return worst;
   }
 
   const OpCase& case_;
+  const Setting setting_;
+  const Expected& expected_;
   ParamBank bank_;
   WeightPacks packs_;
   std::unique_ptr<Tape> tape_;
   std::vector<Operand> operands_;
-  std::vector<RefTensor<double>> values_;
+  std::vector<std::vector<float>> prefill_;
   Tensor output_;
-  size_t outputs_ = 0;
 };
+
+Expected Expect(const OpCase& op_case, bool one_tensor) {
+  Expected expected;
+  DrawValues(op_case, one_tensor, expected);
+  const CaseRun run(op_case, {.one_tensor = one_tensor}, expected);  // which knows the output's shape
+  const Tensor& output = run.output();
+  const size_t outputs = static_cast<size_t>(output.rows) * static_cast<size_t>(output.cols);
+  expected.output = {output.rows, output.cols, std::vector<double>(outputs)};
+  op_case.reference(expected.values, expected.output);
+  Rng rng(8, Purpose::kTest);
+  for (size_t i = 0; i < outputs; ++i) expected.weights.push_back(run.seeded() ? 1.0 : rng.Normal());
+  Differentiate(op_case, one_tensor, expected);
+  return expected;
+}
 
 }  // namespace
 
 OpCheck CheckOp(const OpDef& op, const OpCase& op_case) {
-  CaseRun run(op_case);
   OpCheck check{fmt::format("{}, {}", op.name, op_case.name), 0, 0};
-  check.forward_error = run.ForwardError();
-  check.gradient_error = run.GradientError();
+  bool twins = false;
+  for (size_t i = 0; i < op_case.inputs.size(); ++i) twins |= OwnerOf(op_case, i, true) < i;
+  for (const bool one_tensor : {false, true}) {
+    if (one_tensor && !twins) continue;
+    const Expected expected = Expect(op_case, one_tensor);
+    for (const bool columns : {false, true}) {
+      for (const bool prefilled : {false, true}) {
+        CaseRun run(op_case, {one_tensor, columns, prefilled}, expected);
+        check.forward_error = std::max(check.forward_error, run.ForwardError());
+        check.gradient_error = std::max(check.gradient_error, run.GradientError());
+      }
+    }
+  }
   return check;
 }
 

@@ -17,7 +17,9 @@ struct OpCheck {
   bool passed() const { return forward_error <= kForwardTolerance && gradient_error <= kGradientTolerance; }
 };
 
-// In f32, on a tape of its own.
+// In f32, on tapes of its own. Every case runs with inputs that are tensors and with inputs that are columns of wider
+// ones, with gradients that are empty and that hold what other readers left, and, where inputs are of one shape, with
+// one tensor for all of them. Errors are the largest of all runs; a touched neighbouring column counts as an error.
 OpCheck CheckOp(const OpDef& op, const OpCase& op_case);
 
 }  // namespace flashlm

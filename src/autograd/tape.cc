@@ -3,46 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernels/ternary/ternary.h"
-
 namespace flashlm {
-
-PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
-  // A model asks for its weights in the same order every time.
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    last_ = last_ + 1 < entries_.size() ? last_ + 1 : 0;
-    Entry& entry = *entries_[last_];
-    if (entry.weight.offset == weight.offset && entry.weight.rows == weight.rows && entry.dtype == dtype) {
-      if (entry.version != bank_.version()) Renew(entry);
-      return entry.packed;
-    }
-  }
-  last_ = entries_.size();
-  entries_.push_back(std::make_unique<Entry>());
-  entries_.back()->weight = weight;
-  entries_.back()->dtype = dtype;
-  Renew(*entries_.back());
-  return entries_.back()->packed;
-}
-
-void WeightPacks::Renew(Entry& entry) {
-  const Param& w = entry.weight;
-  entry.version = bank_.version();
-  if (w.quantization.ternary == kernels::Ternary::kNone) {
-    entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
-    return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
-  }
-  const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
-  entry.trits.resize(size);
-  entry.effective.resize(size);
-  entry.packed.scales.resize(static_cast<size_t>(w.rows));
-  bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
-  kernels::ScaleMatrix({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
-                       {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
-  entry.packed.int8.SetValues(entry.effective.data(), w.rows, w.cols);
-  entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
-  entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
-}
 
 Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype)
     : bank_(bank),
@@ -92,7 +53,7 @@ Tensor Tape::Wrap(float* data, int rows, int cols) {
 
 int32_t Tape::NewSlot(int rows, int cols, DType dtype) {
   if (!training_) return -1;
-  slots_.push_back({rows, cols, dtype, nullptr, {}, 0});
+  slots_.push_back({rows, cols, dtype, nullptr, {}, 0, 0});
   return static_cast<int32_t>(slots_.size()) - 1;
 }
 
@@ -196,6 +157,23 @@ void Tape::PassGradient(const Tensor& y, const Tensor& x) {
   kernels::CopyMatrix(GradientOf(y), dx, accumulate);
 }
 
+GradientWriter::GradientWriter(Tape& tape, const Tensor& x, Kernel kernel)
+    : slot_(tape.slots_[static_cast<size_t>(x.id)]) {
+  bool taken;
+  gradient_ = matrix_ = tape.GradientFor(x, &taken);
+  // While another writer of the tensor is open, what is there is not complete: nothing can be added to it yet.
+  accumulate_ = taken && kernel == Kernel::kCanAdd && slot_.writers == 0;
+  ++slot_.writers;
+  if (!taken || accumulate_) return;
+  matrix_.data = tape.scratch_.Allocate(static_cast<size_t>(x.rows) * static_cast<size_t>(x.cols) * SizeOf(x.dtype));
+  matrix_.stride = x.cols;
+}
+
+GradientWriter::~GradientWriter() {
+  --slot_.writers;
+  if (matrix_.data != gradient_.data) kernels::CopyMatrix(matrix_, gradient_, true);
+}
+
 float* Tape::Slot(int64_t floats_per_row) {
   if (state_ == nullptr) return nullptr;
   return state_->Slot(next_slot_++, floats_per_row);
@@ -209,9 +187,10 @@ kernels::Dropout Tape::NextDropout(double p) {
   return {static_cast<float>(p), key, random_step_};
 }
 
-void Tape::Seed(const Tensor& scalar, float gradient) {
-  bool accumulate;
-  *static_cast<float*>(GradientFor(scalar, &accumulate).data) = gradient;
+void Tape::Seed(const Tensor& x, const float* gradient) {
+  GradientWriter dx(*this, x, GradientWriter::Kernel::kCanAdd);
+  kernels::CopyMatrix({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(),
+                      dx.accumulate());
 }
 
 void Tape::Backward() {

@@ -14,10 +14,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "autograd/weight_packs.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "kernels/activation/activation.h"
-#include "kernels/gemm/gemm.h"
 #include "tensor/arena.h"
 #include "tensor/param_bank.h"
 #include "tensor/state.h"
@@ -38,7 +38,7 @@ struct OpDef {
   constexpr OpDef(const char* name, Backward backward, Cases cases) : name(name), backward(backward), cases(cases) {}
 
   const char* name;
-  Backward backward;  // reads tape.GradientOf(node.output), adds to tape.GradientFor(node.inputs[i])
+  Backward backward;  // reads tape.GradientOf(node.output), writes through a GradientWriter of each input
   Cases cases;        // shapes, a way to run, and the scalar reference (autograd/op_case.h)
 };
 
@@ -54,36 +54,6 @@ struct Node {
   const Saved& As() const {
     return *static_cast<const Saved*>(saved);
   }
-};
-
-// A matrix as products read it.
-struct PackedLinear {
-  kernels::PackedWeight weight;  // for a ternary matrix the effective weight: trits times scales
-  // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
-  kernels::PackedTrits trits;
-  std::vector<float> scales;
-  kernels::PackedInt8 int8;  // the (effective) weight rounded, for inference in int8
-};
-
-// Packed copies of a bank's matrices, renewed when the bank's values change.
-class WeightPacks {
- public:
-  explicit WeightPacks(const ParamBank& bank) : bank_(bank) {}
-  PackedLinear& Get(const Param& weight, DType dtype);
-
- private:
-  struct Entry {
-    Param weight;
-    DType dtype;
-    uint64_t version = 0;  // of the bank's values; 0: never packed
-    PackedLinear packed;
-    std::vector<float> trits, effective;
-  };
-  void Renew(Entry& entry);
-
-  const ParamBank& bank_;
-  std::vector<std::unique_ptr<Entry>> entries_;
-  size_t last_ = 0;  // the entry asked for last
 };
 
 // Where time went, by operation and direction; filled when profiling is on.
@@ -142,8 +112,6 @@ class Tape {
 
   // The gradient of an operation's output, complete when its backward runs.
   kernels::Matrix GradientOf(const Tensor& output);
-  // Where dL/dx goes. `accumulate` tells whether something is there already, to which is added; else it is overwritten.
-  kernels::Matrix GradientFor(const Tensor& x, bool* accumulate);
   bool HasGradient(const Tensor& x) const { return slots_[static_cast<size_t>(x.id)].data != nullptr; }
   // dL/dx += dL/dy, where y = x + ...: hands the memory over when x has no gradient yet.
   void PassGradient(const Tensor& y, const Tensor& x);
@@ -155,9 +123,11 @@ class Tape {
   // The generator of the next dropout site of this step; p = 0 outside training.
   kernels::Dropout NextDropout(double p);
 
-  // Runs all backward functions, last node first. Loss operations seed themselves (Seed).
+  // Runs all backward functions, last node first, from what was seeded: losses seed themselves.
   void Backward();
-  void Seed(const Tensor& scalar, float gradient);
+  // dL/dx += gradient, of one element or f32 [rows, cols].
+  void Seed(const Tensor& scalar, float gradient) { Seed(scalar, &gradient); }
+  void Seed(const Tensor& x, const float* gradient);
 
   // --- measuring --------------------------------------------------------------------------------------------------
   void SetProfiling(bool on) { profiling_ = on; }
@@ -169,6 +139,7 @@ class Tape {
 
  private:
   friend class OpTimer;
+  friend class GradientWriter;
 
   struct GradientSlot {
     int32_t rows = 0, cols = 0;
@@ -177,6 +148,7 @@ class Tape {
     // Column ranges [begin, end) written so far; gradients of column views arrive piece by piece.
     std::array<std::array<int32_t, 2>, 8> written{};
     int ranges = 0;
+    int writers = 0;  // open ones
   };
   struct FreeBlock {
     size_t bytes;
@@ -186,6 +158,8 @@ class Tape {
   void Begin(int batch, int length, bool training);
   // Where the gradient of a new tensor will be kept; -1 outside training.
   int32_t NewSlot(int rows, int cols, DType dtype);
+  // Where dL/dx goes. `accumulate` tells whether something is there already, to which is added; else it is overwritten.
+  kernels::Matrix GradientFor(const Tensor& x, bool* accumulate);
   void* TakeGradient(size_t bytes);
   void DropGradient(GradientSlot& slot);
   void FillUnwritten(GradientSlot& slot);
@@ -209,6 +183,30 @@ class Tape {
 
   bool profiling_ = false;
   Profile profile_;
+};
+
+// Where an operation's backward pass writes dL/dx: `matrix()` is overwritten and counts once the writer is closed, that
+// is, destroyed. A tensor may have any number of readers, in any order, and one operation may read it twice: where
+// something is there already, the matrix is scratch, which closing adds. A kernel that can add by itself saves that
+// way round:
+//   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
+//   kernels::SomeGrad(..., dx.matrix(), dx.accumulate());
+class GradientWriter {
+ public:
+  enum class Kernel : uint8_t { kOverwrites, kCanAdd };
+
+  GradientWriter(Tape& tape, const Tensor& x, Kernel kernel = Kernel::kOverwrites);
+  ~GradientWriter();
+  GradientWriter(const GradientWriter&) = delete;
+  GradientWriter& operator=(const GradientWriter&) = delete;
+
+  const kernels::Matrix& matrix() const { return matrix_; }  // of x's shape and type, any stride
+  bool accumulate() const { return accumulate_; }            // kCanAdd only: add to what matrix() holds
+
+ private:
+  Tape::GradientSlot& slot_;
+  kernels::Matrix gradient_, matrix_;  // x's own; what is written: the same, or lent
+  bool accumulate_ = false;
 };
 
 // Times the forward half of an operation and releases the last operation's scratch; each operation function starts

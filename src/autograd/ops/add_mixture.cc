@@ -7,14 +7,10 @@ namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  kernels::Matrix gradients[3];  // of logits, a, b
-  for (int i = 0; i < 3; ++i) {
-    bool accumulate;
-    gradients[i] = tape.GradientFor(node.inputs[static_cast<size_t>(i + 1)], &accumulate);
-    FLASHLM_CHECK(!accumulate, "an input of the mixture has another reader");
-  }
-  kernels::AddMixtureGrad(node.inputs[1].matrix(), node.inputs[2].matrix(), node.inputs[3].matrix(),
-                          tape.GradientOf(node.output), gradients[0], gradients[1], gradients[2]);
+  const Tensor &logits = node.inputs[1], &a = node.inputs[2], &b = node.inputs[3];
+  GradientWriter dlogits(tape, logits), da(tape, a), db(tape, b);
+  kernels::AddMixtureGrad(logits.matrix(), a.matrix(), b.matrix(), tape.GradientOf(node.output), dlogits.matrix(),
+                          da.matrix(), db.matrix());
   tape.PassGradient(node.output, node.inputs[0]);
 }
 

@@ -8,11 +8,10 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1];
-  bool accumulate;
-  const kernels::Matrix dbranch = tape.GradientFor(branch, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the gated branch has another reader");
-  kernels::AddGatedGrad(branch.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output), dbranch,
-                        tape.bank().Gradient(node.parameter), tape.Scratch(kernels::AddGatedGradScratch(x.rows)));
+  GradientWriter dbranch(tape, branch);
+  kernels::AddGatedGrad(branch.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output),
+                        dbranch.matrix(), tape.bank().Gradient(node.parameter),
+                        tape.Scratch(kernels::AddGatedGradScratch(x.rows)));
   tape.PassGradient(node.output, x);
 }
 

@@ -15,12 +15,10 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1], &gate = node.inputs[2];
   const float* open = node.As<Saved>().open;
-  bool taken[2];
-  const kernels::Matrix dbranch = tape.GradientFor(branch, &taken[0]);
-  float* dgate = static_cast<float*>(tape.GradientFor(gate, &taken[1]).data);
-  FLASHLM_CHECK(!taken[0] && !taken[1], "an input of the token gate has another reader");
-  kernels::ScaleRowsGrad(branch.matrix(), nullptr, open, tape.GradientOf(node.output), dbranch, dgate);
-  for (int n = 0; n < gate.rows; ++n) dgate[n] *= open[n] * (1 - open[n]);
+  GradientWriter dbranch(tape, branch), dgate(tape, gate);
+  float* dopen = tape.Scratch(gate.rows);
+  kernels::ScaleRowsGrad(branch.matrix(), nullptr, open, tape.GradientOf(node.output), dbranch.matrix(), dopen);
+  for (int n = 0; n < gate.rows; ++n) *dgate.matrix().Row<float>(n) = dopen[n] * (open[n] * (1 - open[n]));
   tape.PassGradient(node.output, x);
 }
 

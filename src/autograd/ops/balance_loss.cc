@@ -13,10 +13,9 @@ void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const Tensor& usage = node.inputs[0];
   const float upstream = *static_cast<const float*>(tape.GradientOf(node.output).data);
-  bool accumulate;
-  auto* gradient = static_cast<float*>(tape.GradientFor(usage, &accumulate).data);
+  GradientWriter dusage(tape, usage);
   for (int k = 0; k < usage.cols; ++k) {
-    gradient[k] = (accumulate ? gradient[k] : 0.0f) + upstream * saved.factor * saved.shares[k];
+    dusage.matrix().Row<float>(0)[k] = upstream * saved.factor * saved.shares[k];
   }
 }
 

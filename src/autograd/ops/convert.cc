@@ -7,9 +7,8 @@ namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  kernels::CopyMatrix(tape.GradientOf(node.output), dx, accumulate);
+  GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
+  kernels::CopyMatrix(tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
 // The tape of the cases computes in f32, where the tensor passes as it is.

@@ -21,9 +21,8 @@ void Backward(Tape& tape, const Node& node) {
   const kernels::Matrix& dlogits = node.As<Saved>().dlogits;
   kernels::WeightGradient(dlogits, hidden.matrix(),
                           {tape.bank().Gradient(head), DType::kF32, head.rows, head.cols, head.cols});
-  bool accumulate;
-  const kernels::Matrix dhidden = tape.GradientFor(hidden, &accumulate);
-  tape.Packed(head).weight.InputGradient(dlogits, dhidden, accumulate);
+  GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
+  tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
 }
 
 std::vector<OpCase> Cases() {

@@ -14,11 +14,9 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const Tensor& proj = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dproj = tape.GradientFor(proj, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the recurrence's input has another reader");
+  GradientWriter dproj(tape, proj);
   kernels::DecayScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.states,
-                         tape.GradientOf(node.output), dproj, tape.bank().Gradient(node.parameter),
+                         tape.GradientOf(node.output), dproj.matrix(), tape.bank().Gradient(node.parameter),
                          tape.Scratch(saved.shape.batch * saved.shape.width));
 }
 

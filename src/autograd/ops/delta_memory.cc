@@ -15,11 +15,9 @@ void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const Tensor& proj = node.inputs[0];
   const bool has_bias = saved.shape.delta_rule;
-  bool accumulate;
-  const kernels::Matrix dproj = tape.GradientFor(proj, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the memory's input has another reader");
+  GradientWriter dproj(tape, proj);
   kernels::DeltaMemoryGrad(saved.shape, proj.matrix(), has_bias ? tape.bank().Value(node.parameter) : nullptr,
-                           saved.states, tape.GradientOf(node.output), dproj,
+                           saved.states, tape.GradientOf(node.output), dproj.matrix(),
                            has_bias ? tape.bank().Gradient(node.parameter) : nullptr);
 }
 

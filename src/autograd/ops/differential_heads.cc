@@ -32,12 +32,10 @@ int64_t Size(const Param& p) { return int64_t{p.rows} * p.cols; }
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const Tensor& x = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the input of differential attention has another reader");
+  GradientWriter dx(tape, x);
   float* scratch = tape.Scratch(kernels::DifferentialGradScratch(x.rows));
   const float dlambda = kernels::DifferentialGrad(x.matrix(), saved.lambda, saved.head_dim, node.output.matrix(),
-                                                  saved.inv_rms, tape.GradientOf(node.output), dx, scratch);
+                                                  saved.inv_rms, tape.GradientOf(node.output), dx.matrix(), scratch);
   if (saved.held) return;
   const int64_t n = Size(saved.lambda_q);
   const float each = dlambda * saved.lambda / static_cast<float>(n);

@@ -10,16 +10,14 @@ struct Saved {
 };
 
 void DropoutBackward(Tape& tape, const Node& node) {
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dx, accumulate);
+  GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
+  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dx.matrix(), dx.accumulate());
 }
 
 void AddBackward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1];
-  bool accumulate;
-  const kernels::Matrix dbranch = tape.GradientFor(branch, &accumulate);
-  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dbranch, accumulate);
+  GradientWriter dbranch(tape, branch, GradientWriter::Kernel::kCanAdd);
+  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dbranch.matrix(), dbranch.accumulate());
   tape.PassGradient(node.output, x);
 }
 

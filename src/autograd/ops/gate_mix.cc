@@ -7,12 +7,10 @@ namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  bool taken[3];
-  kernels::Matrix gradients[3];
-  for (int i = 0; i < 3; ++i) gradients[i] = tape.GradientFor(node.inputs[i], &taken[i]);
-  FLASHLM_CHECK(!taken[0] && !taken[1] && !taken[2], "an input of the gate has another reader");
-  kernels::GateMixGrad(node.inputs[0].matrix(), node.inputs[1].matrix(), node.inputs[2].matrix(),
-                       tape.GradientOf(node.output), gradients[0], gradients[1], gradients[2]);
+  const Tensor &gate = node.inputs[0], &a = node.inputs[1], &b = node.inputs[2];
+  GradientWriter dgate(tape, gate), da(tape, a), db(tape, b);
+  kernels::GateMixGrad(gate.matrix(), a.matrix(), b.matrix(), tape.GradientOf(node.output), dgate.matrix(), da.matrix(),
+                       db.matrix());
 }
 
 std::vector<OpCase> Cases() {

@@ -13,11 +13,9 @@ struct Saved {
 
 void Backward(Tape& tape, const Node& node) {
   const kernels::ConvShape& shape = node.As<Saved>().shape;
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  FLASHLM_CHECK(!accumulate, "the convolution's input has another reader");
+  GradientWriter dx(tape, node.inputs[0]);
   kernels::GatedConvGrad(shape, node.inputs[0].matrix(), tape.bank().Value(node.parameter),
-                         tape.GradientOf(node.output), dx, tape.bank().Gradient(node.parameter),
+                         tape.GradientOf(node.output), dx.matrix(), tape.bank().Gradient(node.parameter),
                          tape.Scratch(kernels::GatedConvGradScratch(shape)));
 }
 

@@ -9,10 +9,8 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  FLASHLM_CHECK(!accumulate, "geglu's input has another reader");
-  kernels::GeGluGrad(x.matrix(), tape.GradientOf(node.output), dx);
+  GradientWriter dx(tape, x);
+  kernels::GeGluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
 std::vector<OpCase> Cases() {

@@ -14,11 +14,9 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   const Param& gains = node.parameter;
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the input of a norm per head has another reader");
+  GradientWriter dx(tape, x);
   kernels::HeadNormGrad(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, node.As<Saved>().inv_rms,
-                        tape.GradientOf(node.output), dx, tape.bank().Gradient(gains),
+                        tape.GradientOf(node.output), dx.matrix(), tape.bank().Gradient(gains),
                         tape.Scratch(kernels::HeadNormGradScratch(x.rows, gains.rows, gains.cols)));
 }
 

@@ -18,11 +18,11 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   const Saved& saved = node.As<Saved>();
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
+  GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::LayerNormGrad(x.matrix(), tape.bank().Value(node.parameter), saved.groups, saved.moments,
-                         tape.GradientOf(node.output), dx, accumulate, tape.bank().Gradient(node.parameter),
-                         tape.bank().Gradient(saved.bias), tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
+                         tape.GradientOf(node.output), dx.matrix(), dx.accumulate(),
+                         tape.bank().Gradient(node.parameter), tape.bank().Gradient(saved.bias),
+                         tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
 }
 
 std::vector<OpCase> Cases() {

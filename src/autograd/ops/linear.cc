@@ -8,9 +8,8 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const kernels::Matrix dy = tape.GradientOf(node.output);
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  MultiplyLinearGrad(tape, node.parameter, node.As<LinearInput>(), dy, dx, accumulate);
+  GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
+  MultiplyLinearGrad(tape, node.parameter, node.As<LinearInput>(), dy, dx.matrix(), dx.accumulate());
 }
 
 std::vector<OpCase> Cases() {

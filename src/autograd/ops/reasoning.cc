@@ -75,10 +75,10 @@ void Backward(Tape& tape, const Node& node) {
   gradients.write_scale = bank.Gradient(p.write_scale);
   const float* dusage =
       tape.HasGradient(saved.usage) ? static_cast<const float*>(tape.GradientOf(saved.usage).data) : nullptr;
-  bool accumulate;
-  const kernels::Matrix dr = tape.GradientFor(node.inputs[0], &accumulate);
-  kernels::ReasoningGrad(saved.shape, *saved.pack, saved.memory, saved.passes, tape.GradientOf(node.output), dusage, dr,
-                         accumulate, tape.Scratch(Floats(kernels::ReasoningGradScratch(saved.shape))), gradients);
+  GradientWriter dr(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
+  kernels::ReasoningGrad(saved.shape, *saved.pack, saved.memory, saved.passes, tape.GradientOf(node.output), dusage,
+                         dr.matrix(), dr.accumulate(), tape.Scratch(Floats(kernels::ReasoningGradScratch(saved.shape))),
+                         gradients);
   bank.AddTernaryGradient(p.router, gradients.router);
   bank.AddTernaryGradient(p.operations, gradients.operations);
   bank.AddTernaryGradient(p.classifier, gradients.classifier);

@@ -6,10 +6,8 @@ namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  FLASHLM_CHECK(!accumulate, "the squared rectifier's input has another reader");
-  kernels::ReluSquaredGrad(node.inputs[0].matrix(), tape.GradientOf(node.output), dx);
+  GradientWriter dx(tape, node.inputs[0]);
+  kernels::ReluSquaredGrad(node.inputs[0].matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
 std::vector<OpCase> Cases() {

@@ -107,12 +107,9 @@ void Backward(Tape& tape, const Node& node) {
     kernels::SiluGrad(mine(saved.hidden), mine(dhidden), mine(dhidden), false);
     MultiplyLinearGrad(tape, share.expert.up, share.up, mine(dhidden), mine(dgrouped), false);
   }
-  bool accumulate;
-  const Matrix dx = tape.GradientFor(x, &accumulate);
-  kernels::FetchRows(dgrouped, saved.place, dx, accumulate);
-  const Matrix dlogits = tape.GradientFor(logits, &accumulate);
-  FLASHLM_CHECK(!accumulate, "the router's logits have another reader");
-  kernels::RouteGrad(saved.probabilities, saved.choice, dweight, dlogits);
+  GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd), dlogits(tape, logits);
+  kernels::FetchRows(dgrouped, saved.place, dx.matrix(), dx.accumulate());
+  kernels::RouteGrad(saved.probabilities, saved.choice, dweight, dlogits.matrix());
 }
 
 // 3 experts of 8 -> 12 -> 8 columns; parameters up, down of each in turn.

@@ -8,10 +8,9 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
+  GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::RowDotGrad(x.matrix(), tape.bank().Value(node.parameter),
-                      static_cast<const float*>(tape.GradientOf(node.output).data), dx, accumulate,
+                      static_cast<const float*>(tape.GradientOf(node.output).data), dx.matrix(), dx.accumulate(),
                       tape.bank().Gradient(node.parameter), tape.Scratch(kernels::RowDotGradScratch(x.rows, x.cols)));
 }
 

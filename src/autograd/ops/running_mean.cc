@@ -11,9 +11,8 @@ struct Saved {
 };
 
 void Backward(Tape& tape, const Node& node) {
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(node.inputs[0], &accumulate);
-  kernels::RunningMeanGrad(node.As<Saved>().shape, tape.GradientOf(node.output), dx, accumulate);
+  GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
+  kernels::RunningMeanGrad(node.As<Saved>().shape, tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
 std::vector<OpCase> Cases() {

@@ -8,10 +8,9 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor &gate = node.inputs[0], &x = node.inputs[1];
-  bool taken, accumulate;
-  const kernels::Matrix dgate = tape.GradientFor(gate, &taken), dx = tape.GradientFor(x, &accumulate);
-  FLASHLM_CHECK(!taken, "the gate has another reader");
-  kernels::SigmoidGateGrad(gate.matrix(), x.matrix(), tape.GradientOf(node.output), dgate, dx, accumulate);
+  GradientWriter dgate(tape, gate), dx(tape, x, GradientWriter::Kernel::kCanAdd);
+  kernels::SigmoidGateGrad(gate.matrix(), x.matrix(), tape.GradientOf(node.output), dgate.matrix(), dx.matrix(),
+                           dx.accumulate());
 }
 
 std::vector<OpCase> Cases() {

@@ -9,9 +9,8 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  kernels::SiluGrad(x.matrix(), tape.GradientOf(node.output), dx, accumulate);
+  GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
+  kernels::SiluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
 std::vector<OpCase> Cases() {

@@ -13,11 +13,10 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Tensor& query = node.inputs[1];
   const Param& slots = node.parameter;
-  bool taken, accumulate;
-  const kernels::Matrix dquery = tape.GradientFor(query, &taken), dx = tape.GradientFor(node.inputs[0], &accumulate);
-  FLASHLM_CHECK(!taken, "the query has another reader");
+  GradientWriter dquery(tape, query), dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
   kernels::SlotReadGrad(query.matrix(), tape.bank().Value(slots), slots.rows, node.As<Saved>().weights,
-                        tape.GradientOf(node.output), dx, accumulate, dquery, tape.bank().Gradient(slots),
+                        tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), dquery.matrix(),
+                        tape.bank().Gradient(slots),
                         tape.Scratch(kernels::SlotReadGradScratch(query.rows, query.cols, slots.rows)));
 }
 

@@ -8,10 +8,8 @@ namespace {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix dx = tape.GradientFor(x, &accumulate);
-  FLASHLM_CHECK(!accumulate, "swiglu's input has another reader");
-  kernels::SwiGluGrad(x.matrix(), tape.GradientOf(node.output), dx);
+  GradientWriter dx(tape, x);
+  kernels::SwiGluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
 std::vector<OpCase> Cases() {

@@ -12,10 +12,9 @@ struct Saved {
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& values = node.inputs[0];
-  bool accumulate;
-  const kernels::Matrix gradient = tape.GradientFor(values, &accumulate);
+  GradientWriter gradient(tape, values, GradientWriter::Kernel::kCanAdd);
   const kernels::Matrix ours{const_cast<float*>(node.As<Saved>().dvalues), DType::kF32, values.rows, 1, 1};
-  kernels::CopyMatrix(ours, gradient, accumulate);
+  kernels::CopyMatrix(ours, gradient.matrix(), gradient.accumulate());
 }
 
 std::vector<OpCase> Cases() {
@@ -38,8 +37,10 @@ ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, i
   OpTimer timer(tape, kValueLossOp);
   FLASHLM_CHECK(values.cols == 1 && horizon > 0, "value loss over {} columns, horizon {}", values.cols, horizon);
   float* dvalues = tape.training() ? tape.Keep<float>(values.rows) : nullptr;
+  float* contiguous = tape.Scratch(values.rows);
+  kernels::CopyMatrix(values.matrix(), {contiguous, DType::kF32, values.rows, 1, 1}, false);
   double correlation = 0;
-  const double error = kernels::ValueLoss(tape.batch(), tape.length(), horizon, nats, values.f32(),
+  const double error = kernels::ValueLoss(tape.batch(), tape.length(), horizon, nats, contiguous,
                                           static_cast<float>(scale), dvalues, &correlation);
   const Tensor objective = tape.New(1, 1, DType::kF32);
   *objective.f32() = static_cast<float>(scale * error);

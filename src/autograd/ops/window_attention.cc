@@ -27,15 +27,13 @@ void SumSharedValues(const kernels::Matrix& of_heads, const kernels::Matrix& dv)
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const kernels::Qkv in{node.inputs[0].matrix(), node.inputs[1].matrix(), node.inputs[2].matrix()};
-  bool taken[3];
-  kernels::Qkv din{tape.GradientFor(node.inputs[0], &taken[0]), tape.GradientFor(node.inputs[1], &taken[1]),
-                   tape.GradientFor(node.inputs[2], &taken[2])};
-  FLASHLM_CHECK(!taken[0] && !taken[1] && !taken[2], "an input of the attention has another reader");
-  const kernels::Matrix dv = din.v, out = node.output.matrix();
-  const bool shared = dv.cols != out.cols;
+  GradientWriter dq(tape, node.inputs[0]), dk(tape, node.inputs[1]), dv(tape, node.inputs[2]);
+  kernels::Qkv din{dq.matrix(), dk.matrix(), dv.matrix()};
+  const kernels::Matrix out = node.output.matrix();
+  const bool shared = din.v.cols != out.cols;
   if (shared) din.v = {tape.Scratch(out.rows * out.cols), out.dtype, out.rows, out.cols, out.cols};
   kernels::AttentionGrad(saved.shape, in, out, saved.log_sums, tape.GradientOf(node.output), din);
-  if (shared) SumSharedValues(din.v, dv);
+  if (shared) SumSharedValues(din.v, dv.matrix());
 }
 
 std::vector<OpCase> Cases() {
