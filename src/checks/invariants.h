@@ -24,7 +24,7 @@ CheckResult TimedCheck(const std::string& name, const std::function<void(CheckRe
 // `config`: a small model ({"architecture": ..., fields}), built anew with random parameters for each check.
 std::vector<CheckResult> CheckModel(const Json& config);
 
-// One by one; each name is the invariant's of docs/architecture.md.
+// One by one; the numbers are those of docs/architecture.md#invariants-and-where-each-is-tested.
 CheckResult CheckCausalSplitAndBatch(const Json& config);        // 2, 3, 9: future, pieces, neighbours
 CheckResult CheckNextToken(const Json& config);                  // 4: the cycle 0..15 is continued after 0,1,2,3
 CheckResult CheckNothingToLearn(const Json& config, int steps);  // 4: on random tokens never below ln V - 0.01

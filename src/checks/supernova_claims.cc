@@ -28,6 +28,12 @@ std::vector<float> Normals(int64_t n, uint64_t stream) {
   return values;
 }
 
+double MeanChange(const Tensor& x, const Tensor& y) {
+  double change = 0;
+  for (int i = 0; i < y.rows * y.cols; ++i) change += std::abs(y.f32()[i] - x.f32()[i]) / (y.rows * y.cols);
+  return change;
+}
+
 double Norm(const float* x, int64_t n) {
   double squares = 0;
   for (int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
@@ -77,7 +83,9 @@ struct Engine : Bench {
       return AddLinear(bank, {{name, rows, normal}}, cols, quantization);
     };
     params.router = map("router", operations, width, kTernary);
-    params.operations = map("operations", operations * width, width, kTernary);
+    std::vector<LinearPart> parts;  // each with a scale of its own
+    for (int k = 0; k < operations; ++k) parts.push_back({fmt::format("operations.{}", k), width, normal});
+    params.operations = AddLinear(bank, parts, width, kTernary);
     params.classifier = map("classifier", kernels::kDepthChoices, width, kTernary);
     params.read_key = map("read_key", width, width);
     params.mix = map("mix", width, 2 * width);
@@ -107,7 +115,12 @@ Json Config(int vocab, int width, int layers, int reason, int operations, int sl
           {"depth", depth}};
 }
 
-// A model and the seed's small training: AdamW 1e-3, decay 0.01, clip 1, on the cycle 1..8.
+// What a detail says of a speed.
+std::string Asserted(bool assert_speed, const char* what) {
+  return assert_speed ? fmt::format(" (asserted: {})", what) : " (speed is not asserted here)";
+}
+
+// A model and the announcement's small training: AdamW 1e-3, decay 0.01, clip 1, on the cycle 1..8.
 struct Trainee {
   std::unique_ptr<Model> model;
   TrainConfig train;
@@ -145,7 +158,7 @@ struct Trainee {
 };
 
 CheckResult TernaryMap() {
-  return TimedCheck("seed 1: ternary map", [](CheckResult& result) {
+  return TimedCheck("claim 1: ternary map", [](CheckResult& result) {
     Bench bench;
     const Param map = AddLinear(bench.bank, {{"map", 192, Init::Normal(0.02f)}}, 192, kTernary);
     bench.Start();
@@ -154,39 +167,63 @@ CheckResult TernaryMap() {
     bench.Backward(x, y);
     std::vector<float> trits(192 * 192), scales(192);
     bench.bank.Ternarize(map, trits.data(), scales.data());
+    double error = 0;  // of the product, against sums of what the trits let through
+    for (int i = 0; i < 32 * 192; ++i) {
+      const float *row = x.f32() + i / 192 * 192, *trit = trits.data() + i % 192 * 192;
+      double sum = 0;
+      for (int c = 0; c < 192; ++c) sum += trit[c] * row[c];
+      error = std::max(error, std::abs(sum * scales[i % 192] - y.f32()[i]));
+    }
     const auto part = [&](float trit) {
       return static_cast<double>(std::count(trits.begin(), trits.end(), trit)) / static_cast<double>(trits.size());
     };
     const double gradient = bench.GradientNorm(map);
-    result.passed = y.rows == 32 && y.cols == 192 && part(-1) > 0.2 && part(-1) < 0.5 && part(1) > 0.2 &&
-                    part(1) < 0.5 && std::abs(part(-1) + part(0) + part(1) - 1) < 1e-9 && gradient > 0;
-    result.detail =
-        fmt::format("-1: {:.3f}, 0: {:.3f}, +1: {:.3f}, gradient {:.2f}", part(-1), part(0), part(1), gradient);
+    result.passed = y.rows == 32 && y.cols == 192 && part(-1) > 0.2 && part(-1) < 0.5 && part(0) > 0.2 &&
+                    part(1) > 0.2 && part(1) < 0.5 && std::abs(part(-1) + part(0) + part(1) - 1) < 1e-9 &&
+                    error < 1e-4 && gradient > 0;
+    result.detail = fmt::format("-1: {:.3f}, 0: {:.3f}, +1: {:.3f}, error {:.0e}, gradient {:.2f}", part(-1), part(0),
+                                part(1), error, gradient);
   });
 }
 
 CheckResult Recurrence() {
-  return TimedCheck("seed 2: gated recurrence", [](CheckResult& result) {
+  return TimedCheck("claim 2: gated recurrence", [](CheckResult& result) {
     Bench bench;
     const Init normal = Init::Normal(0.02f);
     const GainBias norm = AddGainBias(bench.bank, "norm", 192);
     const Param maps = AddLinear(bench.bank, {{"gate", 192, normal}, {"value", 192, normal}}, 192, kTernary);
     const Param decay = bench.bank.Add({"decay", {192}, Role::kVector, Init::Constant(0.9f)});
     bench.Start();
-    const Tensor x = bench.Input(2, 32, 192);
-    const Tensor s = DecayScan(bench.tape, Linear(bench.tape, LayerNorm(bench.tape, x, norm), maps), decay);
-    const Tensor y = AddDropout(bench.tape, x, s, 0);
-    double change = 0;
-    for (int i = 0; i < y.rows * y.cols; ++i) change += std::abs(y.f32()[i] - x.f32()[i]) / (y.rows * y.cols);
+    const auto run = [&](const Tensor& x) {
+      const Tensor s = DecayScan(bench.tape, Linear(bench.tape, LayerNorm(bench.tape, x, norm), maps), decay);
+      return AddDropout(bench.tape, x, s, 0);
+    };
+    Tensor x = bench.Input(2, 32, 192);
+    Tensor y = run(x);
+    const double change = MeanChange(x, y);
+    const std::vector<float> first(y.f32(), y.f32() + 64 * 192);
     bench.Backward(x, y);
     result.passed = y.rows == 64 && y.cols == 192 && change > 0.01;
     for (const Param& p : {norm.gain, norm.bias, maps, decay}) result.passed &= bench.GradientNorm(p) > 0;
-    result.detail = fmt::format("mean change {:.3f}", change);
+
+    // What it remembers: the tenth token sees the first of its own sequence, fading, and the other sequence not at all.
+    x = bench.Input(2, 32, 192);
+    std::fill_n(bench.values.begin(), 192, 1.0f);
+    bench.values[0] = -1;
+    y = run(x);
+    const auto echo = [&](int row) {
+      double sum = 0;
+      for (int i = row * 192; i < (row + 1) * 192; ++i) sum += std::abs(y.f32()[i] - first[static_cast<size_t>(i)]);
+      return sum;
+    };
+    result.passed &= echo(9) > 0 && echo(9) < echo(1) && echo(32) == 0;
+    result.detail = fmt::format("mean change {:.3f}; an echo of {:.1e} after one token, {:.1e} after nine", change,
+                                echo(1), echo(9));
   });
 }
 
 CheckResult OperationsAndRouter() {
-  return TimedCheck("seed 3 and 4: operations and router", [](CheckResult& result) {
+  return TimedCheck("claims 3 and 4: operations and router", [](CheckResult& result) {
     Engine engine(64, 32, 16);
     const Tensor x = engine.Input(2, 128, 64);
     const ReasoningResult run = engine.Run(x, 1);
@@ -206,23 +243,33 @@ CheckResult OperationsAndRouter() {
     for (int k = 0; k < 32; ++k) {
       learning += Norm(engine.bank.Gradient(engine.params.operations) + k * 64 * 64, 64 * 64) > 0;
     }
-    const bool fits = 16 * 64 * 64 * 4 <= 256 * 1024;
-    result.passed = run.state.rows == 256 && ternary && fits && std::abs(sum - 1) < 0.01 && entropy > 0.7 &&
-                    used >= 8 && learning == used;
-    result.detail = fmt::format("{} of 32 operations chosen, {} learn, entropy {:.3f}", used, learning, entropy);
+    int64_t bytes = 0;  // of a model's operations, at the announced sizes
+    const std::unique_ptr<Model> model = MakeModel(Config(1024, 192, 4, 64, 16, 16, 0), false);
+    for (const ParamInfo& info : model->bank().infos()) {
+      if (info.name.starts_with("rcsm.op_library.")) bytes += info.size * static_cast<int64_t>(sizeof(float));
+    }
+    result.passed = run.state.rows == 256 && ternary && bytes > 0 && bytes <= 256 * 1024 && std::abs(sum - 1) < 0.01 &&
+                    entropy > 0.7 && used >= 8 && learning == used;
+    result.detail = fmt::format("{} of 32 operations chosen, {} learn, entropy {:.3f}; 16 take {} KB", used, learning,
+                                entropy, bytes / 1024);
   });
 }
 
 CheckResult Memory() {
-  return TimedCheck("seed 5: memory", [](CheckResult& result) {
+  return TimedCheck("claim 5: memory", [](CheckResult& result) {
     Trainee trainee(Config(64, 96, 2, 64, 16, 16, 3), 2, 16);
     const std::vector<float> before = trainee.Slots();
     trainee.Loss(0);
     const std::vector<float> written = trainee.Slots();
-    trainee.targets[0] = 0;
-    trainee.model->BeginStep();
-    trainee.model->EndStep(false);
-    const bool kept = trainee.Slots() == written;
+    // One more pass: dropped, it leaves the slots alone; applied, it would not have.
+    const auto step = [&](bool applied) {
+      trainee.model->BeginStep();
+      trainee.step->tape().BeginTraining(2, 16, 1, 5);
+      trainee.model->Forward(trainee.step->tape(), trainee.inputs.data());
+      trainee.model->EndStep(applied);
+      return trainee.Slots() != written;
+    };
+    const bool kept = !step(false) && step(true);
     trainee.model->bank().Initialize(7);
     const bool reset = trainee.Slots() == before;
     double mean = 0;
@@ -239,18 +286,20 @@ CheckResult Memory() {
 }
 
 CheckResult Depths() {
-  return TimedCheck("seed 6: depth", [](CheckResult& result) {
+  return TimedCheck("claim 6: depth", [](CheckResult& result) {
     Engine engine(64, 8, 8);
     std::set<int64_t> chosen;
     // One token alone: its passes are its depth.
     for (uint64_t step = 0; step < 32; ++step) {
       chosen.insert(engine.Run(engine.Input(1, 1, 64, step), 0).passes);
     }
-    const int64_t noisy = engine.Run(engine.Input(2, 16, 64, 1), 0).passes;
-    const bool same = engine.Run(engine.Input(2, 16, 64, 1), 0).passes == noisy;
-    const bool other = engine.Run(engine.Input(2, 16, 64, 2), 0).passes != noisy;
-    const int64_t calm = engine.Run(engine.Input(2, 16, 64, 1, false), 0).passes;
-    const bool repeats = engine.Run(engine.Input(2, 16, 64, 2, false), 0).passes == calm;
+    const auto passes = [&](uint64_t step, bool training, double noise) {
+      return engine.Run(engine.Input(2, 16, 64, step, training), 0, noise).passes;
+    };
+    const int64_t noisy = passes(1, true, 1);
+    const bool same = passes(1, true, 1) == noisy, other = passes(2, true, 1) != noisy;
+    const int64_t calm = passes(1, false, 0);
+    const bool repeats = passes(1, false, 1) == calm && passes(1, true, 0) == calm;
     result.passed = chosen == std::set<int64_t>{1, 3, 8} && same && other && repeats;
     result.detail = fmt::format("{} depths occur; 32 tokens make {} passes with noise, {} in evaluation", chosen.size(),
                                 noisy, calm);
@@ -258,34 +307,41 @@ CheckResult Depths() {
 }
 
 CheckResult WholeEngine(bool assert_speed) {
-  return TimedCheck("seed 7: engine", [=](CheckResult& result) {
+  return TimedCheck("claim 7: engine", [=](CheckResult& result) {
     Engine engine(64, 16, 16);
     const Tensor x = engine.Input(2, 16, 64);
     const Tensor y = engine.Run(x, 3).state;
-    double change = 0;
-    for (int i = 0; i < y.rows * y.cols; ++i) change += std::abs(y.f32()[i] - x.f32()[i]) / (y.rows * y.cols);
+    const double change = MeanChange(x, y);
     const double gradient = engine.Backward(x, y);
     // The least of a few runs: others use the machine too.
     double seconds[4];
+    int64_t passes[4];
+    std::set<std::vector<float>> results;
     const int depths[4] = {1, 3, 8, 0};
     for (int i = 0; i < 4; ++i) {
+      const ReasoningResult run = engine.Run(engine.Input(4, 64, 64), depths[i]);
+      passes[i] = run.passes;
+      results.emplace(run.state.f32(), run.state.f32() + 256 * 64);
       seconds[i] = HUGE_VAL;
-      for (int run = 0; run < 7; ++run) {
+      for (int repeat = 0; repeat < 7; ++repeat) {
         const Tensor input = engine.Input(4, 64, 64);
         const Stopwatch watch;
         engine.Run(input, depths[i]);
         seconds[i] = std::min(seconds[i], watch.Seconds());
       }
     }
-    result.passed = y.rows == 32 && y.cols == 64 && change > 0.01 && gradient > 0 &&
+    const bool works = passes[0] == 256 && passes[1] == 3 * 256 && passes[2] == 8 * 256 && passes[3] > 256 &&
+                       passes[3] < 8 * 256 && results.size() == 4;
+    result.passed = y.rows == 32 && y.cols == 64 && change > 0.01 && gradient > 0 && works &&
                     (!assert_speed || (seconds[0] < seconds[2] && seconds[3] < seconds[2]));
-    result.detail = fmt::format("256 tokens at depth 1: {:.2f} ms, 3: {:.2f}, 8: {:.2f}, adaptive: {:.2f}",
-                                1e3 * seconds[0], 1e3 * seconds[1], 1e3 * seconds[2], 1e3 * seconds[3]);
+    result.detail = fmt::format("256 tokens at depth 1: {:.2f} ms, 3: {:.2f}, 8: {:.2f}, adaptive, {} passes: {:.2f}{}",
+                                1e3 * seconds[0], 1e3 * seconds[1], 1e3 * seconds[2], passes[3], 1e3 * seconds[3],
+                                Asserted(assert_speed, "8 is the slowest"));
   });
 }
 
 CheckResult WholeModel() {
-  return TimedCheck("seed 8: model", [](CheckResult& result) {
+  return TimedCheck("claim 8: model", [](CheckResult& result) {
     const Json config = Config(1024, 192, 4, 64, 16, 16, 0);
     const CheckResult learns = CheckEveryParameterLearns(config);
     Trainee trainee(config, 2, 32);
@@ -298,7 +354,7 @@ CheckResult WholeModel() {
 }
 
 CheckResult LearnsAndGenerates() {
-  return TimedCheck("seed 9 and 10: learns a cycle, generates", [](CheckResult& result) {
+  return TimedCheck("claims 9 and 10: learns a cycle, generates", [](CheckResult& result) {
     Trainee trainee(Config(64, 96, 2, 32, 8, 8, 3), 1, 64);
     const double first = trainee.Loss(0);
     double last = first;
@@ -312,21 +368,21 @@ CheckResult LearnsAndGenerates() {
       right += next == 1 + (4 + i) % 8;
       log_probs = session.Feed(next);
     }
-    result.passed = last < 0.5 * first && session.position() == 24;
+    result.passed = last < 0.5 * first && session.position() == 24 && right >= 18;
     result.detail =
         fmt::format("loss {:.2f} to {:.2f}; {} of 20 generated tokens go on with the cycle", first, last, right);
   });
 }
 
 CheckResult DepthsLearn() {
-  return TimedCheck("seed 11: depths 1 and 8 learn", [](CheckResult& result) {
+  return TimedCheck("claim 11: depths 1 and 8 learn", [](CheckResult& result) {
     double first[2], last[2];
     for (int i = 0; i < 2; ++i) {
       Trainee trainee(Config(64, 96, 2, 32, 8, 8, i == 0 ? 1 : 8), 1, 64);
       first[i] = last[i] = trainee.Loss(0);
       for (int64_t s = 1; s < 20; ++s) last[i] = trainee.Loss(s);
     }
-    // The seed's "8 beats 1" is not so on this task, neither here nor there; but none may be left behind.
+    // The announced "8 beats 1" is not so on this task, neither here nor there; but none may be left behind.
     result.passed =
         last[0] < 0.7 * first[0] && last[1] < 0.7 * first[1] && last[1] < 1.2 * last[0] && last[0] != last[1];
     result.detail = fmt::format("after 20 steps {:.3f} at depth 1, {:.3f} at depth 8", last[0], last[1]);
@@ -334,12 +390,18 @@ CheckResult DepthsLearn() {
 }
 
 CheckResult OperationsStayInUse() {
-  return TimedCheck("seed 12: operations in use after training", [](CheckResult& result) {
+  return TimedCheck("claim 12: operations in use after training", [](CheckResult& result) {
     Trainee trainee(Config(64, 96, 2, 64, 16, 16, 3), 4, 32);
     trainee.RandomTokens();
-    double balance = 0;
+    // Any small router is even before training. One with large weights has favourites, and without the balancing loss
+    // (weight 0.01) it keeps them: 1.28 becomes 1.10.
+    const ParamInfo* router = trainee.model->bank().Find("rcsm.router.router.weight");
+    float* weights = trainee.model->bank().values() + router->offset;
+    for (int64_t i = 0; i < router->size; ++i) weights[i] *= 30;
+    trainee.model->bank().Touch();
+    double balance[60];
     for (int64_t s = 0; s < 60; ++s) {
-      balance = trainee.step->Run(s, trainee.inputs.data(), trainee.targets.data(), 1.0).parts.auxiliary / 0.01;
+      balance[s] = trainee.step->Run(s, trainee.inputs.data(), trainee.targets.data(), 1.0).parts.auxiliary / 0.01;
     }
     Tape& tape = trainee.step->tape();
     tape.BeginTraining(4, 32, 1, 99);
@@ -351,21 +413,27 @@ CheckResult OperationsStayInUse() {
       const ParamInfo* info = trainee.model->bank().Find(fmt::format("rcsm.op_library.ops.{}", k));
       used += Norm(trainee.model->bank().gradients() + info->offset, info->size) > 0;
     }
-    result.passed = used >= 12 && balance < 1.5;
-    result.detail = fmt::format("{} of 16 operations, balance {:.3f} (1 is even)", used, balance);
+    result.passed = used >= 12 && balance[0] > 1.2 && balance[59] > 0.99 && balance[59] < 1.06;
+    result.detail =
+        fmt::format("{} of 16 operations, balance {:.3f} to {:.3f} (1 is even)", used, balance[0], balance[59]);
   });
 }
 
 CheckResult Speed(bool assert_speed) {
-  return TimedCheck("seed 13: more than 500 tokens/s in training", [=](CheckResult& result) {
+  return TimedCheck("claim 13: more than 500 tokens/s in training", [=](CheckResult& result) {
     Trainee trainee(Config(4096, 192, 4, 64, 16, 16, 3), 4, 128);
     trainee.RandomTokens();
-    for (int64_t s = 0; s < 3; ++s) trainee.Loss(s);
+    const double first = trainee.Loss(0);
+    for (int64_t s = 1; s < 3; ++s) trainee.Loss(s);
     const Stopwatch watch;
-    for (int64_t s = 3; s < 13; ++s) trainee.Loss(s);
-    const double rate = 10 * 4 * 128 / watch.Seconds();
-    result.passed = rate > 500 || !assert_speed;
-    result.detail = fmt::format("{:.0f} tokens/s", rate);
+    const int timed = assert_speed ? 10 : 2;
+    double last = 0;
+    for (int64_t s = 3; s < 3 + timed; ++s) last = trainee.Loss(s);
+    const double rate = timed * 4 * 128 / watch.Seconds();
+    // What is fast must also be training.
+    result.passed = last < first - 0.5 && (rate > 500 || !assert_speed);
+    result.detail =
+        fmt::format("{:.0f} tokens/s{}; loss {:.2f} to {:.2f}", rate, Asserted(assert_speed, "500"), first, last);
   });
 }
 

@@ -9,7 +9,7 @@
 
 namespace flashlm {
 
-// Of an architecture; empty where its seed had none. v6-supernova: thirteen, then the isolation of its memory. What
+// Of an architecture; empty where none were announced. v6-supernova: thirteen, then the isolation of its memory. What
 // they ask of speed is only reported without `assert_speed`: a busy machine must not fail a test.
 std::vector<CheckResult> CheckSupernovaClaims(const std::string& architecture, bool assert_speed);
 

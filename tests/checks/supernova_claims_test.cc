@@ -1,4 +1,4 @@
-// The tests that the seeds were announced with, as assertions (checks/supernova_claims.h).
+// The tests that v6 was announced with, as assertions (checks/supernova_claims.h).
 #include "checks/supernova_claims.h"
 
 #include <gtest/gtest.h>
