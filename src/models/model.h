@@ -1,4 +1,4 @@
-// A language-model architecture: its parameters and one Forward, which is trained, evaluated, decoded and served.
+// A language-model architecture: its parameters and one Forward, which is trained, evaluated and decoded.
 #pragma once
 
 #include <memory>

@@ -83,7 +83,7 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   }
 }
 
-// The seeds' way to say a budget, and a model that takes the data's vocabulary unless told otherwise.
+// The announced way to say a budget, and a model that takes the data's vocabulary unless told otherwise.
 TEST_F(TrainTest, HoursAndTheVocabularyOfTheData) {
   std::vector<std::string> arguments = Train(scratch_ / "run", {"--hours", "0.0002"});
   const auto vocab = std::find(arguments.begin(), arguments.end(), "model.vocab=512");

@@ -1,6 +1,6 @@
-// Layer norm (Ba et al. 2016) and its form per group of channels at one position ("group norm"
-// without time, docs/spec/defects.md#d2): y = (x - mean) / sqrt(variance + eps) * gain + bias, moments over each group
-// of C / groups columns.
+// Layer norm (Ba et al. 2016) and its form per group of channels at one position ("group norm" without time,
+// docs/spec/defects.md#d2): y = (x - mean) / sqrt(variance + eps) * gain + bias, moments over each group of C / groups
+// columns.
 #pragma once
 
 #include "kernels/matrix.h"
