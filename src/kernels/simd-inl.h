@@ -31,7 +31,7 @@ HWY_INLINE void StoreF32(VF v, DF d, float* p) { hn::StoreU(v, d, p); }
 HWY_INLINE void StoreF32(VF v, DF d, BFloat16* p) {
   const hn::Rebind<uint16_t, DF> d16;
   const DU du;
-  // NaN is not kept apart here: a NaN activation ends the step before it could be stored (train/trainer.cc).
+  // NaN is not kept apart here: a NaN activation ends the step before it could be stored (train/step.cc).
   const auto bits = hn::BitCast(du, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff)));

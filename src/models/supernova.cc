@@ -1,6 +1,6 @@
-// v6 SUPERNOVA (docs/spec/supernova.md): a backbone of gated recurrences, then one engine (RCSM) that
-// reasons recursively on a narrow state, with a choice of operations, a memory of slots and an adaptive number of
-// passes; tied head.
+// v6 SUPERNOVA (docs/spec/supernova.md): a backbone of gated recurrences, then one engine (RCSM) that reasons
+// recursively on a narrow state, with a choice of operations, a memory of slots and an adaptive number of passes; tied
+// head.
 //
 //   h <- h + s, s_t = sigmoid(decay) * s_{t-1} + sigmoid(W_g u_t) * W_v u_t, u = LN(h)        in every layer
 //   h <- h + W_up engine(W_down h);  logits = E LN(h)
