@@ -5,14 +5,6 @@
 namespace flashlm {
 namespace {
 
-// oneDNN cuts a product for as many threads as OpenMP promises and computes wrong numbers when fewer come, as
-// OMP_THREAD_LIMIT and OMP_DYNAMIC have it: promise what will come.
-[[maybe_unused]] const bool as_promised = [] {
-  omp_set_dynamic(0);
-  SetThreadCount(ThreadCount());
-  return true;
-}();
-
 // Gives the core away when the wait is long: the thread waited for may need it.
 void Pause(int spins) {
   constexpr int kSpins = 1 << 12;  // about 50 us

@@ -12,9 +12,29 @@
 
 namespace flashlm {
 
-inline int ThreadCount() { return omp_get_max_threads(); }
 // No more than OMP_THREAD_LIMIT allows.
-inline void SetThreadCount(int threads) { omp_set_num_threads(std::min(threads, omp_get_thread_limit())); }
+inline int ThreadCount() { return std::min(omp_get_max_threads(), omp_get_thread_limit()); }
+inline void SetThreadCount(int threads) { omp_set_num_threads(threads); }
+
+// While one of these lives, a parallel region of the calling thread gets as many threads as OpenMP promises. oneDNN
+// cuts a product for the promised number and computes wrong numbers when fewer come, as OMP_THREAD_LIMIT and
+// OMP_DYNAMIC have it. The settings are the process's own, not ours: they are back afterwards.
+class ExactThreads {
+ public:
+  ExactThreads() : promised_(omp_get_max_threads()), dynamic_(omp_get_dynamic()) {
+    if (dynamic_ != 0) omp_set_dynamic(0);
+    if (promised_ != ThreadCount()) omp_set_num_threads(ThreadCount());
+  }
+  ~ExactThreads() {
+    if (dynamic_ != 0) omp_set_dynamic(dynamic_);
+    if (promised_ != omp_get_max_threads()) omp_set_num_threads(promised_);
+  }
+  ExactThreads(const ExactThreads&) = delete;
+  ExactThreads& operator=(const ExactThreads&) = delete;
+
+ private:
+  int promised_, dynamic_;
+};
 
 // The threads of one OpenMP region, of which the first runs a whole program and the others wait, spinning, for the
 // parallel loops that it meets. Handing over a loop costs about 0.3 us where a region of its own costs 1.4 us, which

@@ -75,15 +75,24 @@ TEST_P(TeamTest, PiecesKeepToTheirThread) {
   EXPECT_EQ(ThreadCount(), before);
 }
 
-// A limit below the number of cores counts, and is read when the process starts: hence another process.
-TEST(ThreadLimit, IsWhatThreadCountPromises) {
+// OpenMP reads its settings when the process starts: hence another process.
+TEST(ProcessSettings, AreLeftAloneAndHeeded) {
   if (std::getenv("OMP_THREAD_LIMIT") != nullptr) {
-    SetThreadCount(4);
-    EXPECT_EQ(ThreadCount(), std::min(4, std::atoi(std::getenv("OMP_THREAD_LIMIT"))));
+    EXPECT_EQ(omp_get_max_threads(), 3);  // as OMP_NUM_THREADS says: nothing of ours has touched it
+    EXPECT_TRUE(omp_get_dynamic());
+    EXPECT_EQ(ThreadCount(), 2);  // a limit counts
+    {
+      const ExactThreads exact;
+      EXPECT_EQ(omp_get_max_threads(), 2);
+      EXPECT_FALSE(omp_get_dynamic());
+    }
+    EXPECT_EQ(omp_get_max_threads(), 3);
+    EXPECT_TRUE(omp_get_dynamic());
     return;
   }
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command = "OMP_THREAD_LIMIT=1 '" + self + "' --gtest_filter=ThreadLimit.* --gtest_brief=1";
+  const std::string command = "OMP_THREAD_LIMIT=2 OMP_NUM_THREADS=3 OMP_DYNAMIC=true '" + self +
+                              "' --gtest_filter=ProcessSettings.* --gtest_brief=1";
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

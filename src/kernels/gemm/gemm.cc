@@ -70,6 +70,7 @@ class OneDnn {
   }
 
   void Run(const ProductKey& key, void* a, void* b, void* c) {
+    const ExactThreads exact;
     Product& product = Prepare(key);
     product.a.set_data_handle(a);
     product.b.set_data_handle(b);
@@ -94,6 +95,7 @@ class OneDnn {
   // Re-lays [k,n] from plain or transposed rows of type `from_type`. Describing a reorder costs as much as running one,
   // so it is kept.
   void Pack(const void* from, DType from_type, bool transposed, int64_t k, int64_t n, DType dtype, Buffer& to) {
+    const ExactThreads exact;
     const ProductKey key{.n = n,
                          .k = k,
                          .in = from_type,
