@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds the release into build/release. Usage: tools/build.sh [TARGET...]   (default: all)
+# Installs what is missing and builds the release into build/release. Usage: tools/build.sh [--dev] [TARGET...]
+#   --dev   as FlashLM is developed: warnings are errors, and the tools of tools/lint.sh are installed too
+# Without targets everything is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools/setup.sh
+preset=release setup=()
+if [[ ${1:-} == --dev ]]; then
+  preset=dev setup=(dev)
+  shift
+fi
+tools/setup.sh "${setup[@]}"
 
 mkdir -p build
 log=build/configure.log
-if ! cmake --preset release >"$log" 2>&1; then
+if ! cmake --preset "$preset" >"$log" 2>&1; then
   cat "$log" >&2
   exit 1
 fi

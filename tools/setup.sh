@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs and this machine lacks, with apt. Does nothing, fast and without network or root, when all
-# is there. Usage: tools/setup.sh [bench]      (bench: Google Benchmark too, for -DFLASHLM_BENCH=ON)
+# is there. Usage: tools/setup.sh [bench|dev]
+#   bench   Google Benchmark too, for -DFLASHLM_BENCH=ON
+#   dev     clang-format and clang-tidy too, for tools/lint.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly min_cmake=3.25 log=build/setup.log
@@ -12,7 +14,8 @@ libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-
 case "${1:-}" in
   "") ;;
   bench) libraries+=(libbenchmark-dev) ;;
-  *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench])" >&2; exit 2 ;;
+  dev) programs+=(clang-format clang-tidy) ;;
+  *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench|dev])" >&2; exit 2 ;;
 esac
 
 missing=()
