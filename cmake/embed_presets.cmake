@@ -1,5 +1,5 @@
 # Puts the text of presets/*.toml into the binary, so that it needs no files beside it.
-function(flashlm_embed_presets target)
+function(flashlm_embed_presets room)
   file(GLOB presets CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/presets/*.toml)
   set(entries "")
   foreach(preset ${presets})
@@ -23,5 +23,5 @@ const std::vector<Preset>& Presets() {
 
 }  // namespace flashlm
 " @ONLY)
-  target_sources(${target} PRIVATE ${generated})
+  target_sources(flashlm_${room} PRIVATE ${generated})
 endfunction()

@@ -1,21 +1,60 @@
-# flashlm_room(NAME [OBJECT] LINKS ...): every .cc below src/NAME becomes the library NAME.
+# No target of ours has a name that a project beside us could want: they are flashlm_NAME, for others flashlm::NAME.
+# Among ourselves NAME is enough: this turns such names into targets and leaves the rest, like fmt::fmt, as it is.
+function(flashlm_targets out)
+  set(targets "")
+  foreach(name ${ARGN})
+    if(TARGET flashlm_${name})
+      list(APPEND targets flashlm::${name})
+    else()
+      list(APPEND targets ${name})
+    endif()
+  endforeach()
+  set(${out} "${targets}" PARENT_SCOPE)
+endfunction()
+
+# flashlm_room(NAME [OBJECT] [JSON] [CONTROL] LINKS ...): every .cc below src/NAME becomes the library flashlm_NAME.
 # OBJECT is for rooms that register things in static initialisers, which a linker would drop from an
-# archive: an executable names such a room itself.
+# archive: an executable names such a room itself (a test), or has all of them (flashlm_program).
+# JSON and CONTROL shorten the build, half of which is other people's headers. JSON: most files of this room include
+# base/json.h, so it shares one set of precompiled headers (FLASHLM_PRECOMPILE). CONTROL: the room only says what is
+# computed elsewhere, so a release optimises it less.
+# The global properties FLASHLM_ROOMS and FLASHLM_OBJECT_ROOMS list the rooms that have code and those that register.
 function(flashlm_room name)
-  cmake_parse_arguments(ROOM "OBJECT" "" "LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "OBJECT;JSON;CONTROL" "" "LINKS" ${ARGN})
+  flashlm_targets(links ${ROOM_LINKS})
+  set(target flashlm_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
   list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/cli/main.cc)
   if(NOT sources)
-    add_library(${name} INTERFACE)
-    target_link_libraries(${name} INTERFACE ${ROOM_LINKS})
+    add_library(${target} INTERFACE)
+    add_library(flashlm::${name} ALIAS ${target})
+    target_link_libraries(${target} INTERFACE ${links})
     return()
   endif()
   if(ROOM_OBJECT)
-    add_library(${name} OBJECT ${sources})
+    add_library(${target} OBJECT ${sources})
+    set_property(GLOBAL APPEND PROPERTY FLASHLM_OBJECT_ROOMS ${name})
   else()
-    add_library(${name} STATIC ${sources})
-    set_target_properties(${name} PROPERTIES OUTPUT_NAME flashlm_${name})
+    add_library(${target} STATIC ${sources})
   endif()
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${name} PUBLIC ${ROOM_LINKS})
+  add_library(flashlm::${name} ALIAS ${target})
+  set_property(GLOBAL APPEND PROPERTY FLASHLM_ROOMS ${name})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PUBLIC ${links})
+  if(ROOM_CONTROL)
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endif()
+  if(FLASHLM_PRECOMPILE AND name STREQUAL "base")
+    target_precompile_headers(${target} PRIVATE <algorithm> <filesystem> <functional> <memory> <optional> <string> <vector>
+                              <fmt/format.h> <nlohmann/json.hpp>)
+  elseif(FLASHLM_PRECOMPILE AND ROOM_JSON)
+    target_precompile_headers(${target} REUSE_FROM flashlm_base)
+  endif()
+endfunction()
+
+# flashlm_program(TARGET NAME...): links rooms and everything that registers itself.
+function(flashlm_program target)
+  get_property(registering GLOBAL PROPERTY FLASHLM_OBJECT_ROOMS)
+  flashlm_targets(links ${ARGN} ${registering})
+  target_link_libraries(${target} PRIVATE ${links})
 endfunction()

@@ -1,4 +1,5 @@
 // flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage).
+#include <flashlm/version.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -30,6 +31,8 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.option_defaults()->always_capture_default();
+  const std::string revision = *Revision() == '\0' ? "" : fmt::format(" ({})", Revision());
+  app.set_version_flag("--version", fmt::format("flashlm {}{}", Version(), revision), "which flashlm this is");
   bool quiet = false;
   app.add_flag("--quiet", quiet, "no progress, no notes; results only");
   AddData(app);

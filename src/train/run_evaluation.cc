@@ -1,3 +1,5 @@
+#include <flashlm/version.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -80,8 +82,8 @@ Json Run::Results() {
   results["target_offset"] = 1;
   results["causal_check_max_abs"] = causality.leak;
   results["seed"] = config_.seed;
-  results["version"] = FLASHLM_VERSION;
-  results["git_revision"] = FLASHLM_REVISION;
+  results["version"] = Version();
+  results["git_revision"] = Revision();
   results["cpu"] = kernels::CpuName();
   results["threads"] = ThreadCount();
   results["isa"] = kernels::NameOf(kernels::ActiveIsa());
