@@ -19,7 +19,7 @@ install_to() { "$CMAKE" --install "$BUILD" --prefix "$1" >"$work/install.log" ||
 
 case $1 in
   InsideAnotherProject)
-    # One that has a target `text` of its own, and opinions about warnings that FlashLM must neither change nor meet.
+    # One that has targets with names like our rooms', and settings that FlashLM must leave alone.
     mkdir "$work/project"
     cp "$SOURCE/examples/out_of_tree/main.cc" "$work/project"
     echo 'int Text() { return 1; }' >"$work/project/text.cc"
