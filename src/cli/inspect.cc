@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/fields.h"
 #include "cli/verbs.h"
 #include "infer/describe.h"
 #include "infer/loaded_model.h"
@@ -28,9 +27,7 @@ void Run(const Options& options) {
   if (options.preset.empty()) {
     model = std::move(LoadModel(options.folder).model);
   } else {
-    Json document = LoadPreset(options.preset);
-    for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
-    model = MakeModel(document.at("model"), false);
+    model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
     model->bank().Initialize(1);
   }
   Json json;

@@ -19,4 +19,8 @@ const std::vector<Preset>& Presets();
 // ends in ".toml". Throws UsageError naming the nearest known preset.
 Json LoadPreset(const std::string& name);
 
+// The [model] of a preset with assignments "model.key=value" applied, for MakeModel. Throws UsageError also for an
+// assignment to another section, which would change nothing.
+Json LoadPresetModel(const std::string& name, const std::vector<std::string>& assignments);
+
 }  // namespace flashlm

@@ -41,7 +41,7 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
 }
 
 void Model::SetDepth(int depth) {
-  if (depth != 0) throw UsageError(fmt::format("depth {}: {} has no reasoning engine", depth, architecture_));
+  throw UsageError(fmt::format("depth {}: {} has no depth to choose", depth, architecture_), "leave it out");
 }
 
 double Model::TrainingFlopsPerToken() const {

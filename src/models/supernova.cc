@@ -46,7 +46,7 @@ struct SupernovaConfig {
     for (const int known : kernels::kReasoningDepths) {
       if (depth == known) return;
     }
-    throw UsageError(fmt::format("model.depth = {}: must be 1, 3, 8, or 0 for adaptive", depth),
+    throw UsageError(fmt::format("depth {}: must be 1, 3, 8, or 0 for adaptive", depth),
                      "the depths that the classifier chooses from");
   }
 };
