@@ -1,6 +1,7 @@
 // flashlm bench train | decode | gemm
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -9,6 +10,7 @@
 #include "infer/decode_speed.h"
 #include "infer/loaded_model.h"
 #include "kernels/gemm/peak.h"
+#include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 #include "models/presets.h"
 #include "train/throughput.h"
@@ -19,23 +21,40 @@ namespace {
 struct Options {
   std::string preset = "cortex-viii", model, precision = "auto";
   int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
+  std::optional<int> depth;
   std::vector<std::string> sets;
   bool json = false;
 };
 
-Json DocumentOf(const Options& options) {
+// An option of its own that is a setting by another name.
+void ApplyOption(const std::string& option, const std::string& key, const std::string& value,
+                 const std::vector<std::string>& sets, Json& document) {
+  for (const std::string& assignment : sets) {
+    if (assignment.starts_with(key + "=")) {
+      throw UsageError(fmt::format("{} and --set {} together", option, assignment), "both set " + key);
+    }
+  }
+  ApplyOverride(key + "=" + value, document);
+}
+
+RunConfig ConfigOf(const Options& options) {
   Json document = LoadPreset(options.preset);
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
-  return document;
+  const auto apply = [&](const char* option, const char* key, int value) {
+    if (value > 0) ApplyOption(option, key, std::to_string(value), options.sets, document);
+  };
+  apply("--seq-len", "train.sequence_length", options.sequence_length);
+  apply("--batch", "train.micro_batch", options.batch);
+  apply("--accumulate", "train.accumulate", options.accumulate);
+  if (options.precision != "auto") {
+    ApplyOption("--precision", "train.precision", options.precision, options.sets, document);
+  }
+  return RunConfig::FromDocument(document, options.preset);
 }
 
 void Train(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
-  RunConfig config = RunConfig::FromDocument(DocumentOf(options), options.preset);
-  if (options.sequence_length > 0) config.train.sequence_length = options.sequence_length;
-  if (options.batch > 0) config.train.micro_batch = options.batch;
-  if (options.accumulate > 0) config.train.accumulate = options.accumulate;
-  config.train.precision = options.precision;
+  const RunConfig config = ConfigOf(options);
   ThroughputOptions throughput;
   throughput.steps = options.steps;
   std::string table;
@@ -53,16 +72,18 @@ void Train(const Options& options) {
 
 void Decode(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
+  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   std::unique_ptr<Model> model;
   const Stopwatch load;
   if (!options.model.empty()) {
     model = std::move(LoadModel(options.model).model);
   } else {
-    model = MakeModel(DocumentOf(options).at("model"), false);
+    model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
     model->bank().Initialize(1);
   }
+  if (options.depth) model->SetDepth(*options.depth);
   const double load_ms = 1e3 * load.Seconds();
-  const DecodeSpeed speed = MeasureDecoding(*model, ComputeType(options.precision), options.streams, options.tokens);
+  const DecodeSpeed speed = MeasureDecoding(*model, dtype, options.streams, options.tokens);
   Json json;
   json["model"] = options.model.empty() ? options.preset : options.model;
   json["tokens_per_s"] = speed.tokens_per_s;
@@ -76,7 +97,7 @@ void Decode(const Options& options) {
   json["tokens"] = options.tokens;
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
-  json["precision"] = NameOf(ComputeType(options.precision));
+  json["precision"] = NameOf(dtype);
   json["cpu"] = kernels::CpuName();
   json["peak_rss_mb"] = PeakRssMb();
   if (options.json) return PrintJson(json);
@@ -100,7 +121,7 @@ void Gemm(const Options& options) {
   json["library"] = kernels::GemmLibrary();
   std::string table = fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12}\n", "m", "k", "n", "type", "GFLOP/s");
   for (DType dtype : {DType::kF32, DType::kBF16}) {
-    if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) continue;
+    if (dtype == DType::kBF16 && !kernels::MultipliesBf16()) continue;
     for (const auto& [m, k, n] : {std::array<int64_t, 3>{1024, 256, 256},
                                   {1024, 256, 1024},
                                   {1024, 512, 256},
@@ -129,26 +150,33 @@ void AddBench(CLI::App& app) {
   };
   CLI::App* train = verb->add_subcommand("train", "tokens/s of a preset on random tokens, and where the time goes");
   train->add_option("--preset", options->preset, "preset or .toml file");
-  train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's");
-  train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's");
-  train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's");
+  train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's")
+      ->check(CLI::Range(0, 1 << 30));
+  train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's")
+      ->check(CLI::Range(0, 1 << 30));
+  train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's")
+      ->check(CLI::Range(0, 1 << 30));
   train->add_option("--steps", options->steps, "measured steps; the median counts")->check(CLI::Range(1, 1 << 30));
   train->add_option("--set", options->sets, "change a setting, as model.depth=8; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  train->add_option("--precision", options->precision, "auto, f32 or bf16");
+  train->add_option("--precision", options->precision, "auto (what is fastest here), f32 or bf16");
   common(train);
   train->callback([options] { Train(*options); });
 
   CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
-  decode->add_option("--preset", options->preset, "preset, with random parameters");
-  decode->add_option("--model", options->model, "run or model folder instead of a preset");
-  decode->add_option("--set", options->sets, "change a setting of the preset, as model.depth=8; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  CLI::Option* preset = decode->add_option("--preset", options->preset, "preset, with random parameters");
+  CLI::Option* set =
+      decode->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
+          ->take_all()
+          ->allow_extra_args(false);
+  decode->add_option("--model", options->model, "run or model folder instead of a preset")
+      ->excludes(preset)
+      ->excludes(set);
+  decode->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
   decode->add_option("--streams", options->streams, "streams decoded together")->check(CLI::Range(1, 1 << 30));
   decode->add_option("--tokens", options->tokens, "tokens per stream")->check(CLI::Range(1, 1 << 30));
-  decode->add_option("--precision", options->precision, "auto, f32, bf16 or int8");
+  decode->add_option("--precision", options->precision, "auto (what is fastest here), f32, bf16 or int8");
   common(decode);
   decode->callback([options] { Decode(*options); });
 

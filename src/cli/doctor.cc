@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/peak.h"
+#include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 
 namespace flashlm::cli {
@@ -38,13 +39,33 @@ Json Machine() {
   const char *policy = std::getenv("OMP_WAIT_POLICY"), *spins = std::getenv("GOMP_SPINCOUNT");
   json["omp_wait_policy"] = policy != nullptr ? policy : fmt::format("spin {} times, then sleep", spins);
   json["gemm_library"] = kernels::GemmLibrary();
-  json["gemm_gflops_f32"] = kernels::MeasureGemmPeak(DType::kF32).gflops;
-  if (kernels::HasNativeBf16()) json["gemm_gflops_bf16"] = kernels::MeasureGemmPeak(DType::kBF16).gflops;
+  // What this machine does not multiply has no rate: null.
+  const auto peak = [](DType dtype, bool has) { return has ? Json(kernels::MeasureGemmPeak(dtype).gflops) : Json(); };
+  json["gemm_gflops_f32"] = peak(DType::kF32, true);
+  json["gemm_gflops_bf16"] = peak(DType::kBF16, kernels::MultipliesBf16());
+  json["gemm_gops_int8"] = peak(DType::kI8, kernels::HasVnni());
   return json;
+}
+
+struct NamedWork {
+  const char* name;
+  kernels::Work work;
+};
+constexpr NamedWork kWorks[] = {
+    {"train", kernels::Work::kTraining}, {"prefill", kernels::Work::kPrefill}, {"decode", kernels::Work::kDecoding}};
+
+// What "auto" is here, and the rates that decided it.
+void AddPrecision(Json& json) {
+  for (const auto& [name, work] : kWorks) {
+    const kernels::Rates& rates = kernels::MeasuredRates(work);
+    json["precision"][name] = NameOf(kernels::ComputeType("auto", work));
+    json["precision_rates"][name] = {{"f32", rates.f32}, {"bf16", rates.bf16}};
+  }
 }
 
 void Run(bool as_json) {
   Json json = Machine();
+  AddPrecision(json);
   double worst = 0;
   int failed = 0;
   for (const OpDef* op : AllOps()) {
@@ -69,11 +90,15 @@ void Run(bool as_json) {
     PrintJson(json);
   } else {
     for (const auto& [key, value] : json.items()) {
-      if (key == "operations" || key == "notes") continue;
+      if (key == "operations" || key == "notes" || key.starts_with("precision")) continue;
       Print(fmt::format("{:<18} {}\n", key,
                         value.is_string()         ? value.get<std::string>()
+                        : value.is_null()         ? "not on this CPU"
                         : value.is_number_float() ? fmt::format("{:.4g}", value.get<double>())
                                                   : value.dump()));
+    }
+    for (const auto& [name, work] : kWorks) {
+      Print(fmt::format("{:<18} {}\n", fmt::format("precision, {}", name), kernels::Explanation(work)));
     }
     Print(fmt::format("{:<18} {} cases against their scalar definition, {} failed, largest error {:.1e}\n",
                       "operations", json["operations"].size(), failed, worst));

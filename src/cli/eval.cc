@@ -1,7 +1,9 @@
 // flashlm eval
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "cli/verbs.h"
 #include "eval/choices.h"
 #include "eval/evaluate.h"
@@ -12,6 +14,7 @@ namespace {
 
 struct Options {
   std::string model, text, tokens, pairs, cloze, precision = "auto";
+  std::optional<int> depth;
   bool json = false;
 };
 
@@ -24,30 +27,37 @@ void Run(const Options& options) {
   }
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
   LoadedModel loaded = LoadModel(options.model);
-  const DType dtype = ComputeType(options.precision);
+  const DType dtype = ScoringType(loaded, options.precision);
+  if (options.depth) loaded.model->SetDepth(*options.depth);
   Json json;
   json["model"] = loaded.folder;
+  json["precision"] = NameOf(dtype);
   if (!options.text.empty()) {
+    if (!options.tokens.empty()) InstallInterruptHandler();  // what is half written is removed before the end
     EvalOptions eval_options;
     eval_options.interactive = true;
     const EvalResult result =
         EvaluateFile(*loaded.model, dtype, loaded.tokenizer, options.text, options.tokens, eval_options);
     json.update(ToJson(result));
     if (!options.json) {
-      Print(fmt::format("{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents)\n",
-                        result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens,
-                        result.bytes, result.documents));
+      Print(
+          fmt::format("{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
+                      "{})\n",
+                      result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens,
+                      result.bytes, result.documents, NameOf(dtype)));
     }
   }
   if (!options.pairs.empty()) {
     const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
     json.update(PairsToJson(result));
-    if (!options.json) Print(fmt::format("pairs: {:.1f} % of {}\n", 100 * result.all.accuracy(), result.all.items));
+    if (!options.json)
+      Print(fmt::format("pairs: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
   }
   if (!options.cloze.empty()) {
     const ChoiceResult result = EvaluateCloze(*loaded.model, dtype, loaded.tokenizer, options.cloze);
     json.update(ClozeToJson(result));
-    if (!options.json) Print(fmt::format("cloze: {:.1f} % of {}\n", 100 * result.all.accuracy(), result.all.items));
+    if (!options.json)
+      Print(fmt::format("cloze: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
   }
   if (options.json) PrintJson(json);
 }
@@ -62,7 +72,9 @@ void AddEval(CLI::App& app) {
   verb->add_option("--tokens", options->tokens, "write one JSON object per scored token to this file");
   verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}");
   verb->add_option("--cloze", options->cloze, "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}");
-  verb->add_option("--precision", options->precision, "of matrix products: auto, f32, bf16 or int8");
+  verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
+  verb->add_option("--precision", options->precision,
+                   "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });
 }

@@ -2,11 +2,13 @@
 #include "infer/generate.h"
 
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
 #include "infer/loaded_model.h"
+#include "kernels/gemm/precision.h"
 
 namespace flashlm::cli {
 namespace {
@@ -14,26 +16,29 @@ namespace {
 struct Options {
   std::string model, prompt = "Once upon a time", precision = "auto";
   GenerateOptions generate;
+  std::optional<int> depth;
   bool json = false;
 };
 
 void Run(const Options& options) {
+  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   LoadedModel loaded = LoadModel(options.model);
-  Session session(*loaded.model, ComputeType(options.precision));
-  GenerateOptions generate = options.generate;
-  generate.stop_requested = [] { return Interrupted(); };
+  if (options.depth) loaded.model->SetDepth(*options.depth);
+  Session session(*loaded.model, dtype);
   if (!options.json) Print(options.prompt);
   const Generation generation =
-      Generate(session, loaded.tokenizer, options.prompt, generate, [&](std::string_view piece) {
+      Generate(session, loaded.tokenizer, options.prompt, options.generate, [&](std::string_view piece) {
         if (!options.json) Print(std::string(piece));
       });
   if (options.json) {
     Json json = ToJson(generation);
     json["prompt"] = options.prompt;
+    json["precision"] = NameOf(dtype);
     PrintJson(json);
   } else {
     Print("\n");
-    Say(fmt::format("{} tokens, {:.0f} tokens/s", generation.tokens.size(), generation.tokens_per_s()));
+    Say(fmt::format("{} tokens, {:.0f} tokens/s, {}", generation.tokens.size(), generation.tokens_per_s(),
+                    NameOf(dtype)));
   }
 }
 
@@ -51,11 +56,15 @@ void AddGenerate(CLI::App& app) {
   verb->add_option("--top-p", sampler.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");
   verb->add_option("--min-p", sampler.min_p, "drop tokens below this fraction of the best one's probability");
   verb->add_option("--frequency-penalty", sampler.frequency_penalty, "taken from a logit per recent occurrence");
-  verb->add_option("--penalty-window", sampler.penalty_window, "tokens back that count as recent");
+  verb->add_option("--penalty-window", sampler.penalty_window, "tokens back that count as recent")
+      ->needs("--frequency-penalty");
   verb->add_option("--seed", sampler.seed, "the same seed writes the same text");
   verb->add_option("--search", options->generate.search, "search-guided: weigh this many candidates; 0: sample");
-  verb->add_option("--beta", options->generate.search_beta, "weight of the value head in the search");
-  verb->add_option("--precision", options->precision, "of matrix products: auto, f32, bf16 or int8");
+  verb->add_option("--beta", options->generate.search_beta, "weight of the value head in the search")
+      ->needs("--search");
+  verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
+  verb->add_option("--precision", options->precision,
+                   "of matrix products: auto (what is fastest here), f32, bf16 or int8");
   verb->add_flag("--json", options->json, "print JSON instead of streaming");
   verb->callback([options] { Run(*options); });
 }

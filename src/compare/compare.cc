@@ -15,7 +15,9 @@
 #include "infer/decode_speed.h"
 #include "infer/generate.h"
 #include "infer/loaded_model.h"
+#include "kernels/gemm/precision.h"
 #include "models/presets.h"
+#include "train/run_precision.h"
 #include "train/trainer.h"
 
 namespace flashlm {
@@ -47,6 +49,12 @@ Json SettingsOf(const CompareOptions& options) {
   settings["sets"] = options.sets;
   settings["presets"] = Json::array();
   return settings;
+}
+
+// The types of matrix products, measured once, so that all presets get the same.
+Json Precisions() {
+  return {{"train", NameOf(kernels::ComputeType("auto", kernels::Work::kTraining))},
+          {"decode", NameOf(kernels::ComputeType("auto", kernels::Work::kDecoding))}};
 }
 
 // What the caller named again; the rest is null.
@@ -98,6 +106,7 @@ Json OpenSettings(const CompareOptions& options) {
     }
   }
   AddPresets(presets, settings);
+  if (!settings.contains("precision")) settings["precision"] = Precisions();
   ReadDataMeta(settings.at("data").get<std::string>());
   const std::string text = settings.at("text").get<std::string>();
   if (!text.empty()) MappedFile{text};
@@ -109,6 +118,7 @@ RunConfig ConfigOf(const Json& settings, const std::string& preset) {
   for (const Json& set : settings.at("sets")) ApplyOverride(set.get<std::string>(), document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = settings.at("data").get<std::string>();
+  if (config.train.precision == "auto") config.train.precision = settings.at("precision").at("train");
   TakeVocabularyOfData(config);
   config.seed = settings.at("seed").get<uint64_t>();
   config.budget = {settings.at("budget").at("kind").get<std::string>(),
@@ -162,7 +172,9 @@ Json CurveOf(const std::vector<LoggedStep>& steps) {
 Json Measure(const Json& settings, const std::string& preset, const std::string& run, const Json& results) {
   LoadedModel loaded = LoadModel(run);
   Model& model = *loaded.model;
-  const DType dtype = ComputeType(results.at("precision").get<std::string>());
+  const DType dtype = SessionType(results.at("precision").get<std::string>());
+  const DType decoding =
+      kernels::ComputeType(settings.at("precision").at("decode").get<std::string>(), kernels::Work::kDecoding);
   const auto count = static_cast<double>(model.bank().ParameterCount());
   Json row;
   row["preset"] = NameOfPreset(preset);
@@ -191,8 +203,8 @@ Json Measure(const Json& settings, const std::string& preset, const std::string&
     row["nats_per_token"] = eval.nats_per_token();
     row["documents"] = eval.documents;
   }
-  row["decode_tokens_per_s"] = MeasureDecoding(model, dtype, 1, kDecodedTokens).tokens_per_s;
-  Session session(model, dtype);
+  row["decode_tokens_per_s"] = MeasureDecoding(model, decoding, 1, kDecodedTokens).tokens_per_s;
+  Session session(model, decoding);
   GenerateOptions generate;
   generate.max_tokens = kSampleTokens;
   generate.sampler.seed = settings.at("seed").get<int64_t>();

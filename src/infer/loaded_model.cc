@@ -5,7 +5,7 @@
 #include "io/checkpoint.h"
 #include "io/model_folder.h"
 #include "io/paths.h"
-#include "kernels/isa.h"
+#include "kernels/gemm/precision.h"
 
 namespace flashlm {
 namespace {
@@ -36,21 +36,13 @@ LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best) 
   return loaded;
 }
 
-DType ComputeType(const std::string& precision) {
-  if (precision == "f32") return DType::kF32;
-  if (precision == "auto") return kernels::HasNativeBf16() ? DType::kBF16 : DType::kF32;
-  if (precision == "int8") {
-    if (!kernels::HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
-    return DType::kI8;
+DType ScoringType(const LoadedModel& loaded, const std::string& precision) {
+  if (precision == "auto" && loaded.trainer_state.is_object()) {
+    const std::string trained = loaded.trainer_state.value("precision", "");
+    if (trained == NameOf(DType::kF32)) return DType::kF32;
+    if (trained == NameOf(DType::kBF16) && kernels::MultipliesBf16()) return DType::kBF16;
   }
-  if (precision != "bf16") {
-    throw UsageError(fmt::format("unknown precision '{}'", precision),
-                     NearestHint(precision, {"auto", "f32", "bf16", "int8"}));
-  }
-  if (!kernels::HasNativeBf16()) {
-    throw UsageError("this CPU does not multiply bf16 natively", "use f32, or auto");
-  }
-  return DType::kBF16;
+  return kernels::ComputeType(precision, kernels::Work::kPrefill);
 }
 
 }  // namespace flashlm

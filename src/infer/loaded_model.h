@@ -22,9 +22,9 @@ struct LoadedModel {
 // that do not fit, a tokenizer of another vocabulary.
 LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best = true);
 
-// What matrix products read: "auto" (bf16 where the CPU multiplies it natively, else f32), "f32" or "bf16".
-// Throws UsageError for anything else, and for "bf16" on a CPU that would emulate it: slower than f32 and
-// less exact.
-DType ComputeType(const std::string& precision);
+// What products read where a trained model scores text: with "auto" the type that its run trained and evaluated in, so
+// that figures agree with the run's own, where it is recorded and this CPU has it; else kernels::ComputeType for
+// reading many tokens.
+DType ScoringType(const LoadedModel& loaded, const std::string& precision);
 
 }  // namespace flashlm

@@ -13,8 +13,7 @@ namespace flashlm {
 // Not for several threads, nor for two sessions of one model on two threads (they share the packed weights).
 class Session {
  public:
-  // `rows` streams that advance together. dtype: what matrix products read (ComputeType in
-  // infer/loaded_model.h).
+  // `rows` streams that advance together. dtype: what matrix products read (kernels/gemm/precision.h).
   Session(Model& model, DType dtype, int rows = 1);
 
   // Reads tokens [rows, T], T >= 1, and returns the log-probabilities [rows, V] of what follows the last of

@@ -11,7 +11,7 @@ enum class Isa { kScalar, kAvx2, kAvx512 };
 Isa ActiveIsa();
 const char* NameOf(Isa isa);
 
-// True if matrix products in bf16 run on the CPU's own instructions (AVX-512 BF16 or AMX).
+// True if the CPU multiplies bf16 itself (AVX-512 BF16 or AMX); whether it gains by it: kernels/gemm/precision.h.
 bool HasNativeBf16();
 // True if the CPU multiplies int8 vectors itself (AVX-512 VNNI).
 bool HasVnni();

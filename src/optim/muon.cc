@@ -7,7 +7,6 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
-#include "kernels/isa.h"
 #include "kernels/optimizer/optimizer.h"
 
 namespace flashlm {
@@ -36,15 +35,14 @@ T* Room(std::vector<T>& memory, int64_t n) {
 
 }  // namespace
 
-void Orthogonalize(float* x, int rows, int cols, int steps) {
+void Orthogonalize(float* x, int rows, int cols, int steps, DType operands) {
   Workspace& work = ThreadWorkspace();
   const int64_t size = int64_t{rows} * cols;
   const bool wide = rows <= cols;  // the Gram matrix is built on the short side
   const int n = wide ? rows : cols;
-  const bool bf16 = kernels::HasNativeBf16();
   const auto operand = [&](float* from, std::vector<BFloat16>& memory, int r, int c) -> Matrix {
     const Matrix f32{from, DType::kF32, r, c, c};
-    if (!bf16) return f32;
+    if (operands != DType::kBF16) return f32;
     const Matrix half{Room(memory, int64_t{r} * c), DType::kBF16, r, c, c};
     kernels::CopyMatrix(f32, half, false);
     return half;
@@ -73,7 +71,7 @@ void Orthogonalize(float* x, int rows, int cols, int steps) {
   }
 }
 
-void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_decay, int steps) const {
+void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_decay, int steps, DType operands) const {
   const int64_t size = int64_t{rows_} * cols_;
   float* weight = bank.values() + offset_;
   float* gradient = bank.gradients() + offset_;
@@ -84,7 +82,7 @@ void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_dec
   std::memcpy(update, gradient, static_cast<size_t>(size) * sizeof(float));
   kernels::Combine(mu, moment, 1, update, size);
   std::memset(gradient, 0, static_cast<size_t>(size) * sizeof(float));
-  Orthogonalize(update, rows_, cols_, steps);
+  Orthogonalize(update, rows_, cols_, steps, operands);
   const auto keep = static_cast<float>(1.0 - lr * weight_decay);
   const auto rate = static_cast<float>(lr * std::sqrt(std::max(1.0, static_cast<double>(rows_) / cols_)));
   kernels::Combine(-rate, update, keep, weight, size);

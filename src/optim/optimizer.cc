@@ -9,7 +9,8 @@
 
 namespace flashlm {
 
-Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank) : config_(config), bank_(bank) {
+Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
+    : config_(config), bank_(bank), dtype_(dtype) {
   const auto or_default = [&](double lr) { return lr > 0 ? lr : config.lr; };
   for (const ParamInfo& info : bank.infos()) {
     if (info.role == Role::kBuffer) continue;
@@ -47,7 +48,7 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
   }
   ParallelPieces(static_cast<int64_t>(muon_.size()), [&](int64_t i) {
     muon_[static_cast<size_t>(i)].Update(bank_, config_.muon_lr * factor, config_.muon_momentum, config_.weight_decay,
-                                         config_.muon_steps);
+                                         config_.muon_steps, dtype_);
   });
   bank_.Touch();
 }

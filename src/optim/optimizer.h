@@ -13,7 +13,8 @@ namespace flashlm {
 
 class Optimizer {
  public:
-  Optimizer(const OptimConfig& config, ParamBank& bank);
+  // dtype: what the matrix products of the updates read (those of Muon), as the training's own.
+  Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype = DType::kF32);
 
   // L2 norm over all gradients.
   double GradientNorm() const;
@@ -30,6 +31,7 @@ class Optimizer {
   };
   OptimConfig config_;
   ParamBank& bank_;
+  DType dtype_;
   std::vector<Range> adamw_;
   std::vector<Muon> muon_;
 };

@@ -43,7 +43,8 @@ struct TrainConfig {
     v.Real("second_token_start", second_token_start, 0, 1, "part of the budget after which that weight begins to rise");
     v.Real("second_token_full", second_token_full, 0, 1, "part of the budget after which it has its full value");
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
-    v.Text("precision", precision, {"auto", "f32", "bf16"}, "of matrix products; auto: bf16 where the CPU has it");
+    v.Text("precision", precision, {"auto", "f32", "bf16"},
+           "of matrix products; auto: what is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
     v.Int("eval_documents", eval_documents, 1, 1 << 30, "validation documents of an evaluation on the way");

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "data/documents.h"
-#include "infer/loaded_model.h"
 #include "kernels/isa.h"
+#include "train/run_precision.h"
 
 namespace flashlm {
 namespace {
@@ -48,7 +48,7 @@ Run::Run(RunConfig config, const std::string& folder, const std::optional<Opened
       reader_(data_, config_.train.micro_batch * config_.train.accumulate, config_.train.sequence_length, config_.seed),
       valid_text_(ReadFile(config_.data + "/valid.txt")),
       valid_documents_(DocumentsOf(valid_text_)),
-      dtype_(ComputeType(config_.train.precision)),
+      dtype_(SessionType(config_.train.precision)),
       model_(MakeForData(config_, data_)),
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
       inputs_(static_cast<size_t>(config_.train.TokensPerStep())),

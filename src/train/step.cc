@@ -22,7 +22,7 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       train_(train),
       seed_(seed),
       tape_(model.bank(), model.packs(), dtype),
-      optimizer_(optim, model.bank()) {
+      optimizer_(optim, model.bank(), dtype) {
   if (train.word_dropout > 0) read_.resize(static_cast<size_t>(train.micro_batch) * train.sequence_length);
 }
 

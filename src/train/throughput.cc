@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "infer/loaded_model.h"
 #include "kernels/gemm/peak.h"
+#include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 #include "models/model.h"
 #include "train/step.h"
@@ -52,7 +52,7 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
 }  // namespace
 
 Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table) {
-  const DType dtype = ComputeType(config.train.precision);
+  const DType dtype = kernels::ComputeType(config.train.precision, kernels::Work::kTraining);
   const std::unique_ptr<Model> model = MakeModel(config.model, true);
   model->bank().Initialize(config.seed);
   TrainingStep step(*model, config.optim, config.train, dtype, config.seed);

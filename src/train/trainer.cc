@@ -5,11 +5,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/progress.h"
 #include "data/shards.h"
 #include "io/checkpoint.h"
 #include "io/run_folder.h"
+#include "kernels/gemm/precision.h"
 #include "models/model.h"
 #include "train/run.h"
+#include "train/run_precision.h"
 
 namespace flashlm {
 namespace {
@@ -51,8 +54,12 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
                      fmt::format("go on with --resume {}, or choose another --out", run_folder));
   }
   MakeModel(config.model, false);  // a wrong configuration is refused before anything is written
+  const bool measured = config.train.precision == "auto";
+  ResolvePrecision(config);
   MakeFolder(run_folder);
-  return Run(std::move(config), run_folder, std::nullopt).Go();
+  Run run(std::move(config), run_folder, std::nullopt);
+  if (measured) Say("precision: " + kernels::Explanation(kernels::Work::kTraining));
+  return run.Go();
 }
 
 namespace {
@@ -61,7 +68,8 @@ namespace {
 void RefuseEditedConfig(const std::string& path, const RunConfig& config) {
   const char* hint = "put it back; a change needs a run of its own, with another --out";
   try {
-    RefuseDisagreement(RunConfig::FromJson(ParseToml(ReadFile(path), path)).ToJson(), config.ToJson(), "checkpoints");
+    const Json edited = RunConfig::FromJson(ParseToml(ReadFile(path), path)).ToJson();
+    RefuseDisagreement(WithoutAutoPrecision(edited), config.ToJson(), "checkpoints");
   } catch (const UsageError& e) {
     throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
   } catch (const Json::exception& e) {
@@ -79,12 +87,14 @@ TrainSummary Resume(const std::string& run_folder, const Json& expected) {
   if (ListStepFolders(run_folder).empty()) {
     // Stopped before its first checkpoint: it starts again, from the same seed.
     RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(config_path), config_path));
-    RefuseDisagreement(expected, config.ToJson(), run_folder);
+    RefuseDisagreement(WithoutAutoPrecision(expected), config.ToJson(), run_folder);
+    if (config.train.precision == "auto") ResolvePrecision(config);  // of a version that did not keep it
     return Run(std::move(config), run_folder, std::nullopt).Go();
   }
   const OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
   RunConfig config = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
-  RefuseDisagreement(expected, config.ToJson(), run_folder);
+  if (config.train.precision == "auto") config.train.precision = checkpoint.trainer_state.at("precision");
+  RefuseDisagreement(WithoutAutoPrecision(expected), config.ToJson(), run_folder);
   RefuseEditedConfig(config_path, config);
   return Run(std::move(config), run_folder, checkpoint).Go();
 }

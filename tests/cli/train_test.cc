@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "command.h"
+#include "kernels/gemm/precision.h"
 
 namespace flashlm {
 namespace {
@@ -134,6 +135,54 @@ TEST_F(TrainTest, KilledAtRandomMomentsItEndsTheSame) {
     EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole")) << "killed after " << moment << " s";
     std::filesystem::remove_all(run);
   }
+}
+
+// "auto" is decided once, when the run starts: config.toml and trainer.json have what it became, before there is any
+// checkpoint too, and every session keeps to it.
+TEST_F(TrainTest, KeepsThePrecisionItStartedWith) {
+  const std::string run = scratch_ / "run", chosen = NameOf(kernels::ComputeType("auto", kernels::Work::kTraining));
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "6", "--set", "train.precision=auto"}), scratch_).exit_code, 0);
+  const auto kept = [](const std::string& folder) {
+    return ParseToml(ReadFile(folder + "/config.toml"), "test").at("train").at("precision").get<std::string>();
+  };
+  EXPECT_EQ(kept(run), chosen);
+  EXPECT_EQ(ReadJsonFile(run + "/results.json").at("precision"), chosen);
+  EXPECT_EQ(ReadJsonFile(run + "/latest/trainer.json").at("trainer").at("run").at("train").at("precision"), chosen);
+  EXPECT_EQ(RunCommand({"train", "--resume", run, "--set", "train.precision=auto"}, scratch_).exit_code, 0);
+  const std::string other = chosen == "f32" ? "bf16" : "f32";
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--set", "train.precision=" + other}, scratch_), 2,
+                "train.precision");
+
+  // Killed before its first checkpoint, a run has only its config.toml.
+  const std::string early = scratch_ / "early";
+  Command command(Train(early, {"--steps", "4", "--set", "train.precision=f32"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(early + "/config.toml"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGKILL);
+  command.Wait();
+  std::filesystem::remove_all(early + "/checkpoints");
+  const CommandResult resumed = RunCommand({"train", "--resume", early, "--set", "train.precision=auto"}, scratch_);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(kept(early), "f32");
+  EXPECT_EQ(ReadJsonFile(early + "/results.json").at("precision"), "f32");
+}
+
+TEST_F(TrainTest, ARunInBf16GoesOnWhereTheCpuHasNone) {
+  if (!kernels::MultipliesBf16()) GTEST_SKIP() << "no bf16 here";
+  const std::string run = scratch_ / "run";
+  Command command(Train(run, {"--steps", "100000", "--set", "train.precision=bf16"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/latest"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGINT);
+  command.Wait();
+  ::setenv("FLASHLM_ISA", "avx2", 1);
+  Command elsewhere({"train", "--resume", run}, scratch_);
+  ::unsetenv("FLASHLM_ISA");
+  elsewhere.WaitFor(1.5);
+  elsewhere.Kill(SIGINT);
+  const CommandResult result = elsewhere.Wait();
+  EXPECT_NE(result.err.find("bf16, which this CPU does not multiply: it goes on in f32"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("is saved"), std::string::npos) << result.err;
+  EXPECT_NE(ReadFile(run + "/config.toml").find("'bf16'"), std::string::npos);  // still the run's own
 }
 
 TEST_F(TrainTest, CtrlCSavesAndSaysHowToGoOn) {

@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "infer/session.h"
 #include "io/model_folder.h"
-#include "kernels/isa.h"
+#include "kernels/gemm/precision.h"
 #include "tests/infer/tiny_model.h"
 
 namespace flashlm {
@@ -70,6 +70,20 @@ TEST_F(LoadedModelTest, NamesATokenizerOfAnotherSize) {
   EXPECT_NE(error.find("290"), std::string::npos) << error;
 }
 
+// So that an evaluation after a run agrees with the run's own.
+TEST_F(LoadedModelTest, ScoresInTheTypeOfItsRun) {
+  Write(model_->config(), TinyTokenizer());
+  LoadedModel loaded = LoadModel(folder_);
+  const DType fastest = kernels::ComputeType("auto", kernels::Work::kPrefill);
+  EXPECT_EQ(ScoringType(loaded, "auto"), fastest);  // a plain model folder does not say
+  loaded.trainer_state = {{"precision", "f32"}};
+  EXPECT_EQ(ScoringType(loaded, "auto"), DType::kF32);
+  loaded.trainer_state = {{"precision", "bf16"}};
+  EXPECT_EQ(ScoringType(loaded, "auto"), kernels::MultipliesBf16() ? DType::kBF16 : DType::kF32);
+  EXPECT_EQ(ScoringType(loaded, "f32"), DType::kF32);
+  EXPECT_THROW(ScoringType(loaded, "fp16"), UsageError);
+}
+
 TEST_F(LoadedModelTest, NamesAMissingFolder) { EXPECT_NE(ErrorOfLoading().find(folder_), std::string::npos); }
 
 TEST_F(LoadedModelTest, NamesParametersThatDoNotFit) {
@@ -77,17 +91,6 @@ TEST_F(LoadedModelTest, NamesParametersThatDoNotFit) {
   config["n_layers"] = 1;
   Write(config, TinyTokenizer());
   EXPECT_NE(ErrorOfLoading().find("model.safetensors"), std::string::npos);
-}
-
-TEST(ComputeType, FollowsTheCpu) {
-  EXPECT_EQ(ComputeType("f32"), DType::kF32);
-  EXPECT_EQ(ComputeType("auto"), kernels::HasNativeBf16() ? DType::kBF16 : DType::kF32);
-  if (kernels::HasNativeBf16()) {
-    EXPECT_EQ(ComputeType("bf16"), DType::kBF16);
-  } else {
-    EXPECT_THROW(ComputeType("bf16"), UsageError);
-  }
-  EXPECT_THROW(ComputeType("fp16"), UsageError);
 }
 
 }  // namespace

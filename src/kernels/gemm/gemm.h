@@ -84,5 +84,7 @@ void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
 void MatMul(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& c, bool accumulate);
 
 std::string GemmLibrary();  // for doctor: "oneDNN 2.6.3"
+// True if the library takes the CPU for one with bf16 products of its own; ONEDNN_MAX_CPU_ISA may forbid it.
+bool GemmUsesBf16();
 
 }  // namespace flashlm::kernels

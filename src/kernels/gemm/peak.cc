@@ -13,21 +13,32 @@ namespace flashlm::kernels {
 double MeasureGemm(int64_t m, int64_t k, int64_t n, DType dtype, int repetitions) {
   std::vector<float> weights(static_cast<size_t>(n * k), 0.01f), x32(static_cast<size_t>(m * k), 0.5f);
   std::vector<BFloat16> x16(x32.size());
+  std::vector<int8_t> x8(x32.size(), 64);
   const Matrix f32{x32.data(), DType::kF32, m, k, k}, bf16{x16.data(), DType::kBF16, m, k, k};
-  if (dtype == DType::kBF16) CopyMatrix(f32, bf16, false);
+  CopyMatrix(f32, bf16, false);
   std::vector<float> y_memory(static_cast<size_t>(m * n));
-  const Matrix x = dtype == DType::kBF16 ? bf16 : f32;
-  const Matrix y{y_memory.data(), dtype, m, n, n};
   PackedWeight packed;
-  packed.SetValues(weights.data(), n, k, dtype);
-  packed.Forward(x, y, false);
+  PackedInt8 packed_int8;
+  if (dtype == DType::kI8) {
+    packed_int8.SetValues(weights.data(), n, k);
+  } else {
+    packed.SetValues(weights.data(), n, k, dtype);
+  }
+  const auto multiply = [&] {
+    if (dtype == DType::kI8) {
+      packed_int8.Forward({x8.data(), DType::kI8, m, k, k}, {y_memory.data(), DType::kF32, m, n, n});
+    } else {
+      packed.Forward(dtype == DType::kBF16 ? bf16 : f32, {y_memory.data(), dtype, m, n, n}, false);
+    }
+  };
+  multiply();
 
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n);
   const int inner = static_cast<int>(std::max(1.0, 5e-3 * 300e9 / flops));
   std::vector<double> rates;
   for (int r = 0; r < repetitions; ++r) {
     const Stopwatch watch;
-    for (int i = 0; i < inner; ++i) packed.Forward(x, y, false);
+    for (int i = 0; i < inner; ++i) multiply();
     rates.push_back(flops * inner / watch.Seconds() / 1e9);
   }
   std::nth_element(rates.begin(), rates.begin() + repetitions / 2, rates.end());

@@ -10,7 +10,8 @@ struct GemmPeak {
   int64_t m, k, n;
 };
 
-// Takes about 0.3 seconds. Uses all threads.
+// Takes about 0.3 seconds. Uses all threads. dtype: what this machine multiplies of f32, bf16 (MultipliesBf16) and int8
+// (HasVnni).
 GemmPeak MeasureGemmPeak(DType dtype);
 
 // Rate of one shape: y[m,n] = x[m,k] W^T with packed W. Median of `repetitions` runs of about 5 ms.

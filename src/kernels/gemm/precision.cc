@@ -1,0 +1,210 @@
+#include "kernels/gemm/precision.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "kernels/activation/activation.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/isa.h"
+
+namespace flashlm::kernels {
+namespace {
+
+constexpr double kSecondsOfARace = 15e-3, kSecondsOfACloseRace = 150e-3;
+constexpr int kFewestRounds = 4, kMostRounds = 60;
+
+// On a busy machine two threads are rarely left alone at the same moment, one often is: its rates are steady where
+// theirs vary by a factor. And threads that have never been started do not stand in the way of a later fork.
+class OneThread {
+ public:
+  OneThread() { SetThreadCount(1); }
+  ~OneThread() { SetThreadCount(threads_); }
+
+ private:
+  int threads_ = ThreadCount();
+};
+
+struct Contender {
+  DType dtype;
+  double flops;
+  std::function<void()> run;
+  double seconds = std::numeric_limits<double>::infinity();  // of its best turn
+};
+
+double RateOf(DType dtype, std::span<const Contender> contenders) {
+  double flops = 0, seconds = 0;
+  for (const Contender& contender : contenders) {
+    if (contender.dtype != dtype) continue;
+    flops += contender.flops;
+    seconds += contender.seconds;
+  }
+  return flops / seconds / 1e9;
+}
+
+// True while the race could still go either way, had one of the two met more of other people's work.
+bool IsClose(std::span<const Contender> contenders) {
+  const double ratio = RateOf(DType::kBF16, contenders) / RateOf(DType::kF32, contenders);
+  return ratio > 0.8 && ratio < 1.5;
+}
+
+// Runs the contenders in turns, so that a busy moment meets all of them, and keeps each one's best: other work on these
+// cores can only slow a turn down, and turns are short enough that some of them are left alone.
+void Race(std::span<Contender> contenders) {
+  for (Contender& contender : contenders) contender.run();  // packs weights, generates code
+  const Stopwatch race;
+  const auto goes_on = [&](int round) {
+    return round < kFewestRounds || race.Seconds() < (IsClose(contenders) ? kSecondsOfACloseRace : kSecondsOfARace);
+  };
+  for (int round = 0; round < kMostRounds && goes_on(round); ++round) {
+    for (Contender& contender : contenders) {
+      const Stopwatch turn;
+      contender.run();
+      contender.seconds = std::min(contender.seconds, turn.Seconds());
+    }
+  }
+}
+
+// [rows, cols] of small numbers in the type that is asked for.
+class Operand {
+ public:
+  Operand(int64_t rows, int64_t cols, DType dtype) : rows_(rows), cols_(cols), dtype_(dtype) {
+    f32_.assign(static_cast<size_t>(rows * cols), 0.01f);
+    if (dtype != DType::kBF16) return;
+    bf16_.resize(f32_.size());
+    CopyMatrix({f32_.data(), DType::kF32, rows, cols, cols}, {bf16_.data(), dtype, rows, cols, cols}, false);
+  }
+  Matrix matrix() {
+    void* data = dtype_ == DType::kBF16 ? static_cast<void*>(bf16_.data()) : f32_.data();
+    return {data, dtype_, rows_, cols_, cols_};
+  }
+
+ private:
+  int64_t rows_, cols_;
+  DType dtype_;
+  std::vector<float> f32_;
+  std::vector<BFloat16> bf16_;
+};
+
+// One linear map of the presets' size on 256 tokens, with what reads and writes it in training.
+struct ManyRows {
+  static constexpr int64_t kRows = 256, kIn = 256, kOut = 1024;
+  static constexpr double kFlops = 2.0 * kRows * kIn * kOut;
+
+  explicit ManyRows(DType type)
+      : dtype(type),
+        x(kRows, kIn, type),
+        y(kRows, kOut, type),
+        dx(kRows, kIn, type),
+        w(kOut, kIn, DType::kF32),
+        dw(kOut, kIn, DType::kF32) {
+    packed.SetValues(static_cast<const float*>(w.matrix().data), kOut, kIn, type);
+  }
+  void AddForward(std::vector<Contender>& race) {
+    race.push_back({dtype, kFlops, [this] { packed.Forward(x.matrix(), y.matrix(), false); }});
+  }
+  void AddGradients(std::vector<Contender>& race) {
+    race.push_back({dtype, kFlops, [this] { packed.InputGradient(y.matrix(), dx.matrix(), false); }});
+    race.push_back({dtype, kFlops, [this] { WeightGradient(y.matrix(), x.matrix(), dw.matrix()); }});
+  }
+
+  DType dtype;
+  Operand x, y, dx, w, dw;
+  PackedWeight packed;
+};
+
+// As many weights as a small model has, read once: 12 MB in f32, 6 MB in bf16.
+struct OneRow {
+  static constexpr int64_t kWidth = 1024, kLayers = 3;
+  static constexpr double kFlops = 2.0 * kWidth * kWidth * kLayers;
+
+  explicit OneRow(DType type) : dtype(type), x(1, kWidth, type), y(1, kWidth, type), w(kWidth, kWidth, DType::kF32) {
+    for (PackedWeight& layer : layers) {
+      layer.SetValues(static_cast<const float*>(w.matrix().data), kWidth, kWidth, type);
+    }
+  }
+  void AddForward(std::vector<Contender>& race) {
+    race.push_back({dtype, kFlops, [this] {
+                      for (PackedWeight& layer : layers) layer.Forward(x.matrix(), y.matrix(), false);
+                    }});
+  }
+
+  DType dtype;
+  Operand x, y, w;
+  std::array<PackedWeight, kLayers> layers;
+};
+
+template <class Products>
+Rates RaceOf(bool with_gradients) {
+  Products f32(DType::kF32), bf16(DType::kBF16);
+  std::vector<Contender> race;
+  for (Products* products : {&f32, &bf16}) {
+    products->AddForward(race);
+    if constexpr (requires { products->AddGradients(race); }) {
+      if (with_gradients) products->AddGradients(race);
+    }
+  }
+  Race(race);
+  return {RateOf(DType::kF32, race), RateOf(DType::kBF16, race)};
+}
+
+Rates Measure(Work work) {
+  if (!MultipliesBf16()) return {};
+  const OneThread alone;
+  return work == Work::kDecoding ? RaceOf<OneRow>(false) : RaceOf<ManyRows>(work == Work::kTraining);
+}
+
+}  // namespace
+
+bool MultipliesBf16() {
+  static const bool multiplies = HasNativeBf16() && GemmUsesBf16();
+  return multiplies;
+}
+
+const Rates& MeasuredRates(Work work) {
+  switch (work) {
+    case Work::kTraining: {
+      static const Rates rates = Measure(work);
+      return rates;
+    }
+    case Work::kPrefill: {
+      static const Rates rates = Measure(work);
+      return rates;
+    }
+    case Work::kDecoding:
+      break;
+  }
+  static const Rates rates = Measure(Work::kDecoding);
+  return rates;
+}
+
+DType ComputeType(const std::string& precision, Work work) {
+  if (precision == "f32") return DType::kF32;
+  if (precision == "auto") return FasterType(MeasuredRates(work));
+  if (precision == "int8") {
+    if (!HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
+    return DType::kI8;
+  }
+  if (precision != "bf16") {
+    throw UsageError(fmt::format("unknown precision '{}'", precision),
+                     NearestHint(precision, {"auto", "f32", "bf16", "int8"}));
+  }
+  if (!MultipliesBf16()) throw UsageError("this CPU does not multiply bf16 natively", "use f32, or auto");
+  return DType::kBF16;
+}
+
+std::string Explanation(Work work) {
+  if (!MultipliesBf16()) return "f32 (no bf16 products here)";
+  const Rates& rates = MeasuredRates(work);
+  return FasterType(rates) == DType::kBF16
+             ? fmt::format("bf16 ({:.0f} GFLOP/s a thread; f32 {:.0f})", rates.bf16, rates.f32)
+             : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
+}
+
+}  // namespace flashlm::kernels

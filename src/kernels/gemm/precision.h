@@ -1,0 +1,44 @@
+// In which type matrix products read their operands: what is fastest on this machine, measured, unless somebody asks
+// for one. That a CPU can multiply bf16 does not say that it gains by it: some do it at half of their f32 rate.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/dtype.h"
+
+namespace flashlm::kernels {
+
+// What products are for decides which type is fastest: many rows are a matter of arithmetic, one row of bytes.
+enum class Work : uint8_t {
+  kTraining,  // forward products, input and weight gradients, of many rows
+  kPrefill,   // forward products of many rows: reading and scoring text
+  kDecoding,  // products of one row with more weights than the second-level cache holds
+};
+
+// GFLOP/s of one thread in one kind of work; 0: this machine does not do it.
+struct Rates {
+  double f32 = 0, bf16 = 0;
+};
+
+// bf16 where it is faster than f32 by more than a tenth; within that f32, the exact one. A fixed rule, so that runs on
+// one machine agree.
+constexpr DType FasterType(const Rates& rates) { return rates.bf16 > 1.1 * rates.f32 ? DType::kBF16 : DType::kF32; }
+
+// True if matrix products in bf16 run on the CPU's own instructions, and the library may use them
+// (ONEDNN_MAX_CPU_ISA).
+bool MultipliesBf16();
+
+// Measured at the first call for each kind of work, in some 30 ms on one thread; where products in bf16 are not to be
+// had nothing is measured and both are 0. Not inside a parallel region.
+const Rates& MeasuredRates(Work work);
+
+// "auto" is FasterType of the measured rates, never int8, which costs float models accuracy; "f32", "bf16" and "int8"
+// are what they say. Throws UsageError for anything else, and for a type that this CPU would have to emulate: slower
+// than f32 and less exact.
+DType ComputeType(const std::string& precision, Work work);
+
+// Why "auto" is what it is: "bf16 (1105 GFLOP/s a thread; f32 199)".
+std::string Explanation(Work work);
+
+}  // namespace flashlm::kernels

@@ -1,0 +1,67 @@
+#include "kernels/gemm/precision.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "kernels/isa.h"
+
+namespace flashlm::kernels {
+namespace {
+
+constexpr Work kWorks[] = {Work::kTraining, Work::kPrefill, Work::kDecoding};
+
+// GFLOP/s of machines that were measured.
+TEST(Precision, IsWhatIsFasterOnTheMachine) {
+  EXPECT_EQ(FasterType({345, 164}), DType::kF32);    // an Intel with AVX-512 BF16 but without AMX
+  EXPECT_EQ(FasterType({226, 459}), DType::kBF16);   // Zen 4
+  EXPECT_EQ(FasterType({390, 2200}), DType::kBF16);  // an Intel with AMX
+  EXPECT_EQ(FasterType({120, 0}), DType::kF32);      // AVX2
+  EXPECT_EQ(FasterType({0, 0}), DType::kF32);        // nothing to choose from, so nothing was measured
+}
+
+TEST(Precision, WithinATenthItIsF32) {
+  EXPECT_EQ(FasterType({400, 370}), DType::kF32);
+  EXPECT_EQ(FasterType({400, 400}), DType::kF32);
+  EXPECT_EQ(FasterType({400, 438}), DType::kF32);
+  EXPECT_EQ(FasterType({400, 442}), DType::kBF16);
+}
+
+TEST(Precision, IsMeasuredOnceAndFollowsItsRates) {
+  const int threads = ThreadCount();
+  for (const Work work : kWorks) {
+    const Rates& rates = MeasuredRates(work);
+    const Rates first = rates;
+    EXPECT_EQ(rates.f32 > 0, MultipliesBf16());
+    EXPECT_EQ(rates.bf16 > 0, MultipliesBf16());
+    EXPECT_EQ(ComputeType("auto", work), FasterType(rates));
+    EXPECT_EQ(&MeasuredRates(work), &rates);
+    EXPECT_EQ(MeasuredRates(work).f32, first.f32);
+    EXPECT_EQ(MeasuredRates(work).bf16, first.bf16);
+    EXPECT_EQ(Explanation(work).rfind(NameOf(ComputeType("auto", work)), 0), 0u) << Explanation(work);
+  }
+  EXPECT_EQ(ThreadCount(), threads);  // measured on one, then as before
+}
+
+TEST(Precision, WhatIsForcedStaysForced) {
+  for (const Work work : kWorks) {
+    EXPECT_EQ(ComputeType("f32", work), DType::kF32);
+    if (MultipliesBf16()) {
+      EXPECT_EQ(ComputeType("bf16", work), DType::kBF16);
+    } else {
+      EXPECT_THROW(ComputeType("bf16", work), UsageError);
+    }
+    if (HasVnni()) {
+      EXPECT_EQ(ComputeType("int8", work), DType::kI8);
+    } else {
+      EXPECT_THROW(ComputeType("int8", work), UsageError);
+    }
+    EXPECT_THROW(ComputeType("fp16", work), UsageError);
+    EXPECT_THROW(ComputeType("", work), UsageError);
+  }
+}
+
+TEST(Precision, ForAProductInBf16TheCpuMustHaveIt) { EXPECT_TRUE(!MultipliesBf16() || HasNativeBf16()); }
+
+}  // namespace
+}  // namespace flashlm::kernels
