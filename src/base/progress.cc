@@ -12,10 +12,10 @@ namespace {
 
 bool quiet_mode = false;
 bool status_shown = false;
-std::atomic<bool> interrupted{false};
+std::atomic<int> interrupt_signal{0};
 
 void OnSignal(int signal) {
-  if (interrupted.exchange(true)) {
+  if (interrupt_signal.exchange(signal) != 0) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
@@ -54,10 +54,12 @@ std::string FormatCount(double count) {
 }
 
 void InstallInterruptHandler() {
-  std::signal(SIGINT, OnSignal);
-  std::signal(SIGTERM, OnSignal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (std::signal(signal, OnSignal) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
 }
 
-bool Interrupted() { return interrupted.load(); }
+bool Interrupted() { return InterruptSignal() != 0; }
+int InterruptSignal() { return interrupt_signal.load(); }
 
 }  // namespace flashlm

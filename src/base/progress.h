@@ -31,8 +31,11 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Ctrl-C and SIGTERM set a flag that long work polls; a second Ctrl-C ends the process at once.
+// For work that saves something before it ends, and polls: from now on Ctrl-C, SIGTERM and SIGHUP set a flag; a second
+// one ends the process at once. A signal that the process was told to ignore (nohup) stays ignored. Without this call
+// the signals end the process as they always do.
 void InstallInterruptHandler();
 bool Interrupted();
+int InterruptSignal();  // which one; 0: none
 
 }  // namespace flashlm

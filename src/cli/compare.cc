@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
 
@@ -32,6 +33,7 @@ std::vector<std::string> SplitAtCommas(const std::string& list) {
 }
 
 void Run(const Options& options) {
+  InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   CompareOptions compare = options.compare;
   compare.budget = options.budget.Get();

@@ -1,6 +1,7 @@
 // flashlm data prepare
 #include <memory>
 
+#include "base/progress.h"
 #include "cli/verbs.h"
 #include "data/prepare.h"
 
@@ -21,6 +22,7 @@ void AddData(CLI::App& app) {
   prepare->add_option("--synthetic-bytes", options->synthetic_bytes, "training text to write for synthetic, bytes");
   prepare->add_flag("--json", *json, "print meta.json");
   prepare->callback([options, json] {
+    InstallInterruptHandler();
     const Json meta = PrepareData(*options);
     if (*json) PrintJson(meta);
   });

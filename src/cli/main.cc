@@ -1,4 +1,5 @@
-// flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage).
+// flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage), and where
+// a signal ended work that had to clean up after itself 128 + its number, as the shell has it for all others.
 #include <flashlm/version.h>
 #include <unistd.h>
 
@@ -49,7 +50,6 @@ int Run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--quiet") SetQuiet(true);
   }
-  InstallInterruptHandler();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
   } catch (const flashlm::Error& e) {
     flashlm::ShowStatus("");
     fmt::print(stderr, "error: {}\n", e.OneLine());
-    return e.exit_code();
+    return flashlm::Interrupted() ? 128 + flashlm::InterruptSignal() : e.exit_code();
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory (hint: use smaller settings or close other programs)\n");
   } catch (const std::exception& e) {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
 #include "models/presets.h"
@@ -54,6 +55,7 @@ Json Expected(const Options& options, const std::optional<Budget>& budget) {
 }
 
 void Run(const Options& options) {
+  InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   const std::optional<Budget> budget = options.budget.Get();
   TrainSummary summary;

@@ -39,8 +39,10 @@ class Scratch {
 
 class Command {
  public:
-  // `file_limit`: largest file the child may write, in bytes (as a full disk would), 0: none.
-  explicit Command(const std::vector<std::string>& arguments, const Scratch& scratch, int64_t file_limit = 0);
+  // `file_limit`: largest file the child may write, in bytes (as a full disk would), 0: none. `input`: its stdin; a
+  // FIFO is held open, so that it never ends.
+  explicit Command(const std::vector<std::string>& arguments, const Scratch& scratch, int64_t file_limit = 0,
+                   const std::string& input = "/dev/null");
   void Kill(int signal) const { ::kill(child_, signal); }
   // True if it has ended.
   bool WaitFor(double seconds);

@@ -6,14 +6,15 @@
 
 namespace flashlm {
 
-Command::Command(const std::vector<std::string>& arguments, const Scratch& scratch, int64_t file_limit) {
+Command::Command(const std::vector<std::string>& arguments, const Scratch& scratch, int64_t file_limit,
+                 const std::string& input) {
   static int counter = 0;
   out_path_ = scratch / ("out" + std::to_string(counter));
   err_path_ = scratch / ("err" + std::to_string(counter++));
   child_ = ::fork();
   if (child_ != 0) return;
   ::close(STDIN_FILENO);
-  ::open("/dev/null", O_RDONLY);
+  ::open(input.c_str(), input == "/dev/null" ? O_RDONLY : O_RDWR);
   ::dup2(::open(out_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
   ::dup2(::open(err_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
   if (file_limit > 0) {
