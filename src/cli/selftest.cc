@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "checks/invariants.h"
 #include "checks/supernova_claims.h"
+#include "checks/trained_model.h"
 #include "cli/verbs.h"
 #include "models/presets.h"
 #include "models/registry.h"
@@ -12,47 +13,74 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset;
+  std::string preset, model;
   bool json = false;
 };
 
-void Run(const Options& options) {
+// Prints checks as they come, and counts.
+class Report {
+ public:
+  explicit Report(bool as_json) : as_json_(as_json) {}
+
+  // kind: "architecture" or "model", of which `name` is one.
+  void Add(const char* kind, const std::string& name, const std::vector<CheckResult>& checks) {
+    for (const CheckResult& check : checks) {
+      failed_ += !check.passed;
+      json_.push_back({{kind, name},
+                       {"check", check.name},
+                       {"passed", check.passed},
+                       {"detail", check.detail},
+                       {"seconds", check.seconds}});
+      if (as_json_) continue;
+      Print(fmt::format("{}  {}: {} ({:.1f} s): {}\n", check.passed ? "ok  " : "FAIL", name, check.name, check.seconds,
+                        check.detail));
+    }
+  }
+  void End() const {
+    if (as_json_) PrintJson({{"checks", json_}, {"failed", failed_}});
+    if (failed_ > 0) throw Error(fmt::format("{} checks failed on this machine", failed_), "see flashlm doctor");
+  }
+
+ private:
+  bool as_json_;
+  Json json_ = Json::array();
+  int failed_ = 0;
+};
+
+void CheckArchitectures(const std::string& preset, Report& report) {
   std::string only;
-  if (!options.preset.empty()) {
-    only = LoadPreset(options.preset).at("model").at("architecture").get<std::string>();
+  if (!preset.empty()) {
+    only = LoadPresetModel(preset, {}).value("architecture", "");
     FindModel(only);
   }
-  Json json = Json::array();
-  int failed = 0;
   for (const ModelEntry& entry : RegisteredModels()) {
     if (!only.empty() && entry.name != only) continue;
     Json config = entry.tiny();
     config["architecture"] = entry.name;
-    std::vector<CheckResult> checks = CheckModel(config);
-    for (CheckResult& check : CheckSupernovaClaims(entry.name, true)) checks.push_back(std::move(check));
-    for (const CheckResult& check : checks) {
-      failed += !check.passed;
-      json.push_back({{"architecture", entry.name},
-                      {"check", check.name},
-                      {"passed", check.passed},
-                      {"detail", check.detail},
-                      {"seconds", check.seconds}});
-      if (!options.json) {
-        Print(fmt::format("{}  {}: {} ({:.1f} s): {}\n", check.passed ? "ok  " : "FAIL", entry.name, check.name,
-                          check.seconds, check.detail));
-      }
-    }
+    report.Add("architecture", entry.name, CheckModel(config));
+    report.Add("architecture", entry.name, CheckSupernovaClaims(entry.name, true));
   }
-  if (options.json) PrintJson({{"checks", json}, {"failed", failed}});
-  if (failed > 0) throw Error(fmt::format("{} checks failed on this machine", failed), "see flashlm doctor");
+}
+
+void Run(const Options& options) {
+  Report report(options.json);
+  if (options.model.empty()) {
+    CheckArchitectures(options.preset, report);
+  } else {
+    report.Add("model", options.model, CheckTrainedModel(options.model));
+  }
+  report.End();
 }
 
 }  // namespace
 
 void AddSelftest(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("selftest", "the invariants of every architecture, on this machine");
+  CLI::App* verb =
+      app.add_subcommand("selftest", "the invariants of every architecture or of a trained model, on this machine");
   auto options = std::make_shared<Options>();
-  verb->add_option("--preset", options->preset, "only the architecture of this preset");
+  CLI::Option* preset = verb->add_option("--preset", options->preset, "only the architecture of this preset");
+  verb->add_option("--model", options->model, "a trained model instead: run folder, checkpoint or model folder")
+      ->excludes(preset);
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });
 }

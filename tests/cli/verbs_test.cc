@@ -95,6 +95,63 @@ TEST_F(VerbsTest, RefusesWrongCommands) {
   ExpectOneLine(Run({"bench", "decode", "--precision", "f16", "--tokens", "4"}), 2, "unknown precision 'f16'");
 }
 
+// An option that would change nothing is refused, not ignored.
+TEST_F(VerbsTest, RefusesOptionsThatWouldBeIgnored) {
+  const auto refuse = [&](const std::vector<std::string>& arguments, const std::string& part) {
+    SCOPED_TRACE(arguments[0] + " " + arguments[1]);
+    ExpectOneLine(Run(arguments), 2, part);
+  };
+  refuse({"bench", "decode", "--model", "x", "--set", "model.d_model=64"}, "--set");
+  refuse({"bench", "decode", "--model", "x", "--preset", "v8.3"}, "--preset");
+  refuse({"bench", "decode", "--set", "train.micro_batch=4"}, "train.micro_batch=4");
+  refuse({"bench", "gemm", "--preset", "v8.3"}, "--preset");
+  refuse({"bench", "train", "--batch", "-2"}, "-2");
+  refuse({"bench", "train", "--seq-len", "64", "--set", "train.sequence_length=32"}, "--seq-len");
+  refuse({"bench", "train", "--precision", "f32", "--set", "train.precision=bf16"}, "--precision");
+  refuse({"bench", "train", "--precision", "int8"}, "precision");
+  refuse({"inspect", "x", "--set", "model.d_model=64"}, "--set");
+  refuse({"inspect", "--preset", "v8.3", "--set", "optim.lr=1"}, "optim.lr=1");
+  refuse({"inspect", "x", "--preset", "v8.3"}, "--preset");
+  refuse({"eval", "--model", "x", "--pairs", "y", "--tokens", "z"}, "--tokens");
+  refuse({"eval", "--model", "x", "--pairs", "y", "--cloze", "z"}, "--cloze");
+  refuse({"generate", "--model", "x", "--beta", "2"}, "--beta");
+  refuse({"generate", "--model", "x", "--penalty-window", "5"}, "--penalty-window");
+  refuse({"selftest", "--model", "x", "--preset", "v8.3"}, "--preset");
+  refuse({"train", "--resume", "x", "--out", "y"}, "--out");
+}
+
+TEST_F(VerbsTest, BenchTrainHasTheContractsOptions) {
+  const CommandResult result = Run({"bench", "train", "--preset", "v8.4-lean", "--seq-len", "16", "--batch", "2",
+                                    "--threads", "1", "--accumulate", "1", "--steps", "1", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  for (const char* key : {"preset", "tokens_per_s", "gemm_gflops_peak", "model_flops_per_token", "fraction_of_peak",
+                          "peak_rss_mb", "threads", "isa", "precision"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  EXPECT_EQ(json["tokens_per_step"], 32);
+  EXPECT_EQ(json["threads"], 1);
+  const Json f32 = Json::parse(Run({"bench", "train", "--preset", "v8.4-lean", "--seq-len", "16", "--batch", "1",
+                                    "--steps", "1", "--set", "train.precision=f32", "--json"})
+                                   .out);
+  EXPECT_EQ(f32["precision"], "f32");  // not overridden by the option's default
+}
+
+TEST_F(VerbsTest, DoctorSaysWhatItChoosesAndWhy) {
+  const CommandResult result = Run({"doctor", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  for (const char* key :
+       {"cpu", "isa", "gemm_gflops_f32", "gemm_gflops_bf16", "gemm_gops_int8", "precision", "precision_rates"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  for (const char* work : {"train", "prefill", "decode"}) {
+    const Json& rates = json["precision_rates"][work];
+    const bool faster = rates["bf16"].get<double>() > 1.1 * rates["f32"].get<double>();
+    EXPECT_EQ(json["precision"][work], faster ? "bf16" : "f32") << work;
+  }
+}
+
 TEST_F(VerbsTest, TokenizerRoundTrip) {
   const std::string text = Write(scratch_ / "text", kTexts), tokenizer = scratch_ / "tokenizer.json";
   const CommandResult trained =
@@ -291,6 +348,69 @@ TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
   EXPECT_EQ(plain.err, "");
   ExpectOneLine(Run({"generate", "--model", Model(), "--top-p", "2"}), 2, "top");
   ExpectOneLine(Run({"generate", "--model", Model(), "--temp", "-1"}), 2, "temp");
+}
+
+TEST_F(ModelVerbsTest, EvalAgreesWithTheRunsPrecision) {
+  const Json results = ReadJsonFile(Model() + "/results.json");
+  const std::string text = *shared_ / "data/valid.txt";
+  const Json json = Json::parse(Run({"eval", "--model", Model() + "/latest", "--text", text, "--json"}).out);
+  EXPECT_EQ(json["precision"], results["precision"]);
+  EXPECT_EQ(json["bits_per_byte"], results["val_bits_per_byte"]);
+  const Json f32 = Json::parse(Run({"eval", "--model", Model(), "--text", text, "--precision", "f32", "--json"}).out);
+  EXPECT_EQ(f32["precision"], "f32");
+}
+
+TEST_F(ModelVerbsTest, DepthIsForcedOnModelsThatHaveOne) {
+  const std::string text = Write(scratch_ / "text", kTexts), reasoning = scratch_ / "reasoning";
+  std::vector<std::string> train = {"train", "--preset", "v6-supernova", "--data", *shared_ / "data",
+                                    "--out", reasoning,  "--steps",      "2"};
+  for (const char* set : {"model.d_model=32", "model.n_layers=1", "model.d_reason=16", "model.init_std=0.2",
+                          "train.sequence_length=32", "train.micro_batch=2", "train.accumulate=1"}) {
+    train.insert(train.end(), {"--set", set});
+  }
+  const CommandResult trained = Run(train);
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const auto nats = [&](const std::string& depth) {
+    const CommandResult result = Run({"eval", "--model", reasoning, "--text", text, "--depth", depth, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out).at("nats_per_token").get<double>();
+  };
+  EXPECT_EQ(nats("0"),
+            Json::parse(Run({"eval", "--model", reasoning, "--text", text, "--json"}).out)["nats_per_token"]);
+  EXPECT_NE(nats("1"), nats("8"));
+  for (const char* depth : {"1", "8"}) {
+    EXPECT_EQ(Run({"generate", "--model", reasoning, "--tokens", "3", "--depth", depth}).exit_code, 0);
+    EXPECT_EQ(Run({"bench", "decode", "--model", reasoning, "--tokens", "3", "--depth", depth}).exit_code, 0);
+  }
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"eval", "--text", text}, {"generate"}, {"bench", "decode", "--tokens", "3"}}) {
+    const auto with = [&](const std::string& model, const char* depth) {
+      std::vector<std::string> arguments = verb;
+      arguments.insert(arguments.end(), {"--model", model, "--depth", depth});
+      return Run(arguments);
+    };
+    ExpectOneLine(with(reasoning, "2"), 2, "depth 2: must be 1, 3, 8");
+    ExpectOneLine(with(Model(), "3"), 2, "has no depth to choose");
+    ExpectOneLine(with(Model(), "0"), 2, "has no depth to choose");
+  }
+}
+
+TEST_F(ModelVerbsTest, SelftestChecksATrainedModel) {
+  const CommandResult result = Run({"selftest", "--model", Model(), "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err << result.out;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["failed"], 0);
+  EXPECT_EQ(json["checks"].size(), 3u);
+
+  // A damaged checkpoint is found though another one could be used.
+  const std::string damaged = scratch_ / "damaged";
+  fs::copy(Model(), damaged, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const std::string file = fs::canonical(damaged + "/latest").string() + "/optimizer.safetensors";
+  fs::resize_file(file, fs::file_size(file) - 1);
+  const CommandResult found = Run({"selftest", "--model", damaged});
+  EXPECT_EQ(found.exit_code, 1);
+  EXPECT_NE(found.out.find("optimizer.safetensors"), std::string::npos) << found.out;
+  EXPECT_EQ(Run({"selftest", "--model", scratch_ / "missing"}).exit_code, 1);
 }
 
 TEST_F(ModelVerbsTest, RefusesDamage) {

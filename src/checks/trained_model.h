@@ -1,0 +1,17 @@
+// The invariants on a model as it was trained, beside those on small random ones (checks/invariants.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checks/invariants.h"
+
+namespace flashlm {
+
+// Of a run, one of its checkpoints or a model folder: every file is what its record says (of a run: in every
+// checkpoint); causal bit for bit, the same however it is split, untouched by its neighbours; the same bits when it is
+// asked again. Products read what the run was trained
+// in, where this CPU can. If nothing can be loaded only the first check is there, failed.
+std::vector<CheckResult> CheckTrainedModel(const std::string& folder);
+
+}  // namespace flashlm
