@@ -171,6 +171,47 @@ TEST(Sampler, ThePenaltyLooksBackOnlyItsWindow) {
   EXPECT_EQ(sampler.Sample(log_probs, std::vector<int32_t>{5, 4, 4}, 0), 5);
 }
 
+TEST(Sampler, ThePenaltyCountsEveryOccurrence) {
+  SamplerConfig c;
+  c.temperature = 1;
+  c.top_p = 1;
+  c.frequency_penalty = 0.25;
+  const std::vector<float> log_probs(8, -std::log(8.0f));
+  const std::vector<int32_t> history{4, 5, 5, 6, 6, 6};
+  Sampler sampler(c);
+  std::map<int32_t, double> log_p;
+  for (const Sampler::Choice& choice : sampler.Best(log_probs, history, 8)) log_p[choice.token] = choice.log_p;
+  for (const int token : {4, 5, 6}) EXPECT_NEAR(log_p[token], log_p[3] - 0.25 * (token - 3), 1e-6) << token;
+}
+
+// Where a limit is met exactly: half the mass does not exceed one half, and as probable as min-p asks is not below it.
+TEST(Sampler, LimitsThatAreMetExactly) {
+  SamplerConfig c;
+  c.temperature = 1;
+  c.top_k = 4;
+  c.top_p = 0.5;
+  const std::vector<float> equal(7, -2.0f);
+  EXPECT_EQ(Sampler(c).Best(equal, {}, 7).size(), 3u);
+
+  c.top_p = 1;
+  c.min_p = double{std::exp(-1.0f)};
+  const std::vector<float> falling{-9, -9, -9, -1, -2, -3};
+  EXPECT_EQ(Sampler(c).Best(falling, {}, 6).size(), 2u);
+}
+
+// The masses of a sorted and of an unsorted list differ by rounding, which must not cost the least probable token.
+TEST(Sampler, TopPOneKeepsAll) {
+  SamplerConfig c;
+  c.temperature = 1;
+  c.top_p = 1;
+  c.top_k = 1000;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    std::vector<float> log_probs = RandomLogProbs(seed, 500, false);
+    log_probs[100] = -70;
+    EXPECT_EQ(Sampler(c).Best(log_probs, {}, 500).size(), 497u);
+  }
+}
+
 TEST(Sampler, RefusesValuesOutOfRange) {
   SamplerConfig c;
   c.temperature = -1;

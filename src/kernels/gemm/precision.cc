@@ -28,7 +28,7 @@ class OneThread {
   ~OneThread() { SetThreadCount(threads_); }
 
  private:
-  int threads_ = ThreadCount();
+  int threads_ = omp_get_max_threads();
 };
 
 struct Contender {
