@@ -16,6 +16,7 @@ ALLOWED["tensor"] = {"base", "kernels"}
 ALLOWED["autograd"] = {"base", "kernels", "tensor"}
 ALLOWED["nn"] = {"base", "tensor", "autograd"}
 ALLOWED["models"] = {"base", "nn", "autograd/ops.h"}
+ALLOWED["objective"] = {"base", "models", "autograd/ops.h"}
 ALLOWED["text"] = {"base"}
 ALLOWED["stories"] = {"base"}
 ALLOWED["data"] = {"base", "text", "stories"}
@@ -23,10 +24,19 @@ ALLOWED["io"] = {"base", "tensor", "text"}
 ALLOWED["optim"] = {"base", "kernels", "tensor"}
 ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "models", "text", "io"}
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data"}
-ALLOWED["train"] = ALLOWED["eval"] | {"eval", "optim"}
+ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
 ALLOWED["compare"] = ALLOWED["train"] | {"train"}
 ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare"}
+
+# A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
+REGISTRIES = {
+    "models/registry.h": "models",
+    "objective/term.h": "objective",
+    "optim/rule.h": "optim",
+    "optim/schedule.h": "optim",
+    "data/sources.h": "sources",
+}
 
 # Headers of a library, by how they begin, and the folders of src/ that may include them.
 THIRD_PARTY = {
@@ -70,8 +80,16 @@ def check(root):
             problems.append(f"{name}:{len(lines)}: more than {MAX_LINES} lines; split it")
         if name.parts[0] not in {"src", "examples"}:
             continue
-        # An example is an architecture that could stand in src/models as it is.
-        folder = "/".join(name.parts[1:-1]) if name.parts[0] == "src" else "models"
+        included = [match[2] for match in map(INCLUDE.match, lines) if match]
+        if name.parts[0] == "src":
+            folder = "/".join(name.parts[1:-1])
+        elif len(name.parts) > 2:
+            continue  # a program of somebody else, who may use what he finds
+        else:
+            folder = next((REGISTRIES[header] for header in included if header in REGISTRIES), None)
+            if folder is None:
+                problems.append(f"{name}:1: registers nothing; include one of {', '.join(REGISTRIES)}")
+                continue
         if folder.split("/")[0] not in ALLOWED:
             problems.append(f"{name}:1: src/{folder} is not a room (tools/check_layers.py lists them)")
             continue

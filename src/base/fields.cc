@@ -12,6 +12,8 @@ JsonReader::JsonReader(const Json& object, std::string where) : object_(object),
 }
 
 const Json* JsonReader::Find(const char* name) {
+  FLASHLM_CHECK(std::find(known_.begin(), known_.end(), name) == known_.end(), "two settings are called {}",
+                Path(name));
   known_.emplace_back(name);
   const auto found = object_.find(name);
   return found == object_.end() ? nullptr : &*found;

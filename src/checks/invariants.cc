@@ -28,7 +28,7 @@ TrainConfig SmallTraining(int batch, int length) {
   train.micro_batch = batch;
   train.accumulate = 1;
   train.sequence_length = length;
-  train.value_start_step = 0;
+  FieldsFromJson({{"value_start_step", 0}}, "train", train);
   train.spike_factor = 0;
   return train;
 }
@@ -55,22 +55,31 @@ struct Tokens {
   }
 };
 
-constexpr ObjectiveConfig kWholeObjective{0.1, 0.1, 8, 0.3, 0.3};
+// Every term of the models' objectives at once.
+Objective WholeObjective(double value_weight) {
+  Objective objective;
+  FieldsFromJson({{"entropy_weight", 0.1},
+                  {"value_weight", value_weight},
+                  {"value_start_step", 0},
+                  {"unlikelihood_weight", 0.3},
+                  {"second_token_weight", 0.3}},
+                 "train", objective);
+  return objective;
+}
 // The value loss stops its gradient at its targets, so its gradient is not the derivative that differences show; it is
 // checked by the golden states.
-constexpr ObjectiveConfig kDifferentiableObjective{0.1, 0.0, 8, 0.3, 0.3};
+Objective DifferentiableObjective() { return WholeObjective(0); }
 
 // The objective and its gradient (in the bank, from zero) for fixed tokens.
-double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const ObjectiveConfig& objective, bool backward) {
+double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const Objective& objective, bool backward) {
   tape.BeginTraining(kBatch, kLength, 1, 1);
   const Prediction prediction = model.Forward(tape, tokens.inputs.data());
-  const ObjectiveParts parts =
-      AddObjective(tape, prediction, tokens.inputs.data(), tokens.targets.data(), objective, 1);
+  const ObjectiveParts parts = objective.Add(tape, prediction, tokens.inputs.data(), tokens.targets.data(), 0, 1.0, 1);
   if (backward) {
     std::fill_n(model.bank().gradients(), model.bank().size(), 0.0f);
     tape.Backward();
   }
-  return parts.Total(objective);
+  return parts.total;
 }
 
 }  // namespace
@@ -156,7 +165,8 @@ CheckResult CheckGradients(const Json& config) {
     Tape tape(bank, model->packs(), DType::kF32);
     Rng rng(31, Purpose::kTest);
     const Tokens tokens(kBatch, kLength, model->vocab(), rng);
-    ObjectiveOf(*model, tape, tokens, kDifferentiableObjective, true);
+    const Objective objective = DifferentiableObjective();
+    ObjectiveOf(*model, tape, tokens, objective, true);
     const std::vector<float> gradient(bank.gradients(), bank.gradients() + bank.size());
     const std::vector<float> at(bank.values(), bank.values() + bank.size());
     // One direction per tensor: along its own gradient the slope is the gradient's norm. Central differences in f32
@@ -183,7 +193,7 @@ CheckResult CheckGradients(const Json& config) {
             bank.values()[i] = static_cast<float>(at[i] + step * gradient[i]);
           }
           bank.Touch();
-          sides[side] = ObjectiveOf(*model, tape, tokens, kDifferentiableObjective, false);
+          sides[side] = ObjectiveOf(*model, tape, tokens, objective, false);
         }
         std::copy(at.begin() + info.offset, at.begin() + info.offset + info.size, bank.values() + info.offset);
         error = std::min(error, std::abs((sides[0] - sides[1]) / (2 * epsilon) - norm) / norm);
@@ -204,7 +214,7 @@ CheckResult CheckEveryParameterLearns(const Json& config) {
     Tape tape(model->bank(), model->packs(), DType::kF32);
     Rng rng(41, Purpose::kTest);
     const Tokens tokens(kBatch, kLength, model->vocab(), rng);
-    const double objective = ObjectiveOf(*model, tape, tokens, kWholeObjective, true);
+    const double objective = ObjectiveOf(*model, tape, tokens, WholeObjective(0.1), true);
     std::string dead;
     for (const ParamInfo& info : model->bank().infos()) {
       if (info.role == Role::kBuffer) continue;

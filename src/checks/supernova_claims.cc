@@ -132,7 +132,7 @@ struct Trainee {
     train.micro_batch = batch;
     train.accumulate = 1;
     train.sequence_length = length;
-    train.value_weight = 0;
+    FieldsFromJson({{"value_weight", 0.0}}, "train", train);
     train.spike_factor = 0;
     OptimConfig optim;
     optim.lr = 1e-3;
@@ -401,12 +401,12 @@ CheckResult OperationsStayInUse() {
     trainee.model->bank().Touch();
     double balance[60];
     for (int64_t s = 0; s < 60; ++s) {
-      balance[s] = trainee.step->Run(s, trainee.inputs.data(), trainee.targets.data(), 1.0).parts.auxiliary / 0.01;
+      balance[s] = trainee.step->Run(s, trainee.inputs.data(), trainee.targets.data(), 1.0).parts["auxiliary"] / 0.01;
     }
     Tape& tape = trainee.step->tape();
     tape.BeginTraining(4, 32, 1, 99);
     const Prediction prediction = trainee.model->Forward(tape, trainee.inputs.data());
-    AddObjective(tape, prediction, trainee.inputs.data(), trainee.targets.data(), {}, 1);
+    trainee.train.objective.Add(tape, prediction, trainee.inputs.data(), trainee.targets.data(), 0, 1.0, 1);
     tape.Backward();
     int used = 0;  // what was chosen has a gradient
     for (int k = 0; k < 16; ++k) {

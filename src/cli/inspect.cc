@@ -8,6 +8,8 @@
 #include "infer/describe.h"
 #include "infer/loaded_model.h"
 #include "models/presets.h"
+#include "optim/optimizer.h"
+#include "train/config.h"
 
 namespace flashlm::cli {
 namespace {
@@ -24,15 +26,22 @@ void Run(const Options& options) {
   }
   if (options.preset.empty() && !options.sets.empty()) throw UsageError("--set changes a preset, not a trained model");
   std::unique_ptr<Model> model;
+  OptimConfig optim;  // of a folder that does not say: what a preset without [optim] has
   if (options.preset.empty()) {
-    model = std::move(LoadModel(options.folder).model);
+    LoadedModel loaded = LoadModel(options.folder);
+    const Json::json_pointer trained_with("/run/optim");
+    if (loaded.trainer_state.contains(trained_with)) {
+      FieldsFromJson(loaded.trainer_state.at(trained_with), "optim", optim);
+    }
+    model = std::move(loaded.model);
   } else {
     model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
+    optim = RunConfig::FromDocument(LoadPreset(options.preset), options.preset).optim;
     model->bank().Initialize(1);
   }
   Json json;
   json["preset"] = options.preset;
-  json.update(DescribeModel(*model));
+  json.update(DescribeModel(*model, StateSize(optim, model->bank())));
   if (options.json) return PrintJson(json);
   Print(DescriptionTable(json));
 }

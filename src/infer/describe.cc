@@ -59,7 +59,7 @@ std::string ShapeText(const Json& shape) {
 
 }  // namespace
 
-Json DescribeModel(const Model& model) {
+Json DescribeModel(const Model& model, int64_t state_floats) {
   const ParamBank& bank = model.bank();
   Json json, tensors = Json::array();
   Counts all{};
@@ -85,7 +85,7 @@ Json DescribeModel(const Model& model) {
     packed += small;
     tensors.push_back(std::move(tensor));
   }
-  const auto mb = [&](double copies) { return copies * 4 * static_cast<double>(bank.size()) / 1048576; };
+  const auto mb = [](int64_t floats) { return 4 * static_cast<double>(floats) / 1048576; };
   json["architecture"] = model.architecture();
   json["parameters"] = bank.ParameterCount();
   json["ternary_parameters"] = bank.TernaryCount();
@@ -93,7 +93,7 @@ Json DescribeModel(const Model& model) {
   json["ternary_fractions"] = Fractions(all);
   json["bytes"] = bytes;
   json["packed_bytes"] = packed;
-  json["memory_mb"] = {{"parameters", mb(1)}, {"training", mb(4)}};
+  json["memory_mb"] = {{"parameters", mb(bank.size())}, {"training", mb(2 * bank.size() + state_floats)}};
   json["training_flops_per_token"] = model.TrainingFlopsPerToken();
   json["config"] = model.config();
   json["tensors"] = std::move(tensors);
@@ -135,7 +135,7 @@ std::string DescriptionTable(const Json& description) {
   }
   table += fmt::format("{:.1f} MB as f32", megabytes("bytes"));
   if (ternary) table += fmt::format(", {:.1f} MB with ternary weights in 2 bits", megabytes("packed_bytes"));
-  return table + fmt::format(", {:.1f} MB with gradients and moments\n",
+  return table + fmt::format(", {:.1f} MB with gradients and optimiser\n",
                              description.at("memory_mb").at("training").get<double>());
 }
 

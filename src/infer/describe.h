@@ -12,8 +12,8 @@ namespace flashlm {
 // null, "bytes" (f32), "packed_bytes", "memory_mb", "training_flops_per_token", "config", "tensors": [{"name", "shape",
 // "parameters", "role", "bytes", "packed_bytes", and of a ternary one "ternary", "scales", "ternary_fractions"}]}.
 // Packed are ternary weights, 2 bits each with their f32 scales; everything else stays f32. The fractions are those of
-// the values in the bank.
-Json DescribeModel(const Model& model);
+// the values in the bank. `state_floats`: what the optimiser of a training would remember.
+Json DescribeModel(const Model& model, int64_t state_floats);
 
 // The same as an aligned table and a summary.
 std::string DescriptionTable(const Json& description);

@@ -14,28 +14,33 @@ namespace {
 constexpr const char* kEmbeddings[] = {"embed.weight", "embedding.weight"};  // what architectures call it
 constexpr char kTiedHead[] = "head.weight";
 
-// One of the bank's flat arrays, and what its tensors' names begin with.
-struct FlatArray {
-  std::string prefix;
+// A tensor of a file, and the memory of the bank or of its state that it is.
+struct Piece {
+  std::string name;
+  const ParamInfo* info;
   float* data;
-  bool buffers = true;  // moments have none
-
-  bool Holds(const ParamInfo& info) const { return buffers || info.role != Role::kBuffer; }
 };
 
-std::vector<FlatArray> MomentsOf(const ParamBank& bank) {
-  FLASHLM_CHECK(bank.for_training(), "a parameter bank without moments");
-  return {{"m.", bank.first_moments(), false}, {"v.", bank.second_moments(), false}};
+std::vector<Piece> ValuesOf(const ParamBank& bank) {
+  std::vector<Piece> pieces;
+  for (const ParamInfo& info : bank.infos()) pieces.push_back({info.name, &info, bank.values() + info.offset});
+  return pieces;
 }
 
-void Save(const std::string& path, const ParamBank& bank, std::span<const FlatArray> arrays, const TextMap& metadata) {
-  std::vector<TensorToWrite> tensors;
-  for (const FlatArray& array : arrays) {
-    for (const ParamInfo& info : bank.infos()) {
-      if (!array.Holds(info)) continue;
-      tensors.push_back({array.prefix + info.name, info.shape, array.data + info.offset});
+std::vector<Piece> PiecesOf(const ParamBank& bank, const ParamState& state) {
+  std::vector<Piece> pieces;
+  for (const ParamState::Array& array : state.arrays()) {
+    for (size_t i = 0; i < bank.infos().size(); ++i) {
+      const ParamInfo& info = bank.infos()[i];
+      if (array.Of(i) != nullptr) pieces.push_back({array.name + "." + info.name, &info, array.Of(i)});
     }
   }
+  return pieces;
+}
+
+void Save(const std::string& path, const std::vector<Piece>& pieces, const TextMap& metadata) {
+  std::vector<TensorToWrite> tensors;
+  for (const Piece& piece : pieces) tensors.push_back({piece.name, piece.info->shape, piece.data});
   WriteSafetensors(path, tensors, metadata);
 }
 
@@ -49,25 +54,20 @@ void Describe(const char* what, const std::vector<std::string>& names, std::vect
   problems.push_back(text);
 }
 
-void CheckFit(const SafetensorsFile& file, const ParamBank& bank, std::span<const FlatArray> arrays,
-              const std::string& ignored) {
+void CheckFit(const SafetensorsFile& file, const std::vector<Piece>& pieces, const std::set<std::string>& ignored) {
   std::vector<std::string> missing, unexpected, misshapen;
   std::set<std::string> expected;
-  for (const FlatArray& array : arrays) {
-    for (const ParamInfo& info : bank.infos()) {
-      if (!array.Holds(info)) continue;
-      const std::string name = array.prefix + info.name;
-      expected.insert(name);
-      if (!file.Has(name)) {
-        missing.push_back(name);
-      } else if (file.Shape(name) != info.shape) {
-        misshapen.push_back(fmt::format("{} ([{}] instead of [{}])", name, fmt::join(file.Shape(name), ", "),
-                                        fmt::join(info.shape, ", ")));
-      }
+  for (const Piece& piece : pieces) {
+    expected.insert(piece.name);
+    if (!file.Has(piece.name)) {
+      missing.push_back(piece.name);
+    } else if (file.Shape(piece.name) != piece.info->shape) {
+      misshapen.push_back(fmt::format("{} ([{}] instead of [{}])", piece.name, fmt::join(file.Shape(piece.name), ", "),
+                                      fmt::join(piece.info->shape, ", ")));
     }
   }
   for (const auto& [name, tensor] : file.tensors()) {
-    if (name != ignored && !expected.contains(name)) unexpected.push_back(name);
+    if (!ignored.contains(name) && !expected.contains(name)) unexpected.push_back(name);
   }
   std::vector<std::string> problems;
   Describe("missing", missing, problems);
@@ -78,15 +78,9 @@ void CheckFit(const SafetensorsFile& file, const ParamBank& bank, std::span<cons
               "the file belongs to another model or configuration");
 }
 
-void Load(const SafetensorsFile& file, const ParamBank& bank, std::span<const FlatArray> arrays,
-          const std::string& ignored = "") {
-  CheckFit(file, bank, arrays, ignored);
-  for (const FlatArray& array : arrays) {
-    for (const ParamInfo& info : bank.infos()) {
-      if (!array.Holds(info)) continue;
-      file.Read(array.prefix + info.name, array.data + info.offset, info.shape);
-    }
-  }
+void Load(const SafetensorsFile& file, const std::vector<Piece>& pieces, const std::set<std::string>& ignored) {
+  CheckFit(file, pieces, ignored);
+  for (const Piece& piece : pieces) file.Read(piece.name, piece.data, piece.info->shape);
 }
 
 // True if the file's output head only repeats the embedding that the bank ties it to. A head of its own is
@@ -106,19 +100,29 @@ bool HasTiedHead(const SafetensorsFile& file, const ParamBank& bank) {
 }  // namespace
 
 void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& metadata) {
-  const FlatArray values{"", bank.values()};
-  Save(path, bank, {&values, 1}, metadata);
+  Save(path, ValuesOf(bank), metadata);
 }
 
 void LoadValues(const std::string& path, ParamBank& bank) {
   const SafetensorsFile file(path);
-  const FlatArray values{"", bank.values()};
-  Load(file, bank, {&values, 1}, HasTiedHead(file, bank) ? kTiedHead : "");
+  std::set<std::string> ignored;
+  if (HasTiedHead(file, bank)) ignored.insert(kTiedHead);
+  Load(file, ValuesOf(bank), ignored);
   bank.Touch();
 }
 
-void SaveMoments(const std::string& path, const ParamBank& bank) { Save(path, bank, MomentsOf(bank), {}); }
+void SaveState(const std::string& path, const ParamBank& bank, const ParamState& state) {
+  Save(path, PiecesOf(bank, state), {});
+}
 
-void LoadMoments(const std::string& path, ParamBank& bank) { Load(SafetensorsFile(path), bank, MomentsOf(bank)); }
+void LoadState(const std::string& path, const ParamBank& bank, ParamState& state) {
+  std::set<std::string> ignored;
+  for (const ParamState::Array& array : state.arrays()) {
+    for (size_t i = 0; i < bank.infos().size(); ++i) {
+      if (array.Of(i) == nullptr) ignored.insert(array.name + "." + bank.infos()[i].name);
+    }
+  }
+  Load(SafetensorsFile(path), PiecesOf(bank, state), ignored);
+}
 
 }  // namespace flashlm

@@ -1,10 +1,11 @@
-// A parameter bank on disk: its values (model.safetensors) and its moments (optimizer.safetensors).
+// A parameter bank on disk: its values (model.safetensors) and what its optimiser remembers (optimizer.safetensors).
 #pragma once
 
 #include <string>
 
 #include "io/safetensors.h"
 #include "tensor/param_bank.h"
+#include "tensor/param_state.h"
 
 namespace flashlm {
 
@@ -17,9 +18,9 @@ void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& m
 // After an error the values are unspecified.
 void LoadValues(const std::string& path, ParamBank& bank);
 
-// Tensors `m.<parameter>` and `v.<parameter>`: first and second moments; buffers have none. The bank must be one for
-// training.
-void SaveMoments(const std::string& path, const ParamBank& bank);
-void LoadMoments(const std::string& path, ParamBank& bank);
+// Tensors `<array>.<parameter>`, as `m.norm.gain`, for every array of `state` and every parameter that has it.
+void SaveState(const std::string& path, const ParamBank& bank, const ParamState& state);
+// Tensors of parameters that do not have that state any more are ignored: earlier versions saved `v.` of all of them.
+void LoadState(const std::string& path, const ParamBank& bank, ParamState& state);
 
 }  // namespace flashlm

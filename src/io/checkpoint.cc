@@ -30,7 +30,7 @@ constexpr char kChecksum[] = "sha256";  // of trainer.json itself: its compact t
 // trainer.json comes last: a folder that has it is complete.
 void WriteCheckpointFolder(const std::string& folder, int64_t step, const CheckpointContent& content) {
   WriteModelFolder(folder, content.config, content.bank, content.tokenizer_json);
-  SaveMoments(FileIn(folder, kOptimizerFile), content.bank);
+  SaveState(FileIn(folder, kOptimizerFile), content.bank, content.state);
   Json files = Json::object();
   for (const char* name : {kConfigFile, kModelFile, kTokenizerFile, kOptimizerFile}) {
     const MappedFile file(FileIn(folder, name));

@@ -10,12 +10,14 @@
 
 #include "base/json.h"
 #include "tensor/param_bank.h"
+#include "tensor/param_state.h"
 
 namespace flashlm {
 
 struct CheckpointContent {
   Json config;
-  const ParamBank& bank;  // with moments
+  const ParamBank& bank;
+  const ParamState& state;  // the optimiser's, of this bank
   std::string tokenizer_json;
   Json trainer_state;  // what the trainer needs to go on; given back as it was
 };

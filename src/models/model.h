@@ -10,7 +10,7 @@
 
 namespace flashlm {
 
-// What Forward returns; losses and logits are made from it (train/objective.h, infer/session.h).
+// What Forward returns; losses and logits are made from it (objective/objective.h, infer/session.h).
 struct Prediction {
   Tensor hidden;       // compute type [N,C], after the last norm
   Param head;          // [V,C]: logits = softcap(head . hidden)

@@ -8,6 +8,7 @@
 #include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/optimizer/optimizer.h"
+#include "optim/rule.h"
 
 namespace flashlm {
 namespace {
@@ -71,21 +72,44 @@ void Orthogonalize(float* x, int rows, int cols, int steps, DType operands) {
   }
 }
 
-void Muon::Update(ParamBank& bank, double lr, double momentum, double weight_decay, int steps, DType operands) const {
-  const int64_t size = int64_t{rows_} * cols_;
-  float* weight = bank.values() + offset_;
-  float* gradient = bank.gradients() + offset_;
-  float* moment = bank.first_moments() + offset_;
-  float* update = Room(ThreadWorkspace().update, size);
-  const auto mu = static_cast<float>(momentum);
-  kernels::Combine(1, gradient, mu, moment, size);
-  std::memcpy(update, gradient, static_cast<size_t>(size) * sizeof(float));
-  kernels::Combine(mu, moment, 1, update, size);
-  std::memset(gradient, 0, static_cast<size_t>(size) * sizeof(float));
-  Orthogonalize(update, rows_, cols_, steps, operands);
-  const auto keep = static_cast<float>(1.0 - lr * weight_decay);
-  const auto rate = static_cast<float>(lr * std::sqrt(std::max(1.0, static_cast<double>(rows_) / cols_)));
-  kernels::Combine(-rate, update, keep, weight, size);
-}
+namespace {
+
+class Muon final : public UpdateRule {
+ public:
+  void VisitFields(FieldVisitor& v) override {
+    v.Real("muon_lr", lr_, 0, 10, "peak learning rate of Muon");
+    v.Real("muon_momentum", momentum_, 0, 0.9999, "Nesterov momentum of Muon");
+    v.Int("muon_steps", steps_, 1, 10, "Newton-Schulz iterations of Muon");
+  }
+  bool Takes(Role role) const override { return role == Role::kMatrix; }
+  std::vector<std::string> States() const override { return {"m"}; }
+  bool ByMatrix() const override { return true; }
+  double PeakRate(double) const override { return lr_; }
+
+  // m <- momentum m + g;  W <- W (1 - lr wd) - lr sqrt(max(1, rows/cols)) orthogonal(g + momentum m). The update does
+  // not depend on the gradient's scale, so clipping does not apply.
+  void Update(const RulePiece& piece, const RuleStep& step) const override {
+    const int64_t size = piece.size;
+    float* moment = piece.state[0];
+    float* update = Room(ThreadWorkspace().update, size);
+    const auto mu = static_cast<float>(momentum_);
+    kernels::Combine(1, piece.gradients, mu, moment, size);
+    std::memcpy(update, piece.gradients, static_cast<size_t>(size) * sizeof(float));
+    kernels::Combine(mu, moment, 1, update, size);
+    std::memset(piece.gradients, 0, static_cast<size_t>(size) * sizeof(float));
+    Orthogonalize(update, piece.rows, piece.cols, steps_, step.dtype);
+    const auto keep = static_cast<float>(1.0 - step.lr * step.weight_decay);
+    const double shape = std::sqrt(std::max(1.0, static_cast<double>(piece.rows) / piece.cols));
+    kernels::Combine(static_cast<float>(-(step.lr * shape)), update, keep, piece.values, size);
+  }
+
+ private:
+  double lr_ = 0.02, momentum_ = 0.95;
+  int steps_ = 5;
+};
+
+FLASHLM_REGISTER_RULE("muon", Muon);
+
+}  // namespace
 
 }  // namespace flashlm

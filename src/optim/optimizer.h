@@ -1,39 +1,54 @@
-// Updates a parameter bank from its gradients. Parameters are grouped by role: matrices are decayed (and go to Muon if
-// chosen); embedding, value heads, gains and biases are not; buffers are left alone.
+// Updates a parameter bank from its gradients, by the rule of the run (optim/rule.h). Matrices are decayed; embedding,
+// value heads, gains and biases are not; buffers are left alone.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "optim/config.h"
-#include "optim/muon.h"
-#include "tensor/param_bank.h"
+#include "tensor/param_state.h"
 
 namespace flashlm {
 
 class Optimizer {
  public:
-  // dtype: what the matrix products of the updates read (those of Muon), as the training's own.
+  // `bank`: allocated for training; must outlive this. dtype: what the matrix products of the updates read (those of
+  // Muon), as the training's own. Throws UsageError for a rule that is not known.
   Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype = DType::kF32);
+  // Not copied: its pieces point into its state.
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
   // L2 norm over all gradients.
   double GradientNorm() const;
   // Applies the gradients, scaled down to the clipping norm, and zeroes them. `factor`: the schedule's.
-  // `update`: 1-based count of updates made, for AdamW's bias correction.
+  // `update`: 1-based count of updates made, for bias corrections.
   void Update(double gradient_norm, double factor, int64_t update);
   // Drops the gradients of a step that must not be applied.
   void Discard();
 
+  // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices.
+  ParamState& state() { return state_; }
+  const ParamState& state() const { return state_; }
+
  private:
-  struct Range {
-    int64_t begin, end;  // in the bank's flat arrays
-    double lr, weight_decay;
+  struct Piece {
+    const UpdateRule* rule;
+    double peak_lr, weight_decay;
+    RulePiece memory;
   };
+  // Parameter i of the bank as pieces; `joins`: it may go on the run of its predecessor.
+  void AddPieces(const UpdateRule& rule, size_t i, bool joins);
+  void Run(const Piece& piece, double factor, double gradient_scale, int64_t update) const;
+
   OptimConfig config_;
   ParamBank& bank_;
   DType dtype_;
-  std::vector<Range> adamw_;
-  std::vector<Muon> muon_;
+  ParamState state_;
+  std::vector<Piece> runs_, matrices_;
 };
+
+// Floats that the rules of a run with these settings remember of the bank's parameters.
+int64_t StateSize(const OptimConfig& config, const ParamBank& bank);
 
 }  // namespace flashlm

@@ -1,24 +1,16 @@
 #include "tensor/param_bank.h"
 
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "tensor/zeroed.h"
 
 namespace flashlm {
 namespace {
 
 constexpr int64_t kAlignment = 16;  // floats
-
-float* AllocateZeroed(int64_t n) {
-  const size_t bytes = static_cast<size_t>((n + kAlignment - 1) / kAlignment * kAlignment) * sizeof(float);
-  void* memory = std::aligned_alloc(64, std::max<size_t>(bytes, 64));
-  if (memory == nullptr) throw Error(fmt::format("out of memory: {} MB of parameters do not fit", bytes >> 20));
-  std::memset(memory, 0, bytes);
-  return static_cast<float*>(memory);
-}
 
 // FNV-1a: the stream of a parameter depends on its name alone.
 uint64_t HashName(const std::string& name) {
@@ -66,11 +58,8 @@ Param ParamBank::Add(ParamInfo info, bool join_previous) {
 void ParamBank::Allocate(bool for_training) {
   FLASHLM_CHECK(values_ == nullptr, "parameters allocated twice");
   size_ = (size_ + kAlignment - 1) / kAlignment * kAlignment;
-  values_ = AllocateZeroed(size_);
-  if (!for_training) return;
-  gradients_ = AllocateZeroed(size_);
-  first_moments_ = AllocateZeroed(size_);
-  second_moments_ = AllocateZeroed(size_);
+  values_ = AllocateZeroed(size_).release();
+  if (for_training) gradients_ = AllocateZeroed(size_).release();
 }
 
 void ParamBank::Initialize(uint64_t seed) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "objective/objective.h"
 #include "optim/config.h"
 
 namespace flashlm {
@@ -12,12 +13,7 @@ struct TrainConfig {
   int sequence_length = 256;
   int micro_batch = 8;
   int accumulate = 4;
-  double value_weight = 0.01;
-  int value_horizon = 8;
-  int value_start_step = 100;
-  double entropy_weight = 0;
-  double unlikelihood_weight = 0;
-  double second_token_weight = 0, second_token_start = 0, second_token_full = 0;
+  Objective objective;  // the terms and their settings
   double word_dropout = 0;
   std::string precision = "auto";
   int log_every = 10;
@@ -32,16 +28,7 @@ struct TrainConfig {
     v.Int("sequence_length", sequence_length, 1, 1 << 20, "tokens of a training sequence");
     v.Int("micro_batch", micro_batch, 1, 65536, "sequences of one forward and backward pass");
     v.Int("accumulate", accumulate, 1, 65536, "micro-batches of one optimiser step");
-    v.Real("value_weight", value_weight, 0, 100, "weight of the look-ahead value loss");
-    v.Int("value_horizon", value_horizon, 1, 4096, "tokens whose mean cross-entropy a value head predicts");
-    v.Int("value_start_step", value_start_step, 0, 1 << 30, "step from which value heads are trained");
-    v.Real("entropy_weight", entropy_weight, 0, 100, "weight of the entropy bonus");
-    v.Real("unlikelihood_weight", unlikelihood_weight, 0, 100,
-           "weight of the loss against repeating the current token");
-    v.Real("second_token_weight", second_token_weight, 0, 100,
-           "weight of the second head's loss on the token after next (model.second_head)");
-    v.Real("second_token_start", second_token_start, 0, 1, "part of the budget after which that weight begins to rise");
-    v.Real("second_token_full", second_token_full, 0, 1, "part of the budget after which it has its full value");
+    objective.VisitFields(v);
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     v.Text("precision", precision, {"auto", "f32", "bf16"},
            "of matrix products; auto: what is fastest here, kept by the run");

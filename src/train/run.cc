@@ -22,11 +22,7 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
                     data.vocab_size()),
         fmt::format("add --set model.vocab={} or prepare the data with --vocab {}", data.vocab_size(), model->vocab()));
   }
-  if (config.train.second_token_weight > 0 && !model->config().value("second_head", false)) {
-    throw UsageError(
-        fmt::format("train.second_token_weight = {}: the model has no second head", config.train.second_token_weight),
-        "add --set model.second_head=true, if the architecture has that setting");
-  }
+  config.train.objective.Validate(model->config());
   return model;
 }
 
@@ -72,8 +68,8 @@ void Run::Announce() const {
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
                   config_.train.sequence_length, config_.train.TokensPerStep()));
-  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, moments {:.0f} MB, and activations", mb(size),
-                  mb(size), mb(2 * size)));
+  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, and activations", mb(size),
+                  mb(size), mb(step_.optimizer().state().size())));
   Say(fmt::format("budget: {}; run folder: {}{}", config_.budget.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
 }
@@ -113,12 +109,7 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   line["epoch"] = reader_.EpochOf(progress_.step * reader_.batch());
   line["cross_entropy"] = parts.cross_entropy;
   line["bits_per_byte"] = bits_per_byte;
-  line["entropy"] = parts.entropy;
-  line["value_loss"] = parts.value_loss;
-  line["value_correlation"] = parts.value_correlation;
-  line["auxiliary"] = parts.auxiliary;
-  if (config_.train.unlikelihood_weight > 0) line["unlikelihood"] = parts.unlikelihood;
-  if (config_.train.second_token_weight > 0) line["second_token"] = parts.second_token;  // 0 while its weight is 0
+  for (const ObjectiveParts::Part& part : parts.parts()) line[part.name] = part.value;
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
   line["lr"] = config_.optim.lr * factor;

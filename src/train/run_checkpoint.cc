@@ -9,7 +9,7 @@ void Run::Restore(const OpenedCheckpoint& from) {
   const Json& state = from.trainer_state;
   data_.ExpectTokenizer(state.at("tokenizer").get<std::string>(), "the run");
   LoadValues(from.model_path, model_->bank());
-  LoadMoments(from.optimizer_path, model_->bank());
+  LoadState(from.optimizer_path, model_->bank(), step_.optimizer().state());
   model_->bank().Touch();
   progress_ = {state.at("step").get<int64_t>(), state.at("seconds").get<double>(),
                state.at("best_bits_per_byte").get<double>(), state.at("evaluations").get<int64_t>()};
@@ -46,8 +46,9 @@ Json Run::TrainerState() {
 }
 
 void Run::Publish(bool is_best) {
-  PublishCheckpoint(folder_, progress_.step, {model_->config(), model_->bank(), tokenizer_json_, TrainerState()},
-                    is_best, config_.train.keep_checkpoints);
+  const CheckpointContent content{model_->config(), model_->bank(), step_.optimizer().state(), tokenizer_json_,
+                                  TrainerState()};
+  PublishCheckpoint(folder_, progress_.step, content, is_best, config_.train.keep_checkpoints);
   published_step_ = progress_.step;
 }
 

@@ -1,6 +1,5 @@
 #include "train/step.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -26,14 +25,6 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
   if (train.word_dropout > 0) read_.resize(static_cast<size_t>(train.micro_batch) * train.sequence_length);
 }
 
-ObjectiveConfig TrainingStep::ObjectiveAt(int64_t step, double fraction) const {
-  const double rise = train_.second_token_full - train_.second_token_start;
-  const double second = rise > 0 ? std::clamp((fraction - train_.second_token_start) / rise, 0.0, 1.0)
-                                 : static_cast<double>(fraction >= train_.second_token_full);
-  return {train_.entropy_weight, step >= train_.value_start_step ? train_.value_weight : 0.0, train_.value_horizon,
-          train_.unlikelihood_weight, second * train_.second_token_weight};
-}
-
 const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* tokens) {
   if (read_.empty()) return tokens;
   Rng rng(seed_, Purpose::kWordDropout, random_step);
@@ -45,7 +36,6 @@ const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* toke
 
 StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
                               double fraction) {
-  const ObjectiveConfig objective = ObjectiveAt(step, fraction);
   const int64_t tokens = int64_t{train_.micro_batch} * train_.sequence_length;
   StepOutcome outcome;
   model_.BeginStep();
@@ -56,15 +46,9 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
     const int32_t* read = inputs + i * tokens;
     const Prediction prediction = model_.Forward(tape_, DropWords(random_step, read));
     const ObjectiveParts parts =
-        AddObjective(tape_, prediction, read, targets + i * tokens, objective, train_.accumulate);
+        train_.objective.Add(tape_, prediction, read, targets + i * tokens, step, fraction, train_.accumulate);
     tape_.Backward();
-    outcome.parts.cross_entropy += parts.cross_entropy / train_.accumulate;
-    outcome.parts.entropy += parts.entropy / train_.accumulate;
-    outcome.parts.value_loss += parts.value_loss / train_.accumulate;
-    outcome.parts.unlikelihood += parts.unlikelihood / train_.accumulate;
-    outcome.parts.second_token += parts.second_token / train_.accumulate;
-    outcome.parts.value_correlation += parts.value_correlation / train_.accumulate;
-    outcome.parts.auxiliary += parts.auxiliary / train_.accumulate;
+    outcome.parts.AddShare(parts, train_.accumulate);
   }
   const Stopwatch watch;
   outcome.gradient_norm = optimizer_.GradientNorm();

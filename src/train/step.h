@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "models/model.h"
+#include "objective/objective.h"
 #include "optim/optimizer.h"
 #include "train/config.h"
-#include "train/objective.h"
 
 namespace flashlm {
 
@@ -37,11 +37,12 @@ class TrainingStep {
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }
   Tape& tape() { return tape_; }
+  Optimizer& optimizer() { return optimizer_; }
+  const Optimizer& optimizer() const { return optimizer_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
   double TakeOptimizerSeconds();
 
  private:
-  ObjectiveConfig ObjectiveAt(int64_t step, double fraction) const;
   // The tokens of a micro-batch with some read as <unk>: another choice in every micro-batch, the same when it is
   // repeated.
   const int32_t* DropWords(uint64_t random_step, const int32_t* tokens);

@@ -35,7 +35,7 @@ TEST(Describe, CountsTritsAndBytes) {
   model.bank().Allocate(false);
   float* row = model.bank().Value(model.row_);
   for (int i = 0; i < 48; ++i) row[i] = i % 8 < 2 ? -1.0f : i % 8 < 5 ? 0.1f : 1.0f;  // 2 / 3 / 3 of every 8
-  const Json json = DescribeModel(model);
+  const Json json = DescribeModel(model, 0);
   EXPECT_EQ(json.at("parameters"), 290 * 8 + 48 + 40);
   EXPECT_EQ(json.at("ternary_parameters"), 88);
   const Json& tensors = json.at("tensors");
@@ -55,7 +55,9 @@ TEST(Describe, CountsTritsAndBytes) {
 
 TEST(Describe, WithoutTernaryWeightsNothingIsSaidOfThem) {
   const auto model = TinyModel(FindModel("cortex-viii"));
-  const Json json = DescribeModel(*model);
+  const Json json = DescribeModel(*model, 3 << 20);
+  const double floats = static_cast<double>(model->bank().size());
+  EXPECT_DOUBLE_EQ(json.at("memory_mb").at("training").get<double>(), 2 * floats * 4 / 1048576 + 12);
   EXPECT_EQ(json.at("ternary_share"), 0.0);
   EXPECT_TRUE(json.at("ternary_fractions").is_null());
   EXPECT_EQ(json.at("bytes"), json.at("packed_bytes"));

@@ -18,19 +18,51 @@ TEST(BankFiles, ValuesRoundTrip) {
   EXPECT_EQ(SafetensorsFile(scratch / "x").metadata().at("format"), "flashlm");
 }
 
-TEST(BankFiles, MomentsRoundTrip) {
+TEST(BankFiles, StateRoundTrips) {
   const Scratch scratch;
-  ParamBank saved, loaded;
-  FillBank(saved, 1);
-  FillBank(loaded, 2);
-  SaveMoments(scratch / "x", saved);
-  LoadMoments(scratch / "x", loaded);
-  ExpectSameArray(saved.first_moments(), loaded.first_moments(), saved);
-  ExpectSameArray(saved.second_moments(), loaded.second_moments(), saved);
-  EXPECT_TRUE(SafetensorsFile(scratch / "x").Has("v.norm.gain"));
+  ParamBank bank;
+  FillBank(bank, 1);
+  ParamState saved(bank), loaded(bank);
+  FillState(bank, saved, 1);
+  FillState(bank, loaded, 2);
+  SaveState(scratch / "x", bank, saved);
+  LoadState(scratch / "x", bank, loaded);
+  ExpectSameState(saved, loaded);
+  const SafetensorsFile file(scratch / "x");
+  EXPECT_TRUE(file.Has("m.block.q.weight"));
+  EXPECT_TRUE(file.Has("v.norm.gain"));
+  EXPECT_FALSE(file.Has("v.block.q.weight"));
 }
 
-TEST(BankFiles, BuffersAreSavedWithTheValuesAndHaveNoMoments) {
+// Earlier versions kept a second moment of every parameter, though Muon has none.
+TEST(BankFiles, StateThatNoRuleNeedsAnyMoreIsIgnored) {
+  const Scratch scratch;
+  ParamBank bank;
+  FillBank(bank, 1);
+  ParamState saved(bank), loaded(bank);
+  FillState(bank, saved, 1);
+  FillState(bank, loaded, 2);
+  std::vector<TensorToWrite> tensors;
+  for (const ParamState::Array& array : saved.arrays()) {
+    for (size_t i = 0; i < bank.infos().size(); ++i) {
+      const ParamInfo& info = bank.infos()[i];
+      const float* data = array.Of(i) != nullptr ? array.Of(i) : bank.values() + info.offset;
+      tensors.push_back({array.name + "." + info.name, info.shape, data});
+    }
+  }
+  WriteSafetensors(scratch / "earlier", tensors);
+  LoadState(scratch / "earlier", bank, loaded);
+  ExpectSameState(saved, loaded);
+
+  tensors.push_back({"u.norm.gain", {7}, bank.values()});
+  WriteSafetensors(scratch / "other", tensors);
+  ExpectContains(ErrorOf([&] { LoadState(scratch / "other", bank, loaded); }), "unexpected 'u.norm.gain'");
+  tensors.erase(tensors.begin());
+  WriteSafetensors(scratch / "less", tensors);
+  ExpectContains(ErrorOf([&] { LoadState(scratch / "less", bank, loaded); }), "missing 'm.embed.weight'");
+}
+
+TEST(BankFiles, BuffersAreSavedWithTheValuesAndHaveNoState) {
   const Scratch scratch;
   ParamBank bank;
   bank.Add({.name = "w", .shape = {2, 3}, .init = {}});
@@ -39,20 +71,14 @@ TEST(BankFiles, BuffersAreSavedWithTheValuesAndHaveNoMoments) {
   EXPECT_EQ(bank.ParameterCount(), 6);
   bank.Value(slots)[11] = 3;
   SaveValues(scratch / "x", bank);
-  SaveMoments(scratch / "y", bank);
+  ParamState state(bank);
+  FillState(bank, state, 1);
+  SaveState(scratch / "y", bank, state);
   bank.Value(slots)[11] = 0;
   LoadValues(scratch / "x", bank);
-  LoadMoments(scratch / "y", bank);
+  LoadState(scratch / "y", bank, state);
   EXPECT_EQ(bank.Value(slots)[11], 3);
   EXPECT_FALSE(SafetensorsFile(scratch / "y").Has("m.slots"));
-}
-
-TEST(BankFiles, MomentsNeedABankForTraining) {
-  const Scratch scratch;
-  ParamBank bank;
-  DeclareParameters(bank);
-  bank.Allocate(false);
-  ExpectContains(ErrorOf([&] { SaveMoments(scratch / "x", bank); }), "without moments");
 }
 
 TEST(BankFiles, DifferencesAreNamed) {

@@ -21,9 +21,11 @@ const char* const kAllFiles[] = {"config.json", "model.safetensors", "optimizer.
 std::string Publish(const std::string& run, int64_t step, bool is_best = false, int keep = 2) {
   ParamBank bank;
   FillBank(bank, static_cast<uint64_t>(step));
+  ParamState moments(bank);
+  FillState(bank, moments, static_cast<uint64_t>(step));
   const Json config = {{"architecture", "test"}, {"width", 7}};
   const Json state = {{"step", step}, {"loss", 0.1 * static_cast<double>(step)}, {"cursor", {step, -1}}};
-  return PublishCheckpoint(run, step, {config, bank, "{\"vocab\": 1}\n", state}, is_best, keep);
+  return PublishCheckpoint(run, step, {config, bank, moments, "{\"vocab\": 1}\n", state}, is_best, keep);
 }
 
 void ExpectIsStep(const OpenedCheckpoint& opened, int64_t step) {
@@ -34,10 +36,12 @@ void ExpectIsStep(const OpenedCheckpoint& opened, int64_t step) {
   FillBank(expected, static_cast<uint64_t>(step));
   FillBank(loaded, 12345);
   LoadValues(opened.model_path, loaded);
-  LoadMoments(opened.optimizer_path, loaded);
   ExpectSameArray(expected.values(), loaded.values(), loaded);
-  ExpectSameArray(expected.first_moments(), loaded.first_moments(), loaded);
-  ExpectSameArray(expected.second_moments(), loaded.second_moments(), loaded);
+  ParamState expected_state(expected), loaded_state(loaded);
+  FillState(expected, expected_state, static_cast<uint64_t>(step));
+  FillState(loaded, loaded_state, 12345);
+  LoadState(opened.optimizer_path, loaded, loaded_state);
+  ExpectSameState(expected_state, loaded_state);
 }
 
 // What OpenCheckpoint says to the person while it opens the run.
@@ -330,7 +334,8 @@ TEST(Checkpoint, TextThatIsNotUnicodeIsRefusedWithAnError) {
   const Scratch scratch;
   ParamBank bank;
   FillBank(bank, 1);
-  const CheckpointContent content{Json::object(), bank, "{}", {{"data", "caf\xe9"}}};
+  const ParamState state(bank);
+  const CheckpointContent content{Json::object(), bank, state, "{}", {{"data", "caf\xe9"}}};
   ExpectContains(ErrorOf([&] { PublishCheckpoint(scratch.path(), 1, content, false); }), "UTF-8");
   EXPECT_TRUE(scratch.Names("checkpoints").empty());
 }

@@ -112,12 +112,32 @@ inline void FillBank(ParamBank& bank, uint64_t seed) {
   DeclareParameters(bank);
   bank.Allocate(true);
   bank.Initialize(seed);
-  Rng rng(seed, Purpose::kTest);
+}
+
+// The state of an optimiser like AdamW where the matrices do without "v".
+inline void FillState(const ParamBank& bank, ParamState& state, uint64_t seed) {
+  std::vector<bool> all, some;
   for (const ParamInfo& info : bank.infos()) {
-    for (int64_t i = info.offset; i < info.offset + info.size; ++i) {
-      bank.first_moments()[i] = rng.Normal();
-      bank.second_moments()[i] = rng.Uniform();
+    all.push_back(info.role != Role::kBuffer);
+    some.push_back(all.back() && info.role != Role::kMatrix);
+  }
+  state.Add("m", all);
+  state.Add("v", some);
+  Rng rng(seed, Purpose::kTest);
+  for (const ParamState::Array& array : state.arrays()) {
+    for (size_t i = 0; i < bank.infos().size(); ++i) {
+      for (int64_t k = 0; array.Of(i) != nullptr && k < bank.infos()[i].size; ++k) array.Of(i)[k] = rng.Normal();
     }
+  }
+}
+
+inline void ExpectSameState(const ParamState& a, const ParamState& b) {
+  ASSERT_EQ(a.arrays().size(), b.arrays().size());
+  for (size_t i = 0; i < a.arrays().size(); ++i) {
+    const ParamState::Array &x = a.arrays()[i], &y = b.arrays()[i];
+    EXPECT_EQ(x.name, y.name);
+    ASSERT_EQ(x.offsets, y.offsets);
+    EXPECT_EQ(std::memcmp(x.data.get(), y.data.get(), static_cast<size_t>(x.size) * sizeof(float)), 0) << x.name;
   }
 }
 

@@ -61,10 +61,17 @@ class GoldenTest : public testing::TestWithParam<std::string> {
   // 0 where the state has no such part.
   double Scalar(const std::string& name) { return file_.Has(name) ? Read(name)[0] : 0; }
 
-  ObjectiveConfig Objective() const {
-    return {objective_.at("entropy_weight").get<double>(), objective_.at("value_weight").get<double>(),
-            objective_.at("value_horizon").get<int>(), objective_.value("unlikelihood_weight", 0.0),
-            objective_.value("second_token_weight", 0.0)};
+  // With the terms and weights of the state.
+  Objective StateObjective() const {
+    Objective objective;
+    FieldsFromJson({{"entropy_weight", objective_.at("entropy_weight")},
+                    {"value_weight", objective_.at("value_weight")},
+                    {"value_horizon", objective_.at("value_horizon")},
+                    {"value_start_step", 0},
+                    {"unlikelihood_weight", objective_.value("unlikelihood_weight", 0.0)},
+                    {"second_token_weight", objective_.value("second_token_weight", 0.0)}},
+                   "train", objective);
+    return objective;
   }
 
   SafetensorsFile file_;
@@ -101,15 +108,15 @@ TEST_P(GoldenTest, LossesAndEveryGradient) {
   Tape tape(model_->bank(), model_->packs(), DType::kF32);
   tape.BeginTraining(batch_, length_, 1, 1);
   const Prediction prediction = model_->Forward(tape, inputs_.data());
-  const ObjectiveParts parts = AddObjective(tape, prediction, inputs_.data(), targets_.data(), Objective(), 1);
+  const ObjectiveParts parts = StateObjective().Add(tape, prediction, inputs_.data(), targets_.data(), 0, 1.0, 1);
   tape.Backward();
   EXPECT_NEAR(parts.cross_entropy, Read("ce")[0], 1e-4);
-  EXPECT_NEAR(parts.entropy, Read("entropy")[0], 1e-4);
-  EXPECT_NEAR(parts.value_loss, Scalar("value_loss"), 1e-4 * Scalar("value_loss"));
-  EXPECT_NEAR(parts.value_correlation, Scalar("v_corr"), 1e-4);
-  EXPECT_NEAR(parts.auxiliary, Scalar("auxiliary"), 1e-5);
-  EXPECT_NEAR(parts.unlikelihood, Scalar("unlikelihood"), 1e-4);
-  EXPECT_NEAR(parts.second_token, Scalar("second_token"), 1e-4);
+  EXPECT_NEAR(parts["entropy"], Read("entropy")[0], 1e-4);
+  EXPECT_NEAR(parts["value_loss"], Scalar("value_loss"), 1e-4 * Scalar("value_loss"));
+  EXPECT_NEAR(parts["value_correlation"], Scalar("v_corr"), 1e-4);
+  EXPECT_NEAR(parts["auxiliary"], Scalar("auxiliary"), 1e-5);
+  EXPECT_NEAR(parts["unlikelihood"], Scalar("unlikelihood"), 1e-4);
+  EXPECT_NEAR(parts["second_token"], Scalar("second_token"), 1e-4);
   for (const ParamInfo& info : model_->bank().infos()) {
     if (info.role == Role::kBuffer) continue;
     const std::vector<float> expected = Read("grad." + info.name);
@@ -128,24 +135,18 @@ TEST_P(GoldenTest, TenTrainingLosses) {
   train.micro_batch = batch_;
   train.accumulate = 1;
   train.sequence_length = length_;
-  train.value_start_step = 0;
-  train.entropy_weight = Objective().entropy_weight;
-  train.value_weight = Objective().value_weight;
-  train.value_horizon = Objective().value_horizon;
-  train.unlikelihood_weight = Objective().unlikelihood_weight;
-  train.second_token_weight = Objective().second_token_weight;
+  train.objective = StateObjective();
   OptimConfig optim;
   optim.lr = objective_.at("lr").get<double>();
-  optim.beta1 = objective_.at("betas")[0].get<double>();
-  optim.beta2 = objective_.at("betas")[1].get<double>();
-  optim.eps = objective_.at("eps").get<double>();
+  const Json& betas = objective_.at("betas");
+  FieldsFromJson({{"beta1", betas[0]}, {"beta2", betas[1]}, {"eps", objective_.at("eps")}}, "optim", optim);
   optim.weight_decay = objective_.at("weight_decay").get<double>();
   optim.clip = objective_.at("clip").get<double>();
   TrainingStep step(*model_, optim, train, DType::kF32, 1);
   const std::vector<float> losses = Read("losses"), norms = Read("grad_norms");
   for (size_t s = 0; s < losses.size(); ++s) {
     const StepOutcome outcome = step.Run(static_cast<int64_t>(s), inputs_.data(), targets_.data(), 1.0);
-    EXPECT_NEAR(outcome.parts.Total(Objective()) / losses[s], 1, 2e-4) << "step " << s;
+    EXPECT_NEAR(outcome.parts.total / losses[s], 1, 2e-4) << "step " << s;
     EXPECT_NEAR(outcome.gradient_norm / norms[s], 1, 5e-4) << "step " << s;
   }
 }

@@ -28,7 +28,7 @@ std::vector<float> Updated(DType type) {
   for (int64_t i = 0; i < bank.size(); ++i) bank.gradients()[i] = rng.Normal();
   OptimConfig config;
   config.optimizer = "muon";
-  config.muon_lr = 1;
+  FieldsFromJson({{"muon_lr", 1.0}}, "optim", config);
   config.weight_decay = 0;
   Optimizer optimizer(config, bank, type);
   optimizer.Update(optimizer.GradientNorm(), 1.0, 1);

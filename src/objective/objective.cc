@@ -1,0 +1,58 @@
+#include "objective/objective.h"
+
+#include "base/error.h"
+
+namespace flashlm {
+
+double ObjectiveParts::operator[](std::string_view name) const {
+  for (const Part& part : parts()) {
+    if (part.name == name) return part.value;
+  }
+  return 0;
+}
+
+double& ObjectiveParts::Append(const char* name) {
+  FLASHLM_CHECK(count_ < kMaxParts, "more than {} parts of an objective", kMaxParts);
+  parts_[count_] = {name, 0};
+  return parts_[count_++].value;
+}
+
+void ObjectiveParts::AddShare(const ObjectiveParts& part, int micro_batches) {
+  cross_entropy += part.cross_entropy / micro_batches;
+  total += part.total / micro_batches;
+  for (size_t i = 0; i < part.count_; ++i) {
+    if (i == count_) Append(part.parts_[i].name);
+    parts_[i].value += part.parts_[i].value / micro_batches;
+  }
+}
+
+void Objective::Validate(const Json& model) const {
+  for (const auto& term : terms_) term.object->Validate(model);
+}
+
+ObjectiveParts Objective::Add(Tape& tape, const Prediction& prediction, const int32_t* tokens, const int32_t* targets,
+                              int64_t step, double fraction, int micro_batches) const {
+  const int rows = tape.rows();
+  const TermInputs inputs{prediction, tokens, targets, 1.0 / micro_batches};
+  CrossEntropyConfig config{.softcap = prediction.softcap, .scale = inputs.share / rows};
+  for (const auto& term : terms_) {
+    const double weight = term.object->Weight(step, fraction);
+    if (weight != 0) term.object->Fuse(tape, inputs, weight, config);
+  }
+  const CrossEntropyResult next = CrossEntropy(tape, prediction.hidden, prediction.head, targets, config);
+  ObjectiveParts parts;
+  parts.cross_entropy = MeanOf(next.nats, rows, rows);
+  parts.total = parts.cross_entropy;
+  parts.Append("entropy") = MeanOf(next.entropies, rows, rows);
+  for (const auto& term : terms_) {
+    const double weight = term.object->Weight(step, fraction);
+    const std::span<const char* const> names = term.object->Parts();
+    std::array<double, ObjectiveParts::kMaxParts> values{};
+    const std::span<double> room(values.data(), std::min(names.size(), values.size()));
+    if (weight != 0) parts.total += weight * term.object->Add(tape, inputs, next, weight, room);
+    for (size_t i = 0; i < names.size(); ++i) parts.Append(names[i]) = values[i];
+  }
+  return parts;
+}
+
+}  // namespace flashlm

@@ -1,0 +1,58 @@
+// From a model's prediction to what is minimised: cross-entropy of the next token at every position, and the registered
+// terms (objective/term.h), each with its weight (docs/spec/training.md#objective). Each part is reported apart.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "objective/term.h"
+
+namespace flashlm {
+
+// Means per token (nats); over micro-batches they are averaged.
+class ObjectiveParts {
+ public:
+  static constexpr size_t kMaxParts = 32;
+  struct Part {
+    const char* name = nullptr;
+    double value = 0;
+  };
+
+  double cross_entropy = 0;
+  double total = 0;  // what is minimised: cross_entropy and all terms with their weights
+
+  // What is measured beside it: "entropy", and what the terms report, in the order of their names.
+  std::span<const Part> parts() const { return {parts_.data(), count_}; }
+  // 0 where nothing of that name is measured.
+  double operator[](std::string_view name) const;
+
+  // Room for a part at the end; 0.
+  double& Append(const char* name);
+  // Adds one of `micro_batches` equal parts of a step.
+  void AddShare(const ObjectiveParts& part, int micro_batches);
+
+ private:
+  std::array<Part, kMaxParts> parts_;  // a step does not touch the heap
+  size_t count_ = 0;
+};
+
+class Objective {
+ public:
+  // The settings of all terms, keys of [train].
+  void VisitFields(FieldVisitor& v) { terms_.VisitFields(v); }
+  // Throws UsageError for a term that needs what the model does not have. `model`: as in its config.json.
+  void Validate(const Json& model) const;
+
+  // Records the losses on the tape (seeded, so that tape.Backward() follows) for one of `micro_batches` equal parts of
+  // a step. tokens: [N], what was read, before any word dropout; targets: [N]. `step` counts from 0; `fraction` of the
+  // budget is done.
+  ObjectiveParts Add(Tape& tape, const Prediction& prediction, const int32_t* tokens, const int32_t* targets,
+                     int64_t step, double fraction, int micro_batches) const;
+
+ private:
+  OneOfEach<Term> terms_;
+};
+
+}  // namespace flashlm

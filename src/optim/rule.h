@@ -1,0 +1,57 @@
+// A rule by which an optimiser changes parameters. One file with a class and
+//
+//   FLASHLM_REGISTER_RULE("my-rule", MyRule);
+//
+// makes `--set optim.optimizer=my-rule` known: it updates the parameters whose role it takes, adamw the rest.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/registry.h"
+#include "tensor/param_bank.h"
+
+namespace flashlm {
+
+// What one call of a rule works on: neighbouring parameters as one run, or a single matrix (UpdateRule::ByMatrix).
+struct RulePiece {
+  static constexpr size_t kMaxStates = 4;
+
+  int64_t size;
+  int rows, cols;  // of the matrix, contiguous; 0 for a run
+  float* values;
+  float* gradients;                           // a rule leaves zeros here
+  std::array<float*, kMaxStates> state = {};  // in the order of UpdateRule::States
+};
+
+struct RuleStep {
+  double lr;              // of this piece in this step
+  double weight_decay;    // decoupled: values shrink by 1 - lr weight_decay; 0 for all but matrices
+  double gradient_scale;  // what clipping leaves of the gradient: the gradient of the step is this times `gradients`
+  int64_t update;         // 1-based count of the updates made
+  DType dtype;            // what matrix products read
+};
+
+class UpdateRule {
+ public:
+  virtual ~UpdateRule() = default;
+
+  // Its own settings, keys of [optim].
+  virtual void VisitFields(FieldVisitor&) {}
+  virtual bool Takes(Role) const { return true; }  // never asked for Role::kBuffer
+  // Names of what it remembers of every parameter, one float per value, zero at first: "m", "v".
+  virtual std::vector<std::string> States() const = 0;
+  // True: Update gets whole matrices, stacked ones one by one, each on one thread while others run beside it. False: it
+  // gets runs of any length, one after another, and may use all threads.
+  virtual bool ByMatrix() const { return false; }
+  // Peak learning rate where `of_role` is that of [optim] (lr, embedding_lr, vector_lr).
+  virtual double PeakRate(double of_role) const { return of_role; }
+  virtual void Update(const RulePiece& piece, const RuleStep& step) const = 0;
+};
+
+}  // namespace flashlm
+
+#define FLASHLM_REGISTER_RULE(name, Type) FLASHLM_REGISTER(::flashlm::UpdateRule, name, Type)

@@ -1,0 +1,43 @@
+// What an optimiser remembers of the parameters of a bank: named arrays with one float per value, as AdamW's "m" and
+// "v", each over those parameters alone that need it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/param_bank.h"
+#include "tensor/zeroed.h"
+
+namespace flashlm {
+
+class ParamState {
+ public:
+  // `bank`: with all its parameters declared; must outlive this.
+  explicit ParamState(const ParamBank& bank) : bank_(bank) {}
+
+  // A zeroed array for the parameters i of bank.infos() with holds[i]. Neighbours that both have it lie in it at the
+  // distance that they have in the bank, so that a sweep over several is one.
+  void Add(const std::string& name, const std::vector<bool>& holds);
+
+  // Of parameter i of bank.infos(), [its size]; null if it has no such state.
+  float* Find(const std::string& name, size_t i) const;
+
+  struct Array {
+    std::string name;
+    std::vector<int64_t> offsets;  // of each parameter in `data`; -1: none
+    int64_t size = 0;
+    ZeroedFloats data;
+
+    float* Of(size_t i) const { return offsets[i] < 0 ? nullptr : data.get() + offsets[i]; }
+  };
+  const std::vector<Array>& arrays() const { return arrays_; }
+  // Floats of all arrays.
+  int64_t size() const;
+
+ private:
+  const ParamBank& bank_;
+  std::vector<Array> arrays_;
+};
+
+}  // namespace flashlm
