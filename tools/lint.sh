@@ -42,8 +42,7 @@ echo "lint: clang-tidy over $(wc -l <<<"$files") files"
 # What it says about other people's headers ("N warnings generated") is on stderr.
 # clang cannot read the headers that GCC precompiles, so it gets a configuration of its own.
 cmake --preset dev -B build/lint >build/lint.log 2>&1 || { cat build/lint.log >&2; exit 1; }
-# OpenMP's header is GCC's: what clang does not have is looked for there.
-xargs -P "$(nproc)" -n 1 "$tidy" -p build/lint --quiet --extra-arg="-idirafter$(g++ -print-file-name=include)" 2>build/tidy.log <<<"$files" || {
+xargs -P "$(nproc)" -n 1 "$tidy" -p build/lint --quiet 2>build/tidy.log <<<"$files" || {
   grep -E '^error|error:' build/tidy.log >&2 || true
   exit 1
 }

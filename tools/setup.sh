@@ -14,7 +14,7 @@ libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-
 case "${1:-}" in
   "") ;;
   bench) libraries+=(libbenchmark-dev) ;;
-  dev) programs+=(clang-format clang-tidy) ;;
+  dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it
   *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench|dev])" >&2; exit 2 ;;
 esac
 
