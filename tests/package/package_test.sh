@@ -6,12 +6,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "package: $1" >&2; exit 1; }
 
-# The library's names of models are in the program: nothing that registers itself was dropped on the way.
+# The names of models, terms and the like are in the program: nothing that registers itself was dropped on the way.
 expect_whole_flashlm() {
   "$1" | grep -q "^compiled for FlashLM \([0-9.]*\), linked with \1" || fail "$1 does not say its version"
   local name
-  for name in $(sed -n 's/^FLASHLM_REGISTER_MODEL("\([^"]*\)".*/\1/p' "$SOURCE"/src/models/*.cc); do
-    grep -qF "$name" "$1" || fail "model $name was dropped"
+  for name in $(sed -n 's/^FLASHLM_REGISTER_[A-Z]*("\([^"]*\)".*/\1/p' "$SOURCE"/src/*/*.cc); do
+    grep -qF "$name" "$1" || fail "'$name' was dropped"
   done
 }
 
