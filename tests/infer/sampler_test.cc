@@ -144,7 +144,7 @@ TEST(Sampler, TemperatureZeroIsGreedyAndTiesGoToTheLowerId) {
   SamplerConfig c;
   c.temperature = 0;
   Sampler sampler(c);
-  EXPECT_EQ(sampler.Sample(std::vector<float>{-3, -3, -3, -2, -1, -1, -4}, {}, 0), 4);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(sampler.Sample(std::vector<float>{-3, -3, -3, -2, -1, -1, -4}, {}, i), 4);
 }
 
 TEST(Sampler, NeverDrawsPadUnkOrBos) {
@@ -202,13 +202,24 @@ TEST(Sampler, LimitsThatAreMetExactly) {
 // The masses of a sorted and of an unsorted list differ by rounding, which must not cost the least probable token.
 TEST(Sampler, TopPOneKeepsAll) {
   SamplerConfig c;
-  c.temperature = 1;
+  c.temperature = 0.25;  // spreads the masses so far that sums have to be rounded
   c.top_p = 1;
   c.top_k = 1000;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
-    std::vector<float> log_probs = RandomLogProbs(seed, 500, false);
-    log_probs[100] = -70;
-    EXPECT_EQ(Sampler(c).Best(log_probs, {}, 500).size(), 497u);
+    EXPECT_EQ(Sampler(c).Best(RandomLogProbs(seed, 500, false), {}, 500).size(), 497u);
+  }
+}
+
+// Most of what the nucleus keeps may lie far below the best token.
+TEST(Sampler, TheNucleusReachesIntoALongTail) {
+  SamplerConfig c;
+  c.temperature = 1;
+  c.top_p = 0.9;
+  for (const float tail : {-7.9f, -9.0f, -20.0f}) {
+    std::vector<float> log_probs(4096, tail);
+    log_probs[1000] = 0;
+    const size_t expected = Definition(c, log_probs, {}).size();
+    EXPECT_NEAR(static_cast<double>(Sampler(c).Best(log_probs, {}, 4096).size()), static_cast<double>(expected), 1);
   }
 }
 
