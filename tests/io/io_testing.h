@@ -18,6 +18,7 @@
 #include "base/files.h"
 #include "base/rng.h"
 #include "tensor/param_bank.h"
+#include "tensor/param_state.h"
 
 namespace flashlm {
 
