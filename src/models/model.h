@@ -59,7 +59,7 @@ class Model {
   Json config_;
 };
 
-// Builds the architecture that config names, with parameters allocated (for training: gradients and moments too) but
+// Builds the architecture that config names, with parameters allocated (for training: gradients too) but
 // all zero. Throws UsageError for an unknown architecture, key or value.
 std::unique_ptr<Model> MakeModel(const Json& config, bool for_training);
 

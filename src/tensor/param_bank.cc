@@ -1,16 +1,12 @@
 #include "tensor/param_bank.h"
 
-#include <cstdlib>
 #include <functional>
 
 #include "base/error.h"
 #include "base/rng.h"
-#include "tensor/zeroed.h"
 
 namespace flashlm {
 namespace {
-
-constexpr int64_t kAlignment = 16;  // floats
 
 // FNV-1a: the stream of a parameter depends on its name alone.
 uint64_t HashName(const std::string& name) {
@@ -37,17 +33,13 @@ const char* NameOf(Role role) {
   return "?";
 }
 
-ParamBank::~ParamBank() {
-  for (float* array : {values_, gradients_, first_moments_, second_moments_}) std::free(array);
-}
-
 Param ParamBank::Add(ParamInfo info, bool join_previous) {
   FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", info.name);
   FLASHLM_CHECK(Find(info.name) == nullptr, "parameter '{}' declared twice", info.name);
   FLASHLM_CHECK(!info.shape.empty() && info.shape.size() <= 3, "parameter '{}': 1 to 3 dimensions", info.name);
   info.size = 1;
   for (int n : info.shape) info.size *= n;
-  info.offset = join_previous ? size_ : (size_ + kAlignment - 1) / kAlignment * kAlignment;
+  info.offset = join_previous ? size_ : WholeLines(size_);
   size_ = info.offset + info.size;
   const int rows = info.shape.size() == 1 ? 1 : info.shape[0];
   const Param handle{info.offset, rows, static_cast<int32_t>(info.size / rows), info.quantization};
@@ -57,14 +49,14 @@ Param ParamBank::Add(ParamInfo info, bool join_previous) {
 
 void ParamBank::Allocate(bool for_training) {
   FLASHLM_CHECK(values_ == nullptr, "parameters allocated twice");
-  size_ = (size_ + kAlignment - 1) / kAlignment * kAlignment;
-  values_ = AllocateZeroed(size_).release();
-  if (for_training) gradients_ = AllocateZeroed(size_).release();
+  size_ = WholeLines(size_);
+  values_ = AllocateZeroed(size_);
+  if (for_training) gradients_ = AllocateZeroed(size_);
 }
 
 void ParamBank::Initialize(uint64_t seed) {
   for (const ParamInfo& info : infos_) {
-    float* values = values_ + info.offset;
+    float* values = values_.get() + info.offset;
     Rng rng(seed, Purpose::kInit, HashName(info.name));
     for (int64_t i = 0; i < info.size; ++i) {
       switch (info.init.kind) {
@@ -98,15 +90,15 @@ int64_t ParamBank::TernaryCount() const {
 
 void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
-    kernels::Ternarize(p.quantization.ternary, values_ + info.offset, info.size / p.cols, p.cols, trits + offset,
+    kernels::Ternarize(p.quantization.ternary, values() + info.offset, info.size / p.cols, p.cols, trits + offset,
                        scales + offset / p.cols);
   });
 }
 
 void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
-    kernels::TernaryGradient(p.quantization.ternary, values_ + info.offset, effective + offset, info.size / p.cols,
-                             p.cols, gradients_ + info.offset);
+    kernels::TernaryGradient(p.quantization.ternary, values() + info.offset, effective + offset, info.size / p.cols,
+                             p.cols, gradients() + info.offset);
   });
 }
 

@@ -1,5 +1,5 @@
-// All parameters of a model in one flat array, and gradients and optimiser moments at equal offsets: zeroing, norms,
-// updates, saving and loading are each one sweep.
+// All parameters of a model in one flat array, and their gradients at equal offsets: zeroing, norms, updates, saving and
+// loading are each one sweep. What an optimiser remembers of them is its own (tensor/param_state.h).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/ternary/ternary.h"
+#include "tensor/zeroed.h"
 
 namespace flashlm {
 
@@ -17,7 +18,7 @@ enum class Role : uint8_t {
   kEmbedding,  // the token table, also when it is the output head
   kVector,     // gains, biases, scalars
   kValueHead,  // look-ahead value heads
-  kBuffer,     // not trained: saved with the model, without gradient, moments and decay; not counted as a parameter
+  kBuffer,     // not trained: saved with the model, without gradient, update and decay; not counted as a parameter
 };
 const char* NameOf(Role role);
 
@@ -58,14 +59,13 @@ struct Param {
 class ParamBank {
  public:
   ParamBank() = default;
-  ~ParamBank();
   ParamBank(const ParamBank&) = delete;
   ParamBank& operator=(const ParamBank&) = delete;
 
   // Declares a parameter (before Allocate). Offsets are 64-byte aligned unless it joins its predecessor.
   Param Add(ParamInfo info, bool join_previous = false);
 
-  // Values only, or also gradients and two moments. Everything is zero afterwards.
+  // Values only, or also gradients. Everything is zero afterwards.
   void Allocate(bool for_training);
   // Draws every parameter from its Init; each from its own stream, so that adding one does not change the others.
   void Initialize(uint64_t seed);
@@ -84,14 +84,12 @@ class ParamBank {
 
   // The flat arrays, padding included (zero, and of zero gradient).
   int64_t size() const { return size_; }
-  float* values() const { return values_; }
-  float* gradients() const { return gradients_; }
-  float* first_moments() const { return first_moments_; }
-  float* second_moments() const { return second_moments_; }
+  float* values() const { return values_.get(); }
+  float* gradients() const { return gradients_.get(); }
   bool for_training() const { return gradients_ != nullptr; }
 
-  float* Value(const Param& p) const { return values_ + p.offset; }
-  float* Gradient(const Param& p) const { return gradients_ + p.offset; }
+  float* Value(const Param& p) const { return values() + p.offset; }
+  float* Gradient(const Param& p) const { return gradients() + p.offset; }
 
   // Counts changes of the values; packed copies of weights compare it.
   uint64_t version() const { return version_; }
@@ -110,10 +108,7 @@ class ParamBank {
   std::vector<ParamInfo> infos_;
   int64_t size_ = 0;
   uint64_t version_ = 1;
-  float* values_ = nullptr;
-  float* gradients_ = nullptr;
-  float* first_moments_ = nullptr;
-  float* second_moments_ = nullptr;
+  ZeroedFloats values_, gradients_;
 };
 
 }  // namespace flashlm
