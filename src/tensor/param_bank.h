@@ -1,5 +1,5 @@
-// All parameters of a model in one flat array, and their gradients at equal offsets: zeroing, norms, updates, saving and
-// loading are each one sweep. What an optimiser remembers of them is its own (tensor/param_state.h).
+// All parameters of a model in one flat array, and their gradients at equal offsets: zeroing, norms, updates, saving
+// and loading are each one sweep. What an optimiser remembers of them is its own (tensor/param_state.h).
 #pragma once
 
 #include <cstdint>
