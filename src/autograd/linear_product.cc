@@ -34,23 +34,25 @@ LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Ma
 
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
                     int64_t rows_at_a_time) {
-  PackedLinear& packed = tape.Packed(weight);
-  const bool rounded = input.scales != nullptr, ternary = weight.quantization.ternary != kernels::Ternary::kNone;
-  const Matrix sums = rounded ? Matrix{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols} : y;
   for (int64_t begin = 0; begin < y.rows; begin += rows_at_a_time) {
     const int64_t count = std::min(rows_at_a_time, y.rows - begin);
-    const Matrix from = input.x.Rows(begin, count), to = sums.Rows(begin, count);
-    if (!rounded) {
-      packed.weight.Forward(from, to, false);
-    } else if (ternary) {
-      packed.trits.Forward(from, to);
-    } else {
-      packed.int8.Forward(from, to);
-    }
+    MultiplyLinear(tape, weight, input.Rows(begin, count), y.Rows(begin, count), tape.row_groups());
   }
-  if (rounded) {
-    kernels::ScaleMatrix(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
+}
+
+void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
+                    kernels::RowGroups groups) {
+  PackedLinear& packed = tape.Packed(weight);
+  if (input.scales == nullptr) return packed.weight.Forward(input.x, y, false, groups);
+  // Sums of integers, which no grouping changes.
+  const bool ternary = weight.quantization.ternary != kernels::Ternary::kNone;
+  const Matrix sums{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols};
+  if (ternary) {
+    packed.trits.Forward(input.x, sums);
+  } else {
+    packed.int8.Forward(input.x, sums);
   }
+  kernels::ScaleMatrix(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
 }
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,

@@ -19,9 +19,12 @@ struct LinearInput {
 // x as maps of this quantisation read it in the tape's precision, in the tape's memory.
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const kernels::Matrix& x);
 
-// y[N,O] = input[N,I] W^T, at most `rows_at_a_time` rows in a product.
+// y[N,O] = input[N,I] W^T, at most `rows_at_a_time` rows in a product, grouped as tape.row_groups() says.
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& y,
                     int64_t rows_at_a_time);
+// The same, all rows at once, grouped as `groups` says.
+void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& y,
+                    kernels::RowGroups groups);
 
 // Adds dL/dW to the bank; dx = or += dy W.
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& dy,

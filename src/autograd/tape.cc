@@ -31,12 +31,19 @@ void Tape::BeginTraining(int batch, int length, uint64_t seed, uint64_t random_s
   FLASHLM_CHECK(bank_.for_training(), "the parameters were loaded for inference only");
   FLASHLM_CHECK(!int8_products_, "int8 products have no gradient");
   Begin(batch, length, true);
+  row_groups_ = kernels::RowGroups::kFastest;
   seed_ = seed;
   random_step_ = random_step;
 }
 
 void Tape::BeginInference(int batch, int length, State* state) {
+  BeginInference(batch, length, state,
+                 length <= kernels::kFewRows ? kernels::RowGroups::kFew : kernels::RowGroups::kBlocks);
+}
+
+void Tape::BeginInference(int batch, int length, State* state, kernels::RowGroups groups) {
   Begin(batch, length, false);
+  row_groups_ = groups;
   state_ = state;
   FLASHLM_CHECK(state == nullptr || state->rows() == batch, "a state of {} rows for a batch of {}", state->rows(),
                 batch);

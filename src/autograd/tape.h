@@ -71,8 +71,11 @@ class Tape {
 
   // Forgets the last step. `random_step` keys dropout: equal steps drop equal elements.
   void BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step);
-  // `state` may be null: then every row starts from nothing and leaves nothing.
+  // `state` may be null: then every row starts from nothing and leaves nothing. What a row becomes depends on its own
+  // tokens, its state, `length` (by rounding) and `groups` alone, not by a bit on `batch` or on the rows beside it. By
+  // default short pieces take the kernels for few rows, longer ones products of blocks.
   void BeginInference(int batch, int length, State* state);
+  void BeginInference(int batch, int length, State* state, kernels::RowGroups groups);
 
   bool training() const { return training_; }
   int batch() const { return batch_; }
@@ -80,6 +83,8 @@ class Tape {
   int rows() const { return batch_ * length_; }
   DType dtype() const { return dtype_; }
   bool int8_products() const { return int8_products_; }
+  // How products of all rows take them.
+  kernels::RowGroups row_groups() const { return row_groups_; }
   // What random choices of this pass are keyed by, in training.
   uint64_t seed() const { return seed_; }
   uint64_t random_step() const { return random_step_; }
@@ -169,6 +174,7 @@ class Tape {
   DType dtype_;
   bool int8_products_;
   bool training_ = false;
+  kernels::RowGroups row_groups_ = kernels::RowGroups::kFastest;
   int batch_ = 0, length_ = 0;
   uint64_t seed_ = 0, random_step_ = 0;
   uint32_t dropout_site_ = 0;

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "eval/causality.h"
+#include "eval/scorer.h"
 #include "infer/session.h"
+#include "kernels/isa.h"
 #include "kernels/loss/loss.h"
 #include "train/step.h"
 
@@ -266,6 +269,93 @@ CheckResult CheckThreads(const Json& config) {
   });
 }
 
+namespace {
+
+using Texts = std::vector<TokenIds>;
+
+// Texts of lengths at which something may change: pieces, blocks of rows, chunks of what mixes positions.
+Texts TextsOfManyLengths(int vocab, Rng& rng) {
+  Texts texts;
+  for (const int length : {1, 3, 17, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 132, 132, 200, 255, 257, 300}) {
+    TokenIds text;
+    for (int i = 0; i < length; ++i) text.push_back(static_cast<uint16_t>(rng.Below(static_cast<uint64_t>(vocab))));
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+// The number of texts that score differently in the company of others than alone.
+int ScoresThatChange(Scorer& scorer, const Texts& texts, Rng& rng) {
+  std::vector<std::vector<float>> alone;
+  for (const TokenIds& text : texts) alone.push_back(scorer.Score(std::span(&text, 1))[0]);
+  int changed = 0;
+  std::vector<size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  for (size_t count = texts.size(); count > 1; count = count * 2 / 3) {
+    std::shuffle(order.begin(), order.end(), rng);
+    Texts some;
+    for (size_t i = 0; i < count; ++i) some.push_back(texts[order[i]]);
+    some.push_back(some[0]);  // twice in one batch
+    const auto scores = scorer.Score(some);
+    for (size_t i = 0; i < count; ++i) changed += scores[i] != alone[order[i]];
+    changed += scores[count] != scores[0];
+  }
+  return changed;
+}
+
+// Log-probabilities after a prompt and after each of some tokens, of stream `row` among `rows` whose others are random.
+std::vector<float> StreamBeside(Model& model, DType dtype, const std::vector<int32_t>& tokens, int prompt, int rows,
+                                int row, Rng& rng) {
+  Session session(model, dtype, rows);
+  std::vector<float> all;
+  const auto feed = [&](int begin, int count) {
+    std::vector<int32_t> batch(static_cast<size_t>(rows * count));
+    for (int32_t& token : batch) token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model.vocab())));
+    std::copy_n(tokens.begin() + begin, count, batch.begin() + int64_t{row} * count);
+    const float* log_probs = session.Feed(batch) + int64_t{row} * model.vocab();
+    all.insert(all.end(), log_probs, log_probs + model.vocab());
+  };
+  feed(0, prompt);
+  for (int i = prompt; i < static_cast<int>(tokens.size()); ++i) feed(i, 1);
+  return all;
+}
+
+int StreamsThatChange(Model& model, DType dtype, Rng& rng) {
+  int changed = 0;
+  for (const int prompt : {5, 40, 100}) {
+    std::vector<int32_t> tokens;
+    for (int i = 0; i < prompt + 3; ++i) {
+      tokens.push_back(static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model.vocab()))));
+    }
+    const std::vector<float> alone = StreamBeside(model, dtype, tokens, prompt, 1, 0, rng);
+    for (const auto& [rows, row] : {std::pair{2, 0}, std::pair{7, 6}, std::pair{40, 23}}) {
+      changed += StreamBeside(model, dtype, tokens, prompt, rows, row, rng) != alone;
+    }
+  }
+  return changed;
+}
+
+}  // namespace
+
+CheckResult CheckCompany(const Json& config) {
+  return TimedCheck("the same bits in any company", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, false);
+    std::vector<DType> types = {DType::kF32};
+    if (kernels::HasNativeBf16()) types.push_back(DType::kBF16);
+    if (kernels::HasVnni()) types.push_back(DType::kI8);
+    Rng rng(71, Purpose::kTest);
+    const Texts texts = TextsOfManyLengths(model->vocab(), rng);
+    result.passed = true;
+    for (const DType dtype : types) {
+      Scorer scorer(*model, dtype);
+      const int scores = ScoresThatChange(scorer, texts, rng), streams = StreamsThatChange(*model, dtype, rng);
+      result.passed &= scores == 0 && streams == 0;
+      result.detail += fmt::format("{}{}: {} scores and {} streams change", result.detail.empty() ? "" : "; ",
+                                   NameOf(dtype), scores, streams);
+    }
+  });
+}
+
 std::vector<CheckResult> CheckModel(const Json& config) {
   return {CheckCausalSplitAndBatch(config),
           CheckNextToken(config),
@@ -273,7 +363,8 @@ std::vector<CheckResult> CheckModel(const Json& config) {
           CheckGradients(config),
           CheckEveryParameterLearns(config),
           CheckSteadyMemory(config),
-          CheckThreads(config)};
+          CheckThreads(config),
+          CheckCompany(config)};
 }
 
 }  // namespace flashlm

@@ -9,17 +9,16 @@
 namespace flashlm {
 namespace {
 
-// Of a forward pass: enough for fast matrix products, few enough that a block's tensors stay in the caches.
-constexpr int kTokensPerPass = 2048;
+// Texts are cut at multiples of this, alone or beside others: where a text is cut changes its last bits. Eight times as
+// many tokens make fast matrix products, and a block's tensors stay in the caches.
+constexpr int kPiece = 256;
 constexpr int kRows = 8;
-constexpr int kLongestPiece = 1024;
-// Passes have lengths that are multiples of this: matrix products are prepared for each number of rows they
-// meet, and a few milliseconds each add up where every length occurs.
-constexpr int kLengthStep = 16;
+// What mixes positions may take short pieces another way (kernels/delta/plan.h), and a neighbour's length must not
+// decide that: short texts are filled up to one length and stand beside short ones only, and what is shorter than this
+// of all others is filled up, too.
+constexpr int kShortText = 16, kShortestPiece = 32;
 // A text longer than the shortest of its group by more than this fraction starts another group.
 constexpr double kSlack = 0.125;
-
-constexpr int RoundUp(int n) { return (n + kLengthStep - 1) / kLengthStep * kLengthStep; }
 
 }  // namespace
 
@@ -34,7 +33,9 @@ std::vector<Scorer::Group> Scorer::Plan(std::span<const TokenIds> texts) {
   std::vector<Group> groups;
   const std::span<const int> order = order_;
   for (size_t begin = 0; begin < order.size();) {
-    const int longest = RoundUp(static_cast<int>(length(order[begin]) * (1 + kSlack)));
+    const int shortest = length(order[begin]);
+    const int longest =
+        shortest <= kShortText ? kShortText : std::max(kShortestPiece, static_cast<int>(shortest * (1 + kSlack)));
     size_t end = begin + 1;
     while (end < order.size() && end - begin < kRows && length(order[end]) <= longest) ++end;
     groups.push_back({order.subspan(begin, end - begin), length(order[end - 1])});
@@ -59,10 +60,10 @@ std::vector<std::vector<float>> Scorer::Score(std::span<const TokenIds> texts,
 
 void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
-  const int longest_piece = std::min(kLongestPiece, kTokensPerPass / rows);
+  const int shortest = group.length <= kShortText ? kShortText : kShortestPiece;
   State state(rows);
-  for (int begin = 0; begin < group.length; begin += longest_piece) {
-    const int count = std::min(longest_piece, RoundUp(group.length - begin));
+  for (int begin = 0; begin < group.length; begin += kPiece) {
+    const int count = std::clamp(group.length - begin, shortest, kPiece);
     ScorePiece(texts, group, begin, count, &state, nats);
     state.Advance(count);
   }
@@ -83,7 +84,7 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
       targets_[at] = text[static_cast<size_t>(i)];
     }
   }
-  tape_.BeginInference(rows, count, state);
+  tape_.BeginInference(rows, count, state, kernels::RowGroups::kBlocks);
   const Prediction prediction = model_.Forward(tape_, inputs_.data());
   const CrossEntropyResult loss = CrossEntropy(tape_, prediction.hidden, prediction.head, targets_.data(),
                                                {prediction.softcap, /*entropy_weight=*/0, /*scale=*/1});

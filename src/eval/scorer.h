@@ -19,7 +19,7 @@ class Scorer {
 
   // result[d][i] = -log p(texts[d][i] | <eos>, texts[d][0 .. i)), in nats. Each text is read once, in order,
   // its past kept as state, so any length takes bounded memory. Texts of similar length are read side by
-  // side; what stands beside a text does not change its result (of the same shape of batch, not by a bit).
+  // side; what stands beside a text, where, and of what length does not change its result by a bit.
   // on_progress gets the number of tokens scored since the last call; may be empty.
   std::vector<std::vector<float>> Score(std::span<const TokenIds> texts,
                                         const std::function<void(int64_t tokens)>& on_progress = {});

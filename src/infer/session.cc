@@ -12,8 +12,8 @@ namespace {
 // Bounds the activations of a long prompt.
 constexpr unsigned kLongestPiece = 512;
 
-// Products of more than a few rows are prepared for each number of rows they meet, so prompts of any length are read in
-// pieces of few lengths: powers of two, then the rest.
+// Longer pieces are multiplied in blocks of rows that are filled up, so prompts are read in pieces of powers of two,
+// which need no filling up, then the rest.
 int PieceLength(int left) {
   const auto tokens = static_cast<unsigned>(left);
   if (left <= kernels::kFewRows) return left;

@@ -2,6 +2,7 @@
 // copying it forks the stream. Training has none (every sequence starts empty and its end is dropped).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -80,6 +80,7 @@ TEST_P(InvariantsTest, Gradients) { Expect(CheckGradients(GetParam())); }
 TEST_P(InvariantsTest, EveryParameterLearns) { Expect(CheckEveryParameterLearns(GetParam())); }
 TEST_P(InvariantsTest, SteadyMemory) { Expect(CheckSteadyMemory(GetParam())); }
 TEST_P(InvariantsTest, Threads) { Expect(CheckThreads(GetParam())); }
+TEST_P(InvariantsTest, Company) { Expect(CheckCompany(GetParam())); }
 
 INSTANTIATE_TEST_SUITE_P(Registry, InvariantsTest, testing::ValuesIn(Configs()), [](const auto& info) {
   std::string name = fmt::format("{}_{}", info.index, info.param["architecture"].template get<std::string>());

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "eval/scorer.h"
+#include "kernels/isa.h"
 #include "tests/infer/tiny_model.h"
 
 namespace flashlm {
@@ -61,6 +62,24 @@ TEST_F(ChoicesTest, CountsPairsWhoseGoodTextIsLikelier) {
   EXPECT_DOUBLE_EQ(result.all.right, 1.5);  // a tie counts one half
   EXPECT_DOUBLE_EQ(PairsToJson(result)["accuracy"], 0.5);
   EXPECT_EQ(PairsToJson(result)["pairs"], 3);
+}
+
+// Equal texts have equal scores whatever stands beside them, also where their rows meet matrix products of different
+// shapes: 132 tokens twice are more rows than two blocks of the head.
+TEST_F(ChoicesTest, EqualTextsAreATie) {
+  model_ = TinyModel(RegisteredModels().front(), {{"vocab", 1024}});
+  std::string text = "The cat";
+  while (TinyTokenizer().Encode(text).size() < 132) text += " was happy, and the dog was sad";
+  const std::string pair = Json{{"good", text}, {"bad", text}}.dump() + "\n", longer = text + ". Once upon a time";
+  const std::string other = Json{{"good", longer}, {"bad", longer}}.dump() + "\n";
+  for (const std::string& content : {pair, pair + other + pair}) {
+    WriteFileAtomic(path_, content);
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
+      if (dtype == DType::kBF16 && !kernels::HasNativeBf16()) continue;
+      if (dtype == DType::kI8 && !kernels::HasVnni()) continue;
+      EXPECT_EQ(PairsToJson(EvaluatePairs(*model_, dtype, TinyTokenizer(), path_))["accuracy"], 0.5) << NameOf(dtype);
+    }
+  }
 }
 
 TEST_F(ChoicesTest, CountsClozeItemsByCategory) {

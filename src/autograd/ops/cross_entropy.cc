@@ -83,7 +83,7 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   for (int begin = 0; begin < rows; begin += kRowsAtATime) {
     const int count = std::min(kRowsAtATime, rows - begin);
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
-    tape.Packed(head).weight.Forward(hidden.matrix().Rows(begin, count), chunk, false);
+    tape.Packed(head).weight.Forward(hidden.matrix().Rows(begin, count), chunk, false, tape.row_groups());
     kernels::Unlikelihood unlikely;
     if (config.unlikely != nullptr) {
       unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};

@@ -9,7 +9,9 @@ Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, dou
   FLASHLM_CHECK(!tape.training(), "training computes its loss with CrossEntropy, which keeps no logits");
   FLASHLM_CHECK(hidden.cols == head.cols, "head of width {} over {} columns", head.cols, hidden.cols);
   const Tensor logits = tape.New(hidden.rows, head.rows, DType::kF32);  // [N,V]
-  MultiplyLinear(tape, head, ReadForLinear(tape, head.quantization, hidden.matrix()), logits.matrix(), hidden.rows);
+  // One row of each stream is few, however long the streams' piece was.
+  const kernels::RowGroups groups = hidden.rows == tape.batch() ? kernels::RowGroups::kFew : tape.row_groups();
+  MultiplyLinear(tape, head, ReadForLinear(tape, head.quantization, hidden.matrix()), logits.matrix(), groups);
   kernels::LogSoftmax(static_cast<float>(softcap), logits.matrix());
   return logits;
 }

@@ -2,8 +2,9 @@
 //
 // A row of a product may depend on how many rows the product has (the library picks its tiles by that), so one
 // product over all tokens of an expert would let a token's result depend on its neighbours' choices. Products are
-// therefore made of a fixed number of rows, which only the size of the whole batch decides, the last ones padded with
-// zeros. A few tokens need no padding: the kernel for few rows gives each the same bits whatever is beside it.
+// therefore made of a fixed number of rows, the last ones padded with zeros: in inference those of the tape's row
+// groups, in training a number that only the size of the whole batch decides. A few tokens need no padding: the kernel
+// for few rows gives each the same bits whatever is beside it.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -24,7 +25,17 @@ using kernels::Matrix;
 
 // Rows of a product for N tokens: with 16, few tokens spread over many experts are padded little; 64 keep the matrix
 // units busy.
-constexpr int PieceFor(int tokens) { return tokens <= kernels::kFewRows ? 1 : tokens <= 256 ? 16 : 64; }
+int PieceFor(const Tape& tape, int tokens) {
+  switch (tape.row_groups()) {
+    case kernels::RowGroups::kFew:
+      return 1;
+    case kernels::RowGroups::kBlocks:
+      return kernels::kBlockRows;
+    case kernels::RowGroups::kFastest:
+      break;
+  }
+  return tokens <= kernels::kFewRows ? 1 : tokens <= 256 ? 16 : 64;
+}
 
 // One expert's share of a call.
 struct Share {
@@ -66,7 +77,7 @@ void ForPadding(const Saved& saved, int tokens, const F& f) {
 
 // Where everything of the call will lie: fills choice, place, weight and the shares' rows.
 Saved Plan(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* experts) {
-  const int N = x.rows, K = logits.cols, piece = PieceFor(N);
+  const int N = x.rows, K = logits.cols, piece = PieceFor(tape, N);
   float* probabilities = tape.Keep<float>(int64_t{N} * K);
   float* weight = tape.Keep<float>(int64_t{N});
   int32_t* choice = tape.Keep<int32_t>(int64_t{N});
@@ -173,7 +184,7 @@ Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Ex
                 "{} experts of {} columns over {}", logits.cols, up.cols, x.cols);
   Saved saved = Plan(tape, x, logits, experts);
   // As many rows as there can ever be, so that memory does not depend on the routing.
-  const int64_t piece = PieceFor(x.rows), capacity = x.rows + saved.experts * (piece - 1);
+  const int64_t piece = PieceFor(tape, x.rows), capacity = x.rows + saved.experts * (piece - 1);
   const int64_t used = saved.shares[saved.experts - 1].begin + saved.shares[saved.experts - 1].rows;
   const auto rows = [&](int64_t cols) { return Rows(tape, capacity, cols).Rows(0, used); };
   const Matrix grouped = rows(x.cols), activated = rows(up.rows);

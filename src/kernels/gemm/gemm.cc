@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemm.h"
 
+#include <cstring>
 #include <dnnl.hpp>
 #include <unordered_map>
 #include <vector>
@@ -228,6 +229,25 @@ struct PackedWeight::Impl {
     has_few_rows = true;
     return few_rows;
   }
+  // One product of oneDNN.
+  void Multiply(const Matrix& x, const Matrix& y, bool accumulate) {
+    OneDnn::Get().Run({x.rows, out, in, x.stride, 0, y.stride, dtype, y.dtype, Layout::kPlain, Layout::kPacked,
+                       accumulate, ThreadCount()},
+                      x.data, PackedForward(), y.data);
+  }
+  // At most kBlockRows rows, as part of a block of that many.
+  void MultiplyPadded(const Matrix& x, const Matrix& y, bool accumulate) {
+    thread_local Buffer x_buffer, y_buffer;
+    const auto block = [](const Matrix& like, Buffer& buffer) {
+      const size_t bytes = static_cast<size_t>(kBlockRows * like.stride) * SizeOf(like.dtype);
+      return Matrix{std::memset(buffer.AtLeast(bytes), 0, bytes), like.dtype, kBlockRows, like.cols, like.stride};
+    };
+    const Matrix from = block(x, x_buffer), to = block(y, y_buffer);
+    CopyMatrix(x, from.Rows(0, x.rows), false);
+    if (accumulate) CopyMatrix(y, to.Rows(0, y.rows), false);
+    Multiply(from, to, accumulate);
+    CopyMatrix(to.Rows(0, y.rows), y, false);
+  }
   void* PackedBackward() {
     if (!has_backward) OneDnn::Get().Pack(source, DType::kF32, false, out, in, dtype, backward_buffer);
     has_backward = true;
@@ -248,7 +268,7 @@ void PackedWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtyp
   impl_->has_rows = impl_->has_forward = impl_->has_backward = impl_->has_few_rows = false;
 }
 
-void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate) {
+void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups) {
   Impl& w = *impl_;
   FLASHLM_CHECK(x.cols == w.in && y.cols == w.out && x.rows == y.rows && x.dtype == w.dtype,
                 "product of [{},{}] with a weight [{},{}]", x.rows, x.cols, w.out, w.in);
@@ -256,10 +276,19 @@ void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate) {
     const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
     return ref::MatMul(x, false, rows, true, y, accumulate);
   }
-  if (x.rows <= kFewRows) return FewRowsProduct(x, w.PackedFewRows(), y, accumulate);
-  OneDnn::Get().Run({x.rows, w.out, w.in, x.stride, 0, y.stride, w.dtype, y.dtype, Layout::kPlain, Layout::kPacked,
-                     accumulate, ThreadCount()},
-                    x.data, w.PackedForward(), y.data);
+  // oneDNN's AVX2 product cuts the rows among threads and sums those at a cut in another order.
+  const bool few =
+      groups == RowGroups::kFastest ? x.rows <= kFewRows : groups == RowGroups::kFew || ActiveIsa() != Isa::kAvx512;
+  if (few) {
+    return FewRowsProduct(x, w.PackedFewRows(), y, accumulate);
+  }
+  if (groups == RowGroups::kFastest) return w.Multiply(x, y, accumulate);
+  int64_t begin = 0;
+  for (; begin + kBlockRows <= x.rows; begin += kBlockRows) {
+    w.Multiply(x.Rows(begin, kBlockRows), y.Rows(begin, kBlockRows), accumulate);
+  }
+  const int64_t rest = x.rows - begin;
+  if (rest > 0) w.MultiplyPadded(x.Rows(begin, rest), y.Rows(begin, rest), accumulate);
 }
 
 void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate) {

@@ -15,6 +15,17 @@ namespace flashlm::kernels {
 // the number of rows, and every row with the same bits whatever that number is. Beyond, oneDNN is called.
 constexpr int64_t kFewRows = 32;
 
+// How a product takes its rows. The last bits of a row may depend on how many rows are multiplied at once, since a
+// library chooses its loops by that; with one of the last two they depend on the row alone, wherever it stands and
+// whatever stands beside it. The two differ from each other by rounding.
+enum class RowGroups : uint8_t {
+  kFastest,  // few rows as kFew, more as one product
+  kFew,      // the kernels for few rows, for any number
+  kBlocks,   // kBlockRows at a time, the last block filled up with zeros; without AVX-512 as kFew
+};
+// Of one size, which many rows lose little by (5-10 % of a product with AMX, nothing without), few rows not much.
+constexpr int64_t kBlockRows = 64;
+
 class PackedWeight {
  public:
   PackedWeight();
@@ -27,7 +38,7 @@ class PackedWeight {
   void SetValues(const float* w, int64_t out, int64_t in, DType dtype);
 
   // y[N,out] = x[N,in] W^T (+ y if accumulate).
-  void Forward(const Matrix& x, const Matrix& y, bool accumulate);
+  void Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups = RowGroups::kFastest);
   // dx[N,in] = dy[N,out] W (+ dx if accumulate).
   void InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate);
 

@@ -1,0 +1,78 @@
+#include "tensor/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+TEST(ArenaTest, PiecesAreAlignedAndApart) {
+  Arena arena;
+  char* last_end = nullptr;
+  for (const size_t bytes : {1u, 64u, 65u, 200u, 4u}) {
+    char* piece = static_cast<char*>(arena.Allocate(bytes));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(piece) % 64, 0u);
+    EXPECT_GE(piece, last_end);
+    std::memset(piece, 1, bytes);
+    last_end = piece + bytes;
+  }
+}
+
+// Nothing moves when it grows past a commit step (32 MiB), and what was written stays.
+TEST(ArenaTest, GrowsInPlace) {
+  Arena arena;
+  int* first = arena.AllocateArray<int>(1);
+  *first = 42;
+  char* large = static_cast<char*>(arena.Allocate(size_t{100} << 20));
+  large[0] = large[(size_t{100} << 20) - 1] = 1;
+  EXPECT_EQ(*first, 42);
+  EXPECT_EQ(arena.peak_bytes(), 64 + (size_t{100} << 20));
+}
+
+TEST(ArenaTest, ReleaseIsAStack) {
+  Arena arena;
+  arena.Allocate(10);
+  const size_t mark = arena.Mark();
+  void* second = arena.Allocate(10);
+  arena.Release(mark);
+  EXPECT_EQ(arena.Allocate(500), second);
+  arena.Reset();
+  EXPECT_EQ(arena.Mark(), 0u);
+}
+
+// Steady memory is counted by peaks that rise: equal rounds after the first count nothing.
+TEST(ArenaTest, CountsGrowthOnly) {
+  Arena arena;
+  const auto round = [&](size_t bytes) {
+    arena.Reset();
+    arena.Allocate(bytes);
+    arena.Allocate(bytes);
+  };
+  round(1000);
+  const int64_t after_first = arena.grow_events();
+  EXPECT_EQ(after_first, 2);
+  round(1000);
+  round(500);
+  EXPECT_EQ(arena.grow_events(), after_first);
+  EXPECT_EQ(arena.peak_bytes(), 2048u);
+  round(2000);
+  EXPECT_EQ(arena.grow_events(), after_first + 1);
+}
+
+TEST(ArenaTest, SaysWhenMemoryRunsOut) {
+  Arena arena;
+  try {
+    arena.Allocate(size_t{1} << 40);
+    FAIL() << "a terabyte";
+  } catch (const Error& error) {
+    EXPECT_NE(error.OneLine().find("out of memory"), std::string::npos);
+  }
+  EXPECT_NE(arena.Allocate(64), nullptr);  // as usable as before
+}
+
+}  // namespace
+}  // namespace flashlm
