@@ -3,14 +3,15 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 
 namespace flashlm {
@@ -21,7 +22,7 @@ namespace {
   std::string hint;
   if (code == ENOENT) hint = "check the path";
   if (code == EACCES || code == EPERM) hint = "check the permissions";
-  if (code == ENOSPC || code == EDQUOT) hint = "free some disk space; what was there before is untouched";
+  if (code == ENOSPC || code == EDQUOT) hint = "free some disk space";
   throw Error(fmt::format("cannot {} '{}': {}", doing, path, std::strerror(code)), hint);
 }
 
@@ -63,28 +64,9 @@ void SyncPath(const std::string& path) {
 }
 
 void WriteFileAtomic(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".tmp";
-  const auto give_up = [&](const char* doing) {
-    const int code = errno;
-    ::unlink(temporary.c_str());
-    errno = code;
-    FailWithErrno(doing, path);
-  };
-  {
-    const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.fd < 0) FailWithErrno("create", temporary);
-    size_t done = 0;
-    while (done < content.size()) {
-      const ssize_t n = ::write(file.fd, content.data() + done, content.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) give_up("write");
-      done += static_cast<size_t>(n);
-    }
-    if (::fsync(file.fd) != 0) give_up("write");
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("replace");
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  SyncPath(folder.empty() ? "." : folder);
+  AtomicFile file(path);
+  file.Append(content);
+  file.Commit();
 }
 
 void MakeFolder(const std::string& path) {
@@ -135,34 +117,33 @@ std::string Sha256OfFile(const std::string& path) {
   }
 }
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const Descriptor file = OpenForReading(path);
+FileStamp StampOf(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) FailWithErrno("inspect", path);
+  return {info.st_dev, info.st_ino, info.st_size, int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
+OpenFile::OpenFile(const std::string& path) : path_(path) {
+  Descriptor file = OpenForReading(path);
   struct stat info;
   if (::fstat(file.fd, &info) != 0) FailWithErrno("inspect", path);
   size_ = static_cast<size_t>(info.st_size);
-  if (size_ == 0) return;
-  data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (data_ == MAP_FAILED) {
-    data_ = nullptr;
-    FailWithErrno("map", path);
+  descriptor_ = std::exchange(file.fd, -1);
+}
+
+OpenFile::~OpenFile() { ::close(descriptor_); }
+
+void OpenFile::ReadAt(size_t offset, void* bytes, size_t count) const {
+  char* to = static_cast<char*>(bytes);
+  while (count > 0) {
+    const ssize_t n = ::pread(descriptor_, to, count, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) FailWithErrno("read", path_);
+    if (n == 0) throw Error(fmt::format("'{}' became shorter while it was in use", path_), "restore the file");
+    to += n;
+    offset += static_cast<size_t>(n);
+    count -= static_cast<size_t>(n);
   }
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-void MappedFile::DropBefore(size_t offset) const {
-  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const size_t whole = std::min(offset, size_) / page * page;
-  if (whole > 0) ::madvise(data_, whole, MADV_DONTNEED);
 }
 
 FolderLock::FolderLock(const std::string& folder) {

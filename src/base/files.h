@@ -1,5 +1,4 @@
-// Files: whole reads, atomic writes, memory maps, folder locks, checksums. Every failure is an Error that names the
-// path.
+// Files: whole reads, atomic writes, folder locks, checksums. Every failure is an Error that names the path.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +12,7 @@ namespace flashlm {
 
 std::string ReadFile(const std::string& path);
 
-// Writes PATH.tmp, syncs it, renames it over PATH and syncs the folder: readers see the old file or the new one.
+// Readers see the old file or the new one: AtomicFile (base/atomic_file.h) for content that is in memory.
 void WriteFileAtomic(const std::string& path, std::string_view content);
 
 void MakeFolder(const std::string& path);
@@ -25,25 +24,33 @@ void SyncPath(const std::string& path);
 std::string Sha256(std::string_view bytes);
 std::string Sha256OfFile(const std::string& path);
 
-// A file mapped read-only. Empty files are valid and have size 0.
-class MappedFile {
+// Whether a file is still the one that was looked at.
+struct FileStamp {
+  uint64_t device = 0, inode = 0;
+  int64_t bytes = 0;
+  int64_t modified_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp StampOf(const std::string& path);
+
+// A file that is read here and there over a long time. Unlike a map it can be truncated meanwhile by someone else: then
+// ReadAt throws, where touching a map would end the process by a signal. Thread-safe.
+class OpenFile {
  public:
-  MappedFile() = default;
-  explicit MappedFile(const std::string& path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
-  MappedFile& operator=(MappedFile&& other) noexcept;
+  explicit OpenFile(const std::string& path);
+  ~OpenFile();
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
 
   const std::string& path() const { return path_; }
-  const uint8_t* data() const { return static_cast<const uint8_t*>(data_); }
+  // When it was opened.
   size_t size() const { return size_; }
-  std::string_view text() const { return {static_cast<const char*>(data_), size_}; }
-  // Tells the kernel that pages before `offset` are no longer needed (bounded memory on files of gigabytes).
-  void DropBefore(size_t offset) const;
+  // Throws Error if there are fewer than `count` bytes from `offset` on.
+  void ReadAt(size_t offset, void* bytes, size_t count) const;
 
  private:
   std::string path_;
-  void* data_ = nullptr;
+  int descriptor_ = -1;
   size_t size_ = 0;
 };
 

@@ -89,6 +89,10 @@ std::string ToToml(const Json& object) {
   return out.str();
 }
 
+std::string ToText(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 Json ReadJsonFile(const std::string& path) { return ParseJson(ReadFile(path), path); }
 
 }  // namespace flashlm

@@ -14,6 +14,9 @@ Json ParseJson(const std::string& text, const std::string& where);
 Json ParseToml(const std::string& text, const std::string& where);
 std::string ToToml(const Json& object);
 
+// Compact, or indented by `indent` blanks. What is not UTF-8 in it (a path may be any bytes) becomes U+FFFD.
+std::string ToText(const Json& json, int indent = -1);
+
 Json ReadJsonFile(const std::string& path);
 
 }  // namespace flashlm

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
 #include "eval/choices.h"
@@ -26,7 +27,11 @@ void Run(const Options& options) {
     throw UsageError("--pairs and --cloze together", "both report \"accuracy\"; ask for one at a time");
   }
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
+  RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
   LoadedModel loaded = LoadModel(options.model);
+  for (const char* part : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    RefuseOverwriting("--tokens", options.tokens, {{loaded.folder + "/" + part}});
+  }
   const DType dtype = ScoringType(loaded, options.precision);
   if (options.depth) loaded.model->SetDepth(*options.depth);
   Json json;
@@ -68,7 +73,10 @@ void AddEval(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items");
   auto options = std::make_shared<Options>();
   verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
-  verb->add_option("--text", options->text, "documents separated by lines <|endoftext|>; every token is scored once");
+  verb->add_option(
+      "--text", options->text,
+      "a file, or - for standard input: documents separated by lines <|endoftext|>, or by <|endoftext|> inside lines "
+      "where a text clearly uses it so; every token is scored once");
   verb->add_option("--tokens", options->tokens, "write one JSON object per scored token to this file");
   verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}");
   verb->add_option("--cloze", options->cloze, "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}");

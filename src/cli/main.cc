@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
 
@@ -50,6 +51,7 @@ int Run(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--quiet") SetQuiet(true);
   }
+  ReportLostMaps();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -70,8 +72,7 @@ void Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
-// Paths and prompts come from the command line and may be any bytes: what is not UTF-8 is shown as U+FFFD.
-void PrintJson(const Json& json) { Print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
+void PrintJson(const Json& json) { Print(ToText(json, 2) + "\n"); }
 void SetExitCode(int code) { exit_code = code; }
 
 }  // namespace flashlm::cli

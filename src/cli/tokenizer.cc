@@ -9,8 +9,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "cli/verbs.h"
-#include "data/documents.h"
+#include "data/sources.h"
 
 namespace flashlm::cli {
 namespace {
@@ -27,10 +28,13 @@ std::string ReadInput(const std::string& input) {
 }
 
 void Train(const Options& options) {
-  TextSource source(options.input);
+  const std::unique_ptr<DocumentSource> source = OpenSource(options.input);
+  std::vector<std::string> inputs = source->paths();
+  inputs.push_back(options.input);
+  RefuseOverwriting("--out", options.out, inputs);
   std::vector<DocumentBatch> batches;
   std::vector<std::string_view> documents;
-  for (DocumentBatch batch; source.Next(batch);) {
+  for (DocumentBatch batch; source->Next(batch);) {
     documents.insert(documents.end(), batch.documents.begin(), batch.documents.end());
     batches.push_back(std::move(batch));
     batch = {};
@@ -89,7 +93,7 @@ void AddTokenizer(CLI::App& app) {
   auto options = std::make_shared<Options>();
 
   CLI::App* train = verb->add_subcommand("train", "learn a vocabulary from text");
-  train->add_option("--input", options->input, "a file, or a folder of .txt files")->required();
+  train->add_option("--input", options->input, "a file, a folder of .txt files, or - for standard input")->required();
   train->add_option("--vocab", options->vocab, "entries");
   train->add_option("--out", options->out, "tokenizer.json to write")->required();
   train->add_flag("--json", options->json, "print the result");

@@ -8,6 +8,7 @@
 #include "base/child_process.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/mapped_file.h"
 #include "base/progress.h"
 #include "compare/comparison_report.h"
 #include "data/shards.h"

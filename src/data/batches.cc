@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "text/tokenizer.h"
 
 namespace flashlm {
 namespace {
@@ -62,8 +63,9 @@ void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
   const int64_t before_end = std::min<int64_t>(length_, data_.size() - start);
   data_.Copy(start, before_end, targets);
   data_.Copy(0, length_ - before_end, targets + before_end);
-  inputs[0] = data_[start == 0 ? data_.size() - 1 : start - 1];
+  inputs[0] = start == 0 ? Tokenizer::kEos : data_[start - 1];
   std::copy(targets, targets + length_ - 1, inputs + 1);
+  if (before_end < length_) inputs[before_end] = Tokenizer::kEos;
 }
 
 void BatchReader::Read(int64_t step, int32_t* inputs, int32_t* targets) const {

@@ -2,11 +2,12 @@
 // number), so that a data cursor is one integer and resuming is exact.
 //
 // The stream is <eos> story <eos> story <eos> ...: the first story has <eos> as its first context, as every
-// other has. A prepared stream ends with <eos>, so it closes to a ring: input p is token p - 1, target p is
-// token p, and input 0 is the last token. An epoch cuts the ring into floor(N / T) chunks that do not overlap
-// (docs/spec/data.md#batches), from a start offset in [0, T) that is new in each epoch, so that chunk borders and the
-// N mod T tokens left out move. Chunks cross documents freely. Sequence n is chunk Permutation(n mod count)
-// of epoch n / count; batches run on over the end of an epoch, so no sequence is dropped.
+// other has. The stream closes to a ring: target p is token p, input p is token p - 1, and input 0 is <eos>, which
+// is what a whole prepared stream ends with (the first tokens of one may end anywhere). An epoch cuts the ring into
+// floor(N / T) chunks that do not overlap (docs/spec/data.md#batches), from a start offset in [0, T) that is new in
+// each epoch, so that chunk borders and the N mod T tokens left out move. Chunks cross documents freely. Sequence n is
+// chunk Permutation(n mod count) of epoch n / count; batches run on over the end of an epoch, so no sequence is
+// dropped.
 #pragma once
 
 #include <cstdint>

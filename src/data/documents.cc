@@ -2,17 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <system_error>
 
 #include "base/error.h"
 
 namespace flashlm {
 namespace {
-
-constexpr size_t kBatchBytes = 8 << 20;
-// Bounds the number of maps that a batch of tiny files holds open.
-constexpr size_t kBatchDocuments = 16384;
 
 constexpr std::string_view kWhiteSpace = " \t\r\n\v\f";
 constexpr std::string_view kBlanks = " \t\r\v\f";
@@ -23,19 +17,51 @@ std::string_view Strip(std::string_view text, std::string_view what) {
   return text.substr(begin, text.find_last_not_of(what) - begin + 1);
 }
 
-// Finds the next line of `text` that is a separator, from `at` on: [begin, end), both text.size() if there is
-// none.
-void FindSeparatorLine(std::string_view text, size_t at, size_t& begin, size_t& end) {
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+// Files that were joined bring their byte-order marks along, so that one may stand before any document, or before the
+// separator that ends one.
+std::string_view StripDocument(std::string_view text) {
+  for (;;) {
+    text = Strip(text, kWhiteSpace);
+    if (text.starts_with(kByteOrderMark)) {
+      text.remove_prefix(kByteOrderMark.size());
+    } else if (text.ends_with(kByteOrderMark)) {
+      text.remove_suffix(kByteOrderMark.size());
+    } else {
+      return text;
+    }
+  }
+}
+
+// Whether the separator at `begin` stands on a line of its own; that line's rest ends at `end`.
+bool IsOnItsOwnLine(std::string_view text, size_t begin, size_t& end) {
+  std::string_view before = text.substr(0, begin);
+  for (;;) {
+    if (before.ends_with(kByteOrderMark)) {
+      before.remove_suffix(kByteOrderMark.size());
+    } else if (!before.empty() && kBlanks.find(before.back()) != std::string_view::npos) {
+      before.remove_suffix(1);
+    } else {
+      break;
+    }
+  }
+  end = std::min(text.find_first_not_of(kBlanks, begin + kDocumentSeparator.size()), text.size());
+  return (before.empty() || before.back() == '\n') && (end == text.size() || text[end] == '\n');
+}
+
+// Finds the next separator of `text` from `at` on, one inside a line only if `split_inside`: [begin, end), both
+// text.size() if there is none.
+void FindSeparator(std::string_view text, size_t at, bool split_inside, size_t& begin, size_t& end) {
   for (size_t search = at;; search = begin + kDocumentSeparator.size()) {
     begin = text.find(kDocumentSeparator, search);
     if (begin == std::string_view::npos) {
       begin = end = text.size();
       return;
     }
-    size_t before = begin;
-    while (before > 0 && kBlanks.find(text[before - 1]) != std::string_view::npos) --before;
-    end = std::min(text.find_first_not_of(kBlanks, begin + kDocumentSeparator.size()), text.size());
-    if ((before == 0 || text[before - 1] == '\n') && (end == text.size() || text[end] == '\n')) return;
+    if (IsOnItsOwnLine(text, begin, end)) return;
+    end = begin + kDocumentSeparator.size();
+    if (split_inside) return;
   }
 }
 
@@ -56,6 +82,22 @@ size_t Utf8Length(std::string_view text) {
   return first <= 0xF4 && byte(1) >= low && byte(1) <= high && continues(2) && continues(3) ? 4 : 0;
 }
 
+// The name that iconv has for the encoding, if the text at byte `offset` of a file is clearly in 2 or 4 bytes per
+// character, else null. Without a mark it shows in its NUL bytes, of which western text has one in every second place.
+const char* WideEncodingOf(std::string_view text, size_t offset) {
+  using namespace std::string_view_literals;
+  if (offset == 0) {
+    if (text.starts_with("\xFF\xFE\0\0"sv) || text.starts_with("\0\0\xFE\xFF"sv)) return "UTF-32";
+    if (text.starts_with("\xFF\xFE"sv) || text.starts_with("\xFE\xFF"sv)) return "UTF-16";
+  }
+  constexpr size_t kLookedAt = 4096;
+  int64_t nuls[2] = {0, 0};  // at even and odd places
+  for (size_t i = 0; i < std::min(text.size(), kLookedAt); ++i) nuls[(offset + i) % 2] += text[i] == '\0';
+  if (nuls[1] >= 2 && nuls[1] > 16 * nuls[0]) return "UTF-16LE";
+  if (nuls[0] >= 2 && nuls[0] > 16 * nuls[1]) return "UTF-16BE";
+  return nullptr;
+}
+
 // Where to end a piece that starts `text`: see kPieceBytes.
 size_t PieceEnd(std::string_view text) {
   if (text.size() <= kPieceBytes) return text.size();
@@ -69,24 +111,39 @@ size_t PieceEnd(std::string_view text) {
   return end;
 }
 
-std::vector<std::string> TextFilesBelow(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code code;
-  std::filesystem::recursive_directory_iterator entry(folder, code), end;
-  for (; !code && entry != end; entry.increment(code)) {
-    if (entry->is_regular_file(code) && entry->path().extension() == ".txt") {
-      files.push_back(entry->path().string());
-    }
+}  // namespace
+
+std::string Separators::Note(const std::string& where) const {
+  if (inside_lines == 0) return "";
+  if (SplitInside()) {
+    return fmt::format("note: '{}' has {} inside lines ({} times; {} on lines of their own): documents end there, too",
+                       where, kDocumentSeparator, inside_lines, on_lines);
   }
-  if (code) throw Error(fmt::format("cannot list the folder '{}': {}", folder, code.message()));
-  if (files.empty()) {
-    throw Error(fmt::format("the folder '{}' holds no .txt file", folder), "give a folder of plain text files");
-  }
-  std::sort(files.begin(), files.end());
-  return files;
+  return fmt::format(
+      "note: '{}' has {} inside lines ({} times; {} on lines of their own): taken as text. Put it on lines of its own "
+      "where a document ends",
+      where, kDocumentSeparator, inside_lines, on_lines);
 }
 
-}  // namespace
+Separators CountSeparators(std::string_view text, const std::function<void(size_t)>& passed) {
+  constexpr size_t kWindow = 16 << 20;
+  Separators found;
+  size_t reported = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (passed && at - reported >= kWindow / 2) passed(reported = at);
+    const size_t window_end = std::min(text.size(), at + kWindow);
+    const size_t begin = text.substr(0, window_end).find(kDocumentSeparator, at);
+    if (begin == std::string_view::npos) {
+      // The separator may lie across the window's end.
+      at = window_end == text.size() ? window_end : window_end - kDocumentSeparator.size() + 1;
+      continue;
+    }
+    at = begin + kDocumentSeparator.size();
+    size_t end;
+    ++(IsOnItsOwnLine(text, begin, end) ? found.on_lines : found.inside_lines);
+  }
+  return found;
+}
 
 bool DocumentSplitter::Next(std::string_view& document) {
   while (at_ < text_.size()) {
@@ -94,11 +151,11 @@ bool DocumentSplitter::Next(std::string_view& document) {
     const bool to_the_end = !cut_long_ || text_.size() - at_ <= 2 * kLongDocument;
     const std::string_view window = to_the_end ? text_ : text_.substr(0, at_ + 2 * kLongDocument);
     size_t begin, end;
-    FindSeparatorLine(window, at_, begin, end);
+    FindSeparator(window, at_, split_inside_, begin, end);
     // A window may end inside a separator's line: the last blanks, or the separator itself.
     const bool complete = to_the_end || end < window.size();
     std::string_view rest = text_.substr(at_, complete ? begin - at_ : kLongDocument + 1);
-    const bool is_long = !complete || Strip(rest, kWhiteSpace).size() > kLongDocument;
+    const bool is_long = !complete || StripDocument(rest).size() > kLongDocument;
     if (cut_long_ && (is_long || (inside_long_ && rest.size() > kPieceBytes))) {
       inside_long_ = true;
       rest = rest.substr(0, PieceEnd(rest));
@@ -107,23 +164,37 @@ bool DocumentSplitter::Next(std::string_view& document) {
       inside_long_ = false;
       at_ = end;
     }
-    document = Strip(rest, kWhiteSpace);
+    document = StripDocument(rest);
     if (!document.empty()) return true;
   }
   return false;
 }
 
 void ForEachDocument(std::string_view text, const std::function<void(std::string_view)>& visit) {
-  DocumentSplitter splitter(text);
+  DocumentSplitter splitter(text, /*cut_long=*/false, CountSeparators(text).SplitInside());
   std::string_view document;
   while (splitter.Next(document)) visit(document);
 }
 
+DocumentFile::DocumentFile(const std::string& path) : file_(OpenInput(path)) {
+  CheckText(file_.text(), file_.path(), 0);
+  const Separators separators = CountSeparators(file_.text());
+  DocumentSplitter splitter(file_.text(), /*cut_long=*/false, separators.SplitInside());
+  for (std::string_view document; splitter.Next(document);) documents_.push_back(document);
+  note_ = separators.Note(file_.path());
+  if (documents_.empty()) {
+    throw Error(fmt::format("'{}' holds no text", file_.path()), "give documents separated by lines <|endoftext|>");
+  }
+}
+
 void CheckText(std::string_view text, const std::string& where, size_t offset) {
-  const auto refuse = [&](size_t at, const char* what, const char* hint) {
+  const auto refuse = [&](size_t at, const char* what, const char* otherwise) {
+    const char* const encoding = WideEncodingOf(text, offset);
     throw Error(fmt::format("'{}' is not plain text: {} 0x{:02x} at byte {}", where, what,
                             static_cast<uint8_t>(text[at]), offset + at),
-                hint);
+                encoding
+                    ? fmt::format("it looks like {}: convert it: iconv -f {} -t UTF-8 IN > OUT", encoding, encoding)
+                    : otherwise);
   };
   for (size_t i = 0; i < text.size();) {
     // Eight plain ASCII characters at a time, none of them a control character.
@@ -141,60 +212,12 @@ void CheckText(std::string_view text, const std::string& where, size_t offset) {
     // Tab to carriage return, and backspace and escape, which occur in real logs and transcripts.
     const bool text_control = (byte >= 8 && byte <= 13) || byte == 27;
     if ((byte < 32 && !text_control) || byte == 127) {
-      refuse(i, "control byte", "a binary or UTF-16 file? give UTF-8 text (iconv -f UTF-16 -t UTF-8)");
+      refuse(i, "control byte", "a binary file? give UTF-8 text");
     }
     const size_t length = Utf8Length(text.substr(i, 4));
     if (length == 0) refuse(i, "invalid UTF-8 byte", "convert it: iconv -f WINDOWS-1252 -t UTF-8 IN > OUT");
     i += length;
   }
-}
-
-TextSource::TextSource(const std::string& path) {
-  std::error_code code;
-  const bool folder = std::filesystem::is_directory(path, code);
-  files_ = folder ? TextFilesBelow(path) : std::vector<std::string>{path};
-  for (const std::string& file : files_) total_bytes_ += static_cast<int64_t>(MappedFile(file).size());
-  if (total_bytes_ == 0) throw Error(fmt::format("'{}' is empty", path), "give a file that holds text");
-}
-
-void TextSource::Rewind() {
-  file_.reset();
-  splitter_.reset();
-  next_file_ = 0;
-  finished_bytes_ = 0;
-}
-
-int64_t TextSource::bytes_read() const {
-  return finished_bytes_ + (splitter_ ? static_cast<int64_t>(splitter_->offset()) : 0);
-}
-
-bool TextSource::OpenNext() {
-  if (file_) finished_bytes_ += static_cast<int64_t>(file_->size());
-  file_.reset();
-  splitter_.reset();
-  if (next_file_ == files_.size()) return false;
-  file_ = std::make_shared<MappedFile>(files_[next_file_++]);
-  splitter_ = std::make_unique<DocumentSplitter>(file_->text(), /*cut_long=*/true);
-  return true;
-}
-
-bool TextSource::Next(DocumentBatch& batch) {
-  batch = {};
-  size_t bytes = 0;
-  // What was read before this batch is no longer needed; views of it were allowed to live only until now.
-  if (file_) file_->DropBefore(splitter_->offset());
-  while (bytes < kBatchBytes && batch.documents.size() < kBatchDocuments) {
-    std::string_view document;
-    if (!splitter_ || !splitter_->Next(document)) {
-      if (!OpenNext()) break;
-      continue;
-    }
-    if (batch.owners.empty() || batch.owners.back() != file_) batch.owners.push_back(file_);
-    CheckText(document, file_->path(), static_cast<size_t>(document.data() - file_->text().data()));
-    batch.documents.push_back(document);
-    bytes += document.size();
-  }
-  return !batch.documents.empty();
 }
 
 }  // namespace flashlm

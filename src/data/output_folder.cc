@@ -22,7 +22,7 @@ bool IsShardName(const std::string& name) {
 
 bool IsOurs(const std::string& name) {
   return name == ".lock" || name == "meta.json" || name == "tokenizer.json" || name == "valid.txt" ||
-         name.ends_with(".json.tmp") || IsShardName(name);
+         (name.find(".json.") != std::string::npos && name.ends_with(".tmp")) || IsShardName(name);
 }
 
 void RefuseForeignFiles(const std::string& folder) {

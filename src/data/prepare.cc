@@ -9,15 +9,15 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/mapped_file.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "data/documents.h"
-#include "data/download.h"
 #include "data/hash.h"
 #include "data/output_folder.h"
 #include "data/shards.h"
-#include "data/synthetic_source.h"
-#include "stories/story_text.h"
+#include "data/sources.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -27,6 +27,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kTokenizerSample = 64'000'000;
 constexpr double kHeldOut = 0.01;
+// Counts changes of how text becomes documents and documents become splits: what was made otherwise is made again.
+constexpr int kPreparation = 2;
 
 void StopIfInterrupted() {
   if (Interrupted()) throw Error("interrupted: no data set was written");
@@ -38,7 +40,8 @@ class Meter {
   Meter(const char* doing, const DocumentSource& source) : doing_(doing), source_(source) {}
   void Update() const {
     StopIfInterrupted();
-    const auto done = static_cast<double>(source_.bytes_read()), all = static_cast<double>(source_.total_bytes());
+    const auto done = static_cast<double>(source_.bytes_read());
+    const auto all = static_cast<double>(std::max<int64_t>(source_.total_bytes(), 1));
     ShowStatus(fmt::format("{} {:3.0f} %  {:.1f} of {:.1f} MB, {} left", doing_, 100 * done / all, done / 1e6,
                            all / 1e6, FormatDuration(watch_.Seconds() * (all - done) / std::max(done, 1.0))));
   }
@@ -49,26 +52,58 @@ class Meter {
   Stopwatch watch_;
 };
 
-std::vector<uint64_t> HashesOf(const std::vector<std::string_view>& documents) {
-  std::vector<uint64_t> hashes(documents.size());
+using Hashes = std::vector<uint64_t>;
+
+Hashes HashesOf(const std::vector<std::string_view>& documents) {
+  Hashes hashes(documents.size());
   ParallelBlocks(static_cast<int64_t>(documents.size()), 256, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) hashes[i] = Hash64(documents[i]);
   });
   return hashes;
 }
 
-std::vector<uint64_t> HashesOf(DocumentSource& source, const char* doing) {
-  const Meter meter(doing, source);
-  std::vector<uint64_t> hashes;
-  DocumentBatch batch;
-  source.Rewind();
-  while (source.Next(batch)) {
-    const std::vector<uint64_t> some = HashesOf(batch.documents);
-    hashes.insert(hashes.end(), some.begin(), some.end());
-    meter.Update();
+// A source that is read several times and must say the same each time: which documents are held out, what the tokenizer
+// learns and what is encoded come from different readings.
+class Text {
+ public:
+  Text(std::unique_ptr<DocumentSource> source, std::string name) : source_(std::move(source)), name_(std::move(name)) {}
+
+  const DocumentSource& source() const { return *source_; }
+  const std::string& name() const { return name_; }
+
+  // Calls visit(documents, their hashes) for batch after batch.
+  template <class Visit>
+  void Read(const char* doing, const Visit& visit) {
+    const Meter meter(doing, *source_);
+    DocumentBatch batch;
+    uint64_t digest = 0;
+    source_->Rewind();
+    while (source_->Next(batch)) {
+      const Hashes hashes = HashesOf(batch.documents);
+      for (const uint64_t hash : hashes) digest = MultiplyFold(digest ^ hash, 0x9E3779B97F4A7C15ull) + hash;
+      visit(batch.documents, hashes);
+      meter.Update();
+    }
+    if (!digest_) digest_ = digest;
+    if (*digest_ != digest) {
+      throw Error(fmt::format("'{}' changed while it was being read", name_),
+                  "run the command again when nothing writes to it");
+    }
   }
-  return hashes;
-}
+
+  // Throws Error if there are none.
+  Hashes ReadHashes(const char* doing) {
+    Hashes all;
+    Read(doing, [&](const auto&, const Hashes& some) { all.insert(all.end(), some.begin(), some.end()); });
+    if (all.empty()) throw Error(fmt::format("'{}' holds no text", name_), "give a file that holds text");
+    return all;
+  }
+
+ private:
+  std::unique_ptr<DocumentSource> source_;
+  std::string name_;
+  std::optional<uint64_t> digest_;  // of the first reading
+};
 
 // Which documents belong to which split, decided by content, so that the same text never stands on both
 // sides.
@@ -110,6 +145,7 @@ class Split {
 
 struct Sample {
   std::string text;
+  bool whole = true;  // no document was left out
   std::vector<size_t> ends;
   std::vector<std::string_view> Views() const {
     std::vector<std::string_view> views;
@@ -124,33 +160,34 @@ struct Sample {
 
 // Copies training documents until the sample holds its share of the source read so far: all of a small
 // source, evenly spread documents of a large one.
-Sample TakeSample(DocumentSource& source, const Split& split) {
-  const Meter meter("reading", source);
-  const double share = std::min(1.0, static_cast<double>(kTokenizerSample) / static_cast<double>(source.total_bytes()));
+Sample TakeSample(Text& text, const Split& split) {
+  const auto total = static_cast<double>(std::max<int64_t>(text.source().total_bytes(), 1));
+  const double share = std::min(1.0, static_cast<double>(kTokenizerSample) / total);
   Sample sample;
-  DocumentBatch batch;
   double seen = 0;
-  source.Rewind();
-  while (source.Next(batch)) {
-    const std::vector<uint64_t> hashes = HashesOf(batch.documents);
-    for (size_t i = 0; i < batch.documents.size(); ++i) {
-      const std::string_view document = batch.documents[i];
+  text.Read("reading", [&](const std::vector<std::string_view>& documents, const Hashes& hashes) {
+    for (size_t i = 0; i < documents.size(); ++i) {
       if (split.SideOf(hashes[i]) != Split::Side::kTrain) continue;
-      seen += static_cast<double>(document.size());
-      if (share < 1 && static_cast<double>(sample.text.size()) >= share * seen) continue;
-      sample.text += document;
+      seen += static_cast<double>(documents[i].size());
+      if (share < 1 && static_cast<double>(sample.text.size()) >= share * seen) {
+        sample.whole = false;
+        continue;
+      }
+      sample.text += documents[i];
       sample.ends.push_back(sample.text.size());
     }
-    meter.Update();
-  }
+  });
   return sample;
 }
 
 // One split while it is written.
 class SplitWriter {
  public:
-  SplitWriter(const std::string& folder, const std::string& name, const Tokenizer& tokenizer)
-      : tokenizer_(tokenizer), shards_(folder, name, tokenizer.vocab_size(), tokenizer.Hash()) {
+  // most_tokens: what comes after so many is left out; 0: nothing is.
+  SplitWriter(const std::string& folder, const std::string& name, const Tokenizer& tokenizer, int64_t most_tokens = 0)
+      : tokenizer_(tokenizer),
+        shards_(folder, name, tokenizer.vocab_size(), tokenizer.Hash()),
+        most_tokens_(most_tokens) {
     if (name != "valid") return;
     text_path_ = folder + "/valid.txt";
     text_.reset(std::fopen(text_path_.c_str(), "wb"));
@@ -159,6 +196,7 @@ class SplitWriter {
 
   // Encodes in parallel, keeping the order.
   void Add(const std::vector<std::string_view>& documents) {
+    if (full_) return;
     constexpr int64_t kBlock = 64;
     const auto count = static_cast<int64_t>(documents.size());
     std::vector<std::vector<uint16_t>> ids(static_cast<size_t>((count + kBlock - 1) / kBlock));
@@ -169,129 +207,137 @@ class SplitWriter {
         out.push_back(Tokenizer::kEos);
       }
     });
-    for (const auto& block : ids) shards_.Append(block);
+    for (const auto& block : ids) Append(block);
     for (const std::string_view document : documents) {
-      bytes_ += static_cast<int64_t>(document.size());
-      const std::string_view separator = documents_++ == 0 ? "" : "\n<|endoftext|>\n";
-      if (!text_) continue;
-      std::fwrite(separator.data(), 1, separator.size(), text_.get());
-      std::fwrite(document.data(), 1, document.size(), text_.get());
+      if (most_tokens_ == 0) bytes_ += std::ssize(document);
+      WriteText(document);
     }
   }
 
   Json Finish() {
-    if (text_) {
-      std::fputc('\n', text_.get());
-      if (std::fflush(text_.get()) != 0 || std::ferror(text_.get()) != 0) {
-        throw Error(fmt::format("cannot write '{}'", text_path_), "is the disk full?");
-      }
-      SyncPath(text_path_);
-    }
-    Json shards = shards_.Finish();
-    return {{"documents", documents_}, {"tokens", shards_.tokens()}, {"bytes", bytes_}, {"shards", shards}};
+    if (text_) FinishText();
+    Json json = {{"documents", documents_}, {"tokens", shards_.tokens()}, {"bytes", bytes_}};
+    json["shards"] = shards_.Finish();
+    if (full_) json["subset_tokens"] = most_tokens_;
+    return json;
   }
 
-  int64_t documents() const { return documents_; }
+  int64_t tokens() const { return shards_.tokens(); }
 
  private:
+  void Append(std::span<const uint16_t> ids) {
+    if (full_) return;
+    if (most_tokens_ > 0 && std::ssize(ids) >= most_tokens_ - shards_.tokens()) {
+      full_ = true;
+      ids = ids.first(static_cast<size_t>(most_tokens_ - shards_.tokens()));
+    }
+    shards_.Append(ids);
+    documents_ += std::count(ids.begin(), ids.end(), Tokenizer::kEos);
+    documents_ += full_ && !ids.empty() && ids.back() != Tokenizer::kEos;
+    if (most_tokens_ == 0) return;
+    for (const uint16_t id : ids) bytes_ += std::ssize(tokenizer_.Bytes(id));
+  }
+
+  void WriteText(std::string_view document) {
+    if (!text_) return;
+    const std::string_view separator = texts_++ == 0 ? "" : kSeparatorLine;
+    std::fwrite(separator.data(), 1, separator.size(), text_.get());
+    std::fwrite(document.data(), 1, document.size(), text_.get());
+    mentions_ += CountSeparators(document).inside_lines;
+  }
+
+  void FinishText() {
+    // A story that mentions the separator again and again must not look like a text that uses it so: empty documents,
+    // which nobody reads, tip the scales.
+    while (Separators{texts_ - 1, mentions_}.SplitInside()) {
+      std::fwrite(kSeparatorLine.data(), 1, kSeparatorLine.size(), text_.get());
+      ++texts_;
+    }
+    std::fputc('\n', text_.get());
+    if (std::fflush(text_.get()) != 0 || std::ferror(text_.get()) != 0) {
+      throw Error(fmt::format("cannot write '{}'", text_path_), "is the disk full?");
+    }
+    SyncPath(text_path_);
+  }
+
+  static constexpr std::string_view kSeparatorLine = "\n<|endoftext|>\n";
+
   const Tokenizer& tokenizer_;
   ShardWriter shards_;
+  int64_t most_tokens_;
+  bool full_ = false;
   std::string text_path_;
   std::unique_ptr<std::FILE, decltype(&std::fclose)> text_{nullptr, std::fclose};
-  int64_t documents_ = 0;
+  int64_t texts_ = 0, mentions_ = 0;  // documents in valid.txt, separators inside their lines
+  int64_t documents_ = 0;             // one that was cut included
   int64_t bytes_ = 0;
 };
 
-// Encodes `source` into `kept`, and what `split` holds out into `held_out`. Returns the number of documents
+// Encodes `text` into `kept`, and what `split` holds out into `held_out`. Returns the number of documents
 // dropped.
-int64_t EncodeAll(DocumentSource& source, const char* doing, const Split& split, SplitWriter& kept,
-                  SplitWriter& held_out) {
-  const Meter meter(doing, source);
-  DocumentBatch batch;
+int64_t EncodeAll(Text& text, const char* doing, const Split& split, SplitWriter& kept, SplitWriter& held_out) {
   int64_t dropped = 0;
-  source.Rewind();
-  while (source.Next(batch)) {
-    const std::vector<uint64_t> hashes = HashesOf(batch.documents);
+  text.Read(doing, [&](const std::vector<std::string_view>& documents, const Hashes& hashes) {
     std::vector<std::string_view> for_kept, for_held_out;
     for (size_t i = 0; i < hashes.size(); ++i) {
       const Split::Side side = split.SideOf(hashes[i]);
       dropped += side == Split::Side::kDropped;
-      if (side == Split::Side::kTrain) for_kept.push_back(batch.documents[i]);
-      if (side == Split::Side::kValid) for_held_out.push_back(batch.documents[i]);
+      if (side == Split::Side::kTrain) for_kept.push_back(documents[i]);
+      if (side == Split::Side::kValid) for_held_out.push_back(documents[i]);
     }
     kept.Add(for_kept);
     held_out.Add(for_held_out);
-    meter.Update();
-  }
+  });
   return dropped;
 }
 
 // What is read, and what identifies it.
 struct Inputs {
-  std::unique_ptr<DocumentSource> train;
-  std::unique_ptr<DocumentSource> valid;  // null: hold documents out of `train`
-  bool synthetic = false;
+  std::unique_ptr<Text> train;
+  std::unique_ptr<Text> valid;  // null: hold documents out of `train`
   std::string fingerprint;
 };
 
-std::unique_ptr<DocumentSource> OpenText(const std::string& path, Json& identity) {
-  auto source = std::make_unique<TextSource>(path);
-  for (const std::string& file : source->files()) {
-    identity.push_back({fs::absolute(file).lexically_normal().string(), fs::file_size(file),
-                        fs::last_write_time(file).time_since_epoch().count()});
+void RefuseOverlap(const std::string& out, const DocumentSource& source) {
+  for (const std::string& path : source.paths()) {
+    if (fs::is_directory(path) && IsInside(out, path)) {
+      throw UsageError(fmt::format("--out '{}' lies inside the folder '{}' that is read", out, path),
+                       "its valid.txt would be read as input; choose another folder");
+    }
+    if (IsInside(path, out)) {
+      throw UsageError(fmt::format("--out '{}' holds '{}', which is read", out, path),
+                       "it would be replaced; choose another folder");
+    }
   }
-  return source;
 }
 
 Inputs OpenInputs(const PrepareOptions& options) {
+  if (options.input == "-" && options.valid == "-") {
+    throw UsageError("--input - and --valid - together", "standard input can be read once");
+  }
+  std::unique_ptr<DocumentSource> train = OpenSource(options.input, options.source_options);
+  std::unique_ptr<DocumentSource> valid = options.valid.empty() ? train->Validation() : OpenSource(options.valid);
   Inputs inputs;
-  Json identity = {kDataVersion, options.vocab};
-  std::string train = options.input, valid = options.valid;
-  if (options.input == "tinystories") {
-    const std::string folder = CacheFolder() + "/tinystories";
-    if (valid.empty()) valid = Download(kTinyStoriesValid, TinyStoriesUrl(), folder);
-    train = Download(kTinyStoriesTrain, TinyStoriesUrl(), folder);
+  Json identity = {kDataVersion, kPreparation, options.vocab, options.tokens, train->Identity()};
+  RefuseOverlap(options.out, *train);
+  if (valid) {
+    identity.push_back(valid->Identity());
+    RefuseOverlap(options.out, *valid);
+    inputs.valid = std::make_unique<Text>(std::move(valid), options.valid.empty() ? options.input : options.valid);
   }
-  if (options.input == "synthetic") {
-    inputs.synthetic = true;
-    inputs.train = std::make_unique<SyntheticSource>(options.seed, 0, options.synthetic_bytes);
-    if (valid.empty()) {
-      inputs.valid = std::make_unique<SyntheticSource>(options.seed, kFirstValidStory, options.synthetic_valid_bytes);
-    }
-    identity.push_back({options.seed, options.synthetic_bytes, options.synthetic_valid_bytes,
-                        Hash64(kStoryWords, Hash64(kStorySentences, Hash64(kStoryPlots)))});
-  } else {
-    inputs.train = OpenText(train, identity);
-  }
-  if (!valid.empty()) {
-    identity.push_back("valid");
-    inputs.valid = OpenText(valid, identity);
-  }
-  inputs.fingerprint = Sha256(identity.dump());
+  inputs.train = std::make_unique<Text>(std::move(train), options.input);
+  inputs.fingerprint = Sha256(ToText(identity));
   return inputs;
 }
 
-// OUT without a trailing slash. Throws UsageError for options out of range.
+// The folder that OUT stands for, links followed. Throws UsageError for options out of range.
 std::string CheckOptions(const PrepareOptions& options) {
   if (options.out.empty()) throw UsageError("data prepare needs --out DIR");
   if (options.vocab < Tokenizer::kMinVocab || options.vocab > 65536) {
     throw UsageError(fmt::format("--vocab {} is not in {}..65536", options.vocab, Tokenizer::kMinVocab));
   }
-  if (options.synthetic_bytes < 1 || options.synthetic_valid_bytes < 1) {
-    throw UsageError("the synthetic corpus needs at least one byte of text on each side");
-  }
-  fs::path out = fs::path(options.out).lexically_normal();
-  if (!out.has_filename()) out = out.parent_path();
-  for (const std::string& input : {options.input, options.valid}) {
-    std::error_code code;
-    if (!fs::is_directory(input, code)) continue;
-    const std::string relative = fs::weakly_canonical(out).lexically_relative(fs::canonical(input)).string();
-    if (!relative.starts_with("..")) {
-      throw UsageError(fmt::format("--out '{}' lies inside the folder '{}' that is read", options.out, input),
-                       "its valid.txt would be read as input; choose another folder");
-    }
-  }
-  return out.string();
+  if (options.tokens < 0) throw UsageError(fmt::format("--tokens {}: at least one is needed", options.tokens));
+  return ResolvePath(options.out).string();
 }
 
 // The meta.json of OUT if it is complete and was made from the same input and options; else null.
@@ -302,7 +348,9 @@ Json FindReusable(const std::string& out, const std::string& fingerprint) {
     if (meta.value("input_fingerprint", "") != fingerprint) return nullptr;
     const std::string hash = Tokenizer::Load(out + "/tokenizer.json").Hash();
     for (const char* split : {"train", "valid"}) TokenData(out, split).ExpectTokenizer(hash, "tokenizer.json");
-    MappedFile(out + "/valid.txt");
+    if (DataFingerprint(out) != meta.value("fingerprint", "")) {
+      throw Error(fmt::format("'{}/valid.txt' is not what was prepared", out));
+    }
     return meta;
   } catch (const Error& e) {
     Say(fmt::format("{}: preparing it again", e.what()));
@@ -311,16 +359,8 @@ Json FindReusable(const std::string& out, const std::string& fingerprint) {
 }
 
 Json Build(const PrepareOptions& options, const Inputs& inputs, const std::string& folder) {
-  Split split = Split::All();
-  if (!inputs.valid) {
-    std::vector<uint64_t> hashes = HashesOf(*inputs.train, "reading");
-    if (hashes.empty()) throw Error(fmt::format("'{}' holds no text", options.input), "give a file that holds text");
-    split = Split::HoldOut(std::move(hashes), options.input);
-  } else {
-    const std::vector<uint64_t> hashes = HashesOf(*inputs.valid, "reading validation text");
-    if (hashes.empty()) throw Error(fmt::format("'{}' holds no text", options.valid), "give a file that holds text");
-    split = Split::Without(hashes);
-  }
+  const Split split = inputs.valid ? Split::Without(inputs.valid->ReadHashes("reading validation text"))
+                                   : Split::HoldOut(inputs.train->ReadHashes("reading"), options.input);
   const Sample sample = TakeSample(*inputs.train, split);
   if (sample.ends.empty()) {
     throw Error(fmt::format("'{}' holds no text for training that is not validation text as well", options.input));
@@ -330,25 +370,26 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   StopIfInterrupted();
   tokenizer.Save(folder + "/tokenizer.json");
 
-  SplitWriter train(folder, "train", tokenizer), valid(folder, "valid", tokenizer);
+  SplitWriter train(folder, "train", tokenizer, options.tokens), valid(folder, "valid", tokenizer);
   const int64_t dropped = EncodeAll(*inputs.train, "encoding", split, train, valid);
   if (inputs.valid) EncodeAll(*inputs.valid, "encoding validation text", Split::All(), valid, valid);
 
-  const bool whole = static_cast<int64_t>(sample.ends.size()) == train.documents();
-  Json meta = {{"format", "flashlm-data"}, {"version", kDataVersion}, {"source", options.input}};
+  Json meta = {{"format", "flashlm-data"}, {"version", kDataVersion}};
+  meta["source"] = options.input == "-" ? "standard input" : options.input;
   meta["validation"] = inputs.valid ? (options.valid.empty() ? "its own validation set" : options.valid)
                                     : "held out: the 1 % of the documents with the smallest hashes";
-  if (inputs.synthetic) {
-    meta["seed"] = options.seed;
-    meta["entropy_bound_bits_per_byte"] = EntropyBound(options.seed);
-  }
+  meta.update(inputs.train->source().Describe());
   meta["tokenizer"] = {{"sha256", tokenizer.Hash()},
                        {"vocab_size", tokenizer.vocab_size()},
-                       {"trained_on", whole ? "all training documents" : "evenly spread training documents"},
+                       {"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
                        {"trained_on_documents", sample.ends.size()},
                        {"trained_on_bytes", sample.text.size()}};
   meta["train"] = train.Finish();
   meta["train"]["dropped_documents_also_in_validation"] = dropped;
+  if (options.tokens > train.tokens()) {
+    Say(fmt::format("note: the training text has {} tokens, fewer than --tokens {}: all are kept", train.tokens(),
+                    options.tokens));
+  }
   meta["valid"] = valid.Finish();
   meta["input_fingerprint"] = inputs.fingerprint;
   return meta;
@@ -382,7 +423,7 @@ Json PrepareData(const PrepareOptions& options) {
   OutputFolder folder(out);
   Json meta = Build(options, inputs, folder.work());
   meta["fingerprint"] = DataFingerprint(folder.work(), meta);
-  WriteFileAtomic(folder.work() + "/meta.json", meta.dump(2) + "\n");
+  WriteFileAtomic(folder.work() + "/meta.json", ToText(meta, 2) + "\n");
   StopIfInterrupted();
   folder.Publish();
   SaySummary(meta, out);

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 
 #include "base/error.h"
@@ -16,7 +17,7 @@
 namespace flashlm {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "shards are read in place");
+static_assert(std::endian::native == std::endian::little, "shards are read as they lie");
 
 constexpr char kMagic[9] = "FLMTOKEN";
 constexpr size_t kChunkTokens = (1 << 20) / sizeof(uint16_t);
@@ -57,11 +58,13 @@ uint64_t FinishChecksum(ShardHeader header, uint64_t of_ids) {
   return Hash64(BytesOf(&header, sizeof header), of_ids);
 }
 
-uint64_t ChecksumOfIds(const uint16_t* ids, int64_t count) {
+uint64_t ChecksumOfIds(const OpenFile& file, int64_t count) {
   uint64_t hash = 0;
+  std::vector<uint16_t> ids(kChunkTokens);
   for (int64_t i = 0; i < count; i += kChunkTokens) {
-    const int64_t n = std::min<int64_t>(kChunkTokens, count - i);
-    hash = Hash64(BytesOf(ids + i, static_cast<size_t>(n) * 2), hash);
+    const size_t bytes = static_cast<size_t>(std::min<int64_t>(kChunkTokens, count - i)) * sizeof(uint16_t);
+    file.ReadAt(sizeof(ShardHeader) + static_cast<size_t>(i) * sizeof(uint16_t), ids.data(), bytes);
+    hash = Hash64(BytesOf(ids.data(), bytes), hash);
   }
   return hash;
 }
@@ -82,12 +85,12 @@ void WriteAll(int descriptor, const void* data, size_t size, const std::string& 
 
 constexpr const char* kPrepareAgain = "run `flashlm data prepare` again";
 
-ShardHeader HeaderOf(const MappedFile& file) {
-  ShardHeader header;
-  if (file.size() < sizeof header || std::memcmp(file.data(), kMagic, sizeof header.magic) != 0) {
+ShardHeader HeaderOf(const OpenFile& file) {
+  ShardHeader header{};
+  if (file.size() >= sizeof header) file.ReadAt(0, &header, sizeof header);
+  if (std::memcmp(header.magic, kMagic, sizeof header.magic) != 0) {
     throw Error(fmt::format("'{}' is not a token shard", file.path()), kPrepareAgain);
   }
-  std::memcpy(&header, file.data(), sizeof header);
   return header;
 }
 
@@ -184,8 +187,7 @@ std::string DataFingerprint(const std::string& folder, const Json& meta) {
     for (const char* split : {"train", "valid"}) {
       Json headers = Json::array();
       for (const Json& entry : meta.at(split).at("shards")) {
-        const MappedFile file(folder + "/" + entry.at("file").get<std::string>());
-        const ShardHeader header = HeaderOf(file);
+        const ShardHeader header = HeaderOf(OpenFile(folder + "/" + entry.at("file").get<std::string>()));
         headers.push_back(ToHex(reinterpret_cast<const uint8_t*>(&header), sizeof header));
       }
       identity.push_back(headers);
@@ -221,22 +223,24 @@ TokenData::TokenData(const std::string& folder, const std::string& split, Verify
 }
 
 void TokenData::VerifyChecksums() const {
-  std::vector<char> damaged(shards_.size(), 0);
+  std::vector<std::exception_ptr> failures(shards_.size());
   ParallelFor(static_cast<int64_t>(shards_.size()), [&](int64_t s) {
     const Shard& shard = shards_[s];
-    ShardHeader header;
-    std::memcpy(&header, shard.file->data(), sizeof header);
-    damaged[s] = header.checksum != FinishChecksum(header, ChecksumOfIds(shard.ids, shard.end - shard.begin));
-    shard.file->DropBefore(shard.file->size());  // having looked at all of it once is no reason to keep it
+    try {
+      const ShardHeader header = HeaderOf(*shard.file);
+      if (header.checksum == FinishChecksum(header, ChecksumOfIds(*shard.file, shard.end - shard.begin))) return;
+      throw Error(fmt::format("'{}' is damaged: its checksum does not fit", shard.file->path()), kPrepareAgain);
+    } catch (...) {
+      failures[s] = std::current_exception();
+    }
   });
-  for (size_t s = 0; s < shards_.size(); ++s) {
-    if (!damaged[s]) continue;
-    throw Error(fmt::format("'{}' is damaged: its checksum does not fit", shards_[s].file->path()), kPrepareAgain);
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
   }
 }
 
 void TokenData::AddShard(const std::string& path, const Json& entry) {
-  const auto file = std::make_shared<MappedFile>(path);
+  const auto file = std::make_shared<OpenFile>(path);
   const ShardHeader header = HeaderOf(*file);
   if (header.version != kDataVersion) {
     throw Error(
@@ -252,8 +256,7 @@ void TokenData::AddShard(const std::string& path, const Json& entry) {
   if (header.vocab_size != static_cast<uint32_t>(vocab_size_) || ToHex(header.tokenizer, 32) != tokenizer_hash_) {
     throw Error(fmt::format("'{}' was made with another tokenizer than meta.json says", path), kPrepareAgain);
   }
-  const auto* data = reinterpret_cast<const uint16_t*>(file->data() + sizeof header);
-  shards_.push_back({file, nullptr, data, size_, size_ + expected});
+  shards_.push_back({file, nullptr, size_, size_ + expected});
   size_ += expected;
 }
 
@@ -263,7 +266,7 @@ TokenData TokenData::FromTokens(std::vector<uint16_t> tokens, int vocab_size) {
   data.vocab_size_ = vocab_size;
   data.size_ = static_cast<int64_t>(tokens.size());
   const auto memory = std::make_shared<const std::vector<uint16_t>>(std::move(tokens));
-  data.shards_.push_back({nullptr, memory, memory->data(), 0, data.size_});
+  data.shards_.push_back({nullptr, memory, 0, data.size_});
   return data;
 }
 
@@ -272,9 +275,22 @@ const TokenData::Shard& TokenData::ShardOf(int64_t i) const {
   return *std::upper_bound(shards_.begin(), shards_.end(), i, [](int64_t at, const Shard& s) { return at < s.end; });
 }
 
+template <class Visit>
+void TokenData::Shard::Read(int64_t from, int64_t count, const Visit& visit) const {
+  if (memory) return visit(memory->data() + (from - begin), count);
+  uint16_t ids[2048];
+  for (int64_t n; count > 0; from += n, count -= n) {
+    n = std::min<int64_t>(count, std::size(ids));
+    const size_t offset = sizeof(ShardHeader) + static_cast<size_t>(from - begin) * sizeof(uint16_t);
+    file->ReadAt(offset, ids, static_cast<size_t>(n) * sizeof(uint16_t));
+    visit(ids, n);
+  }
+}
+
 uint16_t TokenData::operator[](int64_t i) const {
-  const Shard& shard = ShardOf(i);
-  return shard.ids[i - shard.begin];
+  uint16_t id = 0;
+  ShardOf(i).Read(i, 1, [&](const uint16_t* ids, int64_t) { id = *ids; });
+  return id;
 }
 
 void TokenData::Copy(int64_t begin, int64_t count, int32_t* out) const {
@@ -282,9 +298,7 @@ void TokenData::Copy(int64_t begin, int64_t count, int32_t* out) const {
   while (count > 0) {
     const Shard& shard = ShardOf(begin);
     const int64_t n = std::min(count, shard.end - begin);
-    const uint16_t* ids = shard.ids + (begin - shard.begin);
-    for (int64_t i = 0; i < n; ++i) out[i] = ids[i];
-    out += n;
+    shard.Read(begin, n, [&](const uint16_t* ids, int64_t some) { out = std::copy(ids, ids + some, out); });
     begin += n;
     count -= n;
   }

@@ -64,7 +64,9 @@ enum class Verify {
   kChecksums,
 };
 
-// One split of a prepared data set: a contiguous range of token ids, memory-mapped. Thread-safe to read.
+// One split of a prepared data set: a contiguous range of token ids. Thread-safe to read. Ids are read from the files
+// when they are asked for, a sequence at a time (a microsecond, from the page cache), not through maps: a shard that
+// another program truncates during a training of hours is then an Error that names it, and no signal.
 class TokenData {
  public:
   // `split` is "train" or "valid". Throws Error if the folder is not a data set of this version or a shard is
@@ -79,6 +81,7 @@ class TokenData {
   // meta.json of the folder; null for a data set in memory.
   const Json& meta() const { return meta_; }
 
+  // Both throw Error if a shard has become shorter since it was opened.
   uint16_t operator[](int64_t i) const;
   // Copies ids [begin, begin + count).
   void Copy(int64_t begin, int64_t count, int32_t* out) const;
@@ -89,10 +92,12 @@ class TokenData {
 
  private:
   struct Shard {
-    std::shared_ptr<const MappedFile> file;               // null in memory
+    std::shared_ptr<const OpenFile> file;                 // null in memory
     std::shared_ptr<const std::vector<uint16_t>> memory;  // null on disk
-    const uint16_t* ids;
-    int64_t begin, end;  // of the whole range
+    int64_t begin, end;                                   // of the whole range
+    // Calls visit(ids, n) for pieces of [from, from + count), positions in the whole range.
+    template <class Visit>
+    void Read(int64_t from, int64_t count, const Visit& visit) const;
   };
 
   TokenData() = default;

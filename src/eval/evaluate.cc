@@ -5,12 +5,12 @@
 #include <memory>
 #include <numbers>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
-#include "base/files.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "data/documents.h"
 #include "eval/scorer.h"
-#include "io/atomic_file.h"
 
 namespace flashlm {
 namespace {
@@ -163,14 +163,10 @@ EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::
 
 EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& text_path,
                         const std::string& tokens_path, const EvalOptions& options) {
-  const MappedFile file(text_path);
-  CheckText(file.text(), text_path, 0);
-  std::vector<std::string_view> documents;
-  ForEachDocument(file.text(), [&](std::string_view document) { documents.push_back(document); });
-  if (documents.empty()) {
-    throw Error(fmt::format("'{}' holds no text to evaluate", text_path),
-                "give documents separated by lines <|endoftext|>");
-  }
+  if (!tokens_path.empty()) RefuseOverwriting("--tokens", tokens_path, {{text_path}});
+  const DocumentFile file(text_path);
+  const auto& documents = file.documents();
+  if (options.interactive && !file.note().empty()) Say(file.note());
   if (tokens_path.empty()) return Evaluate(model, dtype, tokenizer, documents, options);
 
   TokenLines lines(tokens_path, tokenizer);

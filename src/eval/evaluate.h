@@ -57,10 +57,10 @@ struct EvalOptions {
 EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::span<const std::string_view> documents,
                     const EvalOptions& options = {});
 
-// The documents of a file (data/documents.h says how they are separated). With tokens_path, writes there one
-// JSON object per scored token, in order: {"document", "position", "id", "bytes", "nats"}; "bytes" is how
-// many bytes of text the token stands for, 0 for the closing <eos>. Throws Error for a file that is missing,
-// empty or not UTF-8 text.
+// The documents of a file, or of standard input for "-" (data/documents.h says how they are separated). With
+// tokens_path, writes there one JSON object per scored token, in order: {"document", "position", "id", "bytes",
+// "nats"}; "bytes" is how many bytes of text the token stands for, 0 for the closing <eos>. Throws Error for a file
+// that is missing, empty or not UTF-8 text, UsageError if tokens_path is text_path.
 EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& text_path,
                         const std::string& tokens_path, const EvalOptions& options);
 

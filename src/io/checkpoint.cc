@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/mapped_file.h"
 #include "base/progress.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"

@@ -3,10 +3,10 @@
 #include <bit>
 #include <cstring>
 
+#include "base/atomic_file.h"
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "io/atomic_file.h"
 #include "io/safetensors_header.h"
 
 namespace flashlm {

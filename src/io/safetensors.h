@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/files.h"
+#include "base/mapped_file.h"
 
 namespace flashlm {
 

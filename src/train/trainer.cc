@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "data/shards.h"
 #include "io/checkpoint.h"
@@ -53,6 +54,7 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
     throw UsageError(fmt::format("'{}' already holds a run", run_folder),
                      fmt::format("go on with --resume {}, or choose another --out", run_folder));
   }
+  RequireUtf8("--data", config.data);
   MakeModel(config.model, false);  // a wrong configuration is refused before anything is written
   const bool measured = config.train.precision == "auto";
   ResolvePrecision(config);

@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "base/mapped_file.h"
 #include "tests/data/scratch.h"
 
 namespace flashlm {
@@ -106,27 +107,6 @@ TEST(Files, HashesAsTheStandardSays) {
   EXPECT_EQ(Sha256OfFile(scratch.Write("abc", "abc")), abc);
   const std::string large(300'000, 'a');
   EXPECT_EQ(Sha256OfFile(scratch.Write("large", large)), Sha256(large));
-}
-
-TEST(MappedFileTest, ShowsTheBytes) {
-  ScratchFolder scratch;
-  const MappedFile empty(scratch.Write("empty", ""));
-  EXPECT_EQ(empty.size(), 0u);
-  EXPECT_EQ(empty.text(), "");
-  empty.DropBefore(100);
-
-  std::string content(100'000, 'a');
-  content.back() = 'z';
-  const std::string path = scratch.Write("file", content);
-  MappedFile first(path);
-  EXPECT_EQ(first.path(), path);
-  EXPECT_EQ(first.text(), content);
-  const MappedFile second(std::move(first));
-  EXPECT_EQ(second.text(), content);
-  // Dropped pages are only forgotten, not lost.
-  second.DropBefore(50'000);
-  second.DropBefore(1'000'000);
-  EXPECT_EQ(second.text(), content);
 }
 
 TEST(FolderLockTest, ExcludesASecondHolder) {

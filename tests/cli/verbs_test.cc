@@ -1,11 +1,13 @@
 // The verbs beside `train` as a user meets them: what they print, and what they refuse in one line.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cmath>
 #include <fstream>
 #include <regex>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "base/json.h"
@@ -48,8 +50,10 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{},
             {"data", "tokenizer", "train", "compare", "eval", "generate", "bench", "selftest", "inspect", "doctor"},
             {}},
-           {{"data"}, {"prepare"}, {}},
-           {{"data", "prepare"}, {"REQUIRED"}, {{"--vocab", "4096"}}},
+           {{"data"}, {"prepare", "inspect"}, {}},
+           {{"data", "prepare"},
+            {"REQUIRED", "synthetic", "tinystories", "valid_bytes", "<|endoftext|>"},
+            {{"--vocab", "4096"}}},
            {{"tokenizer"}, {"train", "encode", "decode"}, {}},
            {{"tokenizer", "train"}, {"REQUIRED"}, {{"--vocab", "4096"}}},
            {{"tokenizer", "encode"}, {"REQUIRED", "stdin without it"}, {}},
@@ -258,6 +262,54 @@ TEST_F(VerbsTest, ImpossibleSizesAreRefused) {
 }
 
 // A model of a few steps, for the verbs that read one.
+TEST_F(VerbsTest, TokenizerTrainReadsAndWritesWhatIsNoFile) {
+  const std::string text = Write(scratch_ / "text", kTexts), pipe = scratch_ / "pipe", out = scratch_ / "t.json";
+  const auto train = [&](const std::string& input, const std::string& output) {
+    return Run({"tokenizer", "train", "--input", input, "--vocab", "270", "--out", output});
+  };
+  ASSERT_EQ(train(text, out).exit_code, 0);
+  const std::string expected = ReadFile(out);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string received;
+  std::thread reader([&] { received = ReadFile(pipe); });
+  EXPECT_EQ(train(text, pipe).exit_code, 0);
+  reader.join();
+  EXPECT_EQ(received, expected);
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  std::thread writer([&] { Write(pipe, kTexts); });
+  EXPECT_EQ(train(pipe, out).exit_code, 0);
+  writer.join();
+  EXPECT_EQ(ReadFile(out), expected);
+  ExpectOneLine(train(text, text), 2, "is the file that is read");
+  fs::create_directory(scratch_ / "in");
+  const std::string inside = Write(scratch_ / "in/a.txt", kTexts);
+  ExpectOneLine(train(scratch_ / "in", inside), 2, "is the file that is read");
+  EXPECT_EQ(ReadFile(text), kTexts);
+  EXPECT_EQ(ReadFile(inside), kTexts);
+}
+
+TEST_F(VerbsTest, DataPrepareAndInspect) {
+  const std::string text = Write(scratch_ / "text", std::string(kTexts) + "<|endoftext|>\nAnna has a cat.\n");
+  const std::string out = scratch_ / "data";
+  const CommandResult made =
+      Run({"data", "prepare", "--input", text, "--out", out, "--vocab", "300", "--tokens", "20", "--json"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(Json::parse(made.out)["train"]["subset_tokens"], 20);
+  const CommandResult inspected = Run({"data", "inspect", out, "--json"});
+  ASSERT_EQ(inspected.exit_code, 0) << inspected.err;
+  const Json report = Json::parse(inspected.out);
+  EXPECT_EQ(report["train"]["tokens"], 20);
+  EXPECT_EQ(report["fingerprint"], Json::parse(made.out)["fingerprint"]);
+  EXPECT_NE(Run({"data", "inspect", out}).out.find("train: "), std::string::npos);
+  ExpectOneLine(Run({"data", "inspect", scratch_ / "none"}), 1, "none");
+  ExpectOneLine(Run({"data", "prepare", "--input", "-", "--out", scratch_ / "d2"}), 1, "is empty");
+  ExpectOneLine(Run({"data", "prepare", "--input", text, "--out", scratch_ / "d2", "--tokens", "many"}), 2, "many");
+  const std::string odd = scratch_ / "data\xff";
+  fs::rename(out, odd);
+  ExpectOneLine(Run({"train", "--preset", "gpt-baseline", "--data", odd, "--out", scratch_ / "run"}), 2, "not UTF-8");
+  EXPECT_FALSE(fs::exists(scratch_ / "run"));
+}
+
 class ModelVerbsTest : public VerbsTest {
  protected:
   static void SetUpTestSuite() {
@@ -319,6 +371,52 @@ TEST_F(ModelVerbsTest, EvalReportsWhatItPromises) {
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "latin1", "caf\xe9")}), 1, "latin1");
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", scratch_ / "missing"}), 1, "missing");
   ExpectOneLine(Run({"eval", "--model", Model(), "--pairs", Write(scratch_ / "pairs", "{\"good\": 3}\n")}), 1, "pairs");
+}
+
+TEST_F(ModelVerbsTest, EvalReadsAndWritesWhatIsNoFile) {
+  const std::string text = Write(scratch_ / "text", kTexts), tokens = scratch_ / "tokens", pipe = scratch_ / "pipe";
+  const auto eval = [&](const std::string& input, const std::string& output) {
+    return Run({"eval", "--model", Model(), "--text", input, "--tokens", output});
+  };
+  ASSERT_EQ(eval(text, tokens).exit_code, 0);
+  const std::string expected = ReadFile(tokens);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  {
+    std::thread writer([&] { Write(pipe, kTexts); });
+    const CommandResult result = eval(pipe, tokens);
+    writer.join();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(ReadFile(tokens), expected);
+  }
+  {
+    std::string received;
+    std::thread reader([&] { received = ReadFile(pipe); });
+    const CommandResult result = eval(text, pipe);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    reader.join();
+    EXPECT_EQ(received, expected);
+    EXPECT_TRUE(fs::is_fifo(pipe));
+  }
+  const CommandResult to_stdout = eval(text, "/dev/stdout");
+  EXPECT_EQ(to_stdout.out.rfind(expected, 0), 0u) << to_stdout.err;
+  fs::create_symlink("tokens", scratch_ / "link");
+  Write(tokens, "old");
+  EXPECT_EQ(eval(text, scratch_ / "link").exit_code, 0);
+  EXPECT_TRUE(fs::is_symlink(scratch_ / "link"));
+  EXPECT_EQ(ReadFile(tokens), expected);
+
+  // Never over what is read, by whatever name.
+  fs::create_symlink("text", scratch_ / "same");
+  fs::create_hard_link(text, scratch_ / "hard");
+  for (const char* name : {"text", "same", "hard"}) {
+    ExpectOneLine(eval(text, scratch_ / name), 2, "is the file that is read");
+    ExpectOneLine(eval(scratch_ / name, text), 2, "is the file that is read");
+  }
+  EXPECT_EQ(ReadFile(text), kTexts);
+  const std::string model = Model() + "/latest/tokenizer.json", before = ReadFile(model);
+  ExpectOneLine(eval(text, model), 2, "is the file that is read");
+  EXPECT_EQ(ReadFile(model), before);
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", "-"}), 1, "'standard input' holds no text");
 }
 
 TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "text/tokenizer.h"
 
 namespace flashlm {
 namespace {
@@ -60,15 +61,61 @@ TEST(BatchReader, AnEpochCoversTheStreamOnce) {
       reader.Sequence(epoch * 100 + n, inputs, targets);
       first_targets.insert(targets[0]);
       for (int t = 0; t < 10; ++t) {
-        EXPECT_EQ(targets[t], (inputs[t] + 1) % 1003);  // shifted once, over the ring's end too
+        const int32_t before = targets[t] == 0 ? Tokenizer::kEos : targets[t] - 1;
+        EXPECT_EQ(inputs[t], before);  // shifted once; the ring's first token follows <eos>
         EXPECT_TRUE(targets_seen.insert(targets[t]).second);
-        EXPECT_EQ(inputs[t], t > 0 ? targets[t - 1] : inputs[0]);
       }
     }
     EXPECT_EQ(targets_seen.size(), 1000u);
     epochs.insert(first_targets);
   }
   EXPECT_GE(epochs.size(), 2u) << "chunk borders should move between epochs";
+}
+
+TEST(BatchReader, NothingIsLeftOutThatFits) {
+  const TokenData data = Counting(1000);
+  const BatchReader reader(data, 1, 10, 5);
+  ASSERT_EQ(reader.SequencesPerEpoch(), 100);  // not one less because the last target has no successor: the ring closes
+  std::set<int32_t> seen;
+  for (int64_t n = 0; n < 100; ++n) {
+    int32_t inputs[10], targets[10];
+    reader.Sequence(n, inputs, targets);
+    seen.insert(targets, targets + 10);
+  }
+  EXPECT_EQ(seen.size(), 1000u);
+}
+
+TEST(BatchReader, AnEpochMayStartAtAnyToken) {
+  const TokenData data = Counting(20);
+  const BatchReader reader(data, 1, 10, 5);
+  std::set<int32_t> starts;
+  for (int64_t n = 0; n < 400; ++n) {
+    int32_t inputs[10], targets[10];
+    reader.Sequence(n, inputs, targets);
+    starts.insert(targets[0]);
+  }
+  EXPECT_EQ(starts.size(), 20u);
+}
+
+TEST(BatchReader, TheOrderIsAnotherInEveryEpoch) {
+  const TokenData data = Counting(4000);
+  const BatchReader reader(data, 1, 10, 5);
+  const auto order = [&](int64_t epoch) {
+    std::vector<int32_t> chunks;
+    int32_t first = 4000;
+    for (int64_t n = 0; n < 400; ++n) {
+      int32_t inputs[10], targets[10];
+      reader.Sequence(epoch * 400 + n, inputs, targets);
+      chunks.push_back(targets[0]);
+      first = std::min(first, targets[0]);
+    }
+    for (int32_t& chunk : chunks) chunk = (chunk - first) / 10;  // apart from where the epoch starts
+    return chunks;
+  };
+  const std::vector<int32_t> one = order(0), two = order(1);
+  int same = 0;
+  for (size_t i = 0; i < one.size(); ++i) same += one[i] == two[i];
+  EXPECT_LT(same, 10);
 }
 
 TEST(BatchReader, ADocumentsFirstContextIsTheEndOfTheOneBefore) {

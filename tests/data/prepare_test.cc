@@ -5,9 +5,11 @@
 #include <set>
 
 #include "data/documents.h"
+#include "data/inspect.h"
 #include "data/shards.h"
-#include "scratch.h"
+#include "data/sources.h"
 #include "stories/story_writer.h"
+#include "tests/data/scratch.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -153,8 +155,7 @@ TEST_F(PrepareTest, TheFingerprintIsOfTheDataAlone) {
 
 TEST_F(PrepareTest, SyntheticSplitsAreDisjointAndStateTheirEntropy) {
   options_.input = "synthetic";
-  options_.synthetic_bytes = 400'000;
-  options_.synthetic_valid_bytes = 30'000;
+  options_.source_options = {{"bytes", 400'000}, {"valid_bytes", 30'000}};
   const Json meta = PrepareData(options_);
   const std::vector<std::string> train = Decoded(options_.out, "train"), valid = Decoded(options_.out, "valid");
   EXPECT_EQ(train[5], StoryWriter(0).Write(5).text);
@@ -197,6 +198,176 @@ TEST_F(PrepareTest, BadOptionsAreUsageErrors) {
   options_.input = folder_ / "texts";
   options_.out = folder_ / "texts/prepared";
   ExpectError([&] { PrepareData(options_); }, "lies inside the folder");
+  options_.input = "-";
+  options_.valid = "-";
+  options_.out = folder_ / "out";
+  ExpectError([&] { PrepareData(options_); }, "can be read once");
+  options_.input = "synthetic";
+  options_.valid = "";
+  options_.source_options = {{"sead", 1}};
+  ExpectError([&] { PrepareData(options_); }, "did you mean 'seed'");
+  options_.input = folder_ / "texts";
+  ExpectError([&] { PrepareData(options_); }, "text files have no options");
+}
+
+TEST_F(PrepareTest, OutMayLieBesideTheInputHoweverItIsWritten) {
+  folder_.Write("my-text/a.txt", Stories(20));
+  folder_.Write("valid/v.txt", Stories(5, 7));
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_ / "");
+  options_.input = "my-text";
+  for (const char* out : {"new/my-text", "my-text2", "my-text/../beside"}) {
+    options_.out = out;
+    EXPECT_NO_THROW(PrepareData(options_)) << out;
+  }
+  options_.out = "other/my-text";
+  options_.valid = "valid";
+  EXPECT_NO_THROW(PrepareData(options_));
+  fs::create_directory_symlink("my-text", "link");
+  for (const std::string& out :
+       std::vector<std::string>{"my-text/..x", "my-text/new/deeper", "my-text", "link/x", "valid/x", "valid"}) {
+    options_.out = out;
+    ExpectError([&] { PrepareData(options_); }, "--out '" + out + "' lies inside the folder");
+  }
+  options_.input = "synthetic";
+  options_.out = "valid/x";
+  ExpectError([&] { PrepareData(options_); }, "lies inside the folder 'valid'");
+  fs::current_path(before);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "my-text"), {}), 1);
+}
+
+TEST_F(PrepareTest, ADataSetIsNotMadeFromItsOwnFiles) {
+  PrepareData(options_);
+  const std::string valid = ReadFile(options_.out + "/valid.txt");
+  options_.input = options_.out + "/valid.txt";
+  options_.vocab = 500;
+  ExpectError([&] { PrepareData(options_); }, "would be replaced");
+  options_.input = folder_ / "in.txt";
+  options_.valid = folder_ / "link.txt";
+  fs::create_symlink("out/valid.txt", options_.valid);
+  ExpectError([&] { PrepareData(options_); }, "would be replaced");
+  EXPECT_EQ(ReadFile(options_.out + "/valid.txt"), valid);
+}
+
+TEST_F(PrepareTest, OutMayBeALink) {
+  MakeFolder(folder_ / "elsewhere");
+  fs::create_directory_symlink("elsewhere/set", options_.out);  // to nothing, at first
+  for (const int vocab : {400, 500}) {
+    options_.vocab = vocab;
+    PrepareData(options_);
+    EXPECT_TRUE(fs::is_symlink(options_.out));
+    EXPECT_EQ(ReadDataMeta(folder_ / "elsewhere/set")["tokenizer"]["vocab_size"], vocab);
+    EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "elsewhere"), {}), 1);
+    EXPECT_FALSE(fs::exists(options_.out + ".tmp"));
+  }
+}
+
+// A source whose documents are others after `stable` readings.
+class FickleSource final : public DocumentSource {
+ public:
+  explicit FickleSource(int stable) : left_(stable) {}
+  bool Next(DocumentBatch& batch) override {
+    batch = {};
+    if (done_) return false;
+    const auto texts = std::make_shared<std::vector<std::string>>();
+    for (int i = 0; i < (left_ < 0 ? 150 : 200); ++i) texts->push_back("story " + std::to_string(i));
+    batch.documents.assign(texts->begin(), texts->end());
+    batch.owners.push_back(texts);
+    return done_ = true;
+  }
+  void Rewind() override { done_ = false, --left_; }
+  int64_t bytes_read() const override { return 0; }
+  int64_t total_bytes() const override { return 1; }
+  Json Identity() const override { return "fickle"; }
+
+ private:
+  int left_;
+  bool done_ = false;
+};
+
+TEST_F(PrepareTest, AnInputThatChangesBetweenReadingsIsRefused) {
+  static int stable;
+  RegisterSource({.name = "fickle",
+                  .about = "",
+                  .ending = "",
+                  .open = [](const std::string&, const Json&) { return std::make_unique<FickleSource>(stable); },
+                  .help = [] { return ""; }});
+  options_.input = "fickle";
+  for (stable = 1; stable <= 2; ++stable) {
+    ExpectError([&] { PrepareData(options_); }, "'fickle' changed while it was being read");
+    ExpectNothingMade();
+  }
+  EXPECT_NO_THROW(PrepareData(options_));
+}
+
+TEST_F(PrepareTest, KeepsTheFirstTokensWhereAsked) {
+  PrepareData(options_);
+  const std::string whole = options_.out;
+  const TokenData all(whole, "train");
+  const Json whole_meta = all.meta();
+  for (const int64_t tokens : {1000, 1001, 1002, 1003}) {
+    options_.tokens = tokens;
+    options_.out = folder_ / "first";
+    const Json meta = PrepareData(options_);
+    const TokenData first(options_.out, "train");
+    ASSERT_EQ(first.size(), tokens);
+    int64_t ends = 0;
+    for (int64_t i = 0; i < tokens; ++i) {
+      ASSERT_EQ(first[i], all[i]);
+      ends += first[i] == Tokenizer::kEos;
+    }
+    EXPECT_EQ(meta["train"]["subset_tokens"], tokens);
+    EXPECT_EQ(meta["train"]["documents"], ends + (first[tokens - 1] != Tokenizer::kEos));
+    EXPECT_EQ(meta["tokenizer"], whole_meta["tokenizer"]);
+    EXPECT_EQ(meta["valid"], whole_meta["valid"]);
+    EXPECT_EQ(ReadFile(options_.out + "/valid.txt"), ReadFile(whole + "/valid.txt"));
+    std::vector<uint16_t> ids;
+    for (int64_t i = 0; i < tokens; ++i) ids.push_back(first[i]);
+    EXPECT_EQ(meta["train"]["bytes"], Tokenizer::Load(options_.out + "/tokenizer.json").Decode(ids).size());
+  }
+  options_.tokens = all.size() + 1;
+  Json more = PrepareData(options_);
+  EXPECT_FALSE(more["train"].contains("subset_tokens"));
+  EXPECT_EQ(more["train"], whole_meta["train"]);
+  options_.tokens = -1;
+  EXPECT_THROW(PrepareData(options_), UsageError);
+}
+
+TEST_F(PrepareTest, NamesThatAreNoUtf8AreCarried) {
+  options_.input = folder_.Write("in\xff.txt", Stories(100));
+  options_.valid = folder_.Write("valid\xff.txt", Stories(10, 5));
+  options_.out = folder_ / "out\xff";
+  const Json made = PrepareData(options_);
+  EXPECT_EQ(made["fingerprint"], DataFingerprint(options_.out));
+  const auto time = fs::last_write_time(options_.out + "/meta.json");
+  PrepareData(options_);  // finds it again
+  EXPECT_EQ(fs::last_write_time(options_.out + "/meta.json"), time);
+}
+
+TEST_F(PrepareTest, ValidationTextThatMentionsTheSeparatorIsReadAsItWasPrepared) {
+  // On lines of their own often enough in the whole, but not in what is held out.
+  std::string story = "What is <|endoftext|> for? It";
+  for (int i = 0; i < 30; ++i) story += " says <|endoftext|> again";
+  options_.valid =
+      folder_.Write("valid.txt", story + "\n<|endoftext|>\nTom.\n<|endoftext|>\nAnna.\n<|endoftext|>\n<|endoftext|>\n");
+  PrepareData(options_);
+  EXPECT_EQ(Decoded(options_.out, "valid").size(), 3u);
+  EXPECT_EQ(DocumentsOf(ReadFile(options_.out + "/valid.txt")), Decoded(options_.out, "valid"));
+}
+
+TEST_F(PrepareTest, InspectionTellsWhatIsThere) {
+  options_.tokens = 1000;
+  const Json meta = PrepareData(options_);
+  const Json report = InspectData(options_.out);
+  EXPECT_EQ(report["train"]["tokens"], 1000);
+  EXPECT_EQ(report["train"]["subset_tokens"], 1000);
+  EXPECT_EQ(report["valid"]["documents"], meta["valid"]["documents"]);
+  EXPECT_EQ(report["tokens"], 1000 + meta["valid"]["tokens"].get<int64_t>());
+  EXPECT_EQ(report["vocab_size"], 600);
+  EXPECT_EQ(report["fingerprint"], meta["fingerprint"]);
+  EXPECT_NE(DescribeData(report).find("train: "), std::string::npos);
+  std::ofstream(options_.out + "/valid.txt") << "\n";
+  ExpectError([&] { InspectData(options_.out); }, "valid.txt' holds no text");
 }
 
 TEST_F(PrepareTest, ForeignFoldersAndLocksAreRespected) {

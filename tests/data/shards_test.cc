@@ -4,7 +4,7 @@
 
 #include <numeric>
 
-#include "scratch.h"
+#include "tests/data/scratch.h"
 
 namespace flashlm {
 namespace {
@@ -83,6 +83,17 @@ TEST_F(ShardsTest, TruncatedForeignAndMissingShardsAreNamed) {
   ExpectRefused("train_00002.bin");
 }
 
+TEST_F(ShardsTest, AShardThatShrinksWhileInUseIsAnError) {
+  const TokenData data(path_, "train");
+  std::vector<int32_t> copy(100);
+  data.Copy(300, 100, copy.data());
+  std::filesystem::resize_file(path_ + "/train_00001.bin", 64 + 100);
+  EXPECT_EQ(data[349], 349);
+  ExpectError([&] { data[350]; }, "train_00001.bin' became shorter");
+  ExpectError([&] { data.Copy(300, 100, copy.data()); }, "train_00001.bin' became shorter");
+  EXPECT_NO_THROW(data.Copy(600, 100, copy.data()));
+}
+
 TEST_F(ShardsTest, OtherVersionsAndTokenizersAreRefused) {
   Edit("train_00000.bin", [](std::string& bytes) { bytes[8] = 9; });
   ExpectRefused("format version 9");
@@ -109,6 +120,29 @@ TEST_F(ShardsTest, BadMetaIsExplained) {
   ExpectRefused("does not describe a FlashLM data set");
   WriteFileAtomic(path_ + "/meta.json", "{\"format\": ");
   ExpectRefused("meta.json");
+}
+
+TEST(Shards, ManyTokensAreReadAtOnceAcrossShards) {
+  const ScratchFolder folder;
+  std::vector<uint16_t> tokens(700'000);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint16_t>(i * 40503u >> 7);
+  ShardWriter writer(folder / "", "train", 65536, kHash, 600'000);  // more than is buffered, one border
+  writer.Append(tokens);
+  const Json shards = writer.Finish();
+  ASSERT_EQ(shards.size(), 2u);
+  EXPECT_EQ(shards[0]["tokens"], 600'000);
+  EXPECT_EQ(shards[1]["tokens"], 100'000);
+  Json meta = {{"format", "flashlm-data"}, {"version", kDataVersion}};
+  meta["tokenizer"] = {{"sha256", kHash}, {"vocab_size", 65536}};
+  meta["train"] = {{"shards", shards}, {"tokens", tokens.size()}};
+  WriteFileAtomic(folder / "meta.json", meta.dump());
+  const TokenData data(folder / "", "train", Verify::kChecksums);
+  std::vector<int32_t> copy(tokens.size());
+  data.Copy(0, std::ssize(copy), copy.data());
+  EXPECT_TRUE(std::equal(tokens.begin(), tokens.end(), copy.begin()));
+  data.Copy(599'999, 2, copy.data());
+  EXPECT_EQ(copy[0], tokens[599'999]);
+  EXPECT_EQ(copy[1], tokens[600'000]);
 }
 
 TEST(Shards, AFullDiskIsReported) {

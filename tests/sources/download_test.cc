@@ -1,11 +1,11 @@
-#include "data/download.h"
+#include "sources/download.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 
 #include "local_server.h"
-#include "scratch.h"
+#include "tests/data/scratch.h"
 
 namespace flashlm {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/download.h"
+#include "sources/download.h"
 
 #include <curl/curl.h>
 
