@@ -28,14 +28,13 @@
 #include "base/progress.h"
 #include "base/rng.h"
 #include "kernels/activation/activation.h"
-#include "kernels/activation/gates.h"
-#include "kernels/activation/geglu.h"
-#include "kernels/activation/silu.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/differential.h"
 #include "kernels/conv/conv.h"
 #include "kernels/delta/delta.h"
+#include "kernels/dropout/dropout.h"
 #include "kernels/embed/embed.h"
+#include "kernels/gate/gate.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/peak.h"
 #include "kernels/isa.h"
@@ -50,6 +49,7 @@
 #include "kernels/scan/scan.h"
 #include "kernels/shift/shift.h"
 #include "kernels/ternary/ternary.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -96,7 +96,7 @@ class Cases {
   Matrix F32(int64_t rows, int64_t cols) { return {Floats(rows * cols), DType::kF32, rows, cols, cols}; }
   Matrix Bf16(int64_t rows, int64_t cols) {
     const Matrix to{Floats((rows * cols + 1) / 2), DType::kBF16, rows, cols, cols};
-    CopyMatrix(F32(rows, cols), to, false);
+    Copy(F32(rows, cols), to, false);
     floats_.pop_back();
     return to;
   }
@@ -332,7 +332,7 @@ class Cases {
     Add("ternary/gradient", {w, trits, trits},
         [=] { TernaryGradient(Ternary::kScaleGradient, values, values, kHidden, kWidth, out); });
     Add("ternary/quantise_inputs", {x, q}, [=] { QuantizeRows(x, q, scales); });
-    Add("ternary/scale", {x, y}, [=] { ScaleMatrix(x, scales, nullptr, y); });
+    Add("vector/scale", {x, y}, [=] { Scale(x, scales, nullptr, y); });
     Add("ternary/widen", {q, y}, [=] { WidenIntegers(q, y); });
   }
 
@@ -357,9 +357,8 @@ class Cases {
       AdamW({.lr = 1e-3, .weight_decay = 0.1}, kParameters, theta.Row<float>(0), gradient.Row<float>(0),
             m.Row<float>(0), v.Row<float>(0));
     });
-    Add("optimizer/sum_of_squares", {m}, [=] { benchmark::DoNotOptimize(SumOfSquares(m.Row<float>(0), kParameters)); });
-    Add("optimizer/combine", {theta, m, m},
-        [=] { Combine(0.1f, theta.Row<float>(0), 0.9f, m.Row<float>(0), kParameters); });
+    Add("vector/sum_of_squares", {m}, [=] { benchmark::DoNotOptimize(SumOfSquares(m.Row<float>(0), kParameters)); });
+    Add("vector/axpby", {theta, m, m}, [=] { Axpby(0.1f, theta.Row<float>(0), 0.9f, m.Row<float>(0), kParameters); });
   }
 
   void AddReasoning() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/ternary/ternary.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -52,7 +53,7 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
   } else {
     packed.int8.Forward(input.x, sums);
   }
-  kernels::ScaleMatrix(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
+  kernels::Scale(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
 }
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
@@ -64,7 +65,7 @@ void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& inpu
     const Matrix& q = input.x;
     const Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
     const Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
-    kernels::ScaleMatrix(dy, input.scales, nullptr, scaled);
+    kernels::Scale(dy, input.scales, nullptr, scaled);
     kernels::WidenIntegers(q, integers);
     AddWeightGradient(tape, weight, scaled, integers);
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/vector/vector.h"
+
 namespace flashlm {
 
 Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype)
@@ -161,7 +163,7 @@ void Tape::PassGradient(const Tensor& y, const Tensor& x) {
   }
   bool accumulate;
   const kernels::Matrix dx = GradientFor(x, &accumulate);
-  kernels::CopyMatrix(GradientOf(y), dx, accumulate);
+  kernels::Copy(GradientOf(y), dx, accumulate);
 }
 
 GradientWriter::GradientWriter(Tape& tape, const Tensor& x, Kernel kernel)
@@ -178,7 +180,7 @@ GradientWriter::GradientWriter(Tape& tape, const Tensor& x, Kernel kernel)
 
 GradientWriter::~GradientWriter() {
   --slot_.writers;
-  if (matrix_.data != gradient_.data) kernels::CopyMatrix(matrix_, gradient_, true);
+  if (matrix_.data != gradient_.data) kernels::Copy(matrix_, gradient_, true);
 }
 
 float* Tape::Slot(int64_t floats_per_row) {
@@ -196,7 +198,7 @@ kernels::Dropout Tape::NextDropout(double p) {
 
 void Tape::Seed(const Tensor& x, const float* gradient) {
   GradientWriter dx(*this, x, GradientWriter::Kernel::kCanAdd);
-  kernels::CopyMatrix({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(),
+  kernels::Copy({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(),
                       dx.accumulate());
 }
 

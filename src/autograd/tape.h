@@ -17,7 +17,7 @@
 #include "autograd/weight_packs.h"
 #include "base/error.h"
 #include "base/progress.h"
-#include "kernels/activation/activation.h"
+#include "kernels/dropout/dropout.h"
 #include "tensor/arena.h"
 #include "tensor/param_bank.h"
 #include "tensor/state.h"

@@ -1,6 +1,7 @@
 #include "autograd/weight_packs.h"
 
 #include "kernels/ternary/ternary.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 
@@ -34,8 +35,8 @@ void WeightPacks::Renew(Entry& entry) {
   entry.effective.resize(size);
   entry.packed.scales.resize(static_cast<size_t>(w.rows));
   bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
-  kernels::ScaleMatrix({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
-                       {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
+  kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
+                 {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
   entry.packed.int8.SetValues(entry.effective.data(), w.rows, w.cols);
   entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
   entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);

@@ -12,7 +12,7 @@
 #include "eval/scorer.h"
 #include "infer/session.h"
 #include "kernels/isa.h"
-#include "kernels/loss/loss.h"
+#include "kernels/vector/vector.h"
 #include "train/step.h"
 
 namespace flashlm {

@@ -11,7 +11,7 @@
 #include "base/rng.h"
 #include "eval/causality.h"
 #include "infer/session.h"
-#include "kernels/loss/loss.h"
+#include "kernels/vector/vector.h"
 #include "nn/linear.h"
 #include "train/step.h"
 #include "train/throughput.h"

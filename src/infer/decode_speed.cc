@@ -5,7 +5,7 @@
 
 #include "base/progress.h"
 #include "infer/session.h"
-#include "kernels/loss/loss.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "kernels/loss/loss.h"
+#include "kernels/vector/vector.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {

@@ -1,5 +1,5 @@
-// Element-wise loops written once for whole vectors and for the rest of a row, and the sigmoid of gates.
-// Included inside kernel files only.
+// Element-wise loops written once for whole vectors and for the rest of a row, maps of whole matrices on top of them,
+// and the sigmoid of gates. Included inside kernel files only.
 #if defined(FLASHLM_KERNELS_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FLASHLM_KERNELS_LANES_INL_H_
 #undef FLASHLM_KERNELS_LANES_INL_H_
@@ -8,8 +8,10 @@
 #endif
 
 #include <algorithm>
+#include <array>
 
 #include "base/parallel.h"
+#include "kernels/matrix.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -55,6 +57,39 @@ void ForRows(int64_t rows, int64_t cols, const Body& body) {
   const int64_t block = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, cols));
   ParallelBlocks(rows, block, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) body(r);
+  });
+}
+
+// y = f(x...) along n elements: f takes vectors of the inputs, whatever their types, and returns that of the result.
+// Flattened, because f is called twice, for whole vectors and for the rest, and large ones would not be inlined.
+template <class F, class Y, class... X>
+HWY_FLATTEN void MapRow(int64_t n, const F& f, Y* y, const X*... x) {
+  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) { lanes.Store(f(lanes.Load(x + i)...), y + i); });
+}
+// The same with several results, of which f returns an array.
+template <class F, class Y, size_t kResults, class... X>
+HWY_FLATTEN void MapRow(int64_t n, const F& f, const std::array<Y*, kResults>& y, const X*... x) {
+  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
+    const std::array<VF, kResults> results = f(lanes.Load(x + i)...);
+    for (size_t k = 0; k < kResults; ++k) lanes.Store(results[k], y[k] + i);
+  });
+}
+
+// y = f(x...) for all elements of matrices of one shape and one type. y may be one of x.
+template <class F, class... X>
+void Map(const Matrix& y, const F& f, const X&... x) {
+  Dispatch(y.dtype, [&]<class T>() {
+    ForRows(y.rows, y.cols, [&](int64_t r) { MapRow(y.cols, f, y.Row<T>(r), x.template Row<T>(r)...); });
+  });
+}
+template <size_t kResults, class F, class... X>
+void Map(const std::array<Matrix, kResults>& y, const F& f, const X&... x) {
+  Dispatch(y[0].dtype, [&]<class T>() {
+    ForRows(y[0].rows, y[0].cols, [&](int64_t r) {
+      std::array<T*, kResults> rows;
+      for (size_t k = 0; k < kResults; ++k) rows[k] = y[k].template Row<T>(r);
+      MapRow(y[0].cols, f, rows, x.template Row<T>(r)...);
+    });
   });
 }
 

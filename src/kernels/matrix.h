@@ -17,6 +17,10 @@ struct Matrix {
   T* Row(int64_t r) const {
     return static_cast<T*>(data) + r * stride;
   }
+  // Columns [begin, begin + count).
+  Matrix Columns(int64_t begin, int64_t count) const {
+    return {static_cast<char*>(data) + begin * static_cast<int64_t>(SizeOf(dtype)), dtype, rows, count, stride};
+  }
   // Rows [begin, begin + count); of no matrix, no matrix.
   Matrix Rows(int64_t begin, int64_t count) const {
     Matrix part = *this;
@@ -26,7 +30,19 @@ struct Matrix {
   }
 };
 
-// Calls f with a null T* of the matrix's element type: Dispatch(m, [&](auto* t) { using T = ...; }).
+// Calls f<T>() with T the element type, float or BFloat16: Dispatch(m.dtype, [&]<class T>() { ... m.Row<T>(r) ... }).
+template <class F>
+decltype(auto) Dispatch(DType dtype, const F& f) {
+  return dtype == DType::kBF16 ? f.template operator()<BFloat16>() : f.template operator()<float>();
+}
+// The same for matrices of two types: Dispatch(x.dtype, y.dtype, [&]<class TX, class TY>() { ... }).
+template <class F>
+decltype(auto) Dispatch(DType first, DType second, const F& f) {
+  return Dispatch(first, [&]<class T>() -> decltype(auto) {
+    return Dispatch(second, [&]<class U>() -> decltype(auto) { return f.template operator()<T, U>(); });
+  });
+}
+
 template <class F>
 decltype(auto) WithElementType(DType dtype, const F& f) {
   return dtype == DType::kBF16 ? f(static_cast<BFloat16*>(nullptr)) : f(static_cast<float*>(nullptr));

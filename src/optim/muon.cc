@@ -5,9 +5,8 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
-#include "kernels/optimizer/optimizer.h"
+#include "kernels/vector/vector.h"
 #include "optim/rule.h"
 
 namespace flashlm {
@@ -45,12 +44,12 @@ void Orthogonalize(float* x, int rows, int cols, int steps, DType operands) {
     const Matrix f32{from, DType::kF32, r, c, c};
     if (operands != DType::kBF16) return f32;
     const Matrix half{Room(memory, int64_t{r} * c), DType::kBF16, r, c, c};
-    kernels::CopyMatrix(f32, half, false);
+    kernels::Copy(f32, half, false);
     return half;
   };
 
   const float scale = static_cast<float>(1.0 / (std::sqrt(kernels::SumOfSquares(x, size)) + 1e-7));
-  kernels::Combine(scale, x, 0, x, size);
+  kernels::Axpby(scale, x, 0, x, size);
   float* gram = Room(work.gram, int64_t{n} * n);
   float* polynomial = Room(work.polynomial, int64_t{n} * n);
   float* next = Room(work.next, size);
@@ -61,14 +60,14 @@ void Orthogonalize(float* x, int rows, int cols, int steps, DType operands) {
     kernels::MatMul(x_operand, !wide, x_operand, wide, gram_matrix, false);  // G = X X^T (or X^T X)
     const Matrix gram_operand = operand(gram, work.gram16, n, n);
     kernels::MatMul(gram_operand, false, gram_operand, false, polynomial_matrix, false);
-    kernels::Combine(kB, gram, kC, polynomial, int64_t{n} * n);
+    kernels::Axpby(kB, gram, kC, polynomial, int64_t{n} * n);
     const Matrix p_operand = operand(polynomial, work.polynomial16, n, n);
     if (wide) {
       kernels::MatMul(p_operand, false, x_operand, false, next_matrix, false);
     } else {
       kernels::MatMul(x_operand, false, p_operand, false, next_matrix, false);
     }
-    kernels::Combine(1, next, kA, x, size);
+    kernels::Axpby(1, next, kA, x, size);
   }
 }
 
@@ -93,14 +92,14 @@ class Muon final : public UpdateRule {
     float* moment = piece.state[0];
     float* update = Room(ThreadWorkspace().update, size);
     const auto mu = static_cast<float>(momentum_);
-    kernels::Combine(1, piece.gradients, mu, moment, size);
+    kernels::Axpby(1, piece.gradients, mu, moment, size);
     std::memcpy(update, piece.gradients, static_cast<size_t>(size) * sizeof(float));
-    kernels::Combine(mu, moment, 1, update, size);
+    kernels::Axpby(mu, moment, 1, update, size);
     std::memset(piece.gradients, 0, static_cast<size_t>(size) * sizeof(float));
     Orthogonalize(update, piece.rows, piece.cols, steps_, step.dtype);
     const auto keep = static_cast<float>(1.0 - step.lr * step.weight_decay);
     const double shape = std::sqrt(std::max(1.0, static_cast<double>(piece.rows) / piece.cols));
-    kernels::Combine(static_cast<float>(-(step.lr * shape)), update, keep, piece.values, size);
+    kernels::Axpby(static_cast<float>(-(step.lr * shape)), update, keep, piece.values, size);
   }
 
  private:

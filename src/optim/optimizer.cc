@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/optimizer/optimizer.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {

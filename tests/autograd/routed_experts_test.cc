@@ -6,6 +6,7 @@
 #include "autograd/ops.h"
 #include "base/rng.h"
 #include "kernels/isa.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -49,12 +50,12 @@ TEST_P(RoutedExpertsTest, NeighboursDoNotMatter) {
     tape.BeginInference(1, tokens, nullptr);
     const auto convert = [&](std::vector<float>& v, int cols) {
       const Tensor given = tape.Wrap(v.data(), tokens, cols), converted = tape.New(tokens, cols, dtype);
-      kernels::CopyMatrix(given.matrix(), converted.matrix(), false);
+      kernels::Copy(given.matrix(), converted.matrix(), false);
       return converted;
     };
     const Tensor y = RoutedExperts(tape, convert(inputs.x, kWidth), convert(inputs.logits, kExperts), experts.data());
     std::vector<float> wide(static_cast<size_t>(tokens * kWidth)), kept;
-    kernels::CopyMatrix(y.matrix(), {wide.data(), DType::kF32, tokens, kWidth, kWidth}, false);
+    kernels::Copy(y.matrix(), {wide.data(), DType::kF32, tokens, kWidth, kWidth}, false);
     for (int t = 0; t < tokens; t += 2) {
       kept.insert(kept.end(), wide.begin() + t * kWidth, wide.begin() + (t + 1) * kWidth);
     }

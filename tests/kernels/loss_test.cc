@@ -264,16 +264,5 @@ TEST(ValueLoss, CorrelationIsPearsons) {
   EXPECT_EQ(correlation, 0);
 }
 
-TEST(Argmax, IsTheFirstOfTheLargest) {
-  for (const int n : {1, 3, 16, 17, 67, 4096, 4099}) {
-    std::vector<float> z = Normals(n, 2, 9);
-    EXPECT_EQ(Argmax(z.data(), n), std::max_element(z.begin(), z.end()) - z.begin()) << n;
-    for (float& v : z) v = std::round(v);
-    EXPECT_EQ(Argmax(z.data(), n), std::max_element(z.begin(), z.end()) - z.begin()) << n;
-    std::fill(z.begin(), z.end(), -3.0f);
-    EXPECT_EQ(Argmax(z.data(), n), 0) << n;
-  }
-}
-
 }  // namespace
 }  // namespace flashlm::kernels

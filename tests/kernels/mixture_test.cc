@@ -1,7 +1,6 @@
 #include "kernels/mixture/mixture.h"
 
 #include "base/parallel.h"
-#include "kernels/activation/gates.h"
 #include "kernels/scan/scan.h"
 #include "tests/kernels/both_types.h"
 
@@ -32,23 +31,6 @@ TEST(Mixture, TypesAgree) {
       {&da, &db, &dlogits, &read, &dquery});
 }
 
-TEST(Gates, TypesAgree) {
-  BothTypes gate(kRows, kCols, 1), x(kRows, kCols, 2), dy(kRows, kCols, 3), y(kRows, kCols), dgate(kRows, kCols);
-  BothTypes dx(kRows, kCols), squared(kRows, kCols), dsquared(kRows, kCols), dbranch(kRows, kCols);
-  std::vector<float> scratch = Room(AddGatedGradScratch(kRows));
-  const float open = 0.7f;
-  float dopen = 0;
-  ExpectTypesAgree(
-      [&](DType type) {
-        SigmoidGate(gate.View(type), x.View(type), y.View(type));
-        SigmoidGateGrad(gate.View(type), x.View(type), dy.View(type), dgate.View(type), dx.View(type), false);
-        ReluSquared(x.View(type), squared.View(type));
-        ReluSquaredGrad(x.View(type), dy.View(type), dsquared.View(type));
-        AddGatedGrad(x.View(type), &open, dy.View(DType::kF32), dbranch.View(type), &dopen, scratch.data());
-      },
-      {&y, &dgate, &dx, &squared, &dsquared, &dbranch});
-}
-
 TEST(Mixture, ThreadsDoNotChangeABit) {
   const int before = ThreadCount();
   std::vector<std::vector<float>> results;
@@ -62,9 +44,6 @@ TEST(Mixture, ThreadsDoNotChangeABit) {
              weights.data());
     SlotReadGrad(query.View(DType::kF32), slots.f32.data(), kSlots, weights.data(), dy.View(DType::kF32),
                  dx.View(DType::kF32), false, dquery.View(DType::kF32), all.data(), scratch.data());
-    std::vector<float> sums = Room(kCols), room = Room(AddRowsScratch(kRows, kCols));
-    AddRows(x.View(DType::kF32), sums.data(), room.data());
-    all.insert(all.end(), sums.begin(), sums.end());
     results.push_back(all);
   }
   SetThreadCount(before);

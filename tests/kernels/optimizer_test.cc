@@ -60,21 +60,5 @@ TEST(AdamW, DoesNotDependOnThreads) {
   EXPECT_EQ(one, three);
 }
 
-TEST(SumOfSquares, IsExactEnoughAndDoesNotDependOnThreads) {
-  const int threads = ThreadCount();
-  for (int64_t n : {0, 1, 7, 33, 257, 16385, 3000000}) {
-    const std::vector<float> x = Normals(n, 4);
-    double expected = 0;
-    for (float v : x) expected += static_cast<double>(v) * v;
-    SetThreadCount(1);
-    const double one = SumOfSquares(x.data(), n);
-    SetThreadCount(2);
-    const double two = SumOfSquares(x.data(), n);
-    EXPECT_NEAR(one, expected, 1e-6 * expected) << n;
-    EXPECT_EQ(one, two) << n;
-  }
-  SetThreadCount(threads);
-}
-
 }  // namespace
 }  // namespace flashlm::kernels

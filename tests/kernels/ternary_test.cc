@@ -9,6 +9,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/isa.h"
 #include "kernels/ternary/ref.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -65,7 +66,7 @@ TEST(QuantizeRows, IntegersThatScaleBack) {
     QuantizeRows({x.data(), DType::kF32, kRows, cols, cols}, {q.data(), DType::kI8, kRows, cols, cols}, scales.data());
     const Matrix wide{back.data(), DType::kF32, kRows, cols, cols};
     WidenIntegers({q.data(), DType::kI8, kRows, cols, cols}, wide);
-    ScaleMatrix(wide, scales.data(), nullptr, wide);
+    Scale(wide, scales.data(), nullptr, wide);
     EXPECT_EQ(scales[1], 0.0f);
     for (size_t i = 0; i < x.size(); ++i) {
       EXPECT_NE(q[i], -128);

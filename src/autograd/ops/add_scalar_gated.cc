@@ -1,7 +1,7 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/gates.h"
-#include "kernels/activation/ref.h"
+#include "kernels/gate/gate.h"
+#include "kernels/gate/ref.h"
 
 namespace flashlm {
 namespace {
@@ -22,9 +22,7 @@ std::vector<OpCase> Cases() {
         return AddScalarGated(tape, in[0].tensor, in[1].tensor, in[2].param);
       },
       [](const auto& in, auto& out) {
-        for (size_t i = 0; i < out.v.size(); ++i) {
-          out.v[i] = in[0].v[i] + kernels::ref::Sigmoid(in[2].v[0]) * in[1].v[i];
-        }
+        kernels::ref::AddGated(in[0].data(), in[1].data(), in[2].v[0], static_cast<int>(out.v.size()), out.data());
       })};
 }
 

@@ -2,14 +2,14 @@
 
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/gates.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  kernels::AddRows(tape.GradientOf(node.output), tape.bank().Gradient(node.parameter),
-                   tape.Scratch(kernels::AddRowsScratch(node.output.rows, node.output.cols)));
+  kernels::SumRows(tape.GradientOf(node.output), tape.bank().Gradient(node.parameter),
+                   tape.Scratch(kernels::SumRowsScratch(node.output.rows, node.output.cols)));
 }
 
 std::vector<OpCase> Cases() {

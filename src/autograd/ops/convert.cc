@@ -1,14 +1,14 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/activation.h"
 #include "kernels/activation/ref.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
-  kernels::CopyMatrix(tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
+  kernels::Copy(tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
 // The tape of the cases computes in f32, where the tensor passes as it is.
@@ -43,7 +43,7 @@ Tensor Convert(Tape& tape, const Tensor& x, DType dtype) {
   if (x.dtype == dtype) return x;
   OpTimer timer(tape, kConvertOp);
   const Tensor y = tape.New(x.rows, x.cols, dtype);
-  kernels::CopyMatrix(x.matrix(), y.matrix(), false);
+  kernels::Copy(x.matrix(), y.matrix(), false);
   tape.Record({&kConvertOp, {x}, y, {}, nullptr});
   return y;
 }

@@ -1,6 +1,7 @@
+#include "kernels/dropout/dropout.h"
+
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/activation.h"
 
 namespace flashlm {
 namespace {

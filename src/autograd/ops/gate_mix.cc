@@ -1,7 +1,7 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/activation.h"
-#include "kernels/activation/ref.h"
+#include "kernels/gate/gate.h"
+#include "kernels/gate/ref.h"
 
 namespace flashlm {
 namespace {

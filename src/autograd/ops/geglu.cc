@@ -1,7 +1,6 @@
-#include "kernels/activation/geglu.h"
-
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "kernels/activation/activation.h"
 #include "kernels/activation/ref.h"
 
 namespace flashlm {

@@ -1,6 +1,7 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/gates.h"
+#include "kernels/activation/activation.h"
+#include "kernels/activation/ref.h"
 
 namespace flashlm {
 namespace {
@@ -15,10 +16,7 @@ std::vector<OpCase> Cases() {
       "5x19", 1, 5, {{5, 19}},
       [](Tape& tape, const std::vector<Operand>& in) { return ReluSquared(tape, in[0].tensor); },
       [](const auto& in, auto& out) {
-        for (size_t i = 0; i < out.v.size(); ++i) {
-          const auto x = in[0].v[i];
-          out.v[i] = std::real(x) > 0 ? x * x : x * 0.0;
-        }
+        kernels::ref::ReluSquared(in[0].data(), static_cast<int>(out.v.size()), out.data());
       })};
 }
 

@@ -1,7 +1,7 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/activation.h"
-#include "kernels/activation/ref.h"
+#include "kernels/vector/ref.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {

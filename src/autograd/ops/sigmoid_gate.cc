@@ -1,7 +1,7 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/gates.h"
-#include "kernels/activation/ref.h"
+#include "kernels/gate/gate.h"
+#include "kernels/gate/ref.h"
 
 namespace flashlm {
 namespace {
@@ -18,7 +18,7 @@ std::vector<OpCase> Cases() {
       "6x17", 1, 6, {{6, 17}, {6, 17}},
       [](Tape& tape, const std::vector<Operand>& in) { return SigmoidGate(tape, in[0].tensor, in[1].tensor); },
       [](const auto& in, auto& out) {
-        for (size_t i = 0; i < out.v.size(); ++i) out.v[i] = kernels::ref::Sigmoid(in[0].v[i]) * in[1].v[i];
+        kernels::ref::SigmoidGate(in[0].data(), in[1].data(), static_cast<int>(out.v.size()), out.data());
       })};
 }
 

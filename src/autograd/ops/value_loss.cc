@@ -2,6 +2,7 @@
 #include "autograd/ops.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/ref.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -14,7 +15,7 @@ void Backward(Tape& tape, const Node& node) {
   const Tensor& values = node.inputs[0];
   GradientWriter gradient(tape, values, GradientWriter::Kernel::kCanAdd);
   const kernels::Matrix ours{const_cast<float*>(node.As<Saved>().dvalues), DType::kF32, values.rows, 1, 1};
-  kernels::CopyMatrix(ours, gradient.matrix(), gradient.accumulate());
+  kernels::Copy(ours, gradient.matrix(), gradient.accumulate());
 }
 
 std::vector<OpCase> Cases() {
@@ -38,7 +39,7 @@ ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, i
   FLASHLM_CHECK(values.cols == 1 && horizon > 0, "value loss over {} columns, horizon {}", values.cols, horizon);
   float* dvalues = tape.training() ? tape.Keep<float>(values.rows) : nullptr;
   float* contiguous = tape.Scratch(values.rows);
-  kernels::CopyMatrix(values.matrix(), {contiguous, DType::kF32, values.rows, 1, 1}, false);
+  kernels::Copy(values.matrix(), {contiguous, DType::kF32, values.rows, 1, 1}, false);
   double correlation = 0;
   const double error = kernels::ValueLoss(tape.batch(), tape.length(), horizon, nats, contiguous,
                                           static_cast<float>(scale), dvalues, &correlation);

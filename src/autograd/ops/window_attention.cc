@@ -1,8 +1,9 @@
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
-#include "kernels/activation/activation.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/ref.h"
+#include "kernels/dropout/dropout.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -20,7 +21,7 @@ void SumSharedValues(const kernels::Matrix& of_heads, const kernels::Matrix& dv)
     kernels::Matrix part = of_heads;
     part.data = static_cast<char*>(of_heads.data) + begin * static_cast<int64_t>(SizeOf(of_heads.dtype));
     part.cols = dv.cols;
-    kernels::CopyMatrix(part, dv, begin > 0);
+    kernels::Copy(part, dv, begin > 0);
   }
 }
 

@@ -1,184 +1,95 @@
 #include "kernels/activation/activation.h"
 
-#include <algorithm>
-#include <cstring>
-
-#include "base/parallel.h"
-#include "kernels/blocks.h"
-#include "kernels/random/dropout.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation/activation.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/lanes-inl.h"
-#include "kernels/random/philox-inl.h"
-#include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-template <class T>
-void SwiGluRow(const T* gate, const T* up, size_t cols, T* y) {
-  const DF d;
-  ForLanes(cols, [&](auto lanes, size_t i) {
-    const VF g = lanes.Load(gate + i);
-    lanes.Store(hn::Mul(hn::Mul(g, QuickSigmoid(d, g)), lanes.Load(up + i)), y + i);
-  });
+void SiluForward(const Matrix& x, const Matrix& y) {
+  Map(
+      y, [](VF v) { return hn::Mul(v, Sigmoid(DF(), v)); }, x);
 }
 
-// With s = sigmoid(g): d silu(g)/dg = s * (1 + g * (1 - s)).
-template <class T>
-void SwiGluGradRow(const T* gate, const T* up, const T* dy, size_t cols, T* dgate, T* dup) {
-  const DF d;
-  const VF one = hn::Set(d, 1.0f);
-  ForLanes(cols, [&](auto lanes, size_t i) {
-    const VF g = lanes.Load(gate + i), u = lanes.Load(up + i), upstream = lanes.Load(dy + i);
-    const VF s = QuickSigmoid(d, g);
-    const VF weighted = hn::Mul(upstream, s);
-    lanes.Store(hn::Mul(weighted, g), dup + i);
-    lanes.Store(hn::Mul(hn::Mul(weighted, u), hn::MulAdd(g, hn::Sub(one, s), one)), dgate + i);
-  });
+// With s = sigmoid(x): d silu(x)/dx = s * (1 + x * (1 - s)).
+void SiluBackward(const Matrix& x, const Matrix& dy, const Matrix& dx, bool accumulate) {
+  const auto gradient = [](VF v, VF upstream) {
+    const VF one = hn::Set(DF(), 1.0f), s = Sigmoid(DF(), v);
+    return hn::Mul(upstream, hn::Mul(s, hn::MulAdd(v, hn::Sub(one, s), one)));
+  };
+  if (!accumulate) return Map(dx, gradient, x, dy);
+  Map(
+      dx, [&](VF v, VF upstream, VF old) { return hn::Add(old, gradient(v, upstream)); }, x, dy, dx);
 }
 
-template <class T>
-void GateMixRow(const T* gate, const T* a, const T* b, size_t cols, T* y) {
-  const DF d;
-  ForLanes(cols, [&](auto lanes, size_t i) {
-    const VF va = lanes.Load(a + i), vb = lanes.Load(b + i);
-    lanes.Store(hn::MulAdd(QuickSigmoid(d, lanes.Load(gate + i)), hn::Sub(va, vb), vb), y + i);
-  });
+HWY_INLINE VF Rectified(VF v) { return hn::Max(v, hn::Zero(DF())); }
+
+void ReluSquaredForward(const Matrix& x, const Matrix& y) {
+  Map(
+      y, [](VF v) { return hn::Mul(Rectified(v), Rectified(v)); }, x);
 }
 
-template <class T>
-void GateMixGradRow(const T* gate, const T* a, const T* b, const T* dy, size_t cols, T* dgate, T* da, T* db) {
-  const DF d;
-  ForLanes(cols, [&](auto lanes, size_t i) {
-    const VF difference = hn::Sub(lanes.Load(a + i), lanes.Load(b + i)), upstream = lanes.Load(dy + i);
-    const VF s = QuickSigmoid(d, lanes.Load(gate + i));
-    const VF to_a = hn::Mul(upstream, s);
-    lanes.Store(hn::Mul(hn::NegMulAdd(to_a, s, to_a), difference), dgate + i);
-    lanes.Store(to_a, da + i);
-    lanes.Store(hn::Sub(upstream, to_a), db + i);
-  });
+void ReluSquaredBackward(const Matrix& x, const Matrix& dy, const Matrix& dx) {
+  Map(
+      dx, [](VF v, VF upstream) { return hn::Mul(hn::Add(Rectified(v), Rectified(v)), upstream); }, x, dy);
 }
+
+// The halves of a gated unit's input or of its gradient.
+Matrix Gate(const Matrix& x) { return x.Columns(0, x.cols / 2); }
+Matrix Up(const Matrix& x) { return x.Columns(x.cols / 2, x.cols / 2); }
 
 void SwiGluForward(const Matrix& x, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ForRows(y.rows, y.cols,
-            [&](int64_t r) { SwiGluRow(x.Row<T>(r), x.Row<T>(r) + y.cols, static_cast<size_t>(y.cols), y.Row<T>(r)); });
-  });
+  Map(
+      y, [](VF g, VF u) { return hn::Mul(hn::Mul(g, QuickSigmoid(DF(), g)), u); }, Gate(x), Up(x));
 }
 
 void SwiGluBackward(const Matrix& x, const Matrix& dy, const Matrix& dx) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ForRows(dy.rows, dy.cols, [&](int64_t r) {
-      SwiGluGradRow(x.Row<T>(r), x.Row<T>(r) + dy.cols, dy.Row<T>(r), static_cast<size_t>(dy.cols), dx.Row<T>(r),
-                    dx.Row<T>(r) + dy.cols);
-    });
-  });
+  const auto gradients = [](VF g, VF u, VF upstream) {
+    const VF one = hn::Set(DF(), 1.0f), s = QuickSigmoid(DF(), g), weighted = hn::Mul(upstream, s);
+    const VF dgate = hn::Mul(hn::Mul(weighted, u), hn::MulAdd(g, hn::Sub(one, s), one));
+    return std::array{dgate, hn::Mul(weighted, g)};
+  };
+  Map(std::array{Gate(dx), Up(dx)}, gradients, Gate(x), Up(x), dy);
 }
 
-void GateMixForward(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& y) {
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ForRows(y.rows, y.cols, [&](int64_t r) {
-      GateMixRow(gate.Row<T>(r), a.Row<T>(r), b.Row<T>(r), static_cast<size_t>(y.cols), y.Row<T>(r));
-    });
-  });
+// The normal distribution at x: its integral to 1e-7 (Abramowitz and Stegun 7.1.26, which gives the tail of erf as a
+// polynomial times the density, so small values stay accurate), and its density.
+HWY_INLINE void Gauss(DF d, VF x, VF& integral, VF& density) {
+  const VF one = hn::Set(d, 1.0f), half = hn::Set(d, 0.5f);
+  const VF bell = Exp(d, hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f)));
+  const VF t = hn::Div(one, hn::MulAdd(hn::Abs(x), hn::Set(d, 0.3275911f * 0.70710678f), one));
+  VF p = hn::Set(d, 1.061405429f);
+  p = hn::MulAdd(p, t, hn::Set(d, -1.453152027f));
+  p = hn::MulAdd(p, t, hn::Set(d, 1.421413741f));
+  p = hn::MulAdd(p, t, hn::Set(d, -0.284496736f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.254829592f));
+  const VF tail = hn::Mul(hn::Mul(half, hn::Mul(p, t)), bell);  // beyond |x|
+  integral = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(one, tail));
+  density = hn::Mul(bell, hn::Set(d, 0.39894228f));
 }
 
-void GateMixBackward(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& dy, const Matrix& dgate,
-                     const Matrix& da, const Matrix& db) {
-  WithElementType(dy.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ForRows(dy.rows, dy.cols, [&](int64_t r) {
-      GateMixGradRow(gate.Row<T>(r), a.Row<T>(r), b.Row<T>(r), dy.Row<T>(r), static_cast<size_t>(dy.cols),
-                     dgate.Row<T>(r), da.Row<T>(r), db.Row<T>(r));
-    });
-  });
+void GeGluForward(const Matrix& x, const Matrix& y) {
+  const auto unit = [](VF g, VF u) {
+    VF integral, density;
+    Gauss(DF(), g, integral, density);
+    return hn::Mul(hn::Mul(g, integral), u);
+  };
+  Map(y, unit, Gate(x), Up(x));
 }
 
-// y = x, or base + x where base is not null.
-template <class TX, class TY>
-void CopyRow(const TX* x, const TY* base, size_t cols, TY* y) {
-  if (base != nullptr) {
-    ForLanes(cols, [&](auto lanes, size_t i) { lanes.Store(hn::Add(lanes.Load(base + i), lanes.Load(x + i)), y + i); });
-  } else if constexpr (std::is_same_v<TX, TY>) {
-    std::memcpy(y, x, cols * sizeof(TX));
-  } else {
-    ForLanes(cols, [&](auto lanes, size_t i) { lanes.Store(lanes.Load(x + i), y + i); });
-  }
-}
-
-template <class TX, class TY>
-void DropoutRow(const TX* x, const TY* base, const DropoutRule& rule, int64_t row, size_t cols, TY* y) {
-  HWY_ALIGN float factors[kDropoutGroup];
-  for (size_t start = 0; start < cols; start += kDropoutGroup) {
-    DropoutGroup(rule, row, static_cast<int64_t>(start) / kDropoutGroup, factors);
-    const size_t count = std::min<size_t>(kDropoutGroup, cols - start);
-    if (base != nullptr) {
-      ForLanes(count, [&](auto lanes, size_t i) {
-        const VF sum = hn::MulAdd(lanes.Load(x + start + i), lanes.Load(factors + i), lanes.Load(base + start + i));
-        lanes.Store(sum, y + start + i);
-      });
-    } else {
-      ForLanes(count, [&](auto lanes, size_t i) {
-        lanes.Store(hn::Mul(lanes.Load(x + start + i), lanes.Load(factors + i)), y + start + i);
-      });
-    }
-  }
-}
-
-// y = (base or 0) + dropout(x); base has y's element type. `rule` null: without dropout.
-void CopyScaled(const Matrix& x, const Matrix* base, const DropoutRule* rule, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* x_type) {
-    using TX = std::remove_pointer_t<decltype(x_type)>;
-    WithElementType(y.dtype, [&](auto* y_type) {
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ForRows(y.rows, y.cols, [&](int64_t r) {
-        const TY* base_row = base != nullptr ? base->Row<TY>(r) : nullptr;
-        if (rule != nullptr) {
-          DropoutRow(x.Row<TX>(r), base_row, *rule, r, static_cast<size_t>(y.cols), y.Row<TY>(r));
-        } else {
-          CopyRow(x.Row<TX>(r), base_row, static_cast<size_t>(y.cols), y.Row<TY>(r));
-        }
-      });
-    });
-  });
-}
-
-void DotForward(const Matrix& x, const float* w, float* y) {
-  const DF d;
-  ForRows(x.rows, x.cols, [&](int64_t r) {
-    const float* row = x.Row<float>(r);
-    VF sum = hn::Zero(d);
-    ForLanes(static_cast<size_t>(x.cols),
-             [&](auto lanes, size_t i) { sum = hn::MulAdd(lanes.Load(row + i), lanes.Load(w + i), sum); });
-    y[r] = SumLanes(d, sum);
-  });
-}
-
-void DotBackward(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* scratch,
-                 int64_t block) {
-  const DF d;
-  const auto cols = static_cast<size_t>(x.cols);
-  ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
-    float* partial = scratch + begin / block * x.cols;
-    std::fill(partial, partial + cols, 0.0f);
-    for (int64_t r = begin; r < end; ++r) {
-      const float* row = x.Row<float>(r);
-      float* out = dx.Row<float>(r);
-      const VF upstream = hn::Set(d, dy[r]);
-      ForLanes(cols, [&](auto lanes, size_t i) {
-        lanes.Store(hn::MulAdd(upstream, lanes.Load(row + i), lanes.Load(partial + i)), partial + i);
-        const VF old = accumulate ? lanes.Load(out + i) : hn::Zero(d);
-        lanes.Store(hn::MulAdd(upstream, lanes.Load(w + i), old), out + i);
-      });
-    }
-  });
+// d gelu(g)/dg = integral + g * density.
+void GeGluBackward(const Matrix& x, const Matrix& dy, const Matrix& dx) {
+  const auto gradients = [](VF g, VF u, VF upstream) {
+    VF integral, density;
+    Gauss(DF(), g, integral, density);
+    const VF dgate = hn::Mul(hn::Mul(upstream, u), hn::MulAdd(g, density, integral));
+    return std::array{dgate, hn::Mul(upstream, hn::Mul(g, integral))};
+  };
+  Map(std::array{Gate(dx), Up(dx)}, gradients, Gate(x), Up(x), dy);
 }
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE
@@ -188,57 +99,36 @@ HWY_AFTER_NAMESPACE();
 namespace flashlm::kernels {
 namespace {
 
-constexpr int64_t kGradBlock = 64;  // rows per partial sum of RowDot's weight gradient
-
+HWY_EXPORT(SiluForward);
+HWY_EXPORT(SiluBackward);
+HWY_EXPORT(ReluSquaredForward);
+HWY_EXPORT(ReluSquaredBackward);
 HWY_EXPORT(SwiGluForward);
 HWY_EXPORT(SwiGluBackward);
-HWY_EXPORT(GateMixForward);
-HWY_EXPORT(GateMixBackward);
-HWY_EXPORT(CopyScaled);
-HWY_EXPORT(DotForward);
-HWY_EXPORT(DotBackward);
-
-void AddScaled(const Matrix& x, const Matrix* base, const Dropout& dropout, const Matrix& y) {
-  const DropoutRule rule = MakeDropoutRule(dropout.p, dropout.key, dropout.step);
-  FLASHLM_DISPATCH(CopyScaled)(x, base, dropout.p > 0 ? &rule : nullptr, y);
-}
+HWY_EXPORT(GeGluForward);
+HWY_EXPORT(GeGluBackward);
 
 }  // namespace
+
+void Silu(const Matrix& x, const Matrix& y) { FLASHLM_DISPATCH(SiluForward)(x, y); }
+
+void SiluGrad(const Matrix& x, const Matrix& dy, const Matrix& dx, bool accumulate) {
+  FLASHLM_DISPATCH(SiluBackward)(x, dy, dx, accumulate);
+}
+
+void ReluSquared(const Matrix& x, const Matrix& y) { FLASHLM_DISPATCH(ReluSquaredForward)(x, y); }
+
+void ReluSquaredGrad(const Matrix& x, const Matrix& dy, const Matrix& dx) {
+  FLASHLM_DISPATCH(ReluSquaredBackward)(x, dy, dx);
+}
 
 void SwiGlu(const Matrix& x, const Matrix& y) { FLASHLM_DISPATCH(SwiGluForward)(x, y); }
 
 void SwiGluGrad(const Matrix& x, const Matrix& dy, const Matrix& dx) { FLASHLM_DISPATCH(SwiGluBackward)(x, dy, dx); }
 
-void GateMix(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& y) {
-  FLASHLM_DISPATCH(GateMixForward)(gate, a, b, y);
-}
+void GeGlu(const Matrix& x, const Matrix& y) { FLASHLM_DISPATCH(GeGluForward)(x, y); }
 
-void GateMixGrad(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& dy, const Matrix& dgate,
-                 const Matrix& da, const Matrix& db) {
-  FLASHLM_DISPATCH(GateMixBackward)(gate, a, b, dy, dgate, da, db);
-}
-
-void AddDropout(const Matrix& x, const Matrix& branch, const Dropout& dropout, const Matrix& y) {
-  AddScaled(branch, &x, dropout, y);
-}
-
-void ApplyDropout(const Matrix& x, const Dropout& dropout, const Matrix& y, bool accumulate) {
-  AddScaled(x, accumulate ? &y : nullptr, dropout, y);
-}
-
-void CopyMatrix(const Matrix& x, const Matrix& y, bool accumulate) {
-  FLASHLM_DISPATCH(CopyScaled)(x, accumulate ? &y : nullptr, nullptr, y);
-}
-
-void RowDot(const Matrix& x, const float* w, float* y) { FLASHLM_DISPATCH(DotForward)(x, w, y); }
-
-int64_t RowDotGradScratch(int64_t rows, int64_t cols) { return BlockCount(rows, kGradBlock) * cols; }
-
-void RowDotGrad(const Matrix& x, const float* w, const float* dy, const Matrix& dx, bool accumulate, float* dw,
-                float* scratch) {
-  FLASHLM_DISPATCH(DotBackward)(x, w, dy, dx, accumulate, scratch, kGradBlock);
-  AddBlocks(scratch, BlockCount(x.rows, kGradBlock), x.cols, x.cols, dw);
-}
+void GeGluGrad(const Matrix& x, const Matrix& dy, const Matrix& dx) { FLASHLM_DISPATCH(GeGluBackward)(x, dy, dx); }
 
 }  // namespace flashlm::kernels
 #endif  // HWY_ONCE

@@ -1,4 +1,4 @@
-// The definitions of the gates, templated on the number type so that complex-step differentiation applies.
+// The definitions of the activations, templated on the number type so that complex-step differentiation applies.
 // All matrices are dense, row-major.
 #pragma once
 
@@ -42,22 +42,16 @@ void GeGlu(const S* x, int rows, int cols, S* y) {
   }
 }
 
-// y = sigmoid(gate) * a + (1 - sigmoid(gate)) * b, for n elements.
+// y = max(x, 0)^2, for n elements.
 template <class S>
-void GateMix(const S* gate, const S* a, const S* b, int n, S* y) {
-  for (int i = 0; i < n; ++i) {
-    const S open = Sigmoid(gate[i]);
-    y[i] = open * a[i] + (S(1) - open) * b[i];
-  }
+void ReluSquared(const S* x, int n, S* y) {
+  for (int i = 0; i < n; ++i) y[i] = std::real(x[i]) > 0 ? x[i] * x[i] : S(0);
 }
 
-// y[N] = x[N,C] . w[C].
+// y = x * sigmoid(x), for n elements.
 template <class S>
-void RowDot(const S* x, const S* w, int rows, int cols, S* y) {
-  for (int r = 0; r < rows; ++r) {
-    y[r] = S(0);
-    for (int c = 0; c < cols; ++c) y[r] += x[r * cols + c] * w[c];
-  }
+void Silu(const S* x, int n, S* y) {
+  for (int i = 0; i < n; ++i) y[i] = x[i] * Sigmoid(x[i]);
 }
 
 }  // namespace flashlm::kernels::ref

@@ -14,7 +14,7 @@
 #include "hwy/cache_control.h"
 #include "kernels/attention/attention.h"
 #include "kernels/attention/tiles-inl.h"
-#include "kernels/random/philox-inl.h"
+#include "kernels/dropout/philox-inl.h"
 #include "kernels/rope/rope-inl.h"
 #include "kernels/rope/rope.h"
 
@@ -88,7 +88,7 @@ class Head {
   const int64_t row_, head_, value_head_;
 };
 
-// The factors, 0 or 1/(1 - p), of the probabilities of one query. The numbers of kernels/random come in
+// The factors, 0 or 1/(1 - p), of the probabilities of one query. The numbers of kernels/dropout come in
 // groups of 64 columns of a row; a window of at most 64 keys takes only its share of one group: (query t, key
 // s) is at column (t mod r) * P + s mod P of row t / r, with P >= W a power of two and r = 64 / P queries to
 // a group. For W = 32 this costs a third of drawing whole groups.

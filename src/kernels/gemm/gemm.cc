@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "kernels/activation/activation.h"
 #include "kernels/gemm/buffer.h"
 #include "kernels/gemm/few_rows.h"
 #include "kernels/gemm/few_rows_int8.h"
@@ -15,6 +14,7 @@
 #include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
 #include "kernels/ternary/ternary.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -212,7 +212,7 @@ struct PackedWeight::Impl {
     if (dtype == DType::kF32) return source;
     if (!has_rows) {
       void* rows = rows_buffer.AtLeast(static_cast<size_t>(out * in) * SizeOf(dtype));
-      CopyMatrix({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
+      Copy({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
       has_rows = true;
     }
     return rows_buffer.data();
@@ -243,10 +243,10 @@ struct PackedWeight::Impl {
       return Matrix{std::memset(buffer.AtLeast(bytes), 0, bytes), like.dtype, kBlockRows, like.cols, like.stride};
     };
     const Matrix from = block(x, x_buffer), to = block(y, y_buffer);
-    CopyMatrix(x, from.Rows(0, x.rows), false);
-    if (accumulate) CopyMatrix(y, to.Rows(0, y.rows), false);
+    Copy(x, from.Rows(0, x.rows), false);
+    if (accumulate) Copy(y, to.Rows(0, y.rows), false);
     Multiply(from, to, accumulate);
-    CopyMatrix(to.Rows(0, y.rows), y, false);
+    Copy(to.Rows(0, y.rows), y, false);
   }
   void* PackedBackward() {
     if (!has_backward) OneDnn::Get().Pack(source, DType::kF32, false, out, in, dtype, backward_buffer);

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "kernels/activation/activation.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 
@@ -28,7 +28,7 @@ void Panels::SetValues(const Matrix& w, DType dtype, int64_t panel_outputs) {
         if (w.dtype == dtype) {
           std::memcpy(row, from.data, static_cast<size_t>(in_) * SizeOf(dtype));
         } else {
-          CopyMatrix(from, rounded, false);
+          Copy(from, rounded, false);
         }
       }
       for (int64_t i = 0; i < words; ++i) std::memcpy(to + i * panel_outputs + o, row + 4 * i, 4);

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 
@@ -15,7 +15,7 @@ double MeasureGemm(int64_t m, int64_t k, int64_t n, DType dtype, int repetitions
   std::vector<BFloat16> x16(x32.size());
   std::vector<int8_t> x8(x32.size(), 64);
   const Matrix f32{x32.data(), DType::kF32, m, k, k}, bf16{x16.data(), DType::kBF16, m, k, k};
-  CopyMatrix(f32, bf16, false);
+  Copy(f32, bf16, false);
   std::vector<float> y_memory(static_cast<size_t>(m * n));
   PackedWeight packed;
   PackedInt8 packed_int8;

@@ -78,7 +78,7 @@ class Operand {
     f32_.assign(static_cast<size_t>(rows * cols), 0.01f);
     if (dtype != DType::kBF16) return;
     bf16_.resize(f32_.size());
-    CopyMatrix({f32_.data(), DType::kF32, rows, cols, cols}, {bf16_.data(), dtype, rows, cols, cols}, false);
+    Copy({f32_.data(), DType::kF32, rows, cols, cols}, {bf16_.data(), dtype, rows, cols, cols}, false);
   }
   Matrix matrix() {
     void* data = dtype_ == DType::kBF16 ? static_cast<void*>(bf16_.data()) : f32_.data();

@@ -13,13 +13,12 @@
 #define HWY_TARGET_INCLUDE "kernels/loss/loss.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/simd-inl.h"
+#include "kernels/vector/max-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-constexpr size_t kUnroll = 4;         // vectors in flight: hides the latency of sums and of e^x
 constexpr int64_t kRowsPerBlock = 8;  // tens of microseconds at V = 4096
-constexpr float kPadding = -1.0e38f;  // logits beyond the end of the row: no probability, never the maximum
 
 // tanh to about 2 ulp (Cephes' tanhf): a polynomial where 1 - 2 / (e^2x + 1) would cancel.
 HWY_INLINE VF Tanh(DF d, VF x) {
@@ -36,33 +35,6 @@ HWY_INLINE VF Tanh(DF d, VF x) {
   return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0.625f)), small, large);
 }
 
-// Calls step(i, lane, v) with every vector of the row, lane < kUnroll an index for independent partial
-// results. The rest of the row comes padded.
-template <class Step>
-HWY_INLINE void ForRow(const float* z, size_t cols, const Step& step) {
-  const DF d;
-  const size_t lanes = hn::Lanes(d);
-  size_t i = 0;
-  for (; i + kUnroll * lanes <= cols; i += kUnroll * lanes) {
-#pragma GCC unroll 4
-    for (size_t u = 0; u < kUnroll; ++u) step(i + u * lanes, u, hn::LoadU(d, z + i + u * lanes));
-  }
-  for (; i + lanes <= cols; i += lanes) step(i, 0, hn::LoadU(d, z + i));
-  if (i == cols) return;
-  HWY_ALIGN float rest[HWY_MAX_BYTES / 4];
-  std::fill(rest, rest + lanes, kPadding);
-  std::copy(z + i, z + cols, rest);
-  step(i, 0, hn::Load(d, rest));
-}
-
-HWY_INLINE float MaxOf(const float* z, size_t cols) {
-  const DF d;
-  VF max[kUnroll];
-  for (VF& m : max) m = hn::Set(d, kPadding);
-  ForRow(z, cols, [&](size_t, size_t u, VF v) { max[u] = hn::Max(max[u], v); });
-  return MaxLane(d, hn::Max(hn::Max(max[0], max[1]), hn::Max(max[2], max[3])));
-}
-
 // z <- softcap tanh(z / softcap), if any. Returns the maximum.
 HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
   if (softcap > 0) {
@@ -75,20 +47,6 @@ HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
   }
   return MaxOf(z, cols);
 }
-
-// The first index with this value.
-HWY_INLINE int64_t IndexOf(float value, const float* z, size_t cols) {
-  const DF d;
-  const VF wanted = hn::Set(d, value);
-  size_t i = 0;
-  for (; i + hn::Lanes(d) <= cols; i += hn::Lanes(d)) {
-    if (!hn::AllFalse(d, hn::Eq(hn::LoadU(d, z + i), wanted))) break;
-  }
-  while (i + 1 < cols && z[i] != value) ++i;
-  return static_cast<int64_t>(i);
-}
-
-int64_t IndexOfMax(const float* z, size_t n) { return IndexOf(MaxOf(z, n), z, n); }
 
 // Of the numbers x_i = z_i - max.
 struct Sums {
@@ -264,7 +222,6 @@ namespace {
 
 HWY_EXPORT(CrossEntropy);
 HWY_EXPORT(LogProbabilities);
-HWY_EXPORT(IndexOfMax);
 
 // Calls f(index in [B,T], tau) for every position that has a target.
 template <class F>
@@ -290,8 +247,6 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 }
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }
-
-int64_t Argmax(const float* z, int64_t n) { return FLASHLM_DISPATCH(IndexOfMax)(z, static_cast<size_t>(n)); }
 
 double ValueLoss(int batch, int length, int horizon, const float* ce, const float* values, float gradient_scale,
                  float* dvalues, double* correlation) {

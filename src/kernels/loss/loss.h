@@ -32,9 +32,6 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 // In place: z <- log softmax(softcap(z)); for evaluation and sampling. logits: f32 [N,V].
 void LogSoftmax(float softcap, const Matrix& logits);
 
-// The index of the largest of z[n], the first of equals; n > 0. Of numbers that are not, any index.
-int64_t Argmax(const float* z, int64_t n);
-
 // Look-ahead values (docs/spec/training.md#value-loss): target tau_t = mean(ce_t .. ce_{t+horizon-1}) for t <= T -
 // horizon. ce, values: [B,T]. Returns the mean over the B * (T - horizon + 1) positions of (values - tau)^2, or 0 if T
 // < horizon. dvalues (may be null): = gradient_scale * dL/dvalues [B,T], 0 where there is no target. correlation (may

@@ -1,8 +1,6 @@
 #include "kernels/optimizer/optimizer.h"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "base/parallel.h"
 #include "kernels/simd.h"
@@ -11,7 +9,6 @@
 #define HWY_TARGET_INCLUDE "kernels/optimizer/optimizer.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/lanes-inl.h"
-#include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -56,40 +53,6 @@ void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, floa
   });
 }
 
-// Squares are summed in f32 over at most 1,024 elements, i.e. 64 or fewer per lane, then in double: the error
-// of the short sums is a few 1e-7, and double lanes throughout would halve the speed for nothing.
-double BlockSquares(const float* x, int64_t n) {
-  const DF d;
-  double total = 0;
-  for (int64_t begin = 0; begin < n; begin += 1024) {
-    VF even = hn::Zero(d), odd = hn::Zero(d);
-    ForLanes(static_cast<size_t>(std::min<int64_t>(1024, n - begin)), [&](auto lanes, size_t i) {
-      const VF v = lanes.Load(x + begin + i);
-      even = hn::MulAdd(v, v, even);
-      std::swap(even, odd);
-    });
-    total += static_cast<double>(SumLanes(d, hn::Add(even, odd)));
-  }
-  return total;
-}
-
-void Squares(const float* x, int64_t n, int64_t block, double* sums) {
-  ParallelBlocks(n, block,
-                 [&](int64_t begin, int64_t end) { sums[begin / block] = BlockSquares(x + begin, end - begin); });
-}
-
-void WeightedSum(float a, const float* x, float b, float* y, int64_t n) {
-  constexpr int64_t kBlock = 16384;
-  ParallelBlocks(n, kBlock, [&](int64_t begin, int64_t end) {
-    const DF d;
-    ForLanes(static_cast<size_t>(end - begin), [&](auto lanes, size_t k) {
-      const size_t i = static_cast<size_t>(begin) + k;
-      const VF scaled = hn::Mul(hn::Set(d, a), lanes.Load(x + i));
-      lanes.Store(hn::MulAdd(hn::Set(d, b), lanes.Load(y + i), scaled), y + i);
-    });
-  });
-}
-
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -97,28 +60,13 @@ HWY_AFTER_NAMESPACE();
 namespace flashlm::kernels {
 namespace {
 
-HWY_EXPORT(Squares);
 HWY_EXPORT(Sweep);
-HWY_EXPORT(WeightedSum);
 
 }  // namespace
-
-double SumOfSquares(const float* x, int64_t n) {
-  // At most 64 blocks: their sums fit on the stack, because a training step does not touch the heap.
-  constexpr int64_t kBlocks = 64, kSmallest = 16384;
-  double sums[kBlocks] = {};
-  const int64_t block = std::max(kSmallest, (n + kBlocks - 1) / kBlocks);
-  FLASHLM_DISPATCH(Squares)(x, n, block, sums);
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return total;
-}
 
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v) {
   FLASHLM_DISPATCH(Sweep)(step, n, theta, gradient, m, v);
 }
-
-void Combine(float a, const float* x, float b, float* y, int64_t n) { FLASHLM_DISPATCH(WeightedSum)(a, x, b, y, n); }
 
 }  // namespace flashlm::kernels
 #endif  // HWY_ONCE

@@ -5,9 +5,6 @@
 
 namespace flashlm::kernels {
 
-// Sum of squares in double; fixed blocks summed in order, so it does not depend on the number of threads.
-double SumOfSquares(const float* x, int64_t n);
-
 struct AdamWStep {
   double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0;
   int64_t step = 1;           // 1-based, for the bias corrections
@@ -17,8 +14,5 @@ struct AdamWStep {
 // AdamW with decoupled decay: theta <- theta (1 - lr wd) - lr m^ / (sqrt(v^) + eps). One sweep
 // that also zeroes the gradient.
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v);
-
-// y = a x + b y, n elements; x may be y.
-void Combine(float a, const float* x, float b, float* y, int64_t n);
 
 }  // namespace flashlm::kernels

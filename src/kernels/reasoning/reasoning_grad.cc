@@ -386,7 +386,7 @@ namespace {
 
 HWY_EXPORT(ReasoningBackward);
 
-void AddRows(const float* from, int64_t stride, int64_t rows, int64_t cols, float* to, int64_t to_stride) {
+void AddMatrix(const float* from, int64_t stride, int64_t rows, int64_t cols, float* to, int64_t to_stride) {
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < cols; ++j) to[i * to_stride + j] += from[i * stride + j];
   }
@@ -415,20 +415,20 @@ void ReasoningGrad(const ReasoningShape& shape, const ReasoningPack& pack, const
   FLASHLM_DISPATCH(ReasoningBackward)(GradCall{shape, pack, plan, grad, dusage, passes}, dy, dr, accumulate);
 
   const int64_t n = shape.width, r = plan.r;
-  AddRows(grad.d_operations, r, shape.operations * n, n, gradients.operations, n);
-  AddRows(grad.d_router, r, shape.operations, n, gradients.router, n);
-  AddRows(grad.d_classifier, r, kDepthChoices, n, gradients.classifier, n);
-  AddRows(grad.d_value, r, n, n, gradients.write_value, n);
-  AddRows(grad.d_gate, r, 1, n, gradients.write_gate, n);
-  AddRows(grad.d_mix_o, r, n, n, gradients.mix, 2 * n);
+  AddMatrix(grad.d_operations, r, shape.operations * n, n, gradients.operations, n);
+  AddMatrix(grad.d_router, r, shape.operations, n, gradients.router, n);
+  AddMatrix(grad.d_classifier, r, kDepthChoices, n, gradients.classifier, n);
+  AddMatrix(grad.d_value, r, n, n, gradients.write_value, n);
+  AddMatrix(grad.d_gate, r, 1, n, gradients.write_gate, n);
+  AddMatrix(grad.d_mix_o, r, n, n, gradients.mix, 2 * n);
   MatMul({grad.d_mix_m, DType::kF32, n, shape.slots, plan.s}, false, {pack.slot, DType::kF32, shape.slots, n, r}, false,
          {gradients.mix + n, DType::kF32, n, n, 2 * n}, true);
   UnfoldKey(pack, grad.d_read, gradients.read_key);
   UnfoldKey(pack, grad.d_write, gradients.write_key);
   for (int64_t b = 0; b < plan.blocks; ++b) {
     const float* vectors = grad.vectors + b * (2 * r + 16);
-    AddRows(vectors, r, 1, n, gradients.gain, n);
-    AddRows(vectors + r, r, 1, n, gradients.bias, n);
+    AddMatrix(vectors, r, 1, n, gradients.gain, n);
+    AddMatrix(vectors + r, r, 1, n, gradients.bias, n);
     *gradients.write_scale += vectors[2 * r];
   }
 }

@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "kernels/activation/activation.h"
 #include "kernels/blocks.h"
 #include "kernels/simd.h"
+#include "kernels/vector/vector.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/shift/shift.cc"
@@ -162,8 +162,8 @@ void UpdateHistory(const ShiftShape& shape, const Matrix& x, float* state) {
     float* rows = state + b * shape.lag * x.cols;
     std::memmove(rows, rows + fresh * x.cols, static_cast<size_t>(old * x.cols) * sizeof(float));
     for (int64_t i = 0; i < fresh; ++i) {
-      CopyMatrix(x.Rows((b + 1) * shape.length - fresh + i, 1),
-                 {rows + (old + i) * x.cols, DType::kF32, 1, x.cols, x.cols}, false);
+      Copy(x.Rows((b + 1) * shape.length - fresh + i, 1), {rows + (old + i) * x.cols, DType::kF32, 1, x.cols, x.cols},
+           false);
     }
   }
 }

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "kernels/activation/activation.h"
 #include "kernels/simd.h"
+#include "kernels/vector/vector.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/ternary/ternary.cc"
@@ -86,31 +86,6 @@ void Quantize(const Matrix& x, const Matrix& q, float* scales) {
   });
 }
 
-template <class TX, class TY>
-void ScaleRow(const TX* x, float row_scale, const float* column_scales, size_t n, TY* y) {
-  const VF row = hn::Set(DF(), row_scale);
-  ForLanes(n, [&](auto lanes, size_t i) {
-    VF v = hn::Mul(lanes.Load(x + i), row);
-    if (column_scales != nullptr) v = hn::Mul(v, lanes.Load(column_scales + i));
-    lanes.Store(v, y + i);
-  });
-}
-
-void Scale(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* x_type) {
-    WithElementType(y.dtype, [&](auto* y_type) {
-      using TX = std::remove_pointer_t<decltype(x_type)>;
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          ScaleRow(x.Row<TX>(r), row_scales == nullptr ? 1.0f : row_scales[r], column_scales,
-                   static_cast<size_t>(x.cols), y.Row<TY>(r));
-        }
-      });
-    });
-  });
-}
-
 // sum(g * trit(w))
 double Correlation(const float* w, const float* g, float scale, size_t n) {
   const DF d;
@@ -162,7 +137,6 @@ namespace {
 HWY_EXPORT(SumOfMagnitudes);
 HWY_EXPORT(RoundRow);
 HWY_EXPORT(Quantize);
-HWY_EXPORT(Scale);
 HWY_EXPORT(Correlation);
 HWY_EXPORT(AddScaleGradient);
 HWY_EXPORT(Widen);
@@ -211,7 +185,7 @@ void Ternarize(Ternary kind, const float* w, int64_t out, int64_t in, float* tri
 
 void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, int64_t in, float* dw) {
   if (kind != Ternary::kScaleGradient) {
-    return CopyMatrix({const_cast<float*>(g), DType::kF32, out, in, in}, {dw, DType::kF32, out, in, in}, true);
+    return Copy({const_cast<float*>(g), DType::kF32, out, in, in}, {dw, DType::kF32, out, in, in}, true);
   }
   const float scale = std::max(MeanMagnitude(w, out, in), kSmallestScale);
   const double correlation = SumOverRows(out, [&](int64_t r) {
@@ -228,10 +202,6 @@ void TernaryGradient(Ternary kind, const float* w, const float* g, int64_t out, 
 void QuantizeRows(const Matrix& x, const Matrix& q, float* scales) { FLASHLM_DISPATCH(Quantize)(x, q, scales); }
 
 void WidenIntegers(const Matrix& q, const Matrix& y) { FLASHLM_DISPATCH(Widen)(q, y); }
-
-void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
-  FLASHLM_DISPATCH(Scale)(x, row_scales, column_scales, y);
-}
 
 }  // namespace flashlm::kernels
 #endif  // HWY_ONCE

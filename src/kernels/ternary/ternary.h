@@ -31,7 +31,4 @@ void QuantizeRows(const Matrix& x, const Matrix& q, float* scales);
 // y = q: int8 as f32 or bf16, both of which hold it exactly.
 void WidenIntegers(const Matrix& q, const Matrix& y);
 
-// y[r][c] = x[r][c] * row_scales[r] * column_scales[c]; either may be null. Element types may differ; y may be x.
-void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y);
-
 }  // namespace flashlm::kernels

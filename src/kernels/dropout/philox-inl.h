@@ -1,15 +1,15 @@
-// Dropout factors a group of 64 columns at a time; values as kernels/random/dropout.h defines them, on every
+// Dropout factors a group of 64 columns at a time; values as kernels/dropout/ref.h defines them, on every
 // target. Included inside kernel files only, after kernels/simd-inl.h.
-#if defined(FLASHLM_KERNELS_RANDOM_PHILOX_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef FLASHLM_KERNELS_RANDOM_PHILOX_INL_H_
-#undef FLASHLM_KERNELS_RANDOM_PHILOX_INL_H_
+#if defined(FLASHLM_KERNELS_DROPOUT_PHILOX_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FLASHLM_KERNELS_DROPOUT_PHILOX_INL_H_
+#undef FLASHLM_KERNELS_DROPOUT_PHILOX_INL_H_
 #else
-#define FLASHLM_KERNELS_RANDOM_PHILOX_INL_H_
+#define FLASHLM_KERNELS_DROPOUT_PHILOX_INL_H_
 #endif
 
 #include <algorithm>
 
-#include "kernels/random/dropout.h"
+#include "kernels/dropout/ref.h"
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -1,4 +1,4 @@
-// Which elements dropout keeps: the definition, one element at a time. kernels/random/philox-inl.h computes
+// Which elements dropout keeps: the definition, one element at a time. kernels/dropout/philox-inl.h computes
 // the same values a group of columns at a time.
 #pragma once
 

@@ -1,14 +1,16 @@
-// More element-wise pieces between matrix products, each one pass over memory (see activation.h). Sums over rows run in
-// fixed blocks and in order.
+// Sigmoid gates: between two matrices, on one, and on the branch of a residual connection. Each is one pass over
+// memory; sums over rows run in fixed blocks and in order.
 #pragma once
 
 #include "kernels/matrix.h"
 
 namespace flashlm::kernels {
 
-// y = max(x, 0)^2; all [N,C], one element type. dx is overwritten.
-void ReluSquared(const Matrix& x, const Matrix& y);
-void ReluSquaredGrad(const Matrix& x, const Matrix& dy, const Matrix& dx);
+// y = sigmoid(gate) * a + (1 - sigmoid(gate)) * b; all [N,C], one element type.
+void GateMix(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& y);
+// dgate, da, db are overwritten.
+void GateMixGrad(const Matrix& gate, const Matrix& a, const Matrix& b, const Matrix& dy, const Matrix& dgate,
+                 const Matrix& da, const Matrix& db);
 
 // y = sigmoid(gate) * x, all [N,C]; gate, dgate of one element type, x, y, dy, dx of one. dgate is overwritten; dx = or
 // += by `accumulate`.
@@ -22,9 +24,5 @@ void AddGated(const Matrix& x, const Matrix& branch, const float* gate, const Ma
 void AddGatedGrad(const Matrix& branch, const float* gate, const Matrix& dy, const Matrix& dbranch, float* dgate,
                   float* scratch);
 int64_t AddGatedGradScratch(int64_t rows);
-
-// sums[C] += the sum over the rows of x f32 [N,C]. scratch: AddRowsScratch(N, C) floats.
-void AddRows(const Matrix& x, float* sums, float* scratch);
-int64_t AddRowsScratch(int64_t rows, int64_t cols);
 
 }  // namespace flashlm::kernels

@@ -1,11 +1,11 @@
-#include <gtest/gtest.h>
+#include "kernels/dropout/dropout.h"
 
 #include <cmath>
 #include <set>
-#include <vector>
 
-#include "kernels/activation/activation.h"
-#include "kernels/random/dropout.h"
+#include "base/parallel.h"
+#include "kernels/dropout/ref.h"
+#include "tests/kernels/strided_matrix.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -64,6 +64,62 @@ TEST(DropoutNumbers, DependOnKeyStepAndRow) {
   EXPECT_NE(factors, Factors({0.5f, MakePhiloxKey(5, Purpose::kDropout), 1}, 2, 256));
   EXPECT_NE(std::vector<float>(factors.begin(), factors.begin() + 256),
             std::vector<float>(factors.begin() + 256, factors.end()));
+}
+
+using DropoutOf = Elements;
+
+TEST_P(DropoutOf, EqualsItsDefinition) {
+  const Dropout dropout{.p = 0.3f, .key = MakePhiloxKey(5, Purpose::kDropout), .step = uint64_t{9} << 32};
+  const DropoutRule rule = MakeDropoutRule(dropout.p, dropout.key, dropout.step);
+  for (DType to : {DType::kF32, DType::kBF16}) {
+    StridedMatrix x(dtype_, kRows, cols_, 1), y(to, kRows, cols_, 2), base(to, kRows, cols_, 2), z(to, kRows, cols_, 3);
+    ApplyDropout(x.View(), dropout, y.View(), /*accumulate=*/true);
+    std::vector<double> sum = base.Dense(), alone = x.Dense();
+    for (int i = 0; i < kRows * cols_; ++i) {
+      alone[static_cast<size_t>(i)] *= DropoutScale(rule, i / cols_, i % cols_);
+      sum[static_cast<size_t>(i)] += alone[static_cast<size_t>(i)];
+    }
+    ExpectEqual(y, sum);
+    ApplyDropout(x.View(), dropout, y.View(), /*accumulate=*/false);
+    ExpectEqual(y, alone);
+    if (to == DType::kF32) {
+      AddDropout(base.View(), x.View(), dropout, z.View());
+      ExpectEqual(z, sum);
+      AddDropout(base.View(), x.View(), dropout, base.View());
+      EXPECT_EQ(base.Dense(), z.Dense());
+    }
+  }
+}
+
+TEST_P(DropoutOf, NothingKeepsEverything) {
+  StridedMatrix x(dtype_, kRows, cols_, 1), y(dtype_, kRows, cols_, 2);
+  ApplyDropout(x.View(), Dropout{}, y.View(), /*accumulate=*/false);
+  EXPECT_EQ(y.Dense(), x.Dense());
+  if (dtype_ == DType::kF32) {
+    StridedMatrix sum(dtype_, kRows, cols_, 3);
+    AddDropout(x.View(), y.View(), Dropout{}, sum.View());
+    std::vector<double> twice = x.Dense();
+    for (double& v : twice) v *= 2;
+    EXPECT_EQ(sum.Dense(), twice);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Widths, DropoutOf, kElementsCases, Elements::Name);
+
+TEST(DropoutThreads, ResultsDoNotDependOnThreads) {
+  constexpr int kManyRows = 300, kCols = 257;
+  const Dropout dropout{.p = 0.1f, .key = MakePhiloxKey(1, Purpose::kDropout), .step = 3};
+  const auto run = [&](int threads) {
+    SetThreadCount(threads);
+    StridedMatrix x(DType::kF32, kManyRows, kCols, 1), y(DType::kF32, kManyRows, kCols, 2);
+    AddDropout(y.View(), x.View(), dropout, y.View());
+    return y.Dense();
+  };
+  const int threads = ThreadCount();
+  const auto one = run(1), two = run(2), three = run(3);
+  SetThreadCount(threads);
+  EXPECT_EQ(one, two);
+  EXPECT_EQ(one, three);
 }
 
 }  // namespace
