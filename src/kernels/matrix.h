@@ -43,9 +43,4 @@ decltype(auto) Dispatch(DType first, DType second, const F& f) {
   });
 }
 
-template <class F>
-decltype(auto) WithElementType(DType dtype, const F& f) {
-  return dtype == DType::kBF16 ? f(static_cast<BFloat16*>(nullptr)) : f(static_cast<float*>(nullptr));
-}
-
 }  // namespace flashlm::kernels

@@ -19,7 +19,8 @@ using VF = hn::Vec<DF>;
 using DI = hn::RebindToSigned<DF>;
 using DU = hn::RebindToUnsigned<DF>;
 
-// Loads consecutive elements as f32, stores f32 as the element type (bf16: round to nearest even).
+// Loads consecutive elements as f32, stores f32 as the element type (bf16: round to nearest even; int8: integers that
+// it holds).
 HWY_INLINE VF LoadF32(DF d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE VF LoadF32(DF d, const BFloat16* p) {
   const hn::Rebind<uint16_t, DF> d16;
@@ -27,8 +28,12 @@ HWY_INLINE VF LoadF32(DF d, const BFloat16* p) {
   const auto half = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p));
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, half)));
 }
+HWY_INLINE VF LoadF32(DF d, const int8_t* p) {
+  const hn::Rebind<int8_t, DF> d8;
+  return hn::ConvertTo(d, hn::PromoteTo(DI(), hn::LoadU(d8, p)));
+}
 HWY_INLINE void StoreF32(VF v, DF d, float* p) { hn::StoreU(v, d, p); }
-HWY_INLINE void StoreF32(VF v, DF d, BFloat16* p) {
+HWY_INLINE void StoreF32(VF v, DF /*d*/, BFloat16* p) {
   const hn::Rebind<uint16_t, DF> d16;
   const DU du;
   // NaN is not kept apart here: a NaN activation ends the step before it could be stored (train/step.cc).
@@ -36,7 +41,10 @@ HWY_INLINE void StoreF32(VF v, DF d, BFloat16* p) {
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
   const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fff)));
   hn::StoreU(hn::TruncateTo(d16, hn::ShiftRight<16>(rounded)), d16, reinterpret_cast<uint16_t*>(p));
-  (void)d;
+}
+HWY_INLINE void StoreF32(VF v, DF /*d*/, int8_t* p) {
+  const hn::Rebind<int8_t, DF> d8;
+  hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(DI(), v)), d8, p);
 }
 
 // Partial vectors at the end of a row: `n` valid lanes.
@@ -99,7 +107,7 @@ HWY_INLINE void StoreSums(VF a, VF b, VF c, VF e, float* out) {
 }
 #else
 template <class D, class V>
-HWY_INLINE auto FoldTo128(D d, V v) {
+HWY_INLINE auto FoldTo128([[maybe_unused]] D d, V v) {  // unused at 128 bits
   if constexpr (hn::MaxLanes(D()) == 4) {
     return v;
   } else {

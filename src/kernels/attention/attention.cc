@@ -257,8 +257,7 @@ void Forward(const AttentionShape& shape, const Qkv& in, const AttentionState* s
              float* log_sums, const RopeTable* rope) {
   const ForwardCall call{shape, in, state, out, log_sums, rope};
   const int64_t units = int64_t{shape.batch} * shape.heads;
-  WithElementType(in.q.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(in.q.dtype, [&]<class T>() {
     if (call.state != nullptr && shape.length == 1) {
       // Below this many multiplications a thread is not worth waking.
       constexpr int64_t kWorthwhile = 16384;

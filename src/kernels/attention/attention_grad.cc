@@ -114,18 +114,11 @@ class BackwardUnit {
   float LoadGradient(const T* dout, const T* out, float* to) const {
     const DF d;
     VF sum = hn::Zero(d);
-    ForVectors(
-        depth_,
-        [&](size_t i) {
-          const VF g = LoadF32(d, dout + i);
-          sum = hn::MulAdd(g, LoadF32(d, out + i), sum);
-          hn::StoreU(g, d, to + i);
-        },
-        [&](size_t i, size_t left) {
-          const VF g = LoadPartial(d, dout + i, left);
-          sum = hn::MulAdd(g, LoadPartial(d, out + i, left), sum);
-          StorePartial(g, d, to + i, left);
-        });
+    ForLanes(depth_, [&](auto lanes, size_t i) {
+      const VF g = lanes.Load(dout + i);
+      sum = hn::MulAdd(g, lanes.Load(out + i), sum);
+      lanes.Store(g, to + i);
+    });
     return SumLanes(d, sum);
   }
 
@@ -208,8 +201,7 @@ class BackwardUnit {
 void Backward(const AttentionShape& shape, const Qkv& in, const Matrix& out, const float* log_sums, const Matrix& dout,
               const Qkv& din, const RopeTable* rope) {
   const BackwardCall call{shape, in, out, log_sums, dout, din, rope};
-  WithElementType(in.q.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(in.q.dtype, [&]<class T>() {
     ParallelFor(int64_t{shape.batch} * shape.heads, [&](int64_t unit) { BackwardUnit<T>(call, unit).Run(); });
   });
 }

@@ -54,8 +54,7 @@ HWY_INLINE float SubtractGrad(const T* second, float lambda, const T* y, float i
 
 void DifferentialForward(const Matrix& x, float lambda, int64_t dim, const Matrix& y, float* inv_rms) {
   const int64_t heads = y.cols / dim;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
@@ -72,8 +71,7 @@ void DifferentialForward(const Matrix& x, float lambda, int64_t dim, const Matri
 void DifferentialBackward(const Matrix& x, float lambda, int64_t dim, const Matrix& y, const float* inv_rms,
                           const Matrix& dy, const Matrix& dx, float* partial, int64_t block) {
   const int64_t heads = y.cols / dim;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
       float sum = 0;
       for (int64_t r = begin; r < end; ++r) {

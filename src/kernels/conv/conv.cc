@@ -39,8 +39,7 @@ HWY_INLINE VF Convolved(const ConvShape& shape, const Matrix& x, const float* by
 
 void ConvForward(const ConvShape& shape, const Matrix& x, const float* by_tap, const float* state, const Matrix& y) {
   const DF d;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols, [&](int64_t r) {
       const T* gate = x.Row<T>(r);
       T* out = y.Row<T>(r);
@@ -56,8 +55,7 @@ void ConvForward(const ConvShape& shape, const Matrix& x, const float* by_tap, c
 void ConvGateBackward(const ConvShape& shape, const Matrix& x, const float* by_tap, const Matrix& dy, const Matrix& dx,
                       float* dc) {
   const DF d;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols, [&](int64_t r) {
       const T *gate = x.Row<T>(r), *upstream = dy.Row<T>(r);
       T* dgate = dx.Row<T>(r);
@@ -77,8 +75,7 @@ void ConvValueBackward(const ConvShape& shape, const Matrix& x, const float* by_
                        float* sums, int64_t block) {
   const DF d;
   const int64_t width = shape.width, last = shape.taps - 1;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
       float* partial = sums + begin / block * shape.taps * width;
       std::fill(partial, partial + shape.taps * width, 0.0f);

@@ -20,6 +20,7 @@
 
 #include "kernels/delta/matrix-inl.h"
 #include "kernels/delta/plan.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/matrix.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -77,10 +78,8 @@ HWY_INLINE void LoadRow(const T* src, size_t m, size_t mp, float* dst) {
 
 template <class T>
 HWY_INLINE void StoreRow(const float* src, size_t m, T* dst) {
-  const DF d;
-  ForVectors(
-      m, [&](size_t i) { StoreF32(hn::Load(d, src + i), d, dst + i); },
-      [&](size_t i, size_t count) { StorePartial(hn::Load(d, src + i), d, dst + i, count); });
+  MapRow(
+      static_cast<int64_t>(m), [](VF v) { return v; }, dst, src);
 }
 
 constexpr float kShortestNorm = 1e-12f;

@@ -58,15 +58,8 @@ HWY_INLINE void UpdateState(float alpha, const float* k, const float* e, size_t 
   for (size_t i = 0; i < m; ++i) {
     float* row = state + i * m;
     const VF ki = hn::Set(d, k[i]);
-    ForVectors(
-        m,
-        [&](size_t j) {
-          hn::StoreU(hn::MulAdd(ki, hn::Load(d, e + j), hn::Mul(keep, hn::LoadU(d, row + j))), d, row + j);
-        },
-        [&](size_t j, size_t count) {
-          const VF s = LoadPartial(d, row + j, count);
-          StorePartial(hn::MulAdd(ki, hn::Load(d, e + j), hn::Mul(keep, s)), d, row + j, count);
-        });
+    MapRow(
+        static_cast<int64_t>(m), [&](VF ej, VF s) { return hn::MulAdd(ki, ej, hn::Mul(keep, s)); }, row, e, row);
   }
 }
 
@@ -165,8 +158,7 @@ void ForwardChunks(const HeadRows<const T>& in, float alpha_bias, size_t length,
 
 void Forward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bias, float* state, int64_t state_stride,
              const Matrix& out, float* saved) {
-  WithElementType(proj.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(proj.dtype, [&]<class T>() {
     const size_t heads = static_cast<size_t>(shape.heads), m = static_cast<size_t>(shape.mem_dim);
     const size_t length = static_cast<size_t>(shape.length);
     const int64_t saved_head = DeltaSavedSize(shape) / std::max(1, shape.batch * shape.heads);

@@ -185,8 +185,7 @@ float BackwardHead(const HeadRows<const T>& in, float alpha_bias, size_t length,
 // bias_parts: [B*H], null for linear.
 void Backward(const DeltaShape& shape, const Matrix& proj, const float* alpha_bias, const float* saved,
               const Matrix& dout, const Matrix& dproj, float* bias_parts) {
-  WithElementType(proj.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(proj.dtype, [&]<class T>() {
     const size_t heads = static_cast<size_t>(shape.heads), m = static_cast<size_t>(shape.mem_dim);
     const size_t length = static_cast<size_t>(shape.length);
     const int64_t units = int64_t{shape.batch} * shape.heads;

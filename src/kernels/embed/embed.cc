@@ -8,7 +8,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/embed/embed.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -16,22 +16,16 @@ namespace flashlm::kernels::HWY_NAMESPACE {
 constexpr int64_t kColumns = 64;  // a thread's share of every row: four cache lines, none shared by two threads
 
 void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable, float scale) {
-  const DF d;
-  const VF factor = hn::Set(d, scale);
+  const VF factor = hn::Set(DF(), scale);
   // Each strip of columns walks all tokens in order, so a token that occurs twice is summed in one order
   // whatever the threads do. Splitting the table's rows instead would need the tokens sorted or every thread
   // to read all of them.
   ParallelBlocks(dy.cols, kColumns, [&](int64_t begin, int64_t end) {
-    const auto count = static_cast<size_t>(end - begin);
     for (int64_t n = 0; n < dy.rows; ++n) {
       const float* from = dy.Row<float>(n) + begin;
       float* to = dtable.Row<float>(tokens[n]) + begin;
-      ForVectors(
-          count,
-          [&](size_t i) { hn::StoreU(hn::MulAdd(factor, hn::LoadU(d, from + i), hn::LoadU(d, to + i)), d, to + i); },
-          [&](size_t i, size_t left) {
-            for (size_t k = i; k < i + left; ++k) to[k] += scale * from[k];
-          });
+      MapRow(
+          end - begin, [&](VF g, VF sum) { return hn::MulAdd(factor, g, sum); }, to, from, to);
     }
   });
 }

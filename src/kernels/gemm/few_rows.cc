@@ -9,7 +9,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm/few_rows.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -77,17 +77,11 @@ HWY_INLINE void MultiplyBlock(const float* x, int64_t stride, const TW* panel, i
 // `count` outputs of one row, from sums to y.
 template <class TY>
 HWY_INLINE void StoreOutputs(const float* sums, TY* y, int64_t count, bool accumulate) {
-  const DF d;
-  ForVectors(
-      static_cast<size_t>(count),
-      [&](size_t i) HWY_ATTR {
-        const VF sum = hn::Load(d, sums + i);
-        StoreF32(accumulate ? hn::Add(LoadF32(d, y + i), sum) : sum, d, y + i);
-      },
-      [&](size_t i, size_t rest) HWY_ATTR {
-        const VF sum = hn::Load(d, sums + i);
-        StorePartial(accumulate ? hn::Add(LoadPartial(d, y + i, rest), sum) : sum, d, y + i, rest);
-      });
+  if (!accumulate)
+    return MapRow(
+        count, [](VF sum) { return sum; }, y, sums);
+  MapRow(
+      count, [](VF sum, VF old) { return hn::Add(old, sum); }, y, sums, y);
 }
 
 // Panels [begin, end) of the product: multiply(n, count, panel, sums) computes the sums of rows n, n + 1, ...
@@ -100,8 +94,7 @@ HWY_INLINE void MultiplyPanels(const TW* panels, int64_t inputs, const Matrix& y
     const int64_t output = p * width, outputs = std::min(width, y.cols - output);
     ForRowBlocks<kMostRows>(y.rows, [&](int64_t first, auto count) {
       multiply(first, count, panels + p * width * inputs, sums);
-      WithElementType(y.dtype, [&](auto* y_type) {
-        using TY = std::remove_pointer_t<decltype(y_type)>;
+      Dispatch(y.dtype, [&]<class TY>() {
         for (int n = 0; n < count; ++n) {
           StoreOutputs(sums + n * width, y.Row<TY>(first + n) + output, outputs, accumulate);
         }
@@ -119,15 +112,11 @@ const T* ArrangeRows(const Matrix& x, DType dtype, int64_t inputs, T* scratch, i
     return x.Row<T>(0);
   }
   *stride = inputs;
-  WithElementType(x.dtype, [&](auto* x_type) {
-    using TX = std::remove_pointer_t<decltype(x_type)>;
-    const DF d;
+  Dispatch(x.dtype, [&]<class TX>() {
     for (int64_t n = 0; n < x.rows; ++n) {
-      const TX* from = x.Row<TX>(n);
       T* to = scratch + n * inputs;
-      ForVectors(
-          static_cast<size_t>(x.cols), [&](size_t i) HWY_ATTR { StoreF32(LoadF32(d, from + i), d, to + i); },
-          [&](size_t i, size_t rest) HWY_ATTR { StorePartial(LoadPartial(d, from + i, rest), d, to + i, rest); });
+      MapRow(
+          x.cols, [](VF v) { return v; }, to, x.Row<TX>(n));
       std::fill(to + x.cols, to + inputs, T{});
     }
   });
@@ -189,8 +178,7 @@ void Multiply(const Matrix& x, const void* panels, DType dtype, const Matrix& y,
   }
 #endif
   const float* rows = ArrangeRows(x, DType::kF32, inputs, static_cast<float*>(scratch), &stride);
-  WithElementType(dtype, [&](auto* w_type) {
-    using TW = std::remove_pointer_t<decltype(w_type)>;
+  Dispatch(dtype, [&]<class TW>() {
     MultiplyPanels(static_cast<const TW*>(panels), inputs, y, accumulate, begin, end,
                    [&](int64_t n, auto count, const TW* panel, float* sums)
                        HWY_ATTR { MultiplyBlock<count>(rows + n * stride, stride, panel, inputs, sums); });

@@ -12,7 +12,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss/loss.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/vector/max-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,9 +41,7 @@ HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
     const DF d;
     const VF cap = hn::Set(d, softcap), inverse = hn::Set(d, 1.0f / softcap);
     const auto capped = [&](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
-    ForVectors(
-        cols, [&](size_t i) { hn::StoreU(capped(hn::LoadU(d, z + i)), d, z + i); },
-        [&](size_t i, size_t n) { StorePartial(capped(LoadPartial(d, z + i, n)), d, z + i, n); });
+    MapRow(static_cast<int64_t>(cols), capped, z, z);
   }
   return MaxOf(z, cols);
 }
@@ -132,11 +130,7 @@ HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exp
     }
     return g;
   };
-  ForVectors(
-      cols, [&](size_t i) { StoreF32(gradient(hn::LoadU(d, z + i), hn::Load(d, exps + i)), d, dz + i); },
-      [&](size_t i, size_t n) {
-        StorePartial(gradient(LoadPartial(d, z + i, n), hn::Load(d, exps + i)), d, dz + i, n);
-      });
+  MapRow(static_cast<int64_t>(cols), gradient, dz, z, exps);
   const auto with_one = [&](int32_t token, float one) {
     const float zt = z[token], slope = 1.0f - zt * inverse_cap * zt * inverse_cap;
     const float log_p = zt - row.max - row.log_sum, p = std::exp(log_p);
@@ -188,10 +182,7 @@ void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* t
       if (entropy != nullptr) entropy[r] = row.entropy;
       if (argmax != nullptr) argmax[r] = static_cast<int32_t>(IndexOf(max, z, cols));
       if (dlogits.data == nullptr) continue;
-      WithElementType(dlogits.dtype, [&](auto* type) {
-        using T = std::remove_pointer_t<decltype(type)>;
-        GradRow(shape, z, exps, cols, targets[r], row, dlogits.Row<T>(r));
-      });
+      Dispatch(dlogits.dtype, [&]<class T>() { GradRow(shape, z, exps, cols, targets[r], row, dlogits.Row<T>(r)); });
     }
   });
 }
@@ -206,9 +197,7 @@ void LogProbabilities(float softcap, const Matrix& logits) {
       const float log_sum = std::log(SumExp(z, cols, max, nullptr).exp);
       // First the maximum, exactly: added up, a large one would swallow the digits of log_sum.
       const auto log_p = [&](VF v) { return hn::Sub(hn::Sub(v, hn::Set(d, max)), hn::Set(d, log_sum)); };
-      ForVectors(
-          cols, [&](size_t i) { hn::StoreU(log_p(hn::LoadU(d, z + i)), d, z + i); },
-          [&](size_t i, size_t n) { StorePartial(log_p(LoadPartial(d, z + i, n)), d, z + i, n); });
+      MapRow(logits.cols, log_p, z, z);
     }
   });
 }

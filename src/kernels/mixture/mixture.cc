@@ -23,8 +23,7 @@ float FirstShare(const T* logits) {
 
 void MixtureForward(const Matrix& x, const Matrix& logits, const Matrix& a, const Matrix& b, const Matrix& y) {
   const DF d;
-  WithElementType(a.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(a.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols, [&](int64_t r) {
       const VF share = hn::Set(d, FirstShare(logits.Row<T>(r)));
       const float* from = x.Row<float>(r);
@@ -42,8 +41,7 @@ void MixtureForward(const Matrix& x, const Matrix& logits, const Matrix& a, cons
 void MixtureBackward(const Matrix& logits, const Matrix& a, const Matrix& b, const Matrix& dy, const Matrix& dlogits,
                      const Matrix& da, const Matrix& db) {
   const DF d;
-  WithElementType(a.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(a.dtype, [&]<class T>() {
     ForRows(dy.rows, dy.cols, [&](int64_t r) {
       const float share = FirstShare(logits.Row<T>(r));
       const VF to_first = hn::Set(d, share), to_second = hn::Set(d, 1 - share);
@@ -84,8 +82,7 @@ void SlotForward(const Matrix& x, const Matrix& query, const float* slots, int64
   const DF d;
   const auto cols = static_cast<size_t>(x.cols);
   const float scale = 1 / std::sqrt(static_cast<float>(cols));
-  WithElementType(query.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(query.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols * count, [&](int64_t r) {
       float* w = weights + r * count;
       for (int64_t s = 0; s < count; ++s) w[s] = scale * Dot(query.Row<T>(r), slots + s * x.cols, cols);
@@ -112,8 +109,7 @@ void SlotBackward(const Matrix& query, const float* slots, int64_t count, const 
   const int64_t width = query.cols;
   const auto cols = static_cast<size_t>(width);
   const float scale = 1 / std::sqrt(static_cast<float>(cols));
-  WithElementType(query.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(query.dtype, [&]<class T>() {
     ParallelBlocks(query.rows, block, [&](int64_t begin, int64_t end) {
       float* partial = scratch + begin / block * count * (width + 1);
       float* dl = partial + count * width;

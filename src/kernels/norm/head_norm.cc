@@ -53,8 +53,7 @@ HWY_INLINE void GradHead(const T* x, const float* gain, float inverse, size_t di
 void HeadForward(const Matrix& x, const float* gains, int64_t parts, int64_t dim, float eps, const Matrix& y,
                  float* inv_rms) {
   const int64_t runs = x.cols / dim, heads = runs / parts;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         for (int64_t run = 0; run < runs; ++run) {
@@ -70,8 +69,7 @@ void HeadForward(const Matrix& x, const float* gains, int64_t parts, int64_t dim
 void HeadBackward(const Matrix& x, const float* gains, int64_t parts, int64_t dim, const float* inv_rms,
                   const Matrix& dy, const Matrix& dx, float* scratch, int64_t block) {
   const int64_t runs = x.cols / dim, heads = runs / parts;
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
       float* partial = scratch + begin / block * parts * dim;
       std::fill(partial, partial + parts * dim, 0.0f);

@@ -42,18 +42,14 @@ void NormGroup(const TX* x, const float* gain, const float* bias, float eps, siz
 void LayerForward(const Matrix& x, const float* gain, const float* bias, int groups, float eps, const Matrix& y,
                   float* moments) {
   const int64_t width = x.cols / groups;
-  WithElementType(x.dtype, [&](auto* x_type) {
-    WithElementType(y.dtype, [&](auto* y_type) {
-      using TX = std::remove_pointer_t<decltype(x_type)>;
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ParallelBlocks(x.rows, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          for (int64_t g = 0; g < groups; ++g) {
-            NormGroup(x.Row<TX>(r) + g * width, gain + g * width, bias + g * width, eps, static_cast<size_t>(width),
-                      y.Row<TY>(r) + g * width, moments == nullptr ? nullptr : moments + (r * groups + g) * 2);
-          }
+  Dispatch(x.dtype, y.dtype, [&]<class TX, class TY>() {
+    ParallelBlocks(x.rows, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t g = 0; g < groups; ++g) {
+          NormGroup(x.Row<TX>(r) + g * width, gain + g * width, bias + g * width, eps, static_cast<size_t>(width),
+                    y.Row<TY>(r) + g * width, moments == nullptr ? nullptr : moments + (r * groups + g) * 2);
         }
-      });
+      }
     });
   });
 }
@@ -88,21 +84,17 @@ void GradGroup(const TX* x, const float* gain, const float* moments, size_t cols
 void LayerBackward(const Matrix& x, const float* gain, int groups, const float* moments, const Matrix& dy,
                    const Matrix& dx, bool accumulate, float* scratch, int64_t block) {
   const int64_t width = x.cols / groups;
-  WithElementType(x.dtype, [&](auto* x_type) {
-    WithElementType(dy.dtype, [&](auto* y_type) {
-      using TX = std::remove_pointer_t<decltype(x_type)>;
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
-        float* partial = scratch + begin / block * 2 * x.cols;  // dgain | dbias
-        std::fill(partial, partial + 2 * x.cols, 0.0f);
-        for (int64_t r = begin; r < end; ++r) {
-          for (int64_t g = 0; g < groups; ++g) {
-            const int64_t at = g * width;
-            GradGroup(x.Row<TX>(r) + at, gain + at, moments + (r * groups + g) * 2, static_cast<size_t>(width),
-                      dy.Row<TY>(r) + at, dx.Row<TX>(r) + at, accumulate, partial + at, partial + x.cols + at);
-          }
+  Dispatch(x.dtype, dy.dtype, [&]<class TX, class TY>() {
+    ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
+      float* partial = scratch + begin / block * 2 * x.cols;  // dgain | dbias
+      std::fill(partial, partial + 2 * x.cols, 0.0f);
+      for (int64_t r = begin; r < end; ++r) {
+        for (int64_t g = 0; g < groups; ++g) {
+          const int64_t at = g * width;
+          GradGroup(x.Row<TX>(r) + at, gain + at, moments + (r * groups + g) * 2, static_cast<size_t>(width),
+                    dy.Row<TY>(r) + at, dx.Row<TX>(r) + at, accumulate, partial + at, partial + x.cols + at);
         }
-      });
+      }
     });
   });
 }

@@ -271,8 +271,7 @@ class ForwardBlock {
 
 void ReasoningForward(const ReasoningShape& shape, const ReasoningPack& pack, const ReasoningPlan& plan,
                       const Matrix& r, const Matrix& y) {
-  WithElementType(r.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(r.dtype, [&]<class T>() {
     ParallelFor(plan.blocks, [&](int64_t b) { ForwardBlock(shape, pack, plan, b).Run<T>(r, y); });
   });
 }

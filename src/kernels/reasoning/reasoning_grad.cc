@@ -369,8 +369,7 @@ void WeightGradients(const GradCall& call) {
 }
 
 void ReasoningBackward(const GradCall& call, const Matrix& dy, const Matrix& dr, bool accumulate) {
-  WithElementType(dy.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dy.dtype, [&]<class T>() {
     ParallelFor(call.plan.blocks, [&](int64_t b) { BackwardBlock(call, b).Run<T>(dy, dr, accumulate); });
   });
   std::memset(call.grad.weights, 0, static_cast<size_t>(call.grad.weight_bytes));

@@ -9,7 +9,7 @@
 
 #include <cmath>
 
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
@@ -161,22 +161,16 @@ HWY_INLINE void OuterProduct(const RowList& list, const float* dy, int64_t dy_st
 HWY_INLINE float Dot(const float* a, const float* b, int64_t n) {
   const DF d;
   VF sum = hn::Zero(d);
-  ForVectors(
-      static_cast<size_t>(n), [&](size_t i) { sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum); },
-      [&](size_t i, size_t left) { sum = hn::MulAdd(LoadPartial(d, a + i, left), LoadPartial(d, b + i, left), sum); });
+  ForLanes(static_cast<size_t>(n),
+           [&](auto lanes, size_t i) { sum = hn::MulAdd(lanes.Load(a + i), lanes.Load(b + i), sum); });
   return SumLanes(d, sum);
 }
 
 // y += factor * x
 HWY_INLINE void AddScaledRow(float factor, const float* x, int64_t n, float* y) {
-  const DF d;
-  const VF by = hn::Set(d, factor);
-  ForVectors(
-      static_cast<size_t>(n),
-      [&](size_t i) { hn::StoreU(hn::MulAdd(by, hn::LoadU(d, x + i), hn::LoadU(d, y + i)), d, y + i); },
-      [&](size_t i, size_t left) {
-        StorePartial(hn::MulAdd(by, LoadPartial(d, x + i, left), LoadPartial(d, y + i, left)), d, y + i, left);
-      });
+  const VF by = hn::Set(DF(), factor);
+  MapRow(
+      n, [&](VF v, VF old) { return hn::MulAdd(by, v, old); }, y, x, y);
 }
 
 // In place, over n of the row's elements.

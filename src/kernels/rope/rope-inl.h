@@ -6,21 +6,23 @@
 #define FLASHLM_KERNELS_ROPE_ROPE_INL_H_
 #endif
 
-#include "kernels/simd-inl.h"
+#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
 // The pairs (x[2i], x[2i + 1]) of i in [0, kLanes), apart; and their way back.
-HWY_INLINE void LoadPairs(DF d, const float* x, VF& even, VF& odd) { hn::LoadInterleaved2(d, x, even, odd); }
-HWY_INLINE void LoadPairs(DF d, const BFloat16* x, VF& even, VF& odd) {
+HWY_INLINE void LoadPairs(WholeVector, const float* x, VF& even, VF& odd) { hn::LoadInterleaved2(DF(), x, even, odd); }
+HWY_INLINE void LoadPairs(WholeVector, const BFloat16* x, VF& even, VF& odd) {
+  const DF d;
   const DU du;
   const auto pairs = hn::LoadU(du, reinterpret_cast<const uint32_t*>(x));  // little-endian: the first is below
   even = hn::BitCast(d, hn::ShiftLeft<16>(pairs));
   odd = hn::BitCast(d, hn::And(pairs, hn::Set(du, 0xffff0000u)));
 }
-HWY_INLINE void StorePairs(VF even, VF odd, DF d, float* y) { hn::StoreInterleaved2(even, odd, d, y); }
-HWY_INLINE void StorePairs(VF even, VF odd, DF d, BFloat16* y) {
+HWY_INLINE void StorePairs(WholeVector, VF even, VF odd, float* y) { hn::StoreInterleaved2(even, odd, DF(), y); }
+HWY_INLINE void StorePairs(WholeVector, VF even, VF odd, BFloat16* y) {
+  const DF d;
   HWY_ALIGN float lanes[2 * HWY_MAX_BYTES / 4];
   hn::StoreInterleaved2(even, odd, d, lanes);
   StoreF32(hn::Load(d, lanes), d, y);
@@ -28,9 +30,10 @@ HWY_INLINE void StorePairs(VF even, VF odd, DF d, BFloat16* y) {
 }
 // The same for the last n pairs.
 template <class T>
-HWY_INLINE void LoadPairsPartial(DF d, const T* x, size_t n, VF& even, VF& odd) {
+HWY_INLINE void LoadPairs(PartialVector rest, const T* x, VF& even, VF& odd) {
+  const DF d;
   HWY_ALIGN float a[HWY_MAX_BYTES / 4] = {}, b[HWY_MAX_BYTES / 4] = {};
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = 0; i < rest.count; ++i) {
     a[i] = ToFloat(x[2 * i]);
     b[i] = ToFloat(x[2 * i + 1]);
   }
@@ -38,11 +41,12 @@ HWY_INLINE void LoadPairsPartial(DF d, const T* x, size_t n, VF& even, VF& odd) 
   odd = hn::Load(d, b);
 }
 template <class T>
-HWY_INLINE void StorePairsPartial(VF even, VF odd, DF d, T* y, size_t n) {
+HWY_INLINE void StorePairs(PartialVector rest, VF even, VF odd, T* y) {
+  const DF d;
   HWY_ALIGN float a[HWY_MAX_BYTES / 4] = {}, b[HWY_MAX_BYTES / 4] = {};
   hn::Store(even, d, a);
   hn::Store(odd, d, b);
-  for (size_t i = 0; i < n; ++i) {
+  for (size_t i = 0; i < rest.count; ++i) {
     y[2 * i] = FromFloat<T>(a[i]);
     y[2 * i + 1] = FromFloat<T>(b[i]);
   }
@@ -63,69 +67,40 @@ HWY_INLINE void Turn(VF& a, VF& b, VF cosine, VF sine, VF scale) {
 // with kBack turned by their negatives. n: the head width; x and y may be the same.
 template <bool kBack, class From, class To>
 HWY_INLINE void Rotate(const From* x, const float* angles, float scale, size_t n, To* y) {
-  const DF d;
-  const VF s = hn::Set(d, scale);
-  if (angles == nullptr) {
-    ForVectors(
-        n, [&](size_t i) { StoreF32(hn::Mul(s, LoadF32(d, x + i)), d, y + i); },
-        [&](size_t i, size_t left) { StorePartial(hn::Mul(s, LoadPartial(d, x + i, left)), d, y + i, left); });
-    return;
-  }
+  const VF s = hn::Set(DF(), scale);
+  if (angles == nullptr)
+    return MapRow(
+        static_cast<int64_t>(n), [&](VF v) { return hn::Mul(s, v); }, y, x);
   const size_t half = n / 2;
-  ForVectors(
-      half,
-      [&](size_t i) {
-        VF a = LoadF32(d, x + i), b = LoadF32(d, x + half + i);
-        Turn<kBack>(a, b, hn::LoadU(d, angles + i), hn::LoadU(d, angles + half + i), s);
-        StoreF32(a, d, y + i);
-        StoreF32(b, d, y + half + i);
-      },
-      [&](size_t i, size_t left) {
-        VF a = LoadPartial(d, x + i, left), b = LoadPartial(d, x + half + i, left);
-        Turn<kBack>(a, b, LoadPartial(d, angles + i, left), LoadPartial(d, angles + half + i, left), s);
-        StorePartial(a, d, y + i, left);
-        StorePartial(b, d, y + half + i, left);
-      });
+  ForLanes(half, [&](auto lanes, size_t i) {
+    VF a = lanes.Load(x + i), b = lanes.Load(x + half + i);
+    Turn<kBack>(a, b, lanes.Load(angles + i), lanes.Load(angles + half + i), s);
+    lanes.Store(a, y + i);
+    lanes.Store(b, y + half + i);
+  });
 }
 
 // The same for queries and keys of interleaved pairs: turned ones lie in memory as halves (evens, then odds), which
 // their scalar products do not notice, and kBack takes halves and gives interleaved. x and y are different.
 template <bool kBack, class From, class To>
 HWY_INLINE void RotateInterleaved(const From* x, const float* angles, float scale, size_t n, To* y) {
-  const DF d;
-  const VF s = hn::Set(d, scale);
+  const VF s = hn::Set(DF(), scale);
   const size_t half = n / 2;
-  VF a, b;
-  ForVectors(
-      half,
-      [&](size_t i) {
-        if constexpr (kBack) {
-          a = LoadF32(d, x + i), b = LoadF32(d, x + half + i);
-        } else {
-          LoadPairs(d, x + 2 * i, a, b);
-        }
-        Turn<kBack>(a, b, hn::LoadU(d, angles + i), hn::LoadU(d, angles + half + i), s);
-        if constexpr (kBack) {
-          StorePairs(a, b, d, y + 2 * i);
-        } else {
-          StoreF32(a, d, y + i);
-          StoreF32(b, d, y + half + i);
-        }
-      },
-      [&](size_t i, size_t left) {
-        if constexpr (kBack) {
-          a = LoadPartial(d, x + i, left), b = LoadPartial(d, x + half + i, left);
-        } else {
-          LoadPairsPartial(d, x + 2 * i, left, a, b);
-        }
-        Turn<kBack>(a, b, LoadPartial(d, angles + i, left), LoadPartial(d, angles + half + i, left), s);
-        if constexpr (kBack) {
-          StorePairsPartial(a, b, d, y + 2 * i, left);
-        } else {
-          StorePartial(a, d, y + i, left);
-          StorePartial(b, d, y + half + i, left);
-        }
-      });
+  ForLanes(half, [&](auto lanes, size_t i) {
+    VF a, b;
+    if constexpr (kBack) {
+      a = lanes.Load(x + i), b = lanes.Load(x + half + i);
+    } else {
+      LoadPairs(lanes, x + 2 * i, a, b);
+    }
+    Turn<kBack>(a, b, lanes.Load(angles + i), lanes.Load(angles + half + i), s);
+    if constexpr (kBack) {
+      StorePairs(lanes, a, b, y + 2 * i);
+    } else {
+      lanes.Store(a, y + i);
+      lanes.Store(b, y + half + i);
+    }
+  });
 }
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE

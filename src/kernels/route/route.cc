@@ -23,8 +23,7 @@ void AddRow(const T* x, size_t cols, T* y) {
 }
 
 void AddFetched(const Matrix& x, const int32_t* index, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(y.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) AddRow(x.Row<T>(index[n]), static_cast<size_t>(y.cols), y.Row<T>(n));
     });
@@ -55,33 +54,25 @@ float ScaleGradRow(const TX* x, float scale, const TY* dy, size_t cols, TX* dx) 
 }
 
 void ScaleForward(const Matrix& x, const int32_t* index, const float* scale, const Matrix* base, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* x_type) {
-    WithElementType(y.dtype, [&](auto* y_type) {
-      using TX = std::remove_pointer_t<decltype(x_type)>;
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ParallelBlocks(y.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-        for (int64_t n = begin; n < end; ++n) {
-          ScaleRow(x.Row<TX>(index == nullptr ? n : index[n]), scale[n], base == nullptr ? nullptr : base->Row<TY>(n),
-                   static_cast<size_t>(y.cols), y.Row<TY>(n));
-        }
-      });
+  Dispatch(x.dtype, y.dtype, [&]<class TX, class TY>() {
+    ParallelBlocks(y.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        ScaleRow(x.Row<TX>(index == nullptr ? n : index[n]), scale[n], base == nullptr ? nullptr : base->Row<TY>(n),
+                 static_cast<size_t>(y.cols), y.Row<TY>(n));
+      }
     });
   });
 }
 
 void ScaleBackward(const Matrix& x, const int32_t* index, const float* scale, const Matrix& dy, const Matrix& dx,
                    float* dscale) {
-  WithElementType(x.dtype, [&](auto* x_type) {
-    WithElementType(dy.dtype, [&](auto* y_type) {
-      using TX = std::remove_pointer_t<decltype(x_type)>;
-      using TY = std::remove_pointer_t<decltype(y_type)>;
-      ParallelBlocks(dy.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
-        for (int64_t n = begin; n < end; ++n) {
-          const int64_t row = index == nullptr ? n : index[n];
-          dscale[n] =
-              ScaleGradRow(x.Row<TX>(row), scale[n], dy.Row<TY>(n), static_cast<size_t>(dy.cols), dx.Row<TX>(row));
-        }
-      });
+  Dispatch(x.dtype, dy.dtype, [&]<class TX, class TY>() {
+    ParallelBlocks(dy.rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        const int64_t row = index == nullptr ? n : index[n];
+        dscale[n] =
+            ScaleGradRow(x.Row<TX>(row), scale[n], dy.Row<TY>(n), static_cast<size_t>(dy.cols), dx.Row<TX>(row));
+      }
     });
   });
 }
@@ -108,8 +99,7 @@ void CopyRow(const Matrix& x, int64_t from, const Matrix& y, int64_t to) {
 }  // namespace
 
 void Route(const Matrix& logits, float* probabilities, int32_t* choice) {
-  WithElementType(logits.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(logits.dtype, [&]<class T>() {
     ParallelBlocks(logits.rows, kRows, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
         const T* row = logits.Row<T>(n);
@@ -127,8 +117,7 @@ void Route(const Matrix& logits, float* probabilities, int32_t* choice) {
 }
 
 void RouteGrad(const float* probabilities, const int32_t* choice, const float* gradient, const Matrix& dlogits) {
-  WithElementType(dlogits.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dlogits.dtype, [&]<class T>() {
     ParallelBlocks(dlogits.rows, kRows, [&](int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
         const float* p = probabilities + n * dlogits.cols;

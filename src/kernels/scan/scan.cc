@@ -53,8 +53,7 @@ void GatedForward(const ScanShape& shape, const Matrix& proj, const float* bias,
                   const Matrix& y, float* states) {
   const DF d;
   const int64_t width = shape.width;
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(y.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float s[kStrip];
       float* carried = state == nullptr ? nullptr : state + b * width + first;
@@ -84,8 +83,7 @@ void GatedBackward(const ScanShape& shape, const Matrix& proj, const float* bias
   const DF d;
   const int64_t width = shape.width;
   const VF one = hn::Set(d, 1.0f), span = hn::Set(d, 1.0f - floor), base = hn::Set(d, floor);
-  WithElementType(dy.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dy.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float carry[kStrip] = {};  // f_{t+1} G_{t+1}
       HWY_ALIGN const float zeros[kStrip] = {};
@@ -121,8 +119,7 @@ void DecayForward(const ScanShape& shape, const Matrix& proj, const float* decay
                   float* states) {
   const DF d;
   const int64_t width = shape.width;
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(y.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float s[kStrip];
       HWY_ALIGN float keep[kStrip];
@@ -153,8 +150,7 @@ void DecayBackward(const ScanShape& shape, const Matrix& proj, const float* deca
                    const Matrix& dy, const Matrix& dproj, float* decay_sums) {
   const DF d;
   const int64_t width = shape.width;
-  WithElementType(dy.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dy.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float carry[kStrip] = {};  // G_{t+1}
       HWY_ALIGN float keep[kStrip];
@@ -189,8 +185,7 @@ void DecayBackward(const ScanShape& shape, const Matrix& proj, const float* deca
 // The mean is kept, not the sum: it neither grows nor loses digits along a stream.
 void MeanForward(const ScanShape& shape, const Matrix& x, const int64_t* positions, float* state, const Matrix& y) {
   const DF d;
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(y.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float mean[kStrip];
       float* carried = state == nullptr ? nullptr : state + b * shape.width + first;
@@ -215,8 +210,7 @@ void MeanForward(const ScanShape& shape, const Matrix& x, const int64_t* positio
 // dx_t = sum over s >= t of dy_s / (s + 1).
 void MeanBackward(const ScanShape& shape, const Matrix& dy, const Matrix& dx, bool accumulate) {
   const DF d;
-  WithElementType(dy.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dy.dtype, [&]<class T>() {
     ForStrips(shape, [&](int64_t b, int64_t first, size_t count) {
       HWY_ALIGN float sum[kStrip] = {};
       for (int64_t t = shape.length; t-- > 0;) {

@@ -41,8 +41,7 @@ void ShiftRow(const T* now, const P* before, const float* mix, size_t cols, T* y
 }
 
 void ShiftForward(const ShiftShape& shape, const Matrix& x, const float* mix, const float* state, const Matrix& y) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols, [&](int64_t r) {
       WithPast<T>(shape, x, state, r,
                   [&](auto* before) { ShiftRow(x.Row<T>(r), before, mix, static_cast<size_t>(x.cols), y.Row<T>(r)); });
@@ -69,8 +68,7 @@ void ShiftGradRow(const T* now, const T* before, const float* mix, const T* dy, 
 
 void ShiftBackward(const ShiftShape& shape, const Matrix& x, const float* mix, const Matrix& dy, const Matrix& dx,
                    bool accumulate, float* scratch, int64_t block) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ParallelBlocks(x.rows, block, [&](int64_t begin, int64_t end) {
       float* partial = scratch + begin / block * x.cols;
       std::fill(partial, partial + x.cols, 0.0f);
@@ -87,8 +85,7 @@ void ShiftBackward(const ShiftShape& shape, const Matrix& x, const float* mix, c
 void PairForward(const ShiftShape& shape, const Matrix& x, const float* state, const Matrix& y) {
   const DF d;
   const auto cols = static_cast<size_t>(x.cols);
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(x.dtype, [&]<class T>() {
     ForRows(x.rows, y.cols, [&](int64_t r) {
       T* out = y.Row<T>(r);
       std::memcpy(out, x.Row<T>(r), cols * sizeof(T));
@@ -104,8 +101,7 @@ void PairForward(const ShiftShape& shape, const Matrix& x, const float* state, c
 // dx_t = dy_t's first half + dy_{t+lag}'s second.
 void PairBackward(const ShiftShape& shape, const Matrix& dy, const Matrix& dx, bool accumulate) {
   const auto cols = static_cast<size_t>(dx.cols);
-  WithElementType(dx.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
+  Dispatch(dx.dtype, [&]<class T>() {
     ForRows(dx.rows, dy.cols, [&](int64_t r) {
       const T* here = dy.Row<T>(r);
       const T* later = r % shape.length + shape.lag < shape.length ? dy.Row<T>(r + shape.lag) + cols : nullptr;

@@ -38,51 +38,28 @@ void RoundRow(const float* w, float divisor, size_t n, float* trits) {
   ForLanes(n, [&](auto lanes, size_t i) { lanes.Store(Trit(lanes.Load(w + i), by), trits + i); });
 }
 
-// Integers as the destination holds them, all lanes or the first n.
-template <class Q>
-HWY_INLINE void StoreIntegers(VF v, DF d, Q* p, size_t n) {
-  if constexpr (sizeof(Q) == 1) {
-    if (n == hn::Lanes(d)) {
-      const hn::Rebind<int8_t, DF> d8;
-      return hn::StoreU(hn::DemoteTo(d8, hn::ConvertTo(DI(), v)), d8, p);
-    }
-    HWY_ALIGN float lanes[HWY_MAX_BYTES / 4] = {};
-    hn::Store(v, d, lanes);
-    for (size_t i = 0; i < n; ++i) p[i] = static_cast<int8_t>(lanes[i]);
-  } else if (n == hn::Lanes(d)) {
-    StoreF32(v, d, p);
-  } else {
-    StorePartial(v, d, p, n);
-  }
-}
-
 template <class T, class Q>
-float QuantizeRow(const T* x, size_t n, Q* q) {
+float QuantizeRow(const T* x, int64_t n, Q* q) {
   const DF d;
   VF largest = hn::Zero(d);
-  ForLanes(n, [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
+  ForLanes(static_cast<size_t>(n),
+           [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
   const float max = MaxLane(d, largest);
   const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
-  const auto round = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
-  ForVectors(
-      n, [&](size_t i) { StoreIntegers(round(LoadF32(d, x + i)), d, q + i, hn::Lanes(d)); },
-      [&](size_t i, size_t left) { StoreIntegers(round(LoadPartial(d, x + i, left)), d, q + i, left); });
+  const auto rounded = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
+  MapRow(n, rounded, q, x);
   return max / 127.0f;
 }
 
 void Quantize(const Matrix& x, const Matrix& q, float* scales) {
-  WithElementType(x.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    const auto run = [&](auto* q_type) {
-      using Q = std::remove_pointer_t<decltype(q_type)>;
+  Dispatch(x.dtype, [&]<class T>() {
+    const auto run = [&]<class Q>() {
       ParallelBlocks(x.rows, 32, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          scales[r] = QuantizeRow(x.Row<T>(r), static_cast<size_t>(x.cols), q.Row<Q>(r));
-        }
+        for (int64_t r = begin; r < end; ++r) scales[r] = QuantizeRow(x.Row<T>(r), x.cols, q.Row<Q>(r));
       });
     };
-    if (q.dtype == DType::kI8) return run(static_cast<int8_t*>(nullptr));
-    WithElementType(q.dtype, run);
+    if (q.dtype == DType::kI8) return run.template operator()<int8_t>();
+    Dispatch(q.dtype, run);
   });
 }
 
@@ -107,22 +84,11 @@ void AddScaleGradient(const float* w, const float* g, float scale, float shift, 
   });
 }
 
-template <class T>
-void WidenRow(const int8_t* q, size_t n, T* y) {
-  const DF d;
-  const hn::Rebind<int8_t, DF> d8;
-  ForVectors(
-      n, [&](size_t i) { StoreF32(hn::ConvertTo(d, hn::PromoteTo(DI(), hn::LoadU(d8, q + i))), d, y + i); },
-      [&](size_t i, size_t left) {
-        for (size_t k = i; k < i + left; ++k) y[k] = FromFloat<T>(q[k]);
-      });
-}
-
 void Widen(const Matrix& q, const Matrix& y) {
-  WithElementType(y.dtype, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    ParallelBlocks(q.rows, 32, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) WidenRow(q.Row<int8_t>(r), static_cast<size_t>(q.cols), y.Row<T>(r));
+  Dispatch(y.dtype, [&]<class T>() {
+    ForRows(q.rows, q.cols, [&](int64_t r) {
+      MapRow(
+          q.cols, [](VF v) { return v; }, y.Row<T>(r), q.Row<int8_t>(r));
     });
   });
 }
