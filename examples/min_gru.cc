@@ -9,6 +9,7 @@
 // is kept, f = 1 - z, so W_z is stored with its sign turned, as `keep`.
 #include "models/registry.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -47,9 +48,9 @@ class MinGru final : public Model {
       // sigmoid(2) = 0.88: at first the state remembers about eight tokens.
       b.keep_bias = bank().Add({name + "keep.bias", {c.d_hidden}, Role::kVector, Init::Constant(2.0f)});
       b.mix_out = AddLinear(bank(), {{name + "mix_out", c.d_model, normal}}, c.d_hidden);
-      b.norm_mlp = AddGain(bank(), name + "norm_mlp", c.d_model);
-      b.gate_up = AddLinear(bank(), {{name + "gate", c.d_ff, normal}, {name + "up", c.d_ff, normal}}, c.d_model);
-      b.down = AddLinear(bank(), {{name + "down", c.d_model, normal}}, c.d_ff);
+      b.mlp = AddSwiGlu(bank(), AddGain(bank(), name + "norm_mlp", c.d_model),
+                        {{name + "gate", c.d_ff, normal}, {name + "up", c.d_ff, normal}},
+                        {name + "down", c.d_model, normal});
       blocks_.push_back(b);
     }
     norm_out_ = AddGain(bank(), "norm_out", c.d_model);
@@ -61,8 +62,7 @@ class MinGru final : public Model {
       const Tensor proj = Linear(tape, RmsNorm(tape, h, b.norm_mix), b.proj);  // [N,3S]
       const Tensor state = GatedScan(tape, proj, b.keep_bias, 0.0f);           // [N,S]
       h = AddDropout(tape, h, Linear(tape, state, b.mix_out), 0.0);
-      const Tensor gate_up = Linear(tape, RmsNorm(tape, h, b.norm_mlp), b.gate_up);  // [N,2F]
-      h = AddDropout(tape, h, Linear(tape, SwiGlu(tape, gate_up), b.down), 0.0);
+      h = SwiGlu(tape, h, b.mlp);
     }
     Prediction prediction;
     prediction.hidden = RmsNorm(tape, h, norm_out_);
@@ -72,7 +72,8 @@ class MinGru final : public Model {
 
  private:
   struct Block {
-    Param norm_mix, proj, keep_bias, mix_out, norm_mlp, gate_up, down;
+    Param norm_mix, proj, keep_bias, mix_out;
+    SwiGluLayer mlp;
   };
   Param embed_, norm_out_;
   std::vector<Block> blocks_;

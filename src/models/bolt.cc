@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "models/registry.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -65,12 +66,11 @@ class Bolt final : public Model {
 
  private:
   struct Block {
-    Param norm1, norm2;
+    Param norm1;
     Param up;    // gate | value
     Param conv;  // [C,K]
     Param down;
-    Param gate_up;  // W_gate | W_up
-    Param ffn_down;
+    SwiGluLayer ffn;
   };
 
   static Init Normal(double deviation) { return Init::Normal(static_cast<float>(deviation)); }
@@ -90,10 +90,9 @@ class Bolt final : public Model {
     b.up = AddLinear(bank(), {{name + "mixer.up", 2 * C, Kaiming(2 * C), 2}}, C, ternary);
     b.conv = bank().Add({name + "mixer.conv.weight", {C, 1, c_.kernel}, Role::kVector, Kaiming(C * c_.kernel)});
     b.down = AddLinear(bank(), {{name + "mixer.down", C, Kaiming(C)}}, C, ternary);
-    b.norm2 = AddScale(name + "norm2");
-    b.gate_up =
-        AddLinear(bank(), {{name + "ffn.W_gate", F, Kaiming(F)}, {name + "ffn.W_up", F, Kaiming(F)}}, C, ternary);
-    b.ffn_down = AddLinear(bank(), {{name + "ffn.W_down", C, Kaiming(C)}}, F, ternary);
+    b.ffn = AddSwiGlu(bank(), AddScale(name + "norm2"),
+                      {{name + "ffn.W_gate", F, Kaiming(F)}, {name + "ffn.W_up", F, Kaiming(F)}},
+                      {name + "ffn.W_down", C, Kaiming(C)}, ternary);
     return b;
   }
 
@@ -101,9 +100,7 @@ class Bolt final : public Model {
     const Tensor gate_value = Linear(tape, RmsNorm(tape, h, b.norm1), b.up);  // [N,2C]
     const Tensor mixed = GatedConv(tape, gate_value, b.conv);                 // [N,C]
     const Tensor middle = AddDropout(tape, h, Linear(tape, mixed, b.down), 0.0);
-
-    const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.norm2), b.gate_up);  // [N,2F]
-    return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.ffn_down), 0.0);
+    return SwiGlu(tape, middle, b.ffn);
   }
 
   Config c_;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "models/registry.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -98,14 +99,13 @@ class Cortex final : public Model {
 
  private:
   struct Block {
-    Param ln1, ln_delta, ln2;
+    Param ln1, ln_delta;
     Param qkv_gate;  // swa.qkv | combine_gate: both read u
     Param swa_out;
     Param memory_in;  // delta.{k,v,q,beta(,alpha)}_proj: all read w
     Param alpha_bias;
     Param memory_out, combine_out;
-    Param gate_up;  // Wg | Wu
-    Param down;
+    SwiGluLayer ffn;
   };
 
   Block MakeBlock(int index, const Init& normal, const Init& output) {
@@ -129,9 +129,8 @@ class Cortex final : public Model {
     }
     b.memory_out = AddLinear(bank(), {{name + "delta.mem_out", C, normal}}, memory);
     b.combine_out = AddLinear(bank(), {{name + "combine_out", C, output}}, C);
-    b.ln2 = AddGain(bank(), name + "ln2", C);
-    b.gate_up = AddLinear(bank(), {{name + "Wg", c_.d_ff, normal}, {name + "Wu", c_.d_ff, normal}}, C);
-    b.down = AddLinear(bank(), {{name + "Wo", C, output}}, c_.d_ff);
+    b.ffn = AddSwiGlu(bank(), AddGain(bank(), name + "ln2", C),
+                      {{name + "Wg", c_.d_ff, normal}, {name + "Wu", c_.d_ff, normal}}, {name + "Wo", C, output});
     return b;
   }
 
@@ -149,9 +148,7 @@ class Cortex final : public Model {
 
     const Tensor mixed = GateMix(tape, Tape::Columns(qkv_gate, 3 * width, C), local, global);  // [N,C]
     const Tensor middle = AddDropout(tape, h, Linear(tape, mixed, b.combine_out), 0.0);        // [N,C]
-
-    const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
-    return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);
+    return SwiGlu(tape, middle, b.ffn, c_.dropout);
   }
 
   bool DeltaRule() const { return c_.memory == "delta"; }

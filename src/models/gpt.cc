@@ -6,6 +6,7 @@
 #include "models/registry.h"
 #include "nn/heads.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -72,9 +73,8 @@ class Gpt final : public Model {
   static constexpr float kSharpness = 1.2f;
 
   struct Block {
-    Param ln1, ln2;
-    Param qkv, qk_norm, out;
-    Param gate_up, down;
+    Param ln1, qkv, qk_norm, out;
+    SwiGluLayer ffn;
   };
 
   Block MakeBlock(const std::string& name, const Init& normal) {
@@ -86,9 +86,9 @@ class Gpt final : public Model {
     b.qk_norm =
         AddVectors(bank(), {name + "attn.q_norm.weight", name + "attn.k_norm.weight"}, C / c_.n_heads, kSharpness);
     b.out = AddLinear(bank(), {{name + "attn.out", C, output}}, C);
-    b.ln2 = AddGain(bank(), name + "ln2", C);
-    b.gate_up = AddLinear(bank(), {{name + "ffn.gate", c_.d_ff, normal}, {name + "ffn.up", c_.d_ff, normal}}, C);
-    b.down = AddLinear(bank(), {{name + "ffn.down", C, output}}, c_.d_ff);
+    b.ffn = AddSwiGlu(bank(), AddGain(bank(), name + "ln2", C),
+                      {{name + "ffn.gate", c_.d_ff, normal}, {name + "ffn.up", c_.d_ff, normal}},
+                      {name + "ffn.down", C, output});
     return b;
   }
 
@@ -99,9 +99,8 @@ class Gpt final : public Model {
     const Tensor seen =
         WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
                         {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kHalf, c_.dropout});
-    const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), 0.0);     // [N,C]
-    const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
-    return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);
+    const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), 0.0);  // [N,C]
+    return SwiGlu(tape, middle, b.ffn, c_.dropout);
   }
 
   Config c_;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "models/registry.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -79,8 +80,7 @@ class Prcsm final : public Model {
       const Block& b = blocks_[i];
       h = MixTokens(tape, b, h);
       h = Reason(tape, b, h, i + 1 == blocks_.size(), plan);
-      const Tensor gate_up = Linear(tape, RmsNorm(tape, h, b.norm_channels), b.gate_up);  // [N,2F]
-      h = AddDropout(tape, h, Linear(tape, SwiGlu(tape, gate_up), b.down_channels), 0.0);
+      h = SwiGlu(tape, h, b.channels);
     }
     Prediction prediction;
     prediction.hidden = RmsNorm(tape, h, ln_out_);
@@ -94,16 +94,16 @@ class Prcsm final : public Model {
     Param down, norm_scales, scale0, scale1, router;
     Param planner_to_gate, executor_to_planner, planner_update, norm_planner;
     Param slots, query, mix_gate, up, res_gate;
-    Param norm_channels, gate_up, down_channels;
+    SwiGluLayer channels;
   };
 
   static Init Normal(double deviation) { return Init::Normal(static_cast<float>(deviation)); }
   // Of the published code (docs/spec/blocks.md#initial-values).
   static Init Kaiming(int fan_out) { return Normal(std::sqrt(2.0 / fan_out)); }
 
-  Param AddTernary(const std::string& name, int rows, int in, int stacked = 1) {
-    return AddLinear(bank(), {{name, rows, Kaiming(rows), stacked}}, in,
-                     {kernels::Ternary::kRow, c_.activation == "int8"});
+  Quantization Rounding() const { return {kernels::Ternary::kRow, c_.activation == "int8"}; }
+  Param AddTernary(const std::string& name, int rows, int in) {
+    return AddLinear(bank(), {{name, rows, Kaiming(rows)}}, in, Rounding());
   }
 
   Block MakeBlock(int index) {
@@ -132,9 +132,10 @@ class Prcsm final : public Model {
     b.mix_gate = AddTernary(name + "memory.mix_gate", R, 2 * R);
     b.up = AddTernary(name + "up_proj", C, R);
 
-    b.norm_channels = AddGain(bank(), block + "channel_mix.norm", C);
-    b.gate_up = AddTernary(block + "channel_mix.gate_up", 2 * c_.d_ff, C, 2);
-    b.down_channels = AddTernary(block + "channel_mix.down", C, c_.d_ff);
+    const int F = c_.d_ff;
+    b.channels = AddSwiGlu(bank(), AddGain(bank(), block + "channel_mix.norm", C),
+                           {{block + "channel_mix.gate_up", 2 * F, Kaiming(2 * F), 2}},
+                           {block + "channel_mix.down", C, Kaiming(C)}, Rounding());
     return b;
   }
 

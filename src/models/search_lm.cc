@@ -10,6 +10,7 @@
 #include "models/registry.h"
 #include "nn/heads.h"
 #include "nn/linear.h"
+#include "nn/swiglu.h"
 
 namespace flashlm {
 namespace {
@@ -80,9 +81,8 @@ class SearchLm final : public Model {
 
  private:
   struct Block {
-    Param ln1, ln2;
-    Param qkv, qk_norm, out;
-    Param gate_up, down;
+    Param ln1, qkv, qk_norm, out;
+    SwiGluLayer ffn;
   };
 
   Block MakeBlock(const std::string& name, const Init& normal) {
@@ -95,9 +95,9 @@ class SearchLm final : public Model {
         {{name + "attn.q_proj", C, normal}, {name + "attn.k_proj", C, normal}, {name + "attn.v_proj", C, normal}}, C);
     b.qk_norm = AddVectors(bank(), {name + "attn.q_norm.weight", name + "attn.k_norm.weight"}, C / c_.n_heads, 1.0f);
     b.out = AddLinear(bank(), {{name + "attn.out_proj", C, output}}, C);
-    b.ln2 = AddGain(bank(), name + "ln2", C);
-    b.gate_up = AddLinear(bank(), {{name + "ffn.W_gate", c_.d_ff, normal}, {name + "ffn.W_up", c_.d_ff, normal}}, C);
-    b.down = AddLinear(bank(), {{name + "ffn.W_down", C, output}}, c_.d_ff);
+    b.ffn = AddSwiGlu(bank(), AddGain(bank(), name + "ln2", C),
+                      {{name + "ffn.W_gate", c_.d_ff, normal}, {name + "ffn.W_up", c_.d_ff, normal}},
+                      {name + "ffn.W_down", C, output});
     return b;
   }
 
@@ -109,8 +109,7 @@ class SearchLm final : public Model {
         WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
                         {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kInterleaved, c_.dropout});  // [N,C]
     const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), c_.dropout);
-    const Tensor gate_up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.gate_up);  // [N,2F]
-    return AddDropout(tape, middle, Linear(tape, SwiGlu(tape, gate_up), b.down), c_.dropout);
+    return SwiGlu(tape, middle, b.ffn, c_.dropout);
   }
 
   Config c_;
