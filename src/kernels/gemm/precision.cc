@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
-#include "kernels/activation/activation.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/isa.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
 namespace {
