@@ -198,8 +198,7 @@ kernels::Dropout Tape::NextDropout(double p) {
 
 void Tape::Seed(const Tensor& x, const float* gradient) {
   GradientWriter dx(*this, x, GradientWriter::Kernel::kCanAdd);
-  kernels::Copy({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(),
-                      dx.accumulate());
+  kernels::Copy({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(), dx.accumulate());
 }
 
 void Tape::Backward() {
