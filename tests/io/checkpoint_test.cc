@@ -314,7 +314,7 @@ TEST(Checkpoint, DamagedLaterCheckpointsDoNotPushOutSoundOnes) {
 TEST(Checkpoint, FullDiskKeepsThePreviousAndSaysSo) {
   const Scratch scratch;
   Publish(scratch.path(), 1);
-  for (rlim_t bytes : {0, 100, 1500}) {
+  for (rlim_t bytes : {0, 100, 1200}) {
     std::string error;
     {
       const FileSizeLimit limit(bytes);
