@@ -45,7 +45,7 @@ void Run(const Options& options) {
   if (!summary.finished || summary.failed > 0) SetExitCode(1);
   if (!summary.finished) return;
   if (options.json) {
-    PrintJson(summary.comparison);
+    PrintJson(ToJson(summary.comparison));
   } else {
     Print(summary.markdown);
   }
@@ -59,7 +59,7 @@ void AddCompare(CLI::App& app) {
   verb->add_option("--presets", options->presets, "names or .toml files, with commas between; all without it");
   verb->add_option("--data", options->compare.data, "folder made by: flashlm data prepare");
   verb->add_option("--text", options->compare.text,
-                   "file to evaluate on, all of it; without it 1,000 validation documents of the data");
+                   "file to evaluate on, all of it; without it the test part of the data's validation documents");
   verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
   options->budget.AddTo(*verb, "5m", false);
   verb->add_option("--set", options->compare.sets,

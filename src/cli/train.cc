@@ -40,16 +40,14 @@ RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) 
 }
 
 // What the user named again beside --resume, in the form of RunConfig::ToJson; Resume refuses what differs.
-Json Expected(const Options& options, const std::optional<Budget>& budget) {
+Json Expected(const Options& options) {
   Json expected = Json::object();
   if (!options.preset.empty()) {
     // First what matters most: a checkpoint of one architecture is of no use to another.
     expected["model"]["architecture"] = LoadPreset(options.preset).at("model").value("architecture", Json());
     expected["preset"] = options.preset;
   }
-  if (!options.data.empty()) expected["data"] = options.data;
   if (options.seed) expected["seed"] = *options.seed;
-  if (budget) expected["budget"] = {{"kind", budget->kind}, {"amount", budget->amount}};
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, expected);
   return expected;
 }
@@ -57,22 +55,22 @@ Json Expected(const Options& options, const std::optional<Budget>& budget) {
 void Run(const Options& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
-  const std::optional<Budget> budget = options.budget.Get();
+  const std::optional<BudgetChange> budget = options.budget.GetChange();
   TrainSummary summary;
   if (!options.resume.empty()) {
     if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
-    summary = Resume(options.resume, Expected(options, budget));
+    summary = Resume(options.resume, {Expected(options), options.data, budget});
   } else {
     if (options.data.empty() || options.out.empty()) {
       throw UsageError("train needs --data DIR and --out RUN, or --resume RUN",
                        "make the data with: flashlm data prepare --input synthetic --out DIR");
     }
-    summary = Train(ConfigOf(options, budget), options.out);
+    summary = Train(ConfigOf(options, options.budget.Get()), options.out);
   }
   if (!summary.finished) {
     SetExitCode(1);
   } else if (options.json) {
-    PrintJson(summary.results);
+    PrintJson(ToJson(summary.results));
   }
 }
 
@@ -95,7 +93,9 @@ void AddTrain(CLI::App& app) {
   verb->add_option("--preset", options->preset, "name of a preset or a .toml file; cortex-viii without it");
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
-  verb->add_option("--resume", options->resume, "run folder to go on with");
+  verb->add_option("--resume", options->resume,
+                   "run folder to go on with; a budget beside it is its new total, or +MORE, and --data\n"
+                   "says where its data is now");
   options->budget.AddTo(*verb, "10m", true);
   verb->add_option("--set", options->sets, "change a setting, as train.checkpoint_every=100; repeatable")
       ->take_all()

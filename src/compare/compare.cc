@@ -11,15 +11,16 @@
 #include "base/mapped_file.h"
 #include "base/progress.h"
 #include "compare/comparison_report.h"
-#include "data/shards.h"
 #include "eval/evaluate.h"
 #include "infer/decode_speed.h"
 #include "infer/generate.h"
 #include "infer/loaded_model.h"
 #include "kernels/gemm/precision.h"
 #include "models/presets.h"
+#include "train/data_place.h"
 #include "train/run_precision.h"
 #include "train/trainer.h"
+#include "train/validation.h"
 
 namespace flashlm {
 namespace {
@@ -40,60 +41,76 @@ std::string RowPath(const std::string& run) { return run + "/comparison.json"; }
 
 // --- what is compared ---------------------------------------------------------------------------------------------
 
-Json SettingsOf(const CompareOptions& options) {
-  Json settings;
-  settings["data"] = options.data;
-  settings["text"] = options.text;
-  const Budget budget = options.budget.value_or(Budget::Time("5m"));
-  settings["budget"] = {{"kind", budget.kind}, {"amount", budget.amount}};
-  settings["seed"] = options.seed.value_or(1);
-  settings["sets"] = options.sets;
-  settings["presets"] = Json::array();
+CompareSettings SettingsOf(const CompareOptions& options) {
+  CompareSettings settings;
+  const DataPlace data = DataIn(options.data);
+  settings.data = data.folder;
+  settings.data_fingerprint = data.fingerprint;
+  if (!options.text.empty()) {
+    settings.text = AbsolutePath(options.text);
+    settings.text_sha256 = Sha256OfFile(options.text);
+  }
+  settings.budget = options.budget.value_or(Budget::Time("5m"));
+  settings.seed = options.seed.value_or(1);
+  settings.sets = options.sets;
+  settings.train_precision = NameOf(kernels::ComputeType("auto", kernels::Work::kTraining));
+  settings.decode_precision = NameOf(kernels::ComputeType("auto", kernels::Work::kDecoding));
   return settings;
-}
-
-// The types of matrix products, measured once, so that all presets get the same.
-Json Precisions() {
-  return {{"train", NameOf(kernels::ComputeType("auto", kernels::Work::kTraining))},
-          {"decode", NameOf(kernels::ComputeType("auto", kernels::Work::kDecoding))}};
 }
 
 // What the caller named again; the rest is null.
 Json Expected(const CompareOptions& options) {
   Json expected = Json::object();
-  if (!options.data.empty()) expected["data"] = options.data;
-  if (!options.text.empty()) expected["text"] = options.text;
-  if (options.budget) expected["budget"] = {{"kind", options.budget->kind}, {"amount", options.budget->amount}};
+  if (!options.text.empty()) expected["text_sha256"] = Sha256OfFile(options.text);
+  if (options.budget) expected["budget"] = options.budget->ToJson();
   if (options.seed) expected["seed"] = *options.seed;
   if (!options.sets.empty()) expected["sets"] = options.sets;
   return expected;
 }
 
+// Data and text may have moved since; they must be the same.
+void FindAgain(const CompareOptions& options, CompareSettings& settings) {
+  const std::string whose = fmt::format("the comparison in '{}'", options.out);
+  settings.data = FindData({settings.data, settings.data_fingerprint}, options.data, whose).folder;
+  if (!options.text.empty()) settings.text = AbsolutePath(options.text);
+  if (settings.text.empty()) return;
+  if (!fs::exists(settings.text)) {
+    throw Error(fmt::format("the text of {} is no longer '{}'", whose, settings.text),
+                "say where it is now: --text NEW_PLACE");
+  }
+  if (Sha256OfFile(settings.text) != settings.text_sha256) {
+    throw Error(fmt::format("'{}' has changed since {} was begun", settings.text, whose),
+                "put it back, or compare anew with another --out");
+  }
+}
+
 // Adds presets that are not there yet.
-void AddPresets(const std::vector<std::string>& presets, Json& settings) {
+void AddPresets(const std::vector<std::string>& presets, CompareSettings& settings) {
   for (const std::string& preset : presets) {
     LoadPreset(preset);  // a name that is none is refused before any work
-    const Json& known = settings["presets"];
-    const auto same_folder = std::find_if(known.begin(), known.end(), [&](const Json& other) {
-      return NameOfPreset(other.get<std::string>()) == NameOfPreset(preset);
+    std::vector<std::string>& known = settings.presets;
+    const auto same_folder = std::find_if(known.begin(), known.end(), [&](const std::string& other) {
+      return NameOfPreset(other) == NameOfPreset(preset);
     });
     if (same_folder == known.end()) {
-      settings["presets"].push_back(preset);
+      known.push_back(preset);
     } else if (*same_folder != preset) {
-      throw UsageError(fmt::format("'{}' and '{}' have one name", same_folder->get<std::string>(), preset),
+      throw UsageError(fmt::format("'{}' and '{}' have one name", *same_folder, preset),
                        "each preset gets a folder by its name: rename one file");
     }
   }
 }
 
 // The settings of OUT, made or completed from the options.
-Json OpenSettings(const CompareOptions& options) {
+CompareSettings OpenSettings(const CompareOptions& options) {
   const std::string path = SettingsPath(options.out);
-  Json settings;
+  CompareSettings settings;
   std::vector<std::string> presets = options.presets;
+  if (!options.text.empty()) MappedFile{options.text};  // must be readable
   if (fs::exists(path)) {
-    settings = ReadJsonFile(path);
-    RefuseDisagreement(Expected(options), settings, options.out);
+    settings = CompareSettingsFromJson(ReadJsonFile(path), path);
+    FindAgain(options, settings);
+    RefuseDisagreement(Expected(options), ToJson(settings), options.out);
   } else {
     if (options.data.empty()) {
       throw UsageError("compare needs --data DIR", "make it with: flashlm data prepare --input synthetic --out DIR");
@@ -107,138 +124,121 @@ Json OpenSettings(const CompareOptions& options) {
     }
   }
   AddPresets(presets, settings);
-  if (!settings.contains("precision")) settings["precision"] = Precisions();
-  ReadDataMeta(settings.at("data").get<std::string>());
-  const std::string text = settings.at("text").get<std::string>();
-  if (!text.empty()) MappedFile{text};
   return settings;
 }
 
-RunConfig ConfigOf(const Json& settings, const std::string& preset) {
+RunConfig ConfigOf(const CompareSettings& settings, const std::string& preset) {
   Json document = LoadPreset(preset);
-  for (const Json& set : settings.at("sets")) ApplyOverride(set.get<std::string>(), document);
+  for (const std::string& set : settings.sets) ApplyOverride(set, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
-  config.data = settings.at("data").get<std::string>();
-  if (config.train.precision == "auto") config.train.precision = settings.at("precision").at("train");
+  config.data = settings.data;
+  config.data_fingerprint = settings.data_fingerprint;
+  if (config.train.precision == "auto") config.train.precision = settings.train_precision;
   TakeVocabularyOfData(config);
-  config.seed = settings.at("seed").get<uint64_t>();
-  config.budget = {settings.at("budget").at("kind").get<std::string>(),
-                   settings.at("budget").at("amount").get<double>()};
+  config.seed = settings.seed;
+  config.budget = settings.budget;
   return config;
 }
 
 // --- one preset, in a process of its own --------------------------------------------------------------------------
 
-struct LoggedStep {
-  double tokens, seconds;  // up to and with it; of training alone, without evaluations and checkpoints
-  double bits_per_byte;
-};
-
-std::vector<LoggedStep> ReadLog(const std::string& path) {
-  std::vector<LoggedStep> steps;
+// Every step, up to and with it.
+std::vector<CurvePoint> ReadLog(const std::string& path) {
+  std::vector<CurvePoint> steps;
   std::istringstream lines(ReadFile(path));
-  double seconds = 0;
   for (std::string line; std::getline(lines, line);) {
     const Json json = Json::parse(line, nullptr, false);
     if (!json.is_object() || !json.contains("step")) continue;
-    seconds += 1e-3 * json.at("step_ms").get<double>();
     // JSON has no NaN: a loss that was not finite is null there.
     const Json& loss = json.at("bits_per_byte");
-    steps.push_back({json.at("tokens").get<double>(), seconds, loss.is_number() ? loss.get<double>() : std::nan("")});
+    steps.push_back({json.at("tokens").get<double>(), json.at("seconds").get<double>(),
+                     loss.is_number() ? loss.get<double>() : std::nan("")});
   }
   return steps;
 }
 
 // Means over equal runs of steps.
-Json CurveOf(const std::vector<LoggedStep>& steps) {
+std::vector<CurvePoint> CurveOf(const std::vector<CurvePoint>& steps) {
   const size_t points = std::min(steps.size(), kCurvePoints);
-  Json curve = Json::array();
+  std::vector<CurvePoint> curve;
   for (size_t p = 0; p < points; ++p) {
     const size_t begin = p * steps.size() / points, end = (p + 1) * steps.size() / points;
-    LoggedStep mean{};
+    CurvePoint mean;
     for (size_t i = begin; i < end; ++i) {
       mean.tokens += steps[i].tokens;
       mean.seconds += steps[i].seconds;
       mean.bits_per_byte += steps[i].bits_per_byte;
     }
     const auto count = static_cast<double>(end - begin);
-    curve.push_back({{"tokens", mean.tokens / count},
-                     {"seconds", mean.seconds / count},
-                     {"bits_per_byte", mean.bits_per_byte / count}});
+    curve.push_back({mean.tokens / count, mean.seconds / count, mean.bits_per_byte / count});
   }
   return curve;
 }
 
-// The row of a run that is done.
-Json Measure(const Json& settings, const std::string& preset, const std::string& run, const Json& results) {
-  LoadedModel loaded = LoadModel(run);
+// The row of a run that is done: of its best model, as a user meets it. results.json has the last one's figures, which
+// most often is the best.
+ComparisonRow Measure(const CompareSettings& settings, const std::string& preset, const std::string& run,
+                      const RunResult& of_last) {
+  const LoadedModel loaded = LoadModel(run);
   Model& model = *loaded.model;
-  const DType dtype = SessionType(results.at("precision").get<std::string>());
-  const DType decoding =
-      kernels::ComputeType(settings.at("precision").at("decode").get<std::string>(), kernels::Work::kDecoding);
-  const auto count = static_cast<double>(model.bank().ParameterCount());
-  Json row;
-  row["preset"] = NameOfPreset(preset);
-  row["architecture"] = model.architecture();
-  row["parameters"] = model.bank().ParameterCount();
-  row["ternary_share"] = static_cast<double>(model.bank().TernaryCount()) / count;
-  for (const char* key : {"tokens", "steps", "epochs", "skipped_steps", "causal_check_max_abs", "peak_rss_mb", "cpu",
-                          "threads", "isa", "precision", "git_revision"}) {
-    row[key] = results.at(key);
-  }
-  row["seconds"] = 60 * results.at("time_min").get<double>();
-  const std::vector<LoggedStep> steps = ReadLog(run + "/log.jsonl");
-  if (!steps.empty()) row["tokens_per_s"] = steps.back().tokens / steps.back().seconds;
-  row["curve"] = CurveOf(steps);
-  row["bits_per_byte"] = results.at("val_bits_per_byte");
-  row["stderr_bits_per_byte"] = results.at("stderr");
-  row["nats_per_token"] = results.at("val_nats");
-  row["documents"] = results.at("documents_evaluated");
-  const std::string text = settings.at("text").get<std::string>();
-  if (!text.empty()) {
+  const DType dtype = SessionType(of_last.precision);
+  const DType decoding = kernels::ComputeType(settings.decode_precision, kernels::Work::kDecoding);
+  ComparisonRow row;
+  row.preset = NameOfPreset(preset);
+  row.result = of_last;
+  row.ternary_share =
+      static_cast<double>(model.bank().TernaryCount()) / static_cast<double>(model.bank().ParameterCount());
+  row.curve = CurveOf(ReadLog(run + "/log.jsonl"));
+  if (loaded.step != of_last.measured_step) row.result.SetCausality(model, dtype, of_last.causal_check_tokens);
+  if (!settings.text.empty()) {
     EvalOptions options;
     options.interactive = true;
-    const EvalResult eval = EvaluateFile(model, dtype, loaded.tokenizer, text, "", options);
-    row["bits_per_byte"] = eval.bits_per_byte();
-    row["stderr_bits_per_byte"] = eval.stderr_bits_per_byte;
-    row["nats_per_token"] = eval.nats_per_token();
-    row["documents"] = eval.documents;
+    const EvalResult eval = EvaluateFile(model, dtype, loaded.tokenizer, settings.text, "", options);
+    row.result.SetEvaluation(eval, loaded.step, settings.text);
+  } else if (loaded.step != of_last.measured_step) {
+    const Validation validation(settings.data);
+    const auto documents = static_cast<size_t>(of_last.documents_evaluated);
+    const EvalResult eval = Evaluate(model, dtype, loaded.tokenizer, validation.test().first(documents));
+    row.result.SetEvaluation(eval, loaded.step, validation.test_name());
   }
-  row["decode_tokens_per_s"] = MeasureDecoding(model, decoding, 1, kDecodedTokens).tokens_per_s;
+  row.decode_tokens_per_s = MeasureDecoding(model, decoding, 1, kDecodedTokens).tokens_per_s;
   Session session(model, decoding);
   GenerateOptions generate;
   generate.max_tokens = kSampleTokens;
-  generate.sampler.seed = settings.at("seed").get<int64_t>();
-  row["prompt"] = kPrompt;
-  row["sample"] = Generate(session, loaded.tokenizer, kPrompt, generate, {}).text;
+  generate.sampler.seed = static_cast<int64_t>(settings.seed);
+  row.prompt = kPrompt;
+  row.sample = Generate(session, loaded.tokenizer, kPrompt, generate, {}).text;
   return row;
 }
 
 // Trains or goes on, then measures. Null if interrupted.
-Json TrainAndMeasure(const Json& settings, const std::string& preset, const std::string& run) {
-  const RunConfig config = ConfigOf(settings, preset);
+std::optional<ComparisonRow> TrainAndMeasure(const CompareSettings& settings, const std::string& preset,
+                                             const std::string& run) {
   const std::string results_path = run + "/results.json";
-  Json results;
+  RunResult results;
   if (fs::exists(results_path)) {
-    results = ReadJsonFile(results_path);
+    results = RunResultFromJson(ReadJsonFile(results_path), results_path);
   } else {
+    const RunConfig config = ConfigOf(settings, preset);
     const bool begun = fs::exists(run + "/config.toml");
-    const TrainSummary summary = begun ? Resume(run, config.ToJson()) : Train(config, run);
-    if (!summary.finished) return nullptr;
+    Json expected = config.ToJson();
+    expected.erase("data");  // may have moved since
+    const TrainSummary summary = begun ? Resume(run, {expected, config.data, {}}) : Train(config, run);
+    if (!summary.finished) return std::nullopt;
     results = summary.results;
   }
   return Measure(settings, preset, run, results);
 }
 
 // {"row": ...}, {"error": ...} or {"interrupted": true}: what the process of a preset says to its parent.
-std::string Report(const Json& settings, const std::string& preset, const std::string& run) {
+std::string Report(const CompareSettings& settings, const std::string& preset, const std::string& run) {
   Json report;
   try {
-    Json row = TrainAndMeasure(settings, preset, run);
-    if (row.is_null()) {
-      report["interrupted"] = true;
+    const std::optional<ComparisonRow> row = TrainAndMeasure(settings, preset, run);
+    if (row) {
+      report["row"] = ToJson(*row);
     } else {
-      report["row"] = std::move(row);
+      report["interrupted"] = true;
     }
   } catch (const Error& e) {
     // An interrupted evaluation is an Error; it is not the preset that failed.
@@ -258,31 +258,30 @@ std::string Report(const Json& settings, const std::string& preset, const std::s
 // --- all of them --------------------------------------------------------------------------------------------------
 
 // Best first, then what failed; equal ones as they were asked for.
-Json Ranked(std::vector<Json> rows) {
-  std::stable_sort(rows.begin(), rows.end(), [](const Json& a, const Json& b) {
-    const auto key = [](const Json& row) {
-      return row.contains("error") || !row["bits_per_byte"].is_number() ? HUGE_VAL : row["bits_per_byte"].get<double>();
-    };
-    return key(a) < key(b);
-  });
-  return Json(rows);
+void Rank(std::vector<ComparisonRow>& rows) {
+  const auto key = [](const ComparisonRow& row) {
+    const double bits = row.result.val_bits_per_byte;
+    return row.failed() || std::isnan(bits) ? HUGE_VAL : bits;
+  };
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](const ComparisonRow& a, const ComparisonRow& b) { return key(a) < key(b); });
 }
 
-class Comparison {
+class Comparing {
  public:
-  explicit Comparison(const CompareOptions& options) : out_(options.out) {
+  explicit Comparing(const CompareOptions& options) : out_(options.out) {
     settings_ = OpenSettings(options);
     MakeFolder(out_);
     lock_ = FolderLock(out_);
-    WriteFileAtomic(SettingsPath(out_), settings_.dump(2) + "\n");
+    WriteFileAtomic(SettingsPath(out_), ToJson(settings_).dump(2) + "\n");
   }
 
   CompareSummary Go() {
     CompareSummary summary;
-    const Json& presets = settings_.at("presets");
+    const std::vector<std::string>& presets = settings_.presets;
     summary.finished = true;
     for (size_t i = 0; i < presets.size() && summary.finished; ++i) {
-      const std::string preset = presets[i].get<std::string>();
+      const std::string& preset = presets[i];
       Say(fmt::format("[{}/{}] {}", i + 1, presets.size(), NameOfPreset(preset)));
       summary.finished = !Interrupted() && One(preset);
       if (summary.finished) WriteTables(summary);
@@ -301,7 +300,7 @@ class Comparison {
     const std::string run = out_ + "/" + NameOfPreset(preset);
     if (fs::exists(RowPath(run))) {
       Say("  done before");
-      rows_.push_back(ReadJsonFile(RowPath(run)));
+      rows_.push_back(ComparisonRowFromJson(ReadJsonFile(RowPath(run)), RowPath(run)));
       return true;
     }
     const ChildResult child = RunInChild([&] { return Report(settings_, preset, run); });
@@ -310,34 +309,37 @@ class Comparison {
     if (report.contains("interrupted") || Interrupted()) return false;
     if (report.contains("row")) {
       WriteFileAtomic(RowPath(run), report["row"].dump(2) + "\n");
-      rows_.push_back(report["row"]);
+      rows_.push_back(ComparisonRowFromJson(report["row"], RowPath(run)));
     } else {
-      Say(fmt::format("  failed: {}", report.value("error", "")));
-      rows_.push_back({{"preset", NameOfPreset(preset)}, {"error", report.value("error", "")}});
+      ComparisonRow row;
+      row.preset = NameOfPreset(preset);
+      row.error = report.value("error", "");
+      if (row.error.empty()) row.error = "for no reason that it said";
+      Say(fmt::format("  failed: {}", row.error));
+      rows_.push_back(row);
     }
     return true;
   }
 
   void WriteTables(CompareSummary& summary) const {
-    summary.comparison["format"] = "flashlm-comparison";
-    summary.comparison["settings"] = settings_;
-    summary.comparison["rows"] = Ranked(rows_);
-    summary.failed = static_cast<int>(
-        std::count_if(rows_.begin(), rows_.end(), [](const Json& row) { return row.contains("error"); }));
+    summary.comparison = {settings_, rows_};
+    Rank(summary.comparison.rows);
+    summary.failed =
+        static_cast<int>(std::count_if(rows_.begin(), rows_.end(), [](const auto& r) { return r.failed(); }));
     summary.markdown = ComparisonMarkdown(summary.comparison);
-    WriteFileAtomic(out_ + "/comparison.json", summary.comparison.dump(2) + "\n");
+    WriteFileAtomic(out_ + "/comparison.json", ToJson(summary.comparison).dump(2) + "\n");
     WriteFileAtomic(out_ + "/comparison.md", summary.markdown);
     WriteFileAtomic(out_ + "/comparison.html", ComparisonHtml(summary.comparison));
   }
 
   std::string out_;
   FolderLock lock_;
-  Json settings_;
-  std::vector<Json> rows_;
+  CompareSettings settings_;
+  std::vector<ComparisonRow> rows_;
 };
 
 }  // namespace
 
-CompareSummary Compare(const CompareOptions& options) { return Comparison(options).Go(); }
+CompareSummary Compare(const CompareOptions& options) { return Comparing(options).Go(); }
 
 }  // namespace flashlm

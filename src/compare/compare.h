@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "train/config.h"
+#include "compare/comparison.h"
 
 namespace flashlm {
 
@@ -24,8 +24,8 @@ struct CompareOptions {
 struct CompareSummary {
   bool finished = false;  // false: interrupted; the same call goes on
   int failed = 0;         // presets without a result
-  Json comparison;        // as in comparison.json
-  std::string markdown;   // as in comparison.md
+  Comparison comparison;
+  std::string markdown;  // as in comparison.md
 };
 
 // Starts a comparison or goes on with the one in `options.out`: presets that are done are kept, begun ones resumed,

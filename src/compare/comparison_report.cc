@@ -14,12 +14,6 @@ namespace {
 
 // --- words --------------------------------------------------------------------------------------------------------
 
-std::string Text(const Json& row, const char* key) { return row.value(key, ""); }
-double Number(const Json& row, const char* key) {
-  const auto found = row.find(key);
-  return found != row.end() && found->is_number() ? found->get<double>() : std::nan("");
-}
-
 // 6566400 -> "6,566,400".
 std::string Grouped(double number) {
   std::string digits = fmt::format("{:.0f}", number);
@@ -29,47 +23,52 @@ std::string Grouped(double number) {
 
 struct Column {
   const char* heading;
-  std::string (*cell)(const Json& row);
+  std::string (*cell)(const ComparisonRow& row);
 };
 
 const Column kColumns[] = {
-    {"parameters", [](const Json& r) { return Grouped(Number(r, "parameters")); }},
-    {"ternary", [](const Json& r) { return fmt::format("{:.1f} %", 100 * Number(r, "ternary_share")); }},
-    {"tokens", [](const Json& r) { return FormatCount(Number(r, "tokens")); }},
-    {"tokens/s", [](const Json& r) { return Grouped(Number(r, "tokens_per_s")); }},
-    {"memory", [](const Json& r) { return fmt::format("{:.0f} MB", Number(r, "peak_rss_mb")); }},
+    {"parameters", [](const ComparisonRow& r) { return Grouped(static_cast<double>(r.result.params)); }},
+    {"ternary", [](const ComparisonRow& r) { return fmt::format("{:.1f} %", 100 * r.ternary_share); }},
+    {"tokens", [](const ComparisonRow& r) { return FormatCount(static_cast<double>(r.result.tokens)); }},
+    {"trained", [](const ComparisonRow& r) { return fmt::format("{:.0f} s", r.result.seconds); }},
+    {"tokens/s", [](const ComparisonRow& r) { return Grouped(r.result.tok_per_sec); }},
+    {"memory", [](const ComparisonRow& r) { return fmt::format("{:.0f} MB", r.result.peak_rss_mb); }},
     {"bits per byte",
-     [](const Json& r) {
-       return fmt::format("{:.4f} ± {:.4f}", Number(r, "bits_per_byte"), Number(r, "stderr_bits_per_byte"));
+     [](const ComparisonRow& r) {
+       return fmt::format("{:.4f} ± {:.4f}", r.result.val_bits_per_byte, r.result.stderr_bits_per_byte);
      }},
-    {"decoded tokens/s", [](const Json& r) { return Grouped(Number(r, "decode_tokens_per_s")); }},
+    {"decoded tokens/s", [](const ComparisonRow& r) { return Grouped(r.decode_tokens_per_s); }},
 };
 
-bool Failed(const Json& row) { return row.contains("error"); }
-
-std::string BudgetText(const Json& settings) {
-  const Json budget = settings.value("budget", Json::object());
-  const double amount = Number(budget, "amount");
-  if (Text(budget, "kind") == "time") return FormatDuration(amount) + " of training";
-  return FormatCount(amount) + " " + Text(budget, "kind");
+std::string BudgetText(const Budget& budget) {
+  return budget.kind == "time" ? FormatDuration(budget.amount) + " of training"
+                               : FormatCount(budget.amount) + " " + budget.kind;
 }
 
-// What is equal for all rows.
-std::string Circumstances(const Json& comparison) {
-  const Json& settings = comparison.at("settings");
-  const std::string text = Text(settings, "text");
-  std::string line = fmt::format("Each preset: {} on {}, seed {}", BudgetText(settings), Text(settings, "data"),
-                                 settings.value("seed", Json(1)).dump());
-  const Json sets = settings.value("sets", Json::array());
-  for (const Json& set : sets) line += ", " + set.get<std::string>();
-  for (const Json& row : comparison.at("rows")) {
-    if (Failed(row)) continue;
-    line +=
-        fmt::format("; {}, {} threads, {}; evaluated on {} documents of {}", Text(row, "cpu"), row.value("threads", 0),
-                    Text(row, "precision"), row.value("documents", 0), text.empty() ? "its validation text" : text);
-    break;
+// What is equal for all rows, and which model the figures are of.
+std::string Circumstances(const Comparison& comparison) {
+  const CompareSettings& settings = comparison.settings;
+  std::string line =
+      fmt::format("Each preset: {} on {}, seed {}", BudgetText(settings.budget), settings.data, settings.seed);
+  for (const std::string& set : settings.sets) line += ", " + set;
+  std::string earlier;
+  bool first = true;
+  for (const ComparisonRow& row : comparison.rows) {
+    if (row.failed()) continue;
+    const RunResult& result = row.result;
+    if (first) {
+      line += fmt::format("; {}, {} threads, {}", result.cpu, result.threads, result.precision);
+      line += settings.text.empty() ? "; bits per byte on the test part of its validation text"
+                                    : "; bits per byte on " + settings.text;
+      first = false;
+    }
+    if (result.measured_step != result.steps) {
+      earlier += fmt::format("{}{} (step {} of {})", earlier.empty() ? "" : ", ", row.preset, result.measured_step,
+                             result.steps);
+    }
   }
-  return line + ".";
+  line += ". Bits per byte, sample and decoding speed are those of each run's best model on the dev part";
+  return line + (earlier.empty() ? "." : ", which is not the last one for " + earlier + ".");
 }
 
 // A table's cell and a paragraph are one line; a bar would end a cell.
@@ -142,36 +141,35 @@ std::string StyleClass(size_t index) {
 
 class Chart {
  public:
-  Chart(const Json& rows, const char* key, double unit, std::string axis)
+  Chart(const std::vector<ComparisonRow>& rows, double CurvePoint::*key, double unit, std::string axis)
       : key_(key), unit_(unit), axis_(std::move(axis)) {
     x_.Include(0);
     double best = HUGE_VAL;
-    for (const Json& row : rows) {
-      for (const Json& point : row.value("curve", Json::array())) {
+    for (const ComparisonRow& row : rows) {
+      for (const CurvePoint& point : row.curve) {
         x_.Include(X(point));
-        y_.Include(Number(point, "bits_per_byte"));
+        y_.Include(point.bits_per_byte);
       }
-      if (row.contains("curve") && !row["curve"].empty())
-        best = std::min(best, Number(row["curve"].back(), "bits_per_byte"));
+      if (!row.curve.empty()) best = std::min(best, row.curve.back().bits_per_byte);
     }
     // Where the curves end is what is compared: the first steps would take most of the height.
     if (std::isfinite(best)) y_.high = std::min(y_.high, 3 * best);
     empty_ = !(x_.high > x_.low) || !(y_.high > y_.low);
   }
 
-  std::string Svg(const Json& rows) const {
+  std::string Svg(const std::vector<ComparisonRow>& rows) const {
     if (empty_) return "";
     std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"bits per byte over {}\">\n",
                                   kWidth, kHeight, axis_);
     svg += Grid();
     for (size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].contains("curve")) svg += Line(rows[i], i);
+      if (!rows[i].curve.empty()) svg += Line(rows[i], i);
     }
     return svg + "</svg>\n";
   }
 
  private:
-  double X(const Json& point) const { return Number(point, key_) / unit_; }
+  double X(const CurvePoint& point) const { return point.*key_ / unit_; }
   double PixelX(double x) const { return kLeft + (kWidth - kLeft - kRight) * (x - x_.low) / (x_.high - x_.low); }
   double PixelY(double y) const { return kTop + (kHeight - kTop - kBottom) * (y_.high - y) / (y_.high - y_.low); }
 
@@ -192,18 +190,18 @@ class Chart {
                              kHeight - 3, axis_);
   }
 
-  std::string Line(const Json& row, size_t index) const {
+  std::string Line(const ComparisonRow& row, size_t index) const {
     std::string path;
-    for (const Json& point : row["curve"]) {
-      const double y = Number(point, "bits_per_byte");
+    for (const CurvePoint& point : row.curve) {
+      const double y = point.bits_per_byte;
       if (!std::isfinite(y) || !std::isfinite(X(point)) || y > y_.high) continue;
       path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", PixelX(X(point)), PixelY(y));
     }
     return fmt::format("<path class=\"line {}\" d=\"{}\"><title>{}</title></path>\n", StyleClass(index), path,
-                       ForHtml(Text(row, "preset")));
+                       ForHtml(row.preset));
   }
 
-  const char* key_;
+  double CurvePoint::*key_;
   double unit_;
   std::string axis_;
   Range x_, y_;
@@ -246,17 +244,17 @@ blockquote { margin: .3rem 0 1rem; padding-left: .8rem; border-left: 3px solid v
 <h1>Comparison</h1>
 )";
 
-std::string TableHtml(const Json& rows) {
+std::string TableHtml(const std::vector<ComparisonRow>& rows) {
   std::string html = "<div class=\"wide\"><table>\n<tr><th>preset</th>";
   for (const Column& column : kColumns) html += fmt::format("<th>{}</th>", column.heading);
   html += "</tr>\n";
   for (size_t i = 0; i < rows.size(); ++i) {
     html += fmt::format(
         "<tr><td><svg class=\"key\" viewBox=\"0 0 28 12\"><path class=\"line {}\" d=\"M0 6H28\"/></svg>{}</td>",
-        StyleClass(i), ForHtml(Text(rows[i], "preset")));
-    if (Failed(rows[i])) {
+        StyleClass(i), ForHtml(rows[i].preset));
+    if (rows[i].failed()) {
       html += fmt::format("<td class=\"error\" colspan=\"{}\">failed: {}</td>", std::size(kColumns),
-                          ForHtml(Text(rows[i], "error")));
+                          ForHtml(rows[i].error));
     } else {
       for (const Column& column : kColumns) html += fmt::format("<td>{}</td>", ForHtml(column.cell(rows[i])));
     }
@@ -267,45 +265,44 @@ std::string TableHtml(const Json& rows) {
 
 }  // namespace
 
-std::string ComparisonMarkdown(const Json& comparison) {
-  const Json& rows = comparison.at("rows");
+std::string ComparisonMarkdown(const Comparison& comparison) {
+  const std::vector<ComparisonRow>& rows = comparison.rows;
   std::string markdown = "| preset |", rule = "|---|";
   for (const Column& column : kColumns) {
     markdown += fmt::format(" {} |", column.heading);
     rule += "---:|";
   }
   markdown += fmt::format("\n{}\n", rule);
-  for (const Json& row : rows) {
-    markdown += fmt::format("| {} |", ForMarkdown(Text(row, "preset")));
+  for (const ComparisonRow& row : rows) {
+    markdown += fmt::format("| {} |", ForMarkdown(row.preset));
     for (const Column& column : kColumns) {
-      markdown += Failed(row)
-                      ? (&column == kColumns ? fmt::format(" failed: {} |", ForMarkdown(Text(row, "error"))) : " |")
-                      : fmt::format(" {} |", column.cell(row));
+      markdown += row.failed() ? (&column == kColumns ? fmt::format(" failed: {} |", ForMarkdown(row.error)) : " |")
+                               : fmt::format(" {} |", column.cell(row));
     }
     markdown += "\n";
   }
   markdown += fmt::format("\n{}\n", ForMarkdown(Circumstances(comparison)));
-  for (const Json& row : rows) {
-    if (Failed(row)) continue;
-    markdown += fmt::format("\n**{}**: *{}*{}\n", ForMarkdown(Text(row, "preset")), ForMarkdown(Text(row, "prompt")),
-                            ForMarkdown(Text(row, "sample")));
+  for (const ComparisonRow& row : rows) {
+    if (row.failed()) continue;
+    markdown +=
+        fmt::format("\n**{}**: *{}*{}\n", ForMarkdown(row.preset), ForMarkdown(row.prompt), ForMarkdown(row.sample));
   }
   return markdown;
 }
 
-std::string ComparisonHtml(const Json& comparison) {
-  const Json& rows = comparison.at("rows");
+std::string ComparisonHtml(const Comparison& comparison) {
+  const std::vector<ComparisonRow>& rows = comparison.rows;
   std::string html = kHead;
   html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Circumstances(comparison)));
   html += TableHtml(rows);
   html += "<h2>Bits per byte of the training text</h2>\n<div class=\"charts\">\n";
-  html += Chart(rows, "tokens", 1, "tokens").Svg(rows);
-  html += Chart(rows, "seconds", 60, "minutes").Svg(rows);
+  html += Chart(rows, &CurvePoint::tokens, 1, "tokens").Svg(rows);
+  html += Chart(rows, &CurvePoint::seconds, 60, "minutes").Svg(rows);
   html += "</div>\n<h2>What they write</h2>\n";
-  for (const Json& row : rows) {
-    if (Failed(row)) continue;
-    html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(Text(row, "preset")),
-                        ForHtml(Text(row, "prompt")), ForHtml(Text(row, "sample")));
+  for (const ComparisonRow& row : rows) {
+    if (row.failed()) continue;
+    html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(row.preset), ForHtml(row.prompt),
+                        ForHtml(row.sample));
   }
   return html + "</body>\n</html>\n";
 }

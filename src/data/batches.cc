@@ -50,7 +50,7 @@ BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t 
   FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} sequences of {} tokens", batch, length);
   if (data.size() <= length) {
     throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),
-                "prepare more text, or lower train.seq_len");
+                "prepare more text, or lower train.sequence_length");
   }
 }
 

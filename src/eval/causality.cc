@@ -76,10 +76,21 @@ class Reader {
   Tape tape_;
 };
 
-void CheckFuture(Reader& reader, const Tokens& tokens, int vocab, Rng& rng, CausalityReport& report) {
+// One in each of `changes` equal stretches, and the last of all.
+std::vector<size_t> Positions(size_t length, int changes, Rng& rng) {
+  const size_t count = changes > 0 ? std::min(static_cast<size_t>(changes), length) : length;
+  std::vector<size_t> positions;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i * length / count, end = (i + 1) * length / count;
+    positions.push_back(i + 1 == count || end == begin + 1 ? end - 1 : begin + rng.Below(end - begin));
+  }
+  return positions;
+}
+
+void CheckFuture(Reader& reader, const Tokens& tokens, int changes, int vocab, Rng& rng, CausalityReport& report) {
   const Values before = reader.Read(tokens, 1, nullptr);
   const std::span<const float> all = before;
-  for (size_t p = 0; p < tokens.size(); ++p) {
+  for (const size_t p : Positions(tokens.size(), changes, rng)) {
     Tokens changed = tokens;
     // Any other token.
     const auto step = 1 + static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab) - 1));
@@ -138,7 +149,7 @@ CausalityReport CheckCausality(Model& model, DType dtype, const CausalityOptions
   Reader reader(model, dtype);
   CausalityReport report;
   report.split_tolerance = dtype == DType::kF32 ? kToleranceF32 : kToleranceBF16;
-  CheckFuture(reader, tokens, vocab, rng, report);
+  CheckFuture(reader, tokens, options.changes, vocab, rng, report);
   CheckSplits(reader, tokens, report);
   CheckNeighbours(reader, tokens, vocab, rng, report);
   return report;

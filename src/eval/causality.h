@@ -13,6 +13,9 @@ namespace flashlm {
 struct CausalityOptions {
   int length = 48;    // tokens of the test sequences
   uint64_t seed = 1;  // of these tokens, which are uniformly random
+  // Most tokens that are changed, one at a time, each a pass over the sequence: spread over it at random, the last one
+  // always among them. 0: every one.
+  int changes = 0;
 };
 
 struct CausalityReport {

@@ -17,6 +17,8 @@ namespace {
 
 // Documents that are sorted by length together; more would only take memory.
 constexpr size_t kWindow = 1024;
+// The first documents of an evaluation that is bounded in time tell how fast it is.
+constexpr size_t kFirstWindow = 4;
 
 int64_t CountCodePoints(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
@@ -106,6 +108,18 @@ class TokenLines {
   fmt::memory_buffer lines_;
 };
 
+// Documents of the next window after `done` ones; 0: the time is used up.
+size_t NextWindow(const EvalOptions& options, size_t done, size_t total, double elapsed) {
+  const size_t left = total - done;
+  if (options.seconds <= 0) return std::min(kWindow, left);
+  if (done == 0) return std::min(kFirstWindow, left);
+  const double affordable = (options.seconds - elapsed) * static_cast<double>(done) / elapsed;
+  const size_t least = options.least_documents > done ? options.least_documents - done : 0;
+  // Not more than there were: the first ones also prepare matrix products, and so look slow.
+  const auto count = static_cast<size_t>(std::clamp(affordable, 0.0, static_cast<double>(std::min(done, kWindow))));
+  return std::min(std::max(count, least), left);
+}
+
 int64_t BytesOf(std::span<const std::string_view> texts) {
   int64_t bytes = 0;
   for (const std::string_view text : texts) bytes += std::ssize(text);
@@ -141,8 +155,10 @@ EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::
   Progress progress(options.interactive, BytesOf(documents));
   Scorer scorer(model, dtype);
   Tally tally;
-  for (size_t begin = 0; begin < documents.size(); begin += kWindow) {
-    const auto window = documents.subspan(begin, std::min(kWindow, documents.size() - begin));
+  for (size_t begin = 0, count; begin < documents.size(); begin += count) {
+    count = NextWindow(options, begin, documents.size(), watch.Seconds());
+    if (count == 0) break;
+    const auto window = documents.subspan(begin, count);
     std::vector<TokenIds> texts(window.size());
     int64_t tokens = 0;
     for (size_t i = 0; i < window.size(); ++i) {

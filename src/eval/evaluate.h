@@ -51,6 +51,10 @@ struct EvalOptions {
   std::function<void(const DocumentScore&)> on_document;
   // For a command: a progress line on stderr, and Ctrl-C ends the evaluation with an Error.
   bool interactive = false;
+  // 0: all documents. Else the first of them, as many as are expected to take this many seconds at the speed of those
+  // before, but at least `least_documents`; EvalResult says how many it were.
+  double seconds = 0;
+  size_t least_documents = 4;
 };
 
 // documents: not empty, each stripped and not empty. dtype: what matrix products read.

@@ -113,7 +113,7 @@ Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_vi
   Generation out;
   Stopwatch watch;
   Continuation continuation(session, tokenizer.Encode(prompt), options);
-  out.prompt_tokens = static_cast<int>(session.position());
+  out.prompt_tokens = static_cast<int>(session.position()) - 1;  // <eos> opens the context
   out.prompt_seconds = watch.Seconds();
 
   watch.Restart();

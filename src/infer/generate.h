@@ -33,9 +33,9 @@ struct Generation {
   std::vector<int32_t> tokens;  // generated, without the closing <eos>
   std::string text;             // of these tokens alone; always valid UTF-8 (infer/utf8_stream.h)
   StopReason stop_reason = StopReason::kLength;
-  int prompt_tokens = 0;  // including the <eos> that comes before every document
+  int prompt_tokens = 0;  // without the <eos> that is read before every document
   double prompt_seconds = 0, seconds = 0;
-  double prompt_tokens_per_s() const { return prompt_tokens / prompt_seconds; }
+  double prompt_tokens_per_s() const { return (prompt_tokens + 1) / prompt_seconds; }  // as read, <eos> included
   double tokens_per_s() const;
 };
 // {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens", "prompt_tokens_per_s",

@@ -185,17 +185,19 @@ OpenedCheckpoint OpenRun(const std::string& run_folder, OpenFor purpose) {
 void RemoveOldCheckpoints(const std::string& run_folder, int64_t published, int keep) {
   // By name: there are several ways to write the path of one folder.
   const fs::path best = fs::path(LinkedFolder(run_folder, RunLink::kBest)).filename();
+  const fs::path before_decay = fs::path(LinkedFolder(run_folder, RunLink::kBeforeDecay)).filename();
   int kept = 0;
   for (const StepFolder& folder : ListStepFolders(run_folder)) {
     const bool keeps = folder.step > published ? IsSound(folder.path) : kept++ < keep;
-    if (!keeps && fs::path(folder.path).filename() != best) RemoveFolder(folder.path);
+    const fs::path name = fs::path(folder.path).filename();
+    if (!keeps && name != best && name != before_decay) RemoveFolder(folder.path);
   }
 }
 
 }  // namespace
 
 std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const CheckpointContent& content,
-                              bool is_best, int keep) {
+                              CheckpointMarks marks, int keep) {
   FLASHLM_CHECK(step >= 0 && keep >= 1, "checkpoint of step {}, keeping {}", step, keep);
   const std::string final = StepFolderPath(run_folder, step), temporary = final + ".tmp";
   try {
@@ -204,8 +206,9 @@ std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const
     WriteCheckpointFolder(temporary, step, content);
     SyncPath(temporary);
     PublishFolder(temporary, final);
-    // `best` first: a crash between the two resumes before this step and marks it again.
-    if (is_best) PointLink(run_folder, RunLink::kBest, final);
+    // `latest` last: a crash in between resumes before this step and marks it again.
+    if (marks.best) PointLink(run_folder, RunLink::kBest, final);
+    if (marks.before_decay) PointLink(run_folder, RunLink::kBeforeDecay, final);
     PointLink(run_folder, RunLink::kLatest, final);
   } catch (const std::exception& cause) {
     if (Exists(temporary)) RemoveFolder(temporary);

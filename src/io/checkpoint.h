@@ -22,12 +22,17 @@ struct CheckpointContent {
   Json trainer_state;  // what the trainer needs to go on; given back as it was
 };
 
+// The links that are to name a checkpoint, beside `latest`.
+struct CheckpointMarks {
+  bool best = false, before_decay = false;
+};
+
 // Writes into a temporary folder beside the others, syncs, renames, then moves the links and removes old
-// checkpoints: the newest `keep` and the best one stay, and so does a sound one of a later step. The folder's
+// checkpoints: the newest `keep` and those that links name stay, and so does a sound one of a later step. The folder's
 // path is returned. Publishing the same step again replaces it. Throws Error, also saying which checkpoint is
 // intact. One process at a time may write a run (FolderLock of base/files.h).
 std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const CheckpointContent& content,
-                              bool is_best, int keep = 2);
+                              CheckpointMarks marks, int keep = 2);
 
 enum class OpenFor {
   kResume,     // the newest checkpoint, with its optimizer and trainer state

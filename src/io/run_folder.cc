@@ -17,11 +17,13 @@ namespace fs = std::filesystem;
 
 constexpr char kCheckpoints[] = "checkpoints";
 constexpr std::string_view kStepPrefix = "step_";
-constexpr char kTemporary[] = ".tmp";      // not complete, or about to be removed
-constexpr char kReplaced[] = ".replaced";  // complete; a newer one of the same step takes its place
+constexpr char kTemporary[] = ".tmp";          // not complete, or about to be removed
+constexpr char kReplaced[] = ".replaced";      // complete; a newer one of the same step takes its place
+constexpr char kSuperseded[] = ".superseded";  // complete; training has gone back behind it
 
 fs::path LinkPath(const std::string& run_folder, RunLink link) {
-  return fs::path(run_folder) / (link == RunLink::kLatest ? "latest" : "best");
+  const char* name = link == RunLink::kLatest ? "latest" : link == RunLink::kBest ? "best" : "before_decay";
+  return fs::path(run_folder) / name;
 }
 
 // The step of "step_000500" or "step_000500.replaced", -1 for other names.
@@ -110,8 +112,27 @@ void RemoveFolder(const std::string& folder) {
   if (code) Say(fmt::format("cannot remove the old folder '{}': {}", folder, code.message()));
 }
 
+void SupersedeFolder(const std::string& run_folder, const std::string& step_folder) {
+  const std::string superseded = step_folder + kSuperseded;
+  // The link first: it names nothing until the folder has its new name, and then what it named before.
+  const fs::path best = fs::path(LinkedFolder(run_folder, RunLink::kBest)).filename();
+  if (best == fs::path(step_folder).filename()) PointLink(run_folder, RunLink::kBest, superseded);
+  if (Exists(superseded)) RemoveFolder(superseded);
+  Rename(step_folder, superseded);
+  SyncPath(fs::path(step_folder).parent_path().string());
+}
+
+bool IsSuperseded(const std::string& folder) { return folder.ends_with(kSuperseded); }
+
+void RemoveSuperseded(const std::string& run_folder) {
+  const fs::path best = fs::path(LinkedFolder(run_folder, RunLink::kBest)).filename();
+  for (const fs::path& path : Entries(fs::path(run_folder) / kCheckpoints)) {
+    if (IsSuperseded(path.string()) && path.filename() != best) RemoveFolder(path.string());
+  }
+}
+
 void CleanLeftovers(const std::string& run_folder) {
-  for (RunLink link : {RunLink::kLatest, RunLink::kBest}) {
+  for (RunLink link : {RunLink::kLatest, RunLink::kBest, RunLink::kBeforeDecay}) {
     std::error_code code;  // most often there is nothing to remove
     fs::remove_all(LinkPath(run_folder, link).string() + kTemporary, code);
   }

@@ -9,7 +9,8 @@
 
 namespace flashlm {
 
-enum class RunLink { kLatest, kBest };
+// before_decay: the newest checkpoint from before the learning rate fell.
+enum class RunLink { kLatest, kBest, kBeforeDecay };
 
 struct StepFolder {
   int64_t step;
@@ -34,6 +35,13 @@ void PublishFolder(const std::string& temporary, const std::string& final);
 // Removes a folder so that a crash half way leaves only a temporary folder. Trouble is said, not thrown: a
 // checkpoint too many does no harm.
 void RemoveFolder(const std::string& folder);
+
+// A checkpoint that training has gone back behind: renamed to step_000500.superseded, which ListStepFolders and
+// retention pass over. `best` goes with it.
+void SupersedeFolder(const std::string& run_folder, const std::string& step_folder);
+bool IsSuperseded(const std::string& folder);
+// Removes them, except the one that `best` names.
+void RemoveSuperseded(const std::string& run_folder);
 
 // Finishes or undoes what a crash left half done. Only for the process that writes the run.
 void CleanLeftovers(const std::string& run_folder);

@@ -1,6 +1,7 @@
 #include "train/config.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 
@@ -45,9 +46,11 @@ Budget Budget::Time(const std::string& text) {
   return {"time", ParseUnits("--time", text, {{"h", 3600}, {"m", 60}, {"s", 1}}, false)};
 }
 
-Budget Budget::Hours(double hours) {
-  if (!(hours > 0) || !std::isfinite(hours)) {
-    throw UsageError(fmt::format("--hours {}: must be more than nothing", hours), "for example 2 or 0.5");
+Budget Budget::Hours(const std::string& text) {
+  char* end = nullptr;
+  const double hours = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(hours > 0) || !std::isfinite(hours)) {
+    throw UsageError(fmt::format("--hours {}: must be a number above 0", text), "for example 2 or 0.5");
   }
   return {"time", 3600 * hours};
 }
@@ -59,8 +62,14 @@ Budget Budget::Tokens(const std::string& text) {
   return {"tokens", tokens};
 }
 
-Budget Budget::Steps(int64_t steps) {
-  if (steps < 1) throw UsageError(fmt::format("--steps {}: must be at least 1", steps));
+Budget Budget::Steps(const std::string& text) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  int64_t steps = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, code] = std::from_chars(text.data(), end, steps);
+  if (code != std::errc() || at != end || steps < 1 || steps > kMost) {
+    throw UsageError(fmt::format("--steps {}: must be a whole number from 1 to {}", text, kMost), "for example 500");
+  }
   return {"steps", static_cast<double>(steps)};
 }
 
@@ -72,6 +81,34 @@ double Budget::Fraction(double seconds, int64_t tokens, int64_t steps) const {
 std::string Budget::ToString() const {
   if (kind == "time") return FormatDuration(amount);
   return fmt::format("{} {}", kind == "tokens" ? FormatCount(amount) : fmt::format("{:.0f}", amount), kind);
+}
+
+Json Budget::ToJson() const { return {{"kind", kind}, {"amount", amount}}; }
+
+Budget Budget::FromJson(const Json& json) {
+  return {json.at("kind").get<std::string>(), json.at("amount").get<double>()};
+}
+
+Json Extension::ToJson() const {
+  Json json = budget.ToJson();
+  json["from_step"] = from_step;
+  json["schedule_begin"] = schedule_begin;
+  json["warmup"] = warmup;
+  return json;
+}
+
+Extension Extension::FromJson(const Json& json) {
+  return {Budget::FromJson(json), json.at("from_step").get<int64_t>(), json.at("schedule_begin").get<double>(),
+          json.at("warmup").get<bool>()};
+}
+
+double RunConfig::ScheduleFraction(double seconds, int64_t tokens, int64_t steps) const {
+  const Extension schedule = Schedule();
+  const std::string& kind = schedule.budget.kind;
+  const double done = kind == "time" ? seconds : static_cast<double>(kind == "tokens" ? tokens : steps);
+  const double begin = schedule.schedule_begin;
+  const double fraction = std::clamp((done - begin) / (schedule.budget.amount - begin), 0.0, 1.0);
+  return schedule.warmup ? fraction : std::max(fraction, optim.warmup_fraction);
 }
 
 RunConfig RunConfig::FromDocument(const Json& document, const std::string& preset) {
@@ -97,8 +134,11 @@ Json RunConfig::ToJson() const {
   Json json;
   json["preset"] = preset;
   json["data"] = data;
+  if (!data_fingerprint.empty()) json["data_fingerprint"] = data_fingerprint;
   json["seed"] = seed;
-  json["budget"] = {{"kind", budget.kind}, {"amount", budget.amount}};
+  json["budget"] = budget.ToJson();
+  if (!extensions.empty()) json["extensions"] = Json::array();
+  for (const Extension& extension : extensions) json["extensions"].push_back(extension.ToJson());
   json["model"] = model;
   json["optim"] = FieldsToJson(optim);
   json["train"] = FieldsToJson(train);
@@ -109,8 +149,12 @@ RunConfig RunConfig::FromJson(const Json& json) {
   RunConfig config;
   config.preset = json.at("preset").get<std::string>();
   config.data = json.at("data").get<std::string>();
+  config.data_fingerprint = json.value("data_fingerprint", "");
   config.seed = json.at("seed").get<uint64_t>();
-  config.budget = {json.at("budget").at("kind").get<std::string>(), json.at("budget").at("amount").get<double>()};
+  config.budget = Budget::FromJson(json.at("budget"));
+  for (const Json& extension : json.value("extensions", Json::array())) {
+    config.extensions.push_back(Extension::FromJson(extension));
+  }
   config.model = json.at("model");
   FieldsFromJson(json.at("optim"), "optim", config.optim);
   FieldsFromJson(json.at("train"), "train", config.train);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/fields.h"
 #include "objective/objective.h"
@@ -19,6 +20,7 @@ struct TrainConfig {
   int log_every = 10;
   int eval_every = 0;
   int eval_documents = 100;
+  double eval_share = 0.1;
   int sample_every = 0;
   int checkpoint_every = 200;
   int keep_checkpoints = 2;
@@ -34,7 +36,9 @@ struct TrainConfig {
            "of matrix products; auto: what is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
-    v.Int("eval_documents", eval_documents, 1, 1 << 30, "validation documents of an evaluation on the way");
+    v.Int("eval_documents", eval_documents, 1, 1 << 30, "most validation documents of an evaluation on the way");
+    v.Real("eval_share", eval_share, 0, 100,
+           "most time for evaluations, as a part of the training time: half of it on the way, half for the result");
     v.Int("sample_every", sample_every, 0, 1 << 30, "steps between samples; 0: with every evaluation");
     v.Int("checkpoint_every", checkpoint_every, 1, 1 << 30, "steps between checkpoints");
     v.Int("keep_checkpoints", keep_checkpoints, 1, 1000, "newest checkpoints that are kept, beside the best");
@@ -51,14 +55,27 @@ struct Budget {
   std::string kind = "steps";  // "time" (seconds), "tokens", "steps"
   double amount = 0;
 
-  // "2h", "90s", "10m", "1h30m"; "10M", "2.5k"; throws UsageError naming the option.
+  // "2h", "90s", "10m", "1h30m"; "1.5"; "10M", "2.5k"; "500"; throws UsageError naming the option.
   static Budget Time(const std::string& text);
-  static Budget Hours(double hours);
+  static Budget Hours(const std::string& text);
   static Budget Tokens(const std::string& text);
-  static Budget Steps(int64_t steps);
+  static Budget Steps(const std::string& text);
   // Done so far, of 1.
   double Fraction(double seconds, int64_t tokens, int64_t steps) const;
   std::string ToString() const;
+  Json ToJson() const;  // {"kind", "amount"}
+  static Budget FromJson(const Json& json);
+};
+
+// A budget that took another's place (train/extension.h), and the learning-rate schedule under it.
+struct Extension {
+  Budget budget;              // in all, what was done before included
+  int64_t from_step = 0;      // the checkpoint that training went on from
+  double schedule_begin = 0;  // where the schedule begins, in the budget's unit; it ends with the budget
+  bool warmup = true;         // whether the rate rises there first
+
+  Json ToJson() const;
+  static Extension FromJson(const Json& json);
 };
 
 struct RunConfig {
@@ -66,9 +83,17 @@ struct RunConfig {
   Json model;  // {"architecture": ..., fields}; read by MakeModel
   OptimConfig optim;
   TrainConfig train;
-  Budget budget;
-  std::string data;  // folder that `data prepare` made
+  Budget budget;                      // as the run was begun
+  std::vector<Extension> extensions;  // the last one is in force
+  std::string data;                   // folder that `data prepare` made: an absolute path
+  std::string data_fingerprint;       // of what is in it (data/shards.h); "" in runs of earlier versions
   uint64_t seed = 1;
+
+  // The budget in force and its schedule.
+  Extension Schedule() const { return extensions.empty() ? Extension{budget} : extensions.back(); }
+  Budget CurrentBudget() const { return Schedule().budget; }
+  // Where the schedule stands after so much training, from 0 to 1: what ScheduleFactor takes.
+  double ScheduleFraction(double seconds, int64_t tokens, int64_t steps) const;
 
   // From a configuration document (models/presets.h) with overrides applied. Throws UsageError for unknown sections.
   static RunConfig FromDocument(const Json& document, const std::string& preset);

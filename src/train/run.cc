@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "data/documents.h"
+#include "base/progress.h"
+#include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "train/run_precision.h"
 
@@ -26,24 +27,18 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
   return model;
 }
 
-std::vector<std::string_view> DocumentsOf(std::string_view text) {
-  std::vector<std::string_view> documents;
-  ForEachDocument(text, [&](std::string_view document) { documents.push_back(document); });
-  return documents;
-}
-
 }  // namespace
 
-Run::Run(RunConfig config, const std::string& folder, const std::optional<OpenedCheckpoint>& from)
+Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from)
     : config_(std::move(config)),
+      budget_(config_.CurrentBudget()),
       folder_(folder),
-      lock_(folder),
+      lock_(std::move(lock)),
       data_(config_.data, "train"),
       tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
       tokenizer_json_(tokenizer_.ToJson()),
       reader_(data_, config_.train.micro_batch * config_.train.accumulate, config_.train.sequence_length, config_.seed),
-      valid_text_(ReadFile(config_.data + "/valid.txt")),
-      valid_documents_(DocumentsOf(valid_text_)),
+      validation_(config_.data),
       dtype_(SessionType(config_.train.precision)),
       model_(MakeForData(config_, data_)),
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
@@ -70,27 +65,33 @@ void Run::Announce() const {
                   config_.train.sequence_length, config_.train.TokensPerStep()));
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, and activations", mb(size),
                   mb(size), mb(step_.optimizer().state().size())));
-  Say(fmt::format("budget: {}; run folder: {}{}", config_.budget.ToString(), folder_,
+  Say(fmt::format("budget: {}; run folder: {}{}", budget_.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
 }
 
 bool Run::Done() const {
-  if (config_.budget.kind != "time") return Fraction() >= 1.0;
+  if (budget_.kind != "time") return Fraction() >= 1.0;
   // A step that would end beyond the budget by more than half is not started.
-  return Seconds() + 0.5 * step_seconds_ >= config_.budget.amount;
+  return progress_.seconds + 0.5 * progress_.step_seconds >= budget_.amount;
+}
+
+// The schedule sees the middle of the step, so that a time budget ends near its final rate.
+double Run::NextRate() const {
+  const double middle = budget_.kind == "time" ? 0.5 * progress_.step_seconds : 0;
+  return ScheduleFactor(config_.optim, config_.ScheduleFraction(progress_.seconds + middle, Tokens(), progress_.step));
 }
 
 void Run::OneStep() {
   const Stopwatch watch;
   reader_.Read(progress_.step, inputs_.data(), targets_.data());
-  // The schedule sees the middle of the step, so that a time budget ends near its final rate.
-  const double fraction =
-      config_.budget.kind == "time" ? config_.budget.Fraction(Seconds() + 0.5 * step_seconds_, 0, 0) : Fraction();
-  const double factor = ScheduleFactor(config_.optim, fraction);
-  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, fraction);
+  const double factor = NextRate();
+  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, Fraction());
+  last_rate_ = factor;
   ++progress_.step;
   const double seconds = watch.Seconds();
-  step_seconds_ = step_seconds_ == 0 ? seconds : 0.9 * step_seconds_ + 0.1 * seconds;
+  double& mean = progress_.step_seconds;
+  mean = mean == 0 ? seconds : 0.9 * mean + 0.1 * seconds;
+  progress_.seconds += seconds;
   LogStep(outcome, factor, seconds);
   GiveUpIfDiverged();
 }
@@ -116,13 +117,15 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   line["verdict"] = verdict;
   line["step_ms"] = 1e3 * seconds;
   line["tokens_per_s"] = rate;
+  line["seconds"] = progress_.seconds;
+  line["seconds_evaluating"] = progress_.seconds_evaluating;
   log_->Write(line);
   if (outcome.verdict != StepOutcome::Verdict::kApplied) {
     Say(fmt::format("step {}: {} (gradient norm {:.3g}; {} skipped so far)", progress_.step, verdict,
                     outcome.gradient_norm, step_.state().skipped));
   }
   const double fraction = Fraction();
-  const double left = fraction > 0 ? Seconds() * (1 - fraction) / fraction : 0;
+  const double left = fraction > 0 ? progress_.seconds * (1 - fraction) / fraction : 0;
   const std::string text = fmt::format(
       "step {:>5}  {:>3.0f} %  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
       progress_.step, 100 * fraction, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
@@ -142,32 +145,36 @@ void Run::GiveUpIfDiverged() const {
   }
 }
 
+TrainSummary Run::Stop() {
+  if (published_step_ != progress_.step) Publish(false);
+  Say(fmt::format("interrupted; step {} is saved. Go on with: flashlm train --resume {}", progress_.step, folder_));
+  return {false, progress_.step, Tokens(), {}};
+}
+
 TrainSummary Run::Go() {
   Announce();
-  watch_.Restart();
   while (!Done()) {
-    if (Interrupted()) {
-      if (published_step_ != progress_.step) Publish(false);
-      Say(fmt::format("interrupted; step {} is saved. Go on with: flashlm train --resume {}", progress_.step, folder_));
-      return {false, progress_.step, Tokens(), {}};
-    }
+    if (Interrupted()) return Stop();
+    // What a longer budget would go on from.
+    if (RateWasConstant() && NextRate() < kFullRate && published_step_ != progress_.step) Publish(false);
     const double fraction_before = Fraction();
     OneStep();
-    if (EvaluationDue(fraction_before) && !Done()) EvaluateAndPublish();
+    if (EvaluationDue(fraction_before) && !Done() && EvaluationAffordable()) EvaluateAndPublish();
     if (config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0) Sample();
     if (progress_.step % config_.train.checkpoint_every == 0 && published_step_ != progress_.step) Publish(false);
   }
-  progress_.seconds = Seconds();  // the final evaluation is not training
-  finished_ = true;
-  if (published_step_ != progress_.step) EvaluateAndPublish();
+  // However the last step came about, its model is evaluated and can become the best.
+  if (progress_.evaluated_step != progress_.step) EvaluateAndPublish();
+  if (Interrupted()) return Stop();
   TrainSummary summary{true, progress_.step, Tokens(), Results()};
-  Say(
-      fmt::format("done: {} steps, {} tokens ({:.2f} epochs) in {}, {:.0f} tok/s; {:.4f} ± {:.4f} bits/byte on {} "
-                  "held-out documents",
-                  progress_.step, FormatCount(static_cast<double>(Tokens())),
-                  reader_.EpochOf(progress_.step * reader_.batch()), FormatDuration(Seconds()),
-                  summary.results["tok_per_sec"].get<double>(), summary.results["val_bits_per_byte"].get<double>(),
-                  summary.results["stderr"].get<double>(), summary.results["documents_evaluated"].get<int64_t>()));
+  RemoveSuperseded(folder_);
+  const RunResult& results = summary.results;
+  Say(fmt::format(
+      "done: {} steps, {} tokens ({:.2f} epochs) in {} of training and {} of evaluation, {:.0f} tok/s; "
+      "{:.4f} ± {:.4f} bits/byte on {} held-out documents ({} part)",
+      results.steps, FormatCount(static_cast<double>(results.tokens)), results.epochs, FormatDuration(results.seconds),
+      FormatDuration(results.seconds_evaluating), results.tok_per_sec, results.val_bits_per_byte,
+      results.stderr_bits_per_byte, results.documents_evaluated, results.val_part));
   return summary;
 }
 

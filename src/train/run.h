@@ -7,11 +7,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "base/fields.h"
 #include "base/files.h"
-#include "base/progress.h"
 #include "data/batches.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
@@ -20,60 +19,77 @@
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
+#include "train/validation.h"
 
 namespace flashlm {
 
-// What trainer.json holds beside the configuration.
+// What trainer.json holds beside the configuration, the guard's state and the machine.
 struct Progress {
-  int64_t step = 0;               // steps done, skipped ones included
-  double seconds = 0;             // spent training, over all sessions
-  double best_bits_per_byte = 0;  // 0: not evaluated yet
-  int64_t evaluations = 0;
+  int64_t step = 0;                            // steps done, skipped ones included
+  double seconds = 0;                          // of training steps, over all sessions
+  double seconds_evaluating = 0;               // of evaluations, samples and checks
+  double step_seconds = 0;                     // running mean, for the last step of a time budget
+  int64_t evaluations = 0, dev_documents = 0;  // dev_documents: of each, fixed by the first; 0: none yet
+  int64_t evaluated_step = -1;                 // the last
+  double evaluation_seconds = 0;               // what it took, with its sample
+  int64_t best_step = -1;                      // -1: none yet
+  double best_bits_per_byte = 0, best_nats = 0;
+
+  void VisitFields(FieldVisitor& v);
 };
+
+// The schedule's factor while the rate is constant, but for rounding.
+inline constexpr double kFullRate = 1 - 1e-9;
 
 class Run {
  public:
-  Run(RunConfig config, const std::string& folder, const std::optional<OpenedCheckpoint>& from);
+  // `lock`: of `folder`. `from`: where to go on; without it from the start.
+  Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from);
   TrainSummary Go();
 
  private:
   void Restore(const OpenedCheckpoint& from);
+  void TakeSupersededBest();
   void Announce() const;
   int64_t Tokens() const { return progress_.step * config_.train.TokensPerStep(); }
-  double Seconds() const { return progress_.seconds + (finished_ ? 0.0 : watch_.Seconds()); }
-  double Fraction() const { return config_.budget.Fraction(Seconds(), Tokens(), progress_.step); }
+  double Fraction() const { return budget_.Fraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
+  double NextRate() const;
+  // Whether the last step was in the constant part of a schedule that falls afterwards.
+  bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
   void OneStep();
   void LogStep(const StepOutcome& outcome, double factor, double seconds);
   void GiveUpIfDiverged() const;
+  TrainSummary Stop();
   bool EvaluationDue(double fraction_before) const;
-  EvalResult EvaluateNow(size_t documents);
+  bool EvaluationAffordable() const;
+  EvaluationTime TimeForEvaluations() const;
+  double EvaluationsInBudget() const;
+  EvalResult EvaluateDev();
   void EvaluateAndPublish();
   void Publish(bool is_best);
   void Sample();
   Json TrainerState();
-  Json Results();
+  RunResult Results();
+  void CheckCausal(double tokens_per_s, double seconds, RunResult& results);
 
   RunConfig config_;
+  Budget budget_;  // the one in force
   std::string folder_;
   FolderLock lock_;
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;
   BatchReader reader_;
-  std::string valid_text_;
-  std::vector<std::string_view> valid_documents_;
+  Validation validation_;
   DType dtype_;
   std::unique_ptr<Model> model_;
   TrainingStep step_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;
-  Stopwatch watch_;  // of this session
-  bool finished_ = false;
   int64_t published_step_ = -1;
-  double step_seconds_ = 0;  // running mean, for the last step of a time budget
-  EvalResult last_eval_;
+  double last_rate_ = 0;  // the schedule's factor in the last step; 0: none in this session
 };
 
 }  // namespace flashlm

@@ -1,9 +1,30 @@
+#include <limits>
+
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "io/bank_files.h"
+#include "io/run_folder.h"
 #include "kernels/isa.h"
+#include "train/known_fields.h"
 #include "train/run.h"
 
 namespace flashlm {
+
+void Progress::VisitFields(FieldVisitor& v) {
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  constexpr double kAny = std::numeric_limits<double>::infinity();
+  v.Int64("step", step, 0, kMost, "steps done");
+  v.Real("seconds", seconds, 0, kAny, "of training steps");
+  v.Real("seconds_evaluating", seconds_evaluating, 0, kAny, "of evaluations, samples and checks");
+  v.Real("step_seconds", step_seconds, 0, kAny, "mean of late");
+  v.Int64("evaluations", evaluations, 0, kMost, "on the way");
+  v.Int64("dev_documents", dev_documents, 0, kMost, "of each");
+  v.Int64("evaluated_step", evaluated_step, -1, kMost, "the last");
+  v.Real("evaluation_seconds", evaluation_seconds, 0, kAny, "of the last");
+  v.Int64("best_step", best_step, -1, kMost, "the best");
+  v.Real("best_bits_per_byte", best_bits_per_byte, 0, kAny, "of the best");
+  v.Real("best_nats", best_nats, 0, kAny, "per token, of the best");
+}
 
 void Run::Restore(const OpenedCheckpoint& from) {
   const Json& state = from.trainer_state;
@@ -11,8 +32,8 @@ void Run::Restore(const OpenedCheckpoint& from) {
   LoadValues(from.model_path, model_->bank());
   LoadState(from.optimizer_path, model_->bank(), step_.optimizer().state());
   model_->bank().Touch();
-  progress_ = {state.at("step").get<int64_t>(), state.at("seconds").get<double>(),
-               state.at("best_bits_per_byte").get<double>(), state.at("evaluations").get<int64_t>()};
+  KnownFieldsFromJson(state, "trainer.json", progress_);
+  TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
                    state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
   published_step_ = progress_.step;
@@ -23,16 +44,24 @@ void Run::Restore(const OpenedCheckpoint& from) {
   }
 }
 
+// Gone back behind its best checkpoint, the run has a better one only when it beats that.
+void Run::TakeSupersededBest() {
+  const std::string best = LinkedFolder(folder_, RunLink::kBest);
+  if (best.empty() || !IsSuperseded(best)) return;
+  Progress then;
+  KnownFieldsFromJson(OpenCheckpoint(best, OpenFor::kInference).trainer_state, "trainer.json", then);
+  progress_.best_step = then.best_step;
+  progress_.best_bits_per_byte = then.best_bits_per_byte;
+  progress_.best_nats = then.best_nats;
+}
+
 Json Run::TrainerState() {
   const StepState& guard = step_.state();
   Json state;
   state["run"] = config_.ToJson();
-  state["step"] = progress_.step;
+  state.update(FieldsToJson(progress_));
   state["tokens"] = Tokens();
   state["next_sequence"] = progress_.step * reader_.batch();
-  state["seconds"] = Seconds();
-  state["evaluations"] = progress_.evaluations;
-  state["best_bits_per_byte"] = progress_.best_bits_per_byte;
   state["updates"] = guard.updates;
   state["skipped"] = guard.skipped;
   state["skipped_in_a_row"] = guard.skipped_in_a_row;
@@ -48,7 +77,8 @@ Json Run::TrainerState() {
 void Run::Publish(bool is_best) {
   const CheckpointContent content{model_->config(), model_->bank(), step_.optimizer().state(), tokenizer_json_,
                                   TrainerState()};
-  PublishCheckpoint(folder_, progress_.step, content, is_best, config_.train.keep_checkpoints);
+  PublishCheckpoint(folder_, progress_.step, content, {.best = is_best, .before_decay = RateWasConstant()},
+                    config_.train.keep_checkpoints);
   published_step_ = progress_.step;
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "eval/causality.h"
+#include "base/progress.h"
 #include "infer/generate.h"
 #include "kernels/isa.h"
 #include "train/run.h"
@@ -13,83 +13,159 @@
 namespace flashlm {
 namespace {
 
-constexpr int kEvaluationsPerBudget = 8;  // where train.eval_every is 0
-constexpr int kDocumentsOfFinalEvaluation = 1000;
+constexpr double kEvaluationsPerBudget = 8;  // where train.eval_every is 0
+constexpr size_t kDocumentsOfResult = 1000;
 constexpr char kSamplePrompt[] = "Once upon a time";
 
+// Adds the time that it lives to one of the run's clocks.
+class Timed {
+ public:
+  explicit Timed(double& clock) : clock_(clock) {}
+  ~Timed() { clock_ += watch_.Seconds(); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  double& clock_;
+  Stopwatch watch_;
+};
+
 }  // namespace
+
+EvaluationTime Run::TimeForEvaluations() const {
+  const double fraction = Fraction();
+  const double whole = budget_.kind == "time" ? budget_.amount : fraction > 0 ? progress_.seconds / fraction : 0;
+  return {config_.train.eval_share, whole};
+}
+
+double Run::EvaluationsInBudget() const {
+  if (config_.train.eval_every == 0) return kEvaluationsPerBudget;
+  return static_cast<double>(progress_.step) / std::max(1e-9, Fraction()) / config_.train.eval_every;
+}
 
 bool Run::EvaluationDue(double fraction_before) const {
   if (config_.train.eval_every > 0) return progress_.step % config_.train.eval_every == 0;
   return std::floor(Fraction() * kEvaluationsPerBudget) > std::floor(fraction_before * kEvaluationsPerBudget);
 }
 
-EvalResult Run::EvaluateNow(size_t documents) {
-  return Evaluate(*model_, dtype_, tokenizer_,
-                  std::span(valid_documents_).first(std::min(documents, valid_documents_.size())));
+// Where evaluations are slow there are fewer of them.
+bool Run::EvaluationAffordable() const {
+  if (TimeForEvaluations().Allows(Fraction(), EvaluationsInBudget(), progress_.seconds_evaluating,
+                                  progress_.evaluation_seconds)) {
+    return true;
+  }
+  ShowStatus(fmt::format("evaluation at step {} left out: train.eval_share = {} is used up", progress_.step,
+                         config_.train.eval_share));
+  return false;
+}
+
+// All evaluations of a run read the same documents, or the best of them would be the one with the easiest: the first
+// one finds out how many there is time for.
+EvalResult Run::EvaluateDev() {
+  const std::span<const std::string_view> dev = validation_.dev();
+  EvalOptions options;
+  auto documents = static_cast<size_t>(progress_.dev_documents);
+  if (documents == 0) {
+    documents = static_cast<size_t>(config_.train.eval_documents);
+    const EvaluationTime time = TimeForEvaluations();
+    options.seconds = Done() ? time.OnTheWay() : time.Each(EvaluationsInBudget());
+  }
+  const EvalResult result = Evaluate(*model_, dtype_, tokenizer_, dev.first(std::min(documents, dev.size())), options);
+  progress_.dev_documents = result.documents;
+  return result;
 }
 
 void Run::EvaluateAndPublish() {
-  last_eval_ = EvaluateNow(static_cast<size_t>(config_.train.eval_documents));
-  ++progress_.evaluations;
-  const double now = last_eval_.bits_per_byte();
-  const bool is_best = progress_.best_bits_per_byte == 0 || now < progress_.best_bits_per_byte;
-  if (is_best) progress_.best_bits_per_byte = now;
-  Json line;
-  line["eval_step"] = progress_.step;
-  line["tokens"] = Tokens();
-  line["eval"] = ToJson(last_eval_);
-  log_->Write(line);
-  Say(fmt::format("evaluation at step {}: {:.4f} ± {:.4f} bits/byte on {} documents{}", progress_.step, now,
-                  last_eval_.stderr_bits_per_byte, last_eval_.documents, is_best ? " (best)" : ""));
+  const double before = progress_.seconds_evaluating;
+  bool is_best = false;
+  {
+    const Timed timed(progress_.seconds_evaluating);
+    const EvalResult result = EvaluateDev();
+    ++progress_.evaluations;
+    progress_.evaluated_step = progress_.step;
+    const double now = result.bits_per_byte();
+    is_best = std::isfinite(now) && (progress_.best_step < 0 || now < progress_.best_bits_per_byte);
+    if (is_best) {
+      progress_.best_step = progress_.step;
+      progress_.best_bits_per_byte = now;
+      progress_.best_nats = result.nats_per_token();
+    }
+    Json line;
+    line["eval_step"] = progress_.step;
+    line["tokens"] = Tokens();
+    line["part"] = "dev";
+    line["eval"] = ToJson(result);
+    line["seconds"] = progress_.seconds;
+    line["seconds_evaluating"] = before + result.seconds;
+    log_->Write(line);
+    Say(fmt::format("evaluation at step {}: {:.4f} ± {:.4f} bits/byte on {} documents (dev part){}", progress_.step,
+                    now, result.stderr_bits_per_byte, result.documents, is_best ? " (best)" : ""));
+  }
   if (config_.train.sample_every == 0) Sample();
+  progress_.evaluation_seconds = progress_.seconds_evaluating - before;
   Publish(is_best);
 }
 
 void Run::Sample() {
+  const Timed timed(progress_.seconds_evaluating);
   Session session(*model_, dtype_);
   GenerateOptions options;
   options.max_tokens = 60;
   options.sampler.seed = static_cast<int64_t>(config_.seed);
   const Generation generation = Generate(session, tokenizer_, kSamplePrompt, options, {});
-  log_->WriteSample(fmt::format("step {}", progress_.step), kSamplePrompt + generation.text);
+  log_->WriteSample(progress_.step, kSamplePrompt + generation.text);
   Say(fmt::format("  | {}{}", kSamplePrompt, generation.text));
 }
 
-Json Run::Results() {
-  const EvalResult eval = EvaluateNow(kDocumentsOfFinalEvaluation);
-  CausalityOptions options;
-  options.length = 24;
-  const CausalityReport causality = CheckCausality(*model_, dtype_, options);
-  Json results;
-  results["model"] = config_.preset;
-  results["architecture"] = model_->architecture();
-  results["params"] = model_->bank().ParameterCount();
-  results["final_ppl"] = std::exp(eval.nats_per_token());
-  results["tokens"] = Tokens();
-  results["steps"] = progress_.step;
-  results["time_min"] = Seconds() / 60;
-  results["tok_per_sec"] = static_cast<double>(Tokens()) / Seconds();
-  results["epochs"] = reader_.EpochOf(progress_.step * reader_.batch());
-  results["skipped_steps"] = step_.state().skipped;
-  results["val_nats"] = eval.nats_per_token();
-  results["val_bits_per_byte"] = eval.bits_per_byte();
-  results["val_bits_per_char"] = eval.bits_per_char();
-  results["stderr"] = eval.stderr_bits_per_byte;
-  results["tokens_evaluated"] = eval.tokens;
-  results["documents_evaluated"] = eval.documents;
-  results["best_bits_per_byte_on_the_way"] = progress_.best_bits_per_byte;
-  results["target_offset"] = 1;
-  results["causal_check_max_abs"] = causality.leak;
-  results["seed"] = config_.seed;
-  results["version"] = Version();
-  results["git_revision"] = Revision();
-  results["cpu"] = kernels::CpuName();
-  results["threads"] = ThreadCount();
-  results["isa"] = kernels::NameOf(kernels::ActiveIsa());
-  results["precision"] = NameOf(dtype_);
-  results["peak_rss_mb"] = PeakRssMb();
-  WriteFileAtomic(folder_ + "/results.json", results.dump(2) + "\n");
+// A leak may begin only behind a window or at the edge of a block, so the sequence is as long as those of training,
+// shorter only where the model is so slow that the time does not allow it.
+void Run::CheckCausal(double tokens_per_s, double seconds, RunResult& results) {
+  constexpr int kLongest = 512, kShortest = 64;
+  constexpr double kPasses = RunResult::kCausalChanges + 18;  // as often the check reads the sequence
+  const int affordable = static_cast<int>(std::min<double>(kLongest, tokens_per_s * seconds / kPasses));
+  results.SetCausality(*model_, dtype_, std::min(config_.train.sequence_length, std::max(kShortest, affordable)));
+}
+
+RunResult Run::Results() {
+  RunResult results;
+  {
+    const Timed timed(progress_.seconds_evaluating);
+    const double seconds = TimeForEvaluations().Reported();
+    EvalOptions options;
+    options.seconds = 0.75 * seconds;
+    const std::span<const std::string_view> test = validation_.test();
+    const EvalResult eval =
+        Evaluate(*model_, dtype_, tokenizer_, test.first(std::min(kDocumentsOfResult, test.size())), options);
+    results.SetEvaluation(eval, progress_.step, validation_.test_name());
+    CheckCausal(static_cast<double>(eval.tokens) / eval.seconds, 0.25 * seconds, results);
+  }
+  results.model = config_.preset;
+  results.architecture = model_->architecture();
+  results.params = model_->bank().ParameterCount();
+  results.tokens = Tokens();
+  results.steps = progress_.step;
+  results.skipped_steps = step_.state().skipped;
+  results.subset_tokens = data_.size();
+  results.epochs = reader_.EpochOf(progress_.step * reader_.batch());
+  results.seconds = progress_.seconds;
+  results.seconds_evaluating = progress_.seconds_evaluating;
+  results.time_min = progress_.seconds / 60;
+  results.tok_per_sec = static_cast<double>(Tokens()) / progress_.seconds;
+  if (progress_.best_step >= 0) {
+    results.best_step = progress_.best_step;
+    results.best_bits_per_byte = progress_.best_bits_per_byte;
+    results.best_ppl = std::exp(progress_.best_nats);
+  }
+  results.dev_documents = progress_.dev_documents;
+  results.seed = config_.seed;
+  results.version = Version();
+  results.git_revision = Revision();
+  results.cpu = kernels::CpuName();
+  results.threads = ThreadCount();
+  results.isa = kernels::NameOf(kernels::ActiveIsa());
+  results.precision = NameOf(dtype_);
+  results.peak_rss_mb = PeakRssMb();
+  WriteFileAtomic(folder_ + "/results.json", ToJson(results).dump(2) + "\n");
   return results;
 }
 

@@ -1,8 +1,10 @@
 #include "train/run_log.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -34,11 +36,30 @@ void KeepUpTo(const std::string& path, int64_t last_step) {
   WriteFileAtomic(path, kept);
 }
 
+// samples.txt alike: "== step N", the text, an empty line. What a crash cut off has no empty line.
+void KeepSamplesUpTo(const std::string& path, int64_t last_step) {
+  constexpr std::string_view kHeading = "== step ";
+  const std::string content = ReadFile(path);
+  std::string kept;
+  size_t begin = 0;
+  while (begin < content.size()) {
+    // A sample reaches to the next heading: its text may hold empty lines.
+    const size_t next = content.find(fmt::format("\n\n{}", kHeading), begin);
+    const size_t end = next == std::string::npos ? content.size() : next + 2;
+    const std::string sample = content.substr(begin, end - begin);
+    const bool whole = sample.starts_with(kHeading) && sample.ends_with("\n\n");
+    if (whole && std::strtoll(sample.c_str() + kHeading.size(), nullptr, 10) <= last_step) kept += sample;
+    begin = end;
+  }
+  WriteFileAtomic(path, kept);
+}
+
 }  // namespace
 
 RunLog::RunLog(const std::string& run_folder, int64_t last_step) : samples_path_(run_folder + "/samples.txt") {
   const std::string path = run_folder + "/log.jsonl";
   if (std::filesystem::exists(path)) KeepUpTo(path, last_step);
+  if (std::filesystem::exists(samples_path_)) KeepSamplesUpTo(samples_path_, last_step);
   log_ = std::fopen(path.c_str(), "a");
   if (log_ == nullptr) throw Error(fmt::format("cannot write '{}': {}", path, std::strerror(errno)));
 }
@@ -51,10 +72,10 @@ void RunLog::Write(const Json& line) {
   std::fflush(log_);
 }
 
-void RunLog::WriteSample(const std::string& heading, const std::string& text) {
+void RunLog::WriteSample(int64_t step, const std::string& text) {
   std::FILE* samples = std::fopen(samples_path_.c_str(), "a");
   if (samples == nullptr) return;
-  fmt::print(samples, "== {}\n{}\n\n", heading, text);
+  fmt::print(samples, "== step {}\n{}\n\n", step, text);
   std::fclose(samples);
 }
 

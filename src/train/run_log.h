@@ -11,14 +11,14 @@ namespace flashlm {
 // log.jsonl: one object per step ("step") and per evaluation ("eval_step"), appended and flushed line by line.
 class RunLog {
  public:
-  // Keeps the lines up to `last_step` of a run that is resumed and drops what came after its checkpoint.
+  // Keeps the lines and samples up to `last_step` of a run that is resumed and drops what came after its checkpoint.
   RunLog(const std::string& run_folder, int64_t last_step);
   ~RunLog();
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
 
   void Write(const Json& line);
-  void WriteSample(const std::string& heading, const std::string& text);
+  void WriteSample(int64_t step, const std::string& text);
 
  private:
   std::string samples_path_;

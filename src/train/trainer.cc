@@ -12,6 +12,7 @@
 #include "io/run_folder.h"
 #include "kernels/gemm/precision.h"
 #include "models/model.h"
+#include "train/data_place.h"
 #include "train/run.h"
 #include "train/run_precision.h"
 
@@ -58,47 +59,166 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   MakeModel(config.model, false);  // a wrong configuration is refused before anything is written
   const bool measured = config.train.precision == "auto";
   ResolvePrecision(config);
+  const DataPlace data = DataIn(config.data);
+  config.data = data.folder;
+  config.data_fingerprint = data.fingerprint;
   MakeFolder(run_folder);
-  Run run(std::move(config), run_folder, std::nullopt);
+  Run run(std::move(config), run_folder, FolderLock(run_folder), std::nullopt);
   if (measured) Say("precision: " + kernels::Explanation(kernels::Work::kTraining));
   return run.Go();
 }
 
 namespace {
 
-// config.toml is for people to read; an edit that would be ignored silently is refused.
-void RefuseEditedConfig(const std::string& path, const RunConfig& config) {
-  const char* hint = "put it back; a change needs a run of its own, with another --out";
+namespace fs = std::filesystem;
+
+constexpr char kEditedHint[] = "put it back; a change needs a run of its own, with another --out";
+
+std::string ConfigPath(const std::string& run_folder) { return run_folder + "/config.toml"; }
+
+// What config.toml says. It has the last word on where the data is and what the budget is, which can change before
+// there is a checkpoint that knows.
+RunConfig ReadConfig(const std::string& run_folder) {
+  const std::string path = ConfigPath(run_folder);
   try {
-    const Json edited = RunConfig::FromJson(ParseToml(ReadFile(path), path)).ToJson();
-    RefuseDisagreement(WithoutAutoPrecision(edited), config.ToJson(), "checkpoints");
+    return RunConfig::FromJson(ParseToml(ReadFile(path), path));
   } catch (const UsageError& e) {
-    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
   } catch (const Json::exception& e) {
-    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), hint);
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
   }
+}
+
+// An edit of anything else would be ignored silently; it is refused.
+void RefuseEditedConfig(const std::string& run_folder, const RunConfig& config, RunConfig checkpoint) {
+  const auto known = static_cast<std::ptrdiff_t>(checkpoint.extensions.size());
+  if (std::ssize(config.extensions) >= known) {
+    checkpoint.extensions.insert(checkpoint.extensions.end(), config.extensions.begin() + known,
+                                 config.extensions.end());
+  }
+  checkpoint.data = config.data;
+  if (checkpoint.data_fingerprint.empty()) checkpoint.data_fingerprint = config.data_fingerprint;
+  try {
+    RefuseDisagreement(config.ToJson(), checkpoint.ToJson(), "checkpoints");
+  } catch (const UsageError& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", ConfigPath(run_folder), e.what()),
+                kEditedHint);
+  }
+}
+
+Position PositionOf(const OpenedCheckpoint& checkpoint) {
+  const Json& state = checkpoint.trainer_state;
+  return {state.at("seconds").get<double>(), state.at("tokens").get<int64_t>(), state.at("step").get<int64_t>()};
+}
+
+size_t ExtensionsOf(const OpenedCheckpoint& checkpoint) {
+  return RunConfig::FromJson(checkpoint.trainer_state.at("run")).extensions.size();
+}
+
+// The checkpoint from before the rate fell, if it is there and sound.
+std::optional<OpenedCheckpoint> OpenBeforeDecay(const std::string& run_folder) {
+  const std::string folder = LinkedFolder(run_folder, RunLink::kBeforeDecay);
+  if (folder.empty()) return std::nullopt;
+  try {
+    return OpenCheckpoint(folder, OpenFor::kResume);
+  } catch (const Error& e) {
+    Say(fmt::format("unusable checkpoint: {}", e.what()));
+    return std::nullopt;
+  }
+}
+
+// Makes the checkpoint of `step` the newest one: what an earlier budget made of it later is set aside. Does again only
+// what a crash has left undone.
+void GoBackTo(const std::string& run_folder, int64_t step, size_t extensions) {
+  for (const StepFolder& folder : ListStepFolders(run_folder)) {
+    if (folder.step <= step) break;
+    try {
+      if (ExtensionsOf(OpenCheckpoint(folder.path, OpenFor::kInference)) >= extensions) continue;
+    } catch (const Error&) {
+      continue;  // damaged: whoever opens the newest one says so
+    }
+    const std::string origin = StepFolderPath(run_folder, step);
+    if (fs::exists(origin)) PointLink(run_folder, RunLink::kLatest, origin);
+    SupersedeFolder(run_folder, folder.path);
+  }
+}
+
+// Results of an earlier budget are kept beside those to come.
+void SetResultsAside(const std::string& run_folder) {
+  const std::string path = run_folder + "/results.json";
+  if (!fs::exists(path)) return;
+  const int64_t steps = RunResultFromJson(ReadJsonFile(path), path).steps;
+  std::error_code code;
+  fs::rename(path, fmt::format("{}/results_{:06d}.json", run_folder, steps), code);
+  if (code) throw Error(fmt::format("cannot rename '{}': {}", path, code.message()));
+}
+
+void WriteConfig(const std::string& run_folder, const RunConfig& config) {
+  WriteFileAtomic(ConfigPath(run_folder), ToToml(config.ToJson()));
+}
+
+// The newest checkpoint of the budget in force, or the one that it goes on from.
+OpenedCheckpoint OpenForBudget(const std::string& run_folder, const RunConfig& config) {
+  if (!config.extensions.empty()) GoBackTo(run_folder, config.Schedule().from_step, config.extensions.size());
+  OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
+  if (ExtensionsOf(checkpoint) < config.extensions.size()) SetResultsAside(run_folder);
+  return checkpoint;
+}
+
+// Gives the run another budget; false if it has that already.
+bool ChangeBudget(const std::string& run_folder, const BudgetChange& change, const OpenedCheckpoint& checkpoint,
+                  RunConfig& config) {
+  const Budget total = TotalBudget(config.CurrentBudget(), change);
+  if (total.kind == config.CurrentBudget().kind && total.amount == config.CurrentBudget().amount) return false;
+  const Position now = PositionOf(checkpoint);
+  const std::optional<OpenedCheckpoint> earlier = OpenBeforeDecay(run_folder);
+  const Extension extension = Extend(config, total, now, earlier ? std::optional(PositionOf(*earlier)) : std::nullopt);
+  Say(Describe(config, extension, now));
+  config.extensions.push_back(extension);
+  return true;
+}
+
+// A run without a checkpoint starts again from its seed, with whatever budget.
+TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& request, RunConfig config,
+                        FolderLock lock) {
+  if (request.budget) {
+    config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
+    config.extensions.clear();
+  }
+  if (config.train.precision == "auto") ResolvePrecision(config);  // of a version that did not keep it
+  return Run(std::move(config), run_folder, std::move(lock), std::nullopt).Go();
 }
 
 }  // namespace
 
-TrainSummary Resume(const std::string& run_folder, const Json& expected) {
-  const std::string config_path = run_folder + "/config.toml";
-  if (!std::filesystem::exists(config_path)) {
+TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request) {
+  if (!fs::exists(ConfigPath(run_folder))) {
     throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
   }
-  if (ListStepFolders(run_folder).empty()) {
-    // Stopped before its first checkpoint: it starts again, from the same seed.
-    RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(config_path), config_path));
-    RefuseDisagreement(WithoutAutoPrecision(expected), config.ToJson(), run_folder);
-    if (config.train.precision == "auto") ResolvePrecision(config);  // of a version that did not keep it
-    return Run(std::move(config), run_folder, std::nullopt).Go();
+  FolderLock lock(run_folder);
+  RunConfig config = ReadConfig(run_folder);
+  const Json before = config.ToJson();
+  RefuseDisagreement(WithoutAutoPrecision(request.expected), before, run_folder);
+  const bool has_checkpoint = !ListStepFolders(run_folder).empty();
+  std::optional<OpenedCheckpoint> checkpoint;
+  if (has_checkpoint) {
+    checkpoint = OpenForBudget(run_folder, config);
+    RunConfig trained = RunConfig::FromJson(checkpoint->trainer_state.at("run"));
+    // Of a version that did not keep it in the configuration.
+    if (trained.train.precision == "auto") trained.train.precision = checkpoint->trainer_state.at("precision");
+    if (config.train.precision == "auto") config.train.precision = trained.train.precision;
+    RefuseEditedConfig(run_folder, config, trained);
+    if (!trained.data_fingerprint.empty()) config.data_fingerprint = trained.data_fingerprint;
   }
-  const OpenedCheckpoint checkpoint = OpenCheckpoint(run_folder, OpenFor::kResume);
-  RunConfig config = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
-  if (config.train.precision == "auto") config.train.precision = checkpoint.trainer_state.at("precision");
-  RefuseDisagreement(WithoutAutoPrecision(expected), config.ToJson(), run_folder);
-  RefuseEditedConfig(config_path, config);
-  return Run(std::move(config), run_folder, checkpoint).Go();
+  const DataPlace data =
+      FindData({config.data, config.data_fingerprint}, request.data, fmt::format("the run in '{}'", run_folder));
+  config.data = data.folder;
+  config.data_fingerprint = data.fingerprint;
+  if (!has_checkpoint) return StartAgain(run_folder, request, std::move(config), std::move(lock));
+  const bool changed = request.budget && ChangeBudget(run_folder, *request.budget, *checkpoint, config);
+  if (config.ToJson() != before) WriteConfig(run_folder, config);
+  if (changed) checkpoint = OpenForBudget(run_folder, config);
+  return Run(std::move(config), run_folder, std::move(lock), checkpoint).Go();
 }
 
 }  // namespace flashlm

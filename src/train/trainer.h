@@ -2,16 +2,19 @@
 // interrupted and resumed exactly.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "train/config.h"
+#include "train/extension.h"
+#include "train/run_result.h"
 
 namespace flashlm {
 
 struct TrainSummary {
   bool finished = false;  // false: interrupted; the run can be resumed
   int64_t step = 0, tokens = 0;
-  Json results;  // results.json, when finished
+  RunResult results;  // results.json, when finished
 };
 
 // Sets model.vocab to that of the tokens in config.data.
@@ -21,9 +24,14 @@ void TakeVocabularyOfData(RunConfig& config);
 // configuration, the data or the folder is not right.
 TrainSummary Train(RunConfig config, const std::string& run_folder);
 
-// Goes on from the newest sound checkpoint. `expected`: what the caller named again, or null; it must agree with the
-// run's own configuration where it is not null (keys of RunConfig::ToJson).
-TrainSummary Resume(const std::string& run_folder, const Json& expected);
+struct ResumeRequest {
+  Json expected;                       // settings that the caller named again (keys of RunConfig::ToJson) must agree
+  std::string data;                    // where the run's data is now; "": where it was
+  std::optional<BudgetChange> budget;  // another budget
+};
+
+// Goes on from the newest sound checkpoint, with another budget from where train/extension.h says.
+TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request);
 
 // Throws UsageError for the first key in which `expected` (where it is not null) differs from what the run in `folder`
 // has.

@@ -57,12 +57,14 @@ TEST_F(CompareTest, OneFailureDoesNotLoseTheOthers) {
   const Json comparison = Json::parse(result.out);
   const Json& rows = comparison.at("rows");
   ASSERT_EQ(rows.size(), 3u);
-  EXPECT_LE(rows[0].at("bits_per_byte"), rows[1].at("bits_per_byte"));
+  EXPECT_LE(rows[0].at("val_bits_per_byte"), rows[1].at("val_bits_per_byte"));
   EXPECT_EQ(rows[2].at("preset"), "odd");
   EXPECT_NE(rows[2].at("error").get<std::string>().find("must be even"), std::string::npos);
   for (size_t i = 0; i < 2; ++i) {
-    for (const char* key : {"parameters", "ternary_share", "tokens", "tokens_per_s", "peak_rss_mb", "bits_per_byte",
-                            "stderr_bits_per_byte", "decode_tokens_per_s", "sample", "curve", "causal_check_max_abs"}) {
+    // The names of results.json, and what only a comparison has.
+    for (const char* key :
+         {"params", "ternary_share", "tokens", "seconds", "tok_per_sec", "peak_rss_mb", "val_bits_per_byte", "stderr",
+          "measured_step", "decode_tokens_per_s", "sample", "curve", "causal_check_max_abs"}) {
       EXPECT_TRUE(rows[i].contains(key)) << key;
     }
     EXPECT_EQ(rows[i].at("tokens"), 5120);
@@ -132,6 +134,76 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", data, "--presets", "v8.3,,"}, 2, "empty name");
   refused({"--data", data, "--text", scratch_ / "nothing.txt"}, 1, "nothing.txt");
   refused({"--data", data, "--time", "1m", "--hours", "2"}, 2, "one budget");
+}
+
+// All figures of a row are of the model that `eval` and `generate` use: the best one, also when it is not the last.
+TEST_F(CompareTest, ARowIsOfOneModel) {
+  const std::string text = scratch_ / "text.txt", run = scratch_ / "out/one";
+  WriteFileAtomic(text, "The cat ran.\n<|endoftext|>\nOnce upon a time there was a dog.\n");
+  ASSERT_EQ(Compare({"--presets", Preset("one"), "--data", *shared_ / "data", "--tokens", "4k", "--set",
+                     "train.keep_checkpoints=50"})
+                .exit_code,
+            0);
+  const Json last = ParseJson(In("one/comparison.json"), "test");
+  EXPECT_EQ(last.at("measured_step"), last.at("best_step"));
+  // As if the best had come earlier.
+  std::filesystem::remove(run + "/best");
+  std::filesystem::create_symlink("checkpoints/step_000005", run + "/best");
+  std::filesystem::remove(run + "/comparison.json");
+  const CommandResult again = Compare({"--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  const Json row = Json::parse(again.out).at("rows")[0];
+  EXPECT_EQ(row.at("measured_step"), 5);
+  EXPECT_EQ(row.at("steps"), last.at("steps"));
+  EXPECT_NE(row.at("val_bits_per_byte"), last.at("val_bits_per_byte"));
+  EXPECT_EQ(row.at("documents_evaluated"), last.at("documents_evaluated"));
+  EXPECT_NE(row.at("sample"), last.at("sample"));
+  EXPECT_NE(In("comparison.md").find("one (step 5 of "), std::string::npos) << In("comparison.md");
+}
+
+TEST_F(CompareTest, WithATextTooAndTheTextIsKnownByWhatIsInIt) {
+  const std::string text = scratch_ / "text.txt", run = scratch_ / "out/one";
+  WriteFileAtomic(text, "The cat ran.\n<|endoftext|>\nOnce upon a time there was a dog.\n");
+  const CommandResult compared =
+      Compare({"--presets", Preset("one"), "--data", *shared_ / "data", "--tokens", "4k", "--text", text, "--json"});
+  ASSERT_EQ(compared.exit_code, 0) << compared.err;
+  const Json row = Json::parse(compared.out).at("rows")[0];
+  const CommandResult evaluated = RunCommand({"eval", "--model", run, "--text", text, "--json"}, scratch_);
+  EXPECT_EQ(row.at("val_bits_per_byte"), Json::parse(evaluated.out).at("bits_per_byte"));
+  EXPECT_EQ(row.at("val_part"), text);
+
+  WriteFileAtomic(text, "Another text.\n");
+  const CommandResult changed = Compare({"--presets", Preset("two")});
+  EXPECT_EQ(changed.exit_code, 1);
+  EXPECT_NE(changed.err.find("has changed"), std::string::npos) << changed.err;
+  std::filesystem::remove(text);
+  EXPECT_NE(Compare({}).err.find("--text NEW_PLACE"), std::string::npos);
+}
+
+TEST_F(CompareTest, DataMayMoveButNotChange) {
+  const std::string data = scratch_ / "data", moved = scratch_ / "moved";
+  std::filesystem::copy(*shared_ / "data", data, std::filesystem::copy_options::recursive);
+  ASSERT_EQ(Compare({"--presets", Preset("one"), "--data", data + "/", "--tokens", "2k"}).exit_code, 0);
+  std::filesystem::rename(data, moved);
+  const CommandResult lost = Compare({"--presets", Preset("two")});
+  EXPECT_EQ(lost.exit_code, 1);
+  EXPECT_EQ(lost.ErrorLines(), 1) << lost.err;
+  EXPECT_NE(lost.err.find("--data NEW_PLACE"), std::string::npos) << lost.err;
+  EXPECT_EQ(Compare({"--presets", Preset("two"), "--data", moved}).exit_code, 0);
+  WriteFileAtomic(moved + "/valid.txt", "Another text.\n");
+  const CommandResult other = Compare({});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_NE(other.err.find("is not that of the comparison"), std::string::npos) << other.err;
+}
+
+TEST_F(CompareTest, RefusesThoseOfEarlierVersions) {
+  const std::string settings = "{\"data\": \"x\", \"text\": \"\", \"presets\": []}";
+  std::filesystem::create_directories(scratch_ / "out");
+  WriteFileAtomic(scratch_ / "out/settings.json", settings);
+  const CommandResult result = Compare({});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+  EXPECT_NE(result.err.find("another version"), std::string::npos) << result.err;
 }
 
 }  // namespace

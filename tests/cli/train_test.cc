@@ -26,8 +26,10 @@ class TrainTest : public testing::Test {
   static void TearDownTestSuite() { delete shared_; }
 
   // A model that makes a step in milliseconds; `more` is appended.
-  static std::vector<std::string> Train(const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--data", data_, "--out", out};
+  static std::vector<std::string> Train(const std::string& out, const std::vector<std::string>& more,
+                                        bool with_data = true) {
+    std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--out", out};
+    if (with_data) arguments.insert(arguments.end(), {"--data", data_});
     for (const char* set :
          {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8", "model.d_mem=8", "model.d_ff=48",
           "model.dropout=0.1", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
@@ -52,6 +54,10 @@ class TrainTest : public testing::Test {
     return text;
   }
 
+  static std::string ReadLogOf(const std::string& run) {
+    return std::filesystem::exists(run + "/log.jsonl") ? ReadFile(run + "/log.jsonl") : "";
+  }
+
   void ExpectOneLine(const CommandResult& result, int code, const std::string& part) {
     EXPECT_EQ(result.exit_code, code) << result.err;
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
@@ -71,12 +77,15 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   const CommandResult result = RunCommand(Train(run, {"--steps", "12", "--json"}), scratch_);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json results = Json::parse(result.out);
-  for (const char* key :
-       {"model", "params", "final_ppl", "tokens", "steps", "val_nats", "val_bits_per_byte", "val_bits_per_char",
-        "stderr", "tokens_evaluated", "target_offset", "causal_check_max_abs", "seed", "git_revision"}) {
+  for (const char* key : {"model", "params", "final_ppl", "best_ppl", "subset_tokens", "tokens", "steps", "val_nats",
+                          "val_bits_per_byte", "val_bits_per_char", "stderr", "tokens_evaluated", "target_offset",
+                          "causal_check_max_abs", "seed", "git_revision"}) {
     EXPECT_TRUE(results.contains(key)) << key;
   }
   EXPECT_EQ(results["causal_check_max_abs"], 0.0);
+  EXPECT_EQ(results["causal_check_tokens"], 64) << "as long as its training sequences";
+  EXPECT_EQ(results["val_part"], "test");
+  EXPECT_EQ(results["dev_documents"], 5);
   EXPECT_EQ(results["steps"], 12);
   for (const char* file : {"config.toml", "log.jsonl", "samples.txt", "results.json", "best/model.safetensors",
                            "latest/config.json", "latest/tokenizer.json", "latest/trainer.json"}) {
@@ -214,6 +223,7 @@ TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
   ExpectOneLine(with({"--time", "1m", "--steps", "3"}), 2, "one budget");
   ExpectOneLine(with({"--time", "1m", "--hours", "2"}), 2, "one budget");
   ExpectOneLine(with({"--hours", "0"}), 2, "--hours 0");
+  ExpectOneLine(with({"--steps", "+5"}), 2, "leave out the +");
   ExpectOneLine(with({"--set", "model.vocab=600"}), 2, "vocabulary of 600");
   ExpectOneLine(RunCommand({"train", "--data", scratch_ / "nothing", "--out", run}, scratch_), 1, "nothing");
   ExpectOneLine(RunCommand({"train", "--resume", scratch_ / "nothing"}, scratch_), 1, "no run to resume");
@@ -224,7 +234,6 @@ TEST_F(TrainTest, ResumeRefusesAnotherConfiguration) {
   const std::string run = scratch_ / "run";
   ASSERT_EQ(RunCommand(Train(run, {"--steps", "6"}), scratch_).exit_code, 0);
   ExpectOneLine(RunCommand({"train", "--resume", run, "--set", "model.d_model=64"}, scratch_), 2, "model.d_model = 64");
-  ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "9"}, scratch_), 2, "budget.amount");
   ExpectOneLine(RunCommand(Train(run, {"--steps", "6"}), scratch_), 2, "already holds a run");
 
   // An edited config.toml would otherwise be ignored silently.
@@ -282,6 +291,218 @@ TEST_F(TrainTest, DamagedCheckpointFallsBackToThePreviousOne) {
   const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_NE(resumed.err.find("model.safetensors"), std::string::npos) << resumed.err;
+}
+
+// The last step's model is evaluated and can become the best, also where that step had a checkpoint already.
+TEST_F(TrainTest, TheEndIsAlwaysEvaluated) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "20"}), scratch_).exit_code, 0);  // 20 is a multiple of checkpoint_every
+  const auto last_evaluated = [&] {
+    int64_t step = -1;
+    std::istringstream lines(ReadFile(run + "/log.jsonl"));
+    for (std::string line; std::getline(lines, line);) step = Json::parse(line).value("eval_step", step);
+    return step;
+  };
+  EXPECT_EQ(last_evaluated(), 20);
+  EXPECT_EQ(std::filesystem::read_symlink(run + "/best"), "checkpoints/step_000020")
+      << "its rate has fallen to the end";
+  // Stopped between its last step and that evaluation.
+  const std::string trainer = run + "/checkpoints/step_000020/trainer.json";
+  Json json = ReadJsonFile(trainer);
+  json["trainer"]["evaluated_step"] = 15;
+  json.erase("sha256");
+  json["sha256"] = Sha256(json.dump());
+  WriteFileAtomic(trainer, json.dump());
+  std::string log = ReadFile(run + "/log.jsonl");
+  log.erase(log.find("{\"eval_step\":20"));
+  WriteFileAtomic(run + "/log.jsonl", log);
+  EXPECT_NE(last_evaluated(), 20);
+  ASSERT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+  EXPECT_EQ(last_evaluated(), 20);
+}
+
+// A budget of time buys training; evaluations have their own clock.
+TEST_F(TrainTest, ATimeBudgetIsOfTraining) {
+  const std::string run = scratch_ / "run";
+  const CommandResult result = RunCommand(Train(run, {"--time", "1s", "--json"}), scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json results = Json::parse(result.out);
+  double steps = 0, seconds = 0;
+  std::istringstream lines(ReadFile(run + "/log.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line);
+    seconds = json.at("seconds").get<double>();
+    EXPECT_TRUE(json.contains("seconds_evaluating"));
+    if (json.contains("step")) steps += 1e-3 * json.at("step_ms").get<double>();
+  }
+  EXPECT_NEAR(results.at("seconds").get<double>(), steps, 1e-6);
+  EXPECT_EQ(results.at("seconds"), seconds);
+  EXPECT_GT(results.at("seconds_evaluating"), 0.0);
+  EXPECT_NEAR(results.at("time_min").get<double>() * 60, seconds, 1e-6);
+  // Done is done: it does not take another step because the half step that it left out would fit.
+  ASSERT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+  EXPECT_EQ(ReadJsonFile(run + "/results.json").at("steps"), results.at("steps"));
+}
+
+TEST_F(TrainTest, AStepThatIsLongerThanTheBudgetIsTheOnlyOne) {
+  const CommandResult result = RunCommand(Train(scratch_ / "run", {"--hours", "1e-9", "--json"}), scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out).at("steps"), 1);
+}
+
+TEST_F(TrainTest, EverySignalThatEndsItSaves) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string run = scratch_ / ("run" + std::to_string(signal));
+    Command command(Train(run, {"--steps", "100000", "--set", "train.checkpoint_every=1000000"}), scratch_);
+    for (int i = 0; i < 3000 && ReadLogOf(run).empty(); ++i) command.WaitFor(0.002);
+    command.Kill(signal);
+    EXPECT_EQ(command.Wait().exit_code, 1) << signal;
+    EXPECT_TRUE(std::filesystem::exists(run + "/latest/trainer.json")) << signal;
+  }
+}
+
+// --- the data of a run ---
+
+TEST_F(TrainTest, ResumeRefusesOtherDataInTheSamePlace) {
+  const std::string run = scratch_ / "run", data = scratch_ / "data";
+  std::filesystem::copy(data_, data, std::filesystem::copy_options::recursive);
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "2", "--data", data}, false), scratch_).exit_code, 0);
+  const std::string results = ReadFile(run + "/results.json"), valid = ReadFile(data + "/valid.txt");
+  WriteFileAtomic(data + "/valid.txt", valid.substr(valid.size() / 2));
+  ExpectOneLine(RunCommand({"train", "--resume", run}, scratch_), 1, "is not that of the run");
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--data", data}, scratch_), 1, "is not that of the run");
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "4"}, scratch_), 1, "is not that of the run");
+  EXPECT_EQ(ReadFile(run + "/results.json"), results);
+  WriteFileAtomic(data + "/valid.txt", valid);
+  EXPECT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+}
+
+TEST_F(TrainTest, TheSameDataElsewhereIsTheSameData) {
+  const std::string run = scratch_ / "run", data = scratch_ / "ws/data", moved = scratch_ / "moved";
+  std::filesystem::create_directories(scratch_ / "ws");
+  std::filesystem::copy(data_, data, std::filesystem::copy_options::recursive);
+  const std::filesystem::path here = std::filesystem::current_path();
+  std::filesystem::current_path(scratch_ / "ws");
+  const CommandResult trained = RunCommand(Train(run, {"--steps", "2", "--data", "data/"}, false), scratch_);
+  std::filesystem::current_path(here);
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  // From another working directory, by other names for the same place, and moved.
+  EXPECT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+  EXPECT_EQ(RunCommand({"train", "--resume", run, "--data", data + "/../data/"}, scratch_).exit_code, 0);
+  std::filesystem::rename(data, moved);
+  const CommandResult lost = RunCommand({"train", "--resume", run}, scratch_);
+  ExpectOneLine(lost, 1, data);
+  EXPECT_NE(lost.err.find("--data NEW_PLACE"), std::string::npos) << lost.err;
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--data", scratch_ / "nowhere"}, scratch_), 1, "nowhere");
+  EXPECT_EQ(RunCommand({"train", "--resume", run, "--data", moved}, scratch_).exit_code, 0);
+  // It remembers the new place.
+  EXPECT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+  EXPECT_EQ(ParseToml(ReadFile(run + "/config.toml"), "test").at("data"), std::filesystem::canonical(moved).string());
+}
+
+// Runs of earlier versions say where their data was, as it was typed, and nothing about it.
+TEST_F(TrainTest, ARunWithoutAFingerprintGoesOnWithANote) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "2"}), scratch_).exit_code, 0);
+  const auto forget = [](Json& config) { config.erase("data_fingerprint"); };
+  Json config = ParseToml(ReadFile(run + "/config.toml"), "test");
+  forget(config);
+  WriteFileAtomic(run + "/config.toml", ToToml(config));
+  for (const auto& entry : std::filesystem::directory_iterator(run + "/checkpoints")) {
+    const std::string path = entry.path().string() + "/trainer.json";
+    Json json = ReadJsonFile(path);
+    forget(json["trainer"]["run"]);
+    json.erase("sha256");
+    json["sha256"] = Sha256(json.dump());
+    WriteFileAtomic(path, json.dump());
+  }
+  const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("note: the run in"), std::string::npos) << resumed.err;
+}
+
+// --- another budget ---
+
+TEST_F(TrainTest, AFinishedRunIsExtendedAsIfItHadHadThatBudget) {
+  ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "40"}), scratch_).exit_code, 0);
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "20"}), scratch_).exit_code, 0);
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--steps", "9"}, scratch_), 2, "the run has done 20 steps");
+  EXPECT_EQ(RunCommand({"train", "--resume", run, "--steps", "20"}, scratch_).exit_code, 0) << "nothing to change";
+  // cortex-viii's rate is constant for half of the budget, the step at its middle included.
+  const CommandResult result = RunCommand({"train", "--resume", run, "--steps", "+20"}, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("back to step 11"), std::string::npos) << result.err;
+  EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole"));
+  EXPECT_EQ(MomentsOf(run), MomentsOf(scratch_ / "whole"));
+  EXPECT_EQ(LossesOf(run), LossesOf(scratch_ / "whole"));
+  EXPECT_EQ(ReadJsonFile(run + "/results.json").at("steps"), 40);
+  EXPECT_EQ(ReadJsonFile(run + "/results_000020.json").at("steps"), 20);
+  const Json config = ParseToml(ReadFile(run + "/config.toml"), "test");
+  EXPECT_EQ(config.at("budget").at("amount"), 20.0);
+  EXPECT_EQ(config.at("extensions")[0].at("amount"), 40.0);
+}
+
+TEST_F(TrainTest, KilledInsideAnExtensionItEndsTheSame) {
+  const std::string finished = scratch_ / "finished";
+  ASSERT_EQ(RunCommand(Train(finished, {"--steps", "20"}), scratch_).exit_code, 0);
+  const Stopwatch start;
+  std::filesystem::copy(finished, scratch_ / "whole",
+                        std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks);
+  ASSERT_EQ(RunCommand({"train", "--resume", scratch_ / "whole", "--steps", "60"}, scratch_).exit_code, 0);
+  const double duration = start.Seconds();
+  for (const double part : {0.1, 0.4, 0.7}) {
+    const std::string run = scratch_ / ("run" + std::to_string(part));
+    std::filesystem::copy(finished, run,
+                          std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks);
+    Command command({"train", "--resume", run, "--steps", "60"}, scratch_);
+    command.WaitFor(part * duration);
+    command.Kill(SIGKILL);
+    command.Wait();
+    // Without the budget where the run has taken it over, else again.
+    const bool known = ParseToml(ReadFile(run + "/config.toml"), "test").contains("extensions");
+    const CommandResult resumed = known ? RunCommand({"train", "--resume", run}, scratch_)
+                                        : RunCommand({"train", "--resume", run, "--steps", "60"}, scratch_);
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole")) << part;
+    EXPECT_EQ(LossesOf(run), LossesOf(scratch_ / "whole")) << part;
+    EXPECT_EQ(ReadJsonFile(run + "/results.json").at("steps"), 60);
+  }
+}
+
+TEST_F(TrainTest, ARateThatHasFallenRisesAnew) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "12", "--set", "optim.schedule=cosine"}), scratch_).exit_code, 0);
+  const std::string finished = ModelOf(run);
+  const CommandResult result = RunCommand({"train", "--resume", run, "--steps", "24"}, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("a new warm-up and decay"), std::string::npos) << result.err;
+  EXPECT_EQ(ReadJsonFile(run + "/results.json").at("steps"), 24);
+  EXPECT_NE(ModelOf(run), finished);
+  std::vector<double> rates;
+  std::istringstream lines(ReadFile(run + "/log.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line);
+    if (json.contains("step")) rates.push_back(json.at("lr_factor").get<double>());
+  }
+  ASSERT_EQ(rates.size(), 24u);
+  EXPECT_LT(rates[11], 0.2);
+  EXPECT_LT(rates[12], 0.1);
+  EXPECT_GT(rates[13], 0.9);
+  EXPECT_LT(rates[23], 0.2);
+}
+
+TEST_F(TrainTest, AnUnfinishedRunMayGetLessOrMore) {
+  const std::string run = scratch_ / "run";
+  Command command(Train(run, {"--steps", "100000"}), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/latest"); ++i) command.WaitFor(0.002);
+  command.Kill(SIGINT);
+  command.Wait();
+  const int64_t done = ReadJsonFile(run + "/latest/trainer.json").at("step").get<int64_t>();
+  const std::string total = std::to_string(done + 10);
+  const CommandResult result = RunCommand({"train", "--resume", run, "--steps", total}, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(ReadJsonFile(run + "/results.json").at("steps"), done + 10);
 }
 
 }  // namespace

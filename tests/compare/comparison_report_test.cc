@@ -9,30 +9,33 @@
 namespace flashlm {
 namespace {
 
-Json Example() {
-  Json row = {{"preset", "one"},
-              {"parameters", 6'566'400},
-              {"ternary_share", 0.557},
-              {"tokens", 3'320'000},
-              {"tokens_per_s", 5534.4},
-              {"peak_rss_mb", 412.0},
-              {"bits_per_byte", 0.8061},
-              {"stderr_bits_per_byte", 0.003},
-              {"decode_tokens_per_s", 1860.0},
-              {"prompt", "Once"},
-              {"sample", " <b>there & |was*"},
-              {"cpu", "a CPU"},
-              {"threads", 2},
-              {"precision", "bf16"},
-              {"documents", 300}};
-  for (int i = 1; i <= 40; ++i) {
-    row["curve"].push_back({{"tokens", 1e5 * i}, {"seconds", 3.0 * i}, {"bits_per_byte", 0.8 + 3.0 / i}});
-  }
-  row["curve"][5]["bits_per_byte"] = nullptr;  // was not finite
-  Json comparison;
-  comparison["settings"] = {
-      {"data", "data/x"}, {"text", ""}, {"seed", 1}, {"budget", {{"kind", "time"}, {"amount", 300}}}};
-  comparison["rows"] = {row, {{"preset", "two"}, {"error", "too <wide> | by far"}}};
+Comparison Example() {
+  ComparisonRow row;
+  row.preset = "one";
+  row.result.params = 6'566'400;
+  row.result.tokens = 3'320'000;
+  row.result.steps = row.result.measured_step = 400;
+  row.result.seconds = 300;
+  row.result.tok_per_sec = 5534.4;
+  row.result.peak_rss_mb = 412;
+  row.result.val_bits_per_byte = 0.8061;
+  row.result.stderr_bits_per_byte = 0.003;
+  row.result.cpu = "a CPU";
+  row.result.threads = 2;
+  row.result.precision = "bf16";
+  row.ternary_share = 0.557;
+  row.decode_tokens_per_s = 1860;
+  row.prompt = "Once";
+  row.sample = " <b>there & |was*";
+  for (int i = 1; i <= 40; ++i) row.curve.push_back({1e5 * i, 3.0 * i, 0.8 + 3.0 / i});
+  row.curve[5].bits_per_byte = RunResult::kUnknown;  // was not finite
+  ComparisonRow failed;
+  failed.preset = "two";
+  failed.error = "too <wide> | by far";
+  Comparison comparison;
+  comparison.settings.data = "data/x";
+  comparison.settings.budget = Budget::Time("5m");
+  comparison.rows = {row, failed};
   return comparison;
 }
 
@@ -43,14 +46,14 @@ int Count(const std::string& text, const std::string& pattern) {
 
 TEST(ComparisonReport, MarkdownIsOneTable) {
   const std::string markdown = ComparisonMarkdown(Example());
-  for (const char* part : {"| one | 6,566,400 | 55.7 % | 3.32 M | 5,534 | 412 MB | 0.8061 ± 0.0030 | 1,860 |",
+  for (const char* part : {"| one | 6,566,400 | 55.7 % | 3.32 M | 300 s | 5,534 | 412 MB | 0.8061 ± 0.0030 | 1,860 |",
                            "| two | failed: too \\<wide> \\| by far |", "5:00 of training on data/x, seed 1",
                            "**one**: *Once* \\<b>there & \\|was\\*"}) {
     EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
   }
   // Every line of the table has as many cells.
   const std::string table = std::regex_replace(markdown.substr(0, markdown.find("\n\n")), std::regex(R"(\\\|)"), "");
-  EXPECT_EQ(std::count(table.begin(), table.end(), '|'), 4 * 9);
+  EXPECT_EQ(std::count(table.begin(), table.end(), '|'), 4 * 10);
 }
 
 TEST(ComparisonReport, HtmlStandsAlone) {
@@ -71,12 +74,30 @@ TEST(ComparisonReport, HtmlStandsAlone) {
 }
 
 TEST(ComparisonReport, NothingButFailuresIsStillAPage) {
-  Json comparison = Example();
-  comparison["rows"].erase(0);
+  Comparison comparison = Example();
+  comparison.rows.erase(comparison.rows.begin());
   EXPECT_NE(ComparisonHtml(comparison).find("failed"), std::string::npos);
   EXPECT_NE(ComparisonMarkdown(comparison).find("failed"), std::string::npos);
-  comparison["rows"] = Json::array();
+  comparison.rows.clear();
   EXPECT_EQ(Count(ComparisonHtml(comparison), "<svg"), 0);
+}
+
+// A row is one model's; the table says which where it is not the last.
+TEST(ComparisonReport, SaysWhichModelTheFiguresAreOf) {
+  Comparison comparison = Example();
+  EXPECT_NE(ComparisonMarkdown(comparison).find("best model on the dev part."), std::string::npos);
+  comparison.rows[0].result.measured_step = 350;
+  EXPECT_NE(ComparisonMarkdown(comparison).find("one (step 350 of 400)"), std::string::npos);
+}
+
+TEST(Comparison, IsReadBackAsItWasWritten) {
+  const Comparison comparison = Example();
+  const Json json = ParseJson(ToJson(comparison).dump(), "test");
+  for (size_t i = 0; i < comparison.rows.size(); ++i) {
+    const ComparisonRow row = ComparisonRowFromJson(json.at("rows")[i], "test");
+    EXPECT_EQ(ToJson(row).dump(), ToJson(comparison.rows[i]).dump());
+  }
+  EXPECT_EQ(ToJson(CompareSettingsFromJson(json.at("settings"), "test")), ToJson(comparison.settings));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ class FaultyModel final : public Model {
     std::string reads = "next";
     void VisitFields(FieldVisitor& v) {
       v.Int("vocab", vocab, 2, 1000, "");
-      v.Text("reads", reads, {"next", "neighbour", "nothing", "previous without state"}, "");
+      v.Text("reads", reads, {"next", "far", "neighbour", "nothing", "previous without state"}, "");
     }
     void Validate() const {}
   };
@@ -66,6 +66,7 @@ class FaultyModel final : public Model {
   int32_t Other(const Tape& tape, const int32_t* tokens, int n) const {
     const int t = n % tape.length();
     if (c_.reads == "next") return t + 1 < tape.length() ? tokens[n + 1] : 0;
+    if (c_.reads == "far") return t + 40 < tape.length() ? tokens[n + 40] : 0;
     if (c_.reads == "neighbour") return tokens[(n + tape.length()) % tape.rows()];
     if (c_.reads == "previous without state") return t > 0 ? tokens[n - 1] : 0;
     return 0;
@@ -75,12 +76,12 @@ class FaultyModel final : public Model {
   Param table_;
 };
 
-CausalityReport ReportOn(const char* reads) {
+CausalityReport ReportOn(const char* reads, const CausalityOptions& options = {}) {
   // Registered only once the tests of all real architectures have been listed.
   [[maybe_unused]] static const bool registered = RegisterModelType<FaultyModel>("faulty");
   const auto model = MakeModel({{"architecture", "faulty"}, {"reads", reads}}, false);
   model->bank().Initialize(1);
-  return CheckCausality(*model, DType::kF32);
+  return CheckCausality(*model, DType::kF32, options);
 }
 
 TEST(CheckCausality, FindsAModelThatSeesTheFuture) {
@@ -88,6 +89,15 @@ TEST(CheckCausality, FindsAModelThatSeesTheFuture) {
   EXPECT_GT(report.leak, 0.1);
   EXPECT_FALSE(report.passed());
   EXPECT_EQ(ToJson(report)["passed"], false);
+}
+
+// A leak that begins behind a window shows only in a sequence that is longer, and then a few changed tokens are enough.
+TEST(CheckCausality, FindsALeakFromFarWithFewChanges) {
+  EXPECT_EQ(ReportOn("far", {.length = 24}).leak, 0);
+  const CausalityReport report = ReportOn("far", {.length = 200, .changes = 8});
+  EXPECT_EQ(report.positions, 8);
+  EXPECT_GT(report.leak, 0.1);
+  EXPECT_EQ(ReportOn("far", {.length = 30, .changes = 100}).positions, 30);
 }
 
 TEST(CheckCausality, FindsAModelThatMixesRows) {

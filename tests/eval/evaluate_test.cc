@@ -220,5 +220,25 @@ TEST_F(EvaluateTest, AFailedEvaluationLeavesNoTokensFile) {
   EXPECT_FALSE(std::filesystem::exists(lines_path));
 }
 
+// Where there is no time, the least number of documents, from the first on; where there is enough, all.
+TEST(Evaluate, ReadsAsManyDocumentsAsThereIsTimeFor) {
+  const auto model = TinyModel(RegisteredModels().front());
+  const std::vector<std::string> texts(100, "The cat ran and the dog was happy.");
+  const std::vector<std::string_view> documents = Views(texts);
+  EvalOptions options;
+  options.seconds = 1e-9;
+  EXPECT_EQ(Evaluate(*model, DType::kF32, TinyTokenizer(), documents, options).documents, 4);
+  options.least_documents = 11;
+  const EvalResult few = Evaluate(*model, DType::kF32, TinyTokenizer(), documents, options);
+  EXPECT_EQ(few.documents, 11);
+  options.least_documents = 1000;
+  EXPECT_EQ(Evaluate(*model, DType::kF32, TinyTokenizer(), documents, options).documents, 100);
+  options.least_documents = 4;
+  options.seconds = 600;
+  const EvalResult all = Evaluate(*model, DType::kF32, TinyTokenizer(), documents, options);
+  EXPECT_EQ(all.documents, 100);
+  EXPECT_NEAR(all.bits_per_byte(), few.bits_per_byte(), 1e-6);
+}
+
 }  // namespace
 }  // namespace flashlm

@@ -63,7 +63,7 @@ TEST_F(GenerateTest, StopsAfterTheNumberOfTokens) {
   const Generation g = Run("The cat", Options(5));
   EXPECT_EQ(g.tokens.size(), 5u);
   EXPECT_EQ(g.stop_reason, StopReason::kLength);
-  EXPECT_EQ(g.prompt_tokens, 1 + static_cast<int>(TinyTokenizer().Encode("The cat").size()));
+  EXPECT_EQ(g.prompt_tokens, static_cast<int>(TinyTokenizer().Encode("The cat").size()));
   EXPECT_GT(g.tokens_per_s(), 0);
   const Generation none = Run("The cat", Options(0));
   EXPECT_TRUE(none.tokens.empty());

@@ -25,7 +25,7 @@ std::string Publish(const std::string& run, int64_t step, bool is_best = false, 
   FillState(bank, moments, static_cast<uint64_t>(step));
   const Json config = {{"architecture", "test"}, {"width", 7}};
   const Json state = {{"step", step}, {"loss", 0.1 * static_cast<double>(step)}, {"cursor", {step, -1}}};
-  return PublishCheckpoint(run, step, {config, bank, moments, "{\"vocab\": 1}\n", state}, is_best, keep);
+  return PublishCheckpoint(run, step, {config, bank, moments, "{\"vocab\": 1}\n", state}, {.best = is_best}, keep);
 }
 
 void ExpectIsStep(const OpenedCheckpoint& opened, int64_t step) {
@@ -336,7 +336,7 @@ TEST(Checkpoint, TextThatIsNotUnicodeIsRefusedWithAnError) {
   FillBank(bank, 1);
   const ParamState state(bank);
   const CheckpointContent content{Json::object(), bank, state, "{}", {{"data", "caf\xe9"}}};
-  ExpectContains(ErrorOf([&] { PublishCheckpoint(scratch.path(), 1, content, false); }), "UTF-8");
+  ExpectContains(ErrorOf([&] { PublishCheckpoint(scratch.path(), 1, content, {}); }), "UTF-8");
   EXPECT_TRUE(scratch.Names("checkpoints").empty());
 }
 
@@ -371,6 +371,42 @@ TEST(Checkpoint, KillAtAnyMomentLeavesAUsableCheckpoint) {
     last = opened.step;
   }
   EXPECT_GT(last, 0);
+}
+
+// A longer budget goes on from the last checkpoint before the rate fell, however many came after it.
+TEST(Checkpoint, TheOneBeforeTheDecayIsKept) {
+  const Scratch scratch;
+  const std::string run = scratch / "run";
+  ParamBank bank;
+  FillBank(bank, 1);
+  const ParamState moments(bank);
+  for (int64_t step = 1; step <= 6; ++step) {
+    PublishCheckpoint(run, step, {Json{{"architecture", "test"}}, bank, moments, "{}", Json{{"step", step}}},
+                      {.best = step == 3, .before_decay = step <= 2}, 2);
+  }
+  EXPECT_EQ(scratch.Names("run/checkpoints"), (Names{"step_000002", "step_000003", "step_000005", "step_000006"}));
+  EXPECT_EQ(fs::read_symlink(run + "/before_decay"), "checkpoints/step_000002");
+}
+
+TEST(Checkpoint, WhatTrainingWentBackBehindIsKeptAsTheBest) {
+  const Scratch scratch;
+  const std::string run = scratch / "run";
+  for (const int64_t step : {1, 2, 3}) Publish(run, step, step == 2, 3);
+  PointLink(run, RunLink::kLatest, StepFolderPath(run, 1));
+  SupersedeFolder(run, StepFolderPath(run, 3));
+  SupersedeFolder(run, StepFolderPath(run, 2));
+  ExpectIsStep(OpenCheckpoint(run, OpenFor::kResume), 1);
+  const OpenedCheckpoint best = OpenCheckpoint(run, OpenFor::kBestModel);
+  ExpectIsStep(best, 2);
+  EXPECT_TRUE(IsSuperseded(best.folder));
+  Publish(run, 2);  // another model of that step
+  Publish(run, 4);
+  EXPECT_TRUE(IsSuperseded(OpenCheckpoint(run, OpenFor::kBestModel).folder));
+  RemoveSuperseded(run);
+  EXPECT_EQ(scratch.Names("run/checkpoints"), (Names{"step_000002", "step_000002.superseded", "step_000004"}));
+  Publish(run, 5, true);
+  RemoveSuperseded(run);
+  EXPECT_EQ(scratch.Names("run/checkpoints"), (Names{"step_000004", "step_000005"}));
 }
 
 }  // namespace

@@ -38,8 +38,9 @@ TEST(BudgetTest, RefusesWhatIsNone) {
   for (const char* text : {"", "many", "10m", "-1", "0", "0.2", "M", "1k5", "inf", "1e400"}) {
     EXPECT_THROW(Budget::Tokens(text), UsageError) << '"' << text << '"';
   }
-  EXPECT_THROW(Budget::Steps(0), UsageError);
-  EXPECT_THROW(Budget::Steps(-3), UsageError);
+  for (const char* text : {"", "0", "-3", "1.5", "many", "10 ", "99999999999999999999", "1k"}) {
+    EXPECT_THROW(Budget::Steps(text), UsageError) << '"' << text << '"';
+  }
   try {
     Budget::Time("soon");
     ADD_FAILURE();
@@ -50,17 +51,19 @@ TEST(BudgetTest, RefusesWhatIsNone) {
 }
 
 TEST(BudgetTest, HoursAreTime) {
-  EXPECT_EQ(Budget::Hours(12).amount, Budget::Time("12h").amount);
-  EXPECT_EQ(Budget::Hours(1.5).ToString(), Budget::Time("1h30m").ToString());
-  for (const double hours : {0.0, -1.0, HUGE_VAL, std::nan("")}) EXPECT_THROW(Budget::Hours(hours), UsageError);
+  EXPECT_EQ(Budget::Hours("12").amount, Budget::Time("12h").amount);
+  EXPECT_EQ(Budget::Hours("1.5").ToString(), Budget::Time("1h30m").ToString());
+  for (const char* hours : {"", "0", "-1", "inf", "nan", "2h", "two"}) {
+    EXPECT_THROW(Budget::Hours(hours), UsageError) << hours;
+  }
 }
 
 TEST(BudgetTest, FractionCountsItsOwnKind) {
   EXPECT_EQ(Budget::Time("100s").Fraction(25, 1'000'000, 1'000'000), 0.25);
   EXPECT_EQ(Budget::Tokens("1k").Fraction(1e6, 500, 1'000'000), 0.5);
-  EXPECT_EQ(Budget::Steps(8).Fraction(1e6, 1'000'000, 2), 0.25);
-  EXPECT_EQ(Budget::Steps(8).Fraction(0, 0, 0), 0.0);
-  EXPECT_EQ(Budget::Steps(8).Fraction(0, 0, 9), 1.0);
+  EXPECT_EQ(Budget::Steps("8").Fraction(1e6, 1'000'000, 2), 0.25);
+  EXPECT_EQ(Budget::Steps("8").Fraction(0, 0, 0), 0.0);
+  EXPECT_EQ(Budget::Steps("8").Fraction(0, 0, 9), 1.0);
 }
 
 RunConfig Example() {
@@ -71,6 +74,8 @@ RunConfig Example() {
   config.train.precision = "f32";
   config.budget = Budget::Time("1h30m");
   config.data = "some folder/with \"quotes\"";
+  config.data_fingerprint = "0123";
+  config.extensions = {{Budget::Time("2h"), 1200, 0.0, false}, {Budget::Tokens("9M"), 1300, 5.5e6, true}};
   config.seed = 18'446'744'073'709'551'615u;
   return config;
 }
@@ -84,6 +89,7 @@ TEST(RunConfigTest, RoundTrips) {
   EXPECT_EQ(from_toml.optim.lr, config.optim.lr);
   EXPECT_EQ(from_toml.seed, config.seed);
   EXPECT_EQ(from_toml.budget.amount, 5400);
+  EXPECT_EQ(from_toml.CurrentBudget().amount, 9e6);
   EXPECT_EQ(from_toml.train.TokensPerStep(), int64_t{3} * config.train.sequence_length * config.train.accumulate);
 }
 
