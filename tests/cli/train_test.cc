@@ -351,7 +351,7 @@ TEST_F(TrainTest, AStepThatIsLongerThanTheBudgetIsTheOnlyOne) {
 }
 
 TEST_F(TrainTest, EverySignalThatEndsItSaves) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const std::string run = scratch_ / ("run" + std::to_string(signal));
     Command command(Train(run, {"--steps", "100000", "--set", "train.checkpoint_every=1000000"}), scratch_);
     for (int i = 0; i < 3000 && ReadLogOf(run).empty(); ++i) command.WaitFor(0.002);
