@@ -1,10 +1,12 @@
-// The sources that are registered.
+// Every source that is registered, the examples among them.
 #include "data/sources.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
+#include "data/prepare.h"
+#include "data/shards.h"
 #include "stories/story_writer.h"
 #include "tests/data/scratch.h"
 
@@ -25,7 +27,7 @@ TEST(Sources, AreRegisteredInTheOrderOfTheirNames) {
     names.push_back(entry.name);
     EXPECT_FALSE(entry.about.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"synthetic", "tinystories"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"json-lines", "synthetic", "tinystories"}));
 }
 
 TEST(Sources, SyntheticStoriesAreThoseOfTheWriter) {
@@ -50,6 +52,43 @@ TEST(Sources, TextFilesAreTheRest) {
   const ScratchFolder folder;
   EXPECT_EQ(ReadAll(*OpenSource(folder.Write("synthetic.txt", "one"))), (std::vector<std::string>{"one"}));
   ExpectError([&] { OpenSource(folder / "sinthetic"); }, "sinthetic");
+}
+
+TEST(JsonLines, GiveTheirTexts) {
+  const ScratchFolder folder;
+  const std::string path = folder.Write(
+      "in.jsonl",
+      "{\"text\": \"one\\nand <|endoftext|> more\", \"id\": 1}\n\n{\"text\": \"caf\\u00e9\"}\r\n{\"text\":\"\"}\n"
+      "{\"text\": \"last\"}");
+  const std::vector<std::string> texts = {"one\nand <|endoftext|> more", "caf\u00e9", "last"};
+  const auto source = OpenSource(path);
+  EXPECT_EQ(ReadAll(*source), texts);
+  source->Rewind();
+  EXPECT_EQ(ReadAll(*source), texts);
+  EXPECT_EQ(source->bytes_read(), source->total_bytes());
+  const auto refuse = [&](const std::string& line, const std::string& part) {
+    const auto bad = OpenSource(folder.Write("bad.jsonl", "{\"text\": \"fine\"}\n" + line));
+    ExpectError([&] { ReadAll(*bad); }, part);
+  };
+  refuse("{\"story\": \"x\"}", "bad.jsonl:2: no text in the field 'text'");
+  refuse("{\"text\": 3}", "bad.jsonl:2");
+  refuse("not json", "bad.jsonl:2: not valid JSON");
+  const auto other = OpenSource(folder.Write("other.jsonl", "{\"story\": \"x\"}"), {{"field", "story"}});
+  EXPECT_EQ(ReadAll(*other), (std::vector<std::string>{"x"}));
+}
+
+TEST(JsonLines, AreTrainedOnLikeAnyText) {
+  const ScratchFolder folder;
+  std::string lines;
+  for (uint64_t i = 0; i < 200; ++i) lines += Json{{"text", StoryWriter(1).Write(i).text}}.dump() + "\n";
+  PrepareOptions options;
+  options.input = folder.Write("in.jsonl", lines);
+  options.out = folder / "out";
+  options.vocab = 400;
+  const Json meta = PrepareData(options);
+  EXPECT_EQ(meta["train"]["documents"].get<int>() + meta["valid"]["documents"].get<int>(), 200);
+  options.out = folder / "in.jsonl/x";
+  EXPECT_THROW(PrepareData(options), Error);
 }
 
 }  // namespace
