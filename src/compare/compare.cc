@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/mapped_file.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "compare/comparison_report.h"
 #include "eval/evaluate.h"
@@ -101,11 +102,23 @@ void AddPresets(const std::vector<std::string>& presets, CompareSettings& settin
   }
 }
 
+// What could not be kept in settings.json, or not be read again by every preset.
+void RefuseNames(const CompareOptions& options) {
+  RequireUtf8("--data", options.data);
+  RequireUtf8("--text", options.text);
+  for (const std::string& preset : options.presets) RequireUtf8("--presets", preset);
+  if (fs::exists(options.text) && !fs::is_regular_file(options.text)) {
+    throw UsageError(fmt::format("--text '{}' is not a regular file, and every preset reads it again", options.text),
+                     "write the text to a file and give that");
+  }
+}
+
 // The settings of OUT, made or completed from the options.
 CompareSettings OpenSettings(const CompareOptions& options) {
   const std::string path = SettingsPath(options.out);
   CompareSettings settings;
   std::vector<std::string> presets = options.presets;
+  RefuseNames(options);
   if (!options.text.empty()) MappedFile{options.text};  // must be readable
   if (fs::exists(path)) {
     settings = CompareSettingsFromJson(ReadJsonFile(path), path);

@@ -1,5 +1,6 @@
 // Comparisons of tiny presets as a user runs, interrupts, continues and extends them.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <sstream>
@@ -134,6 +135,10 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", data, "--presets", "v8.3,,"}, 2, "empty name");
   refused({"--data", data, "--text", scratch_ / "nothing.txt"}, 1, "nothing.txt");
   refused({"--data", data, "--time", "1m", "--hours", "2"}, 2, "one budget");
+  refused({"--data", scratch_ / "d\xff"}, 2, "not UTF-8");
+  refused({"--data", data, "--text", scratch_ / "t\xff"}, 2, "not UTF-8");
+  ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
+  refused({"--data", data, "--text", scratch_ / "pipe"}, 2, "every preset reads it again");
 }
 
 // All figures of a row are of the model that `eval` and `generate` use: the best one, also when it is not the last.
