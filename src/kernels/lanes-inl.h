@@ -66,7 +66,16 @@ template <class F, class Y, class... X>
 HWY_FLATTEN void MapRow(int64_t n, const F& f, Y* y, const X*... x) {
   ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) { lanes.Store(f(lanes.Load(x + i)...), y + i); });
 }
-// The same with several results, of which f returns an array.
+// y = or += f(x...). The sum is not f's business: there the compiler fuses it with a product, and bits would differ.
+template <class F, class Y, class... X>
+HWY_FLATTEN void MapRowInto(int64_t n, bool accumulate, const F& f, Y* y, const X*... x) {
+  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
+    VF v = f(lanes.Load(x + i)...);
+    if (accumulate) v = hn::Add(v, lanes.Load(y + i));
+    lanes.Store(v, y + i);
+  });
+}
+// The same as MapRow with several results, of which f returns an array.
 template <class F, class Y, size_t kResults, class... X>
 HWY_FLATTEN void MapRow(int64_t n, const F& f, const std::array<Y*, kResults>& y, const X*... x) {
   ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
@@ -80,6 +89,13 @@ template <class F, class... X>
 void Map(const Matrix& y, const F& f, const X&... x) {
   Dispatch(y.dtype, [&]<class T>() {
     ForRows(y.rows, y.cols, [&](int64_t r) { MapRow(y.cols, f, y.Row<T>(r), x.template Row<T>(r)...); });
+  });
+}
+template <class F, class... X>
+void MapInto(bool accumulate, const Matrix& y, const F& f, const X&... x) {
+  Dispatch(y.dtype, [&]<class T>() {
+    ForRows(y.rows, y.cols,
+            [&](int64_t r) { MapRowInto(y.cols, accumulate, f, y.Row<T>(r), x.template Row<T>(r)...); });
   });
 }
 template <size_t kResults, class F, class... X>

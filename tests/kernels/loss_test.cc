@@ -34,8 +34,9 @@ struct Result {
 template <class T = float>
 Result Compute(const LossShape& shape, std::vector<float> logits, const std::vector<int32_t>& targets) {
   const int rows = static_cast<int>(targets.size()), cols = static_cast<int>(logits.size()) / rows;
-  Result r{std::vector<float>(targets.size()), std::vector<float>(targets.size()), {}, targets};
-  std::vector<T> gradient(logits.size());
+  Result r{std::vector<float>(targets.size(), NAN), std::vector<float>(targets.size(), NAN), {}, targets};
+  std::fill(r.argmax.begin(), r.argmax.end(), -7);
+  std::vector<T> gradient(logits.size(), FromFloat<T>(NAN));
   SoftmaxCrossEntropy(shape, View(logits, rows, cols), targets.data(), r.ce.data(), r.entropy.data(), r.argmax.data(),
                       View(gradient, rows, cols));
   for (T g : gradient) r.gradient.push_back(ToFloat(g));
@@ -165,9 +166,19 @@ TEST(SoftmaxCrossEntropy, RowsWithoutATargetAreZero) {
   for (size_t r : {0u, 2u}) EXPECT_EQ(gap.ce[r], whole.ce[r]);
   EXPECT_EQ(gap.ce[1], 0);
   EXPECT_EQ(gap.entropy[1], 0);
+  EXPECT_EQ(gap.argmax[1], 0);
   for (size_t i = 0; i < gap.gradient.size(); ++i) {
     EXPECT_EQ(gap.gradient[i], i / 50 == 1 ? 0.0f : whole.gradient[i]) << i;
   }
+}
+
+TEST(SoftmaxCrossEntropy, RowsWithoutATargetHaveNoUnlikelyTokenEither) {
+  std::vector<float> logits = Normals(2 * 50, 2, 7), nats(2, NAN);
+  const std::vector<int32_t> targets = {-1, 4}, tokens = {9, 9};
+  SoftmaxCrossEntropy({0, 0, 1}, View(logits, 2, 50), targets.data(), nullptr, nullptr, nullptr, {},
+                      {tokens.data(), 0.7f, nats.data()});
+  EXPECT_EQ(nats[0], 0);
+  EXPECT_GT(nats[1], 0);
 }
 
 TEST(SoftmaxCrossEntropy, BFloat16GradientIsTheRoundedOne) {
@@ -197,7 +208,8 @@ TEST(SoftmaxCrossEntropy, ThreadsAndNeighboursDoNotMatter) {
 }
 
 TEST(LogSoftmax, EqualsReference) {
-  for (float softcap : {0.0f, 10.0f}) {
+  for (float softcap :
+       {0.0f, 10.0f, 1000.0f}) {  // under the last one tanh's argument is small, and its error times 1000
     for (int cols : {1, 15, 64, 4096}) {
       std::vector<float> logits = Normals(2 * cols, 5, 7);
       std::vector<double> expected(logits.begin(), logits.end());

@@ -21,9 +21,7 @@ void SiluBackward(const Matrix& x, const Matrix& dy, const Matrix& dx, bool accu
     const VF one = hn::Set(DF(), 1.0f), s = Sigmoid(DF(), v);
     return hn::Mul(upstream, hn::Mul(s, hn::MulAdd(v, hn::Sub(one, s), one)));
   };
-  if (!accumulate) return Map(dx, gradient, x, dy);
-  Map(
-      dx, [&](VF v, VF upstream, VF old) { return hn::Add(old, gradient(v, upstream)); }, x, dy, dx);
+  MapInto(accumulate, dx, gradient, x, dy);
 }
 
 HWY_INLINE VF Rectified(VF v) { return hn::Max(v, hn::Zero(DF())); }

@@ -57,9 +57,7 @@ void GradRow(const float* x, const float* gain, float s, int64_t cols, const T* 
   const auto gradient = [&](VF vx, VF g, VF vgain) {
     return hn::Mul(vs, hn::NegMulAdd(hn::Mul(vx, vs), mean, hn::Mul(g, vgain)));
   };
-  if (!accumulate) return MapRow(cols, gradient, dx, x, dy, gain);
-  const auto sum = [&](VF vx, VF g, VF vgain, VF old) { return hn::Add(gradient(vx, g, vgain), old); };
-  MapRow(cols, sum, dx, x, dy, gain, dx);
+  MapRowInto(cols, accumulate, gradient, dx, x, dy, gain);
 }
 
 void Backward(const Matrix& x, const float* gain, const float* inv_rms, const Matrix& dy, const Matrix& dx,
