@@ -16,7 +16,7 @@ endfunction()
 # OBJECT is for rooms that register things in static initialisers, which a linker would drop from an
 # archive: an executable names such a room itself (a test), or has all of them (flashlm_program).
 # JSON and CONTROL shorten the build, half of which is other people's headers. JSON: most files of this room include
-# base/json.h, so it shares one set of precompiled headers (FLASHLM_PRECOMPILE). CONTROL: the room only says what is
+# base/json.h, so it shares a set of precompiled headers (FLASHLM_PRECOMPILE). CONTROL: the room only says what is
 # computed elsewhere, so a release optimises it less.
 # The global properties FLASHLM_ROOMS and FLASHLM_OBJECT_ROOMS list the rooms that have code and those that register.
 function(flashlm_room name)
@@ -44,11 +44,18 @@ function(flashlm_room name)
   if(ROOM_CONTROL)
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()
-  if(FLASHLM_PRECOMPILE AND name STREQUAL "base")
+  # A compiler takes precompiled headers only where it optimises as much as when it made them: one set for the rooms of
+  # each kind, made by the lowest of them.
+  if(ROOM_CONTROL)
+    set(lowest train)
+  else()
+    set(lowest base)
+  endif()
+  if(FLASHLM_PRECOMPILE AND name STREQUAL lowest)
     target_precompile_headers(${target} PRIVATE <algorithm> <filesystem> <functional> <memory> <optional> <string> <vector>
                               <fmt/format.h> <nlohmann/json.hpp>)
   elseif(FLASHLM_PRECOMPILE AND ROOM_JSON)
-    target_precompile_headers(${target} REUSE_FROM flashlm_base)
+    target_precompile_headers(${target} REUSE_FROM flashlm_${lowest})
   endif()
 endfunction()
 

@@ -267,7 +267,7 @@ class SplitWriter {
   int64_t most_tokens_;
   bool full_ = false;
   std::string text_path_;
-  std::unique_ptr<std::FILE, decltype(&std::fclose)> text_{nullptr, std::fclose};
+  FilePointer text_;
   int64_t texts_ = 0, mentions_ = 0;  // documents in valid.txt, separators inside their lines
   int64_t documents_ = 0;             // one that was cut included
   int64_t bytes_ = 0;

@@ -29,7 +29,8 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
   if (!config.is_object() || !config.contains("architecture") || !config["architecture"].is_string()) {
     throw UsageError("the model configuration names no architecture", "it needs architecture = \"...\" in [model]");
   }
-  const ModelEntry& entry = FindModel(config["architecture"].get<std::string>());
+  const std::string architecture = config["architecture"].get<std::string>();
+  const ModelEntry& entry = FindModel(architecture);
   Json fields = config;
   fields.erase("architecture");
   std::unique_ptr<Model> model = entry.make(fields);

@@ -101,7 +101,7 @@ bool FetchRest(const RemoteFile& file, const std::string& url, const std::string
   const int64_t start = fs::exists(part) ? static_cast<int64_t>(fs::file_size(part)) : 0;
   if (start == file.bytes) return true;
   if (start > 0) Say(fmt::format("going on with {} at {:.1f} MB", file.name, start / 1e6));
-  const std::unique_ptr<std::FILE, decltype(&std::fclose)> out(std::fopen(part.c_str(), "ab"), std::fclose);
+  const FilePointer out(std::fopen(part.c_str(), "ab"));
   if (!out) throw Error(fmt::format("cannot create '{}': {}", part, std::strerror(errno)));
   Transfer transfer{.file = file, .out = out.get(), .start = start};
   const CURLcode code = Perform(url, transfer);
