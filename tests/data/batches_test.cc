@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 
@@ -143,11 +144,22 @@ TEST(BatchReader, ResumesFromOneNumber) {
   again.Read(299, x2.data(), y2.data());  // nothing before it was read
   EXPECT_EQ(x, x2);
   EXPECT_EQ(y, y2);
-  std::vector<int32_t> one(16), two(16);
-  first.Sequence(299 * 3 + 1, one.data(), two.data());
-  EXPECT_TRUE(std::equal(one.begin(), one.end(), x.begin() + 16));
   BatchReader(data, 3, 16, 10).Read(299, x2.data(), y2.data());
   EXPECT_NE(x, x2);
+}
+
+TEST(BatchReader, AStepReadsItsSequencesInOrder) {
+  const TokenData data = Counting(5000);
+  const BatchReader reader(data, 3, 16, 9);
+  std::vector<int32_t> inputs(48), targets(48), x(16), y(16);
+  for (const int64_t step : {0, 1, 299}) {
+    reader.Read(step, inputs.data(), targets.data());
+    for (int64_t b = 0; b < 3; ++b) {
+      reader.Sequence(step * 3 + b, x.data(), y.data());
+      EXPECT_TRUE(std::equal(x.begin(), x.end(), inputs.begin() + b * 16)) << "step " << step << ", row " << b;
+      EXPECT_TRUE(std::equal(y.begin(), y.end(), targets.begin() + b * 16)) << "step " << step << ", row " << b;
+    }
+  }
 }
 
 TEST(BatchReader, TooLittleDataIsRefused) {

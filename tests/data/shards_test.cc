@@ -61,6 +61,24 @@ TEST_F(ShardsTest, ReadBackAsOneRange) {
   EXPECT_EQ(meta_["train"]["shards"][0]["sha256"], Sha256OfFile(path_ + "/train_00000.bin"));
 }
 
+// As docs/formats.md has it: sets that lie on disk stay readable until kDataVersion changes.
+TEST_F(ShardsTest, AreLaidOutAsDocumented) {
+  const std::string bytes = ReadFile(path_ + "/train_00003.bin");  // the last 100 tokens
+  ASSERT_EQ(bytes.size(), 64u + 2 * 100);
+  const auto number = [&](size_t at, size_t size) {
+    uint64_t value = 0;
+    for (size_t i = size; i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+    return value;
+  };
+  EXPECT_EQ(bytes.substr(0, 8), "FLMTOKEN");
+  EXPECT_EQ(number(8, 4), uint64_t{kDataVersion});
+  EXPECT_EQ(number(12, 4), 1000u);                  // the vocabulary
+  EXPECT_EQ(number(16, 8), 100u);                   // tokens
+  EXPECT_EQ(number(24, 8), 0x86b8b5e49bd14b69ull);  // of ids and header, computed apart from this program
+  EXPECT_EQ(bytes.substr(32, 32), std::string(32, '\xaa'));
+  for (size_t i = 0; i < 100; ++i) EXPECT_EQ(number(64 + 2 * i, 2), 900 + i);
+}
+
 TEST_F(ShardsTest, EveryFlippedBitIsFound) {
   const std::string good = ReadFile(path_ + "/train_00001.bin");
   for (size_t i = 0; i < good.size(); i += 5) {
