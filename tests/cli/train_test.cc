@@ -33,7 +33,7 @@ class TrainTest : public testing::Test {
     for (const char* set :
          {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8", "model.d_mem=8", "model.d_ff=48",
           "model.dropout=0.1", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
-          "train.eval_documents=5", "train.checkpoint_every=5", "train.value_start_step=3"}) {
+          "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5", "train.value_start_step=3"}) {
       arguments.insert(arguments.end(), {"--set", set});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());
