@@ -1,17 +1,23 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/paths.h"
+#include "base/progress.h"
 
 namespace flashlm {
 namespace {
@@ -73,8 +79,16 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
 }
 
 void AtomicFile::OpenDirectly() {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
-  if (descriptor_ < 0) Fail("open");
+  // A pipe that nobody reads yet is waited for, but not inside open(), which no signal that is only noted would end.
+  while ((descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0) {
+    if (errno != ENXIO) Fail("open");
+    StopIfInterrupted();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+void AtomicFile::StopIfInterrupted() const {
+  if (Interrupted()) throw Error(fmt::format("interrupted while writing '{}'", path_));
 }
 
 void AtomicFile::OpenTemporary() {
@@ -95,8 +109,16 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::Append(const void* data, size_t bytes) {
   const char* next = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = ::write(descriptor_, next, bytes);
-    if (written < 0 && errno == EINTR) continue;
+    size_t most = bytes;
+    if (temporary_
+            .empty()) {  // a reader may be slow: waits in poll(), which signals end, for what fits without waiting
+      pollfd waiting{descriptor_, POLLOUT, 0};
+      ::poll(&waiting, 1, -1);
+      StopIfInterrupted();
+      most = std::min<size_t>(bytes, PIPE_BUF);
+    }
+    const ssize_t written = ::write(descriptor_, next, most);
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (written < 0) Fail("write");
     next += written;
     bytes -= static_cast<size_t>(written);

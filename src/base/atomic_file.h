@@ -25,6 +25,7 @@ class AtomicFile {
 
  private:
   void OpenDirectly();
+  void StopIfInterrupted() const;
   void OpenTemporary();
   [[noreturn]] void Fail(const char* doing) const;
 

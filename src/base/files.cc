@@ -13,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/paths.h"
 
 namespace flashlm {
 namespace {
@@ -71,7 +72,8 @@ void WriteFileAtomic(const std::string& path, std::string_view content) {
 
 void MakeFolder(const std::string& path) {
   std::error_code code;
-  std::filesystem::create_directories(path, code);
+  // Where links lead, also one that leads to nothing yet.
+  std::filesystem::create_directories(ResolvePath(path), code);
   if (code) throw Error(fmt::format("cannot create the folder '{}': {}", path, code.message()));
 }
 

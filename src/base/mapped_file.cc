@@ -138,7 +138,8 @@ void CopyToTheEnd(int from, int to, const std::string& path) {
 
 MappedFile::MappedFile(const std::string& path) : MappedFile() {  // so that what throws below unmaps
   path_ = path;
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Without waiting for somebody to open the other end of a pipe, which no signal that is only noted would end.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.number() < 0) Fail("open", path);
   Load(file.number());
 }

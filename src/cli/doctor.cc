@@ -59,7 +59,9 @@ void AddPrecision(Json& json) {
   for (const auto& [name, work] : kWorks) {
     const kernels::Rates& rates = kernels::MeasuredRates(work);
     json["precision"][name] = NameOf(kernels::ComputeType("auto", work));
-    json["precision_rates"][name] = {{"f32", rates.f32}, {"bf16", rates.bf16}};
+    // Where there is nothing to choose nothing is measured.
+    const auto rate = [](double measured) { return measured > 0 ? Json(measured) : Json(); };
+    json["precision_rates"][name] = {{"f32", rate(rates.f32)}, {"bf16", rate(rates.bf16)}};
   }
 }
 

@@ -29,8 +29,13 @@ void Run(const Options& options) {
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
   RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
   LoadedModel loaded = LoadModel(options.model);
-  for (const char* part : {"config.json", "model.safetensors", "tokenizer.json"}) {
+  for (const char* part :
+       {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "trainer.json"}) {
     RefuseOverwriting("--tokens", options.tokens, {{loaded.folder + "/" + part}});
+  }
+  for (const char* part : {"config.toml", "log.jsonl", "samples.txt", "results.json"}) {
+    // Of the run, whether it was named itself or by one of its checkpoints.
+    RefuseOverwriting("--tokens", options.tokens, {{options.model + "/" + part, loaded.folder + "/../../" + part}});
   }
   const DType dtype = ScoringType(loaded, options.precision);
   if (options.depth) loaded.model->SetDepth(*options.depth);

@@ -26,12 +26,14 @@ void Run(const Options& options) {
   }
   if (options.preset.empty() && !options.sets.empty()) throw UsageError("--set changes a preset, not a trained model");
   std::unique_ptr<Model> model;
+  std::string preset = options.preset;
   OptimConfig optim;  // of a folder that does not say: what a preset without [optim] has
   if (options.preset.empty()) {
     LoadedModel loaded = LoadModel(options.folder);
     const Json::json_pointer trained_with("/run/optim");
     if (loaded.trainer_state.contains(trained_with)) {
       FieldsFromJson(loaded.trainer_state.at(trained_with), "optim", optim);
+      preset = loaded.trainer_state.at("run").value("preset", "");
     }
     model = std::move(loaded.model);
   } else {
@@ -40,7 +42,7 @@ void Run(const Options& options) {
     model->bank().Initialize(1);
   }
   Json json;
-  json["preset"] = options.preset;
+  json["preset"] = preset;
   json.update(DescribeModel(*model, StateSize(optim, model->bank())));
   if (options.json) return PrintJson(json);
   Print(DescriptionTable(json));

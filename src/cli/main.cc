@@ -3,10 +3,13 @@
 #include <flashlm/version.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -55,7 +58,12 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    if (e.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text;
+      app.exit(e, text);
+      Print(text.str());
+      return 0;
+    }
     std::string line = e.what();
     for (char& c : line) {
       if (c == '\n') c = ' ';
@@ -69,8 +77,11 @@ int Run(int argc, char** argv) {
 }  // namespace
 
 void Print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0) {
+    throw Error(fmt::format("cannot write the result to standard output: {}", std::strerror(errno)),
+                "free some disk space, or send it elsewhere");
+  }
 }
 void PrintJson(const Json& json) { Print(ToText(json, 2) + "\n"); }
 void SetExitCode(int code) { exit_code = code; }

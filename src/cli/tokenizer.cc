@@ -39,6 +39,7 @@ void Train(const Options& options) {
     batches.push_back(std::move(batch));
     batch = {};
   }
+  if (documents.empty()) throw Error(fmt::format("'{}' holds no text", options.input));
   const Tokenizer tokenizer = Tokenizer::Train(documents, options.vocab);
   tokenizer.Save(options.out);
   if (options.json) PrintJson({{"vocab", tokenizer.vocab_size()}, {"sha256", tokenizer.Hash()}});

@@ -140,7 +140,8 @@ std::string CacheFolder() {
 }
 
 std::string Download(const RemoteFile& file, const std::string& url_base, const std::string& folder) {
-  const std::string path = folder + "/" + file.name, part = path + ".part";
+  std::string path = folder + "/" + file.name;
+  const std::string part = path + ".part";
   if (fs::exists(path) && static_cast<int64_t>(fs::file_size(path)) == file.bytes) return path;
   MakeFolder(folder);
   const FolderLock lock(folder);

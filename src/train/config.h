@@ -37,8 +37,10 @@ struct TrainConfig {
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
     v.Int("eval_documents", eval_documents, 1, 1 << 30, "most validation documents of an evaluation on the way");
-    v.Real("eval_share", eval_share, 0, 100,
-           "most time for evaluations, as a part of the training time: half of it on the way, half for the result");
+    v.Real(
+        "eval_share", eval_share, 0, 100,
+        "most time for evaluations, as a part of the training time: half of it on the way, half for the result; but at "
+        "least 2 seconds and 4 documents each");
     v.Int("sample_every", sample_every, 0, 1 << 30, "steps between samples; 0: with every evaluation");
     v.Int("checkpoint_every", checkpoint_every, 1, 1 << 30, "steps between checkpoints");
     v.Int("keep_checkpoints", keep_checkpoints, 1, 1000, "newest checkpoints that are kept, beside the best");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -151,8 +152,20 @@ TrainSummary Run::Stop() {
   return {false, progress_.step, Tokens(), {}};
 }
 
+std::optional<RunResult> Run::Reported() const {
+  const std::string path = folder_ + "/results.json";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  try {
+    const RunResult results = RunResultFromJson(ReadJsonFile(path), path);
+    return results.steps == progress_.step ? std::optional(results) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;  // damaged: measured again
+  }
+}
+
 TrainSummary Run::Go() {
   Announce();
+  const int64_t first_step = progress_.step;
   while (!Done()) {
     if (Interrupted()) return Stop();
     // What a longer budget would go on from.
@@ -166,7 +179,9 @@ TrainSummary Run::Go() {
   // However the last step came about, its model is evaluated and can become the best.
   if (progress_.evaluated_step != progress_.step) EvaluateAndPublish();
   if (Interrupted()) return Stop();
-  TrainSummary summary{true, progress_.step, Tokens(), Results()};
+  // A finished run that is resumed keeps what was reported: the same model on another number of documents is no news.
+  const std::optional<RunResult> reported = progress_.step == first_step ? Reported() : std::nullopt;
+  TrainSummary summary{true, progress_.step, Tokens(), reported ? *reported : Results()};
   RemoveSuperseded(folder_);
   const RunResult& results = summary.results;
   Say(fmt::format(

@@ -71,6 +71,7 @@ class Run {
   void Sample();
   Json TrainerState();
   RunResult Results();
+  std::optional<RunResult> Reported() const;  // what results.json has of this step
   void CheckCausal(double tokens_per_s, double seconds, RunResult& results);
 
   RunConfig config_;

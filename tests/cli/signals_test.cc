@@ -99,6 +99,30 @@ TEST_F(SignalsTest, VerbsThatSaveNothingEndAtOnce) {
   }
 }
 
+// Opening a pipe waits for its other end; verbs that only note a signal must see it there, too.
+TEST_F(SignalsTest, APipeWithoutAnotherEndDoesNotHoldThem) {
+  const std::string lone = scratch_ / "lone", text = scratch_ / "short", run = *shared_ / "run";
+  ASSERT_EQ(::mkfifo(lone.c_str(), 0600), 0);
+  std::ofstream(text) << "The cat was happy.\n";
+  const std::vector<std::vector<std::string>> verbs = {
+      {"data", "prepare", "--input", lone, "--out", scratch_ / "data"},
+      {"data", "prepare", "--input", text, "--valid", lone, "--out", scratch_ / "data"},
+      {"eval", "--model", run, "--text", lone, "--tokens", scratch_ / "tokens"},
+      {"eval", "--model", run, "--text", text, "--tokens", lone},
+  };
+  for (const int signal : {SIGINT, SIGHUP}) {
+    for (const std::vector<std::string>& verb : verbs) {
+      SCOPED_TRACE(verb[0] + " " + verb[3] + ", signal " + std::to_string(signal));
+      Command command(verb, scratch_);
+      ASSERT_FALSE(command.WaitFor(1.0));
+      command.Kill(signal);
+      EXPECT_TRUE(command.WaitFor(kAtOnce));
+      command.Kill(SIGKILL);
+      EXPECT_EQ(command.Wait().exit_code, 128 + signal);
+    }
+  }
+}
+
 TEST_F(SignalsTest, WhatIsHalfWrittenIsRemoved) {
   const std::string tokens = scratch_ / "tokens.jsonl", data = scratch_ / "data";
   Command eval({"eval", "--model", *shared_ / "run", "--text", *shared_ / "text", "--tokens", tokens}, scratch_);

@@ -93,6 +93,22 @@ TEST_F(TrainTest, WritesWhatItPromises) {
   }
 }
 
+TEST_F(TrainTest, AFinishedRunKeepsItsResults) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(RunCommand(Train(run, {"--steps", "4"}), scratch_).exit_code, 0);
+  const std::string before = ReadFile(run + "/results.json");
+  const CommandResult again = RunCommand({"train", "--resume", run, "--json"}, scratch_);
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(ReadFile(run + "/results.json"), before);
+  EXPECT_EQ(Json::parse(again.out), Json::parse(before));
+}
+
+TEST_F(TrainTest, ALinkToAFolderToComeIsFollowed) {
+  std::filesystem::create_symlink(scratch_ / "there", scratch_ / "link");
+  ASSERT_EQ(RunCommand(Train(scratch_ / "link", {"--steps", "1"}), scratch_).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "there/results.json"));
+}
+
 // The announced way to say a budget, and a model that takes the data's vocabulary unless told otherwise.
 TEST_F(TrainTest, HoursAndTheVocabularyOfTheData) {
   std::vector<std::string> arguments = Train(scratch_ / "run", {"--hours", "0.0002"});

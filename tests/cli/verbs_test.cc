@@ -197,6 +197,8 @@ TEST_F(VerbsTest, TokenizerRoundTrip) {
   ExpectOneLine(Run({"tokenizer", "encode", "--tokenizer", text, "--input", text}), 1, text);
   ExpectOneLine(Run({"tokenizer", "encode", "--tokenizer", scratch_ / "none", "--input", text}), 1, "none");
   ExpectOneLine(Run({"tokenizer", "train", "--input", text, "--vocab", "5", "--out", tokenizer}), 2, "5");
+  const std::string mark = Write(scratch_ / "mark", "\xEF\xBB\xBF");
+  ExpectOneLine(Run({"tokenizer", "train", "--input", mark, "--out", scratch_ / "none.json"}), 1, "holds no text");
   EXPECT_EQ(Json::parse(trained.out)["sha256"], Sha256OfFile(tokenizer));
 }
 
@@ -372,6 +374,28 @@ TEST_F(ModelVerbsTest, EvalReportsWhatItPromises) {
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", Write(scratch_ / "latin1", "caf\xe9")}), 1, "latin1");
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", scratch_ / "missing"}), 1, "missing");
   ExpectOneLine(Run({"eval", "--model", Model(), "--pairs", Write(scratch_ / "pairs", "{\"good\": 3}\n")}), 1, "pairs");
+}
+
+TEST_F(ModelVerbsTest, ARunsOwnFilesAreNoOutput) {
+  const std::string text = Write(scratch_ / "text", kTexts);
+  for (const char* file : {"config.toml", "log.jsonl", "results.json", "latest/trainer.json", "best/config.json"}) {
+    const std::string path = Model() + "/" + file, before = ReadFile(path);
+    ExpectOneLine(Run({"eval", "--model", Model(), "--text", text, "--tokens", path}), 2, "is the file that is read");
+    EXPECT_EQ(ReadFile(path), before);
+  }
+}
+
+TEST_F(ModelVerbsTest, AResultThatCannotBeWrittenIsAFailure) {
+  for (const std::string& verb : {"inspect --json " + Model(), std::string("--version"), std::string("train --help")}) {
+    const std::string command =
+        std::string("'") + FLASHLM_BINARY + "' " + verb + " >/dev/full 2>'" + (scratch_ / "err") + "'";
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << verb;
+    EXPECT_NE(ReadFile(scratch_ / "err").find("cannot write the result"), std::string::npos) << verb;
+  }
+}
+
+TEST_F(ModelVerbsTest, InspectNamesTheRunsPreset) {
+  EXPECT_EQ(Json::parse(Run({"inspect", Model(), "--json"}).out)["preset"], "cortex-viii");
 }
 
 TEST_F(ModelVerbsTest, EvalReadsAndWritesWhatIsNoFile) {

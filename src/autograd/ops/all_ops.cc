@@ -14,7 +14,7 @@ namespace flashlm {
                               apply(kWindowAttentionOp)
 
 #define FLASHLM_DECLARE_OP(op) extern const OpDef op;
-#define FLASHLM_OP_ADDRESS(op) &op,
+#define FLASHLM_OP_ADDRESS(op) &(op),
 
 FLASHLM_FOR_EACH_OP(FLASHLM_DECLARE_OP)
 
