@@ -61,16 +61,19 @@ void ForRows(int64_t rows, int64_t cols, const Body& body) {
 }
 
 // y = f(x...) along n elements: f takes vectors of the inputs, whatever their types, and returns that of the result.
-// Flattened, because f is called twice, for whole vectors and for the rest, and large ones would not be inlined.
+// Flattened, because f is called twice, for whole vectors and for the rest, and large ones would not be inlined. What f
+// captures by value stays in registers in the copy made here; behind a reference every store could have changed it.
 template <class F, class Y, class... X>
 HWY_FLATTEN void MapRow(int64_t n, const F& f, Y* y, const X*... x) {
-  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) { lanes.Store(f(lanes.Load(x + i)...), y + i); });
+  const F own = f;
+  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) { lanes.Store(own(lanes.Load(x + i)...), y + i); });
 }
 // y = or += f(x...). The sum is not f's business: there the compiler fuses it with a product, and bits would differ.
 template <class F, class Y, class... X>
 HWY_FLATTEN void MapRowInto(int64_t n, bool accumulate, const F& f, Y* y, const X*... x) {
+  const F own = f;
   ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
-    VF v = f(lanes.Load(x + i)...);
+    VF v = own(lanes.Load(x + i)...);
     if (accumulate) v = hn::Add(v, lanes.Load(y + i));
     lanes.Store(v, y + i);
   });
@@ -78,9 +81,11 @@ HWY_FLATTEN void MapRowInto(int64_t n, bool accumulate, const F& f, Y* y, const 
 // The same as MapRow with several results, of which f returns an array.
 template <class F, class Y, size_t kResults, class... X>
 HWY_FLATTEN void MapRow(int64_t n, const F& f, const std::array<Y*, kResults>& y, const X*... x) {
+  const F own = f;
+  const std::array<Y*, kResults> to = y;
   ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
-    const std::array<VF, kResults> results = f(lanes.Load(x + i)...);
-    for (size_t k = 0; k < kResults; ++k) lanes.Store(results[k], y[k] + i);
+    const std::array<VF, kResults> results = own(lanes.Load(x + i)...);
+    for (size_t k = 0; k < kResults; ++k) lanes.Store(results[k], to[k] + i);
   });
 }
 

@@ -59,7 +59,7 @@ HWY_INLINE void UpdateState(float alpha, const float* k, const float* e, size_t 
     float* row = state + i * m;
     const VF ki = hn::Set(d, k[i]);
     MapRow(
-        static_cast<int64_t>(m), [&](VF ej, VF s) { return hn::MulAdd(ki, ej, hn::Mul(keep, s)); }, row, e, row);
+        static_cast<int64_t>(m), [=](VF ej, VF s) { return hn::MulAdd(ki, ej, hn::Mul(keep, s)); }, row, e, row);
   }
 }
 

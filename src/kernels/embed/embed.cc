@@ -25,7 +25,7 @@ void ScatterAdd(const int32_t* tokens, const Matrix& dy, const Matrix& dtable, f
       const float* from = dy.Row<float>(n) + begin;
       float* to = dtable.Row<float>(tokens[n]) + begin;
       MapRow(
-          end - begin, [&](VF g, VF sum) { return hn::MulAdd(factor, g, sum); }, to, from, to);
+          end - begin, [=](VF g, VF sum) { return hn::MulAdd(factor, g, sum); }, to, from, to);
     }
   });
 }

@@ -55,7 +55,7 @@ void GateBackward(const Matrix& gate, const Matrix& x, const Matrix& dy, const M
 
 void AddGatedForward(const Matrix& x, const Matrix& branch, float open, const Matrix& y) {
   const VF by = hn::Set(DF(), open);
-  const auto sum = [&](VF v, VF added) { return hn::MulAdd(by, added, v); };
+  const auto sum = [=](VF v, VF added) { return hn::MulAdd(by, added, v); };
   Dispatch(branch.dtype, [&]<class T>() {
     ForRows(x.rows, x.cols,
             [&](int64_t r) { MapRow(x.cols, sum, y.Row<float>(r), x.Row<float>(r), branch.Row<T>(r)); });

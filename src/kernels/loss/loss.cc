@@ -40,7 +40,7 @@ HWY_INLINE float CapAndMax(float softcap, float* z, size_t cols) {
   if (softcap > 0) {
     const DF d;
     const VF cap = hn::Set(d, softcap), inverse = hn::Set(d, 1.0f / softcap);
-    const auto capped = [&](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
+    const auto capped = [=](VF v) { return hn::Mul(cap, Tanh(d, hn::Mul(v, inverse))); };
     MapRow(static_cast<int64_t>(cols), capped, z, z);
   }
   return MaxOf(z, cols);
@@ -122,7 +122,7 @@ HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exp
   const float inverse_cap = shape.softcap > 0 ? 1.0f / shape.softcap : 0.0f;
   const VF inverse = hn::Set(d, inverse_cap), one = hn::Set(d, 1.0f);
   const bool capped = shape.softcap > 0;
-  const auto gradient = [&](VF v, VF e) {
+  const auto gradient = [=](VF v, VF e) {
     VF g = hn::Mul(hn::Mul(e, p_scale), hn::MulAdd(weight, hn::Sub(v, max), offset));
     if (capped) {
       const VF ratio = hn::Mul(v, inverse);
@@ -196,7 +196,7 @@ void LogProbabilities(float softcap, const Matrix& logits) {
       const float max = CapAndMax(softcap, z, cols);
       const float log_sum = std::log(SumExp(z, cols, max, nullptr).exp);
       // First the maximum, exactly: added up, a large one would swallow the digits of log_sum.
-      const auto log_p = [&](VF v) { return hn::Sub(hn::Sub(v, hn::Set(d, max)), hn::Set(d, log_sum)); };
+      const auto log_p = [=](VF v) { return hn::Sub(hn::Sub(v, hn::Set(d, max)), hn::Set(d, log_sum)); };
       MapRow(logits.cols, log_p, z, z);
     }
   });

@@ -28,7 +28,7 @@ void NormRow(const float* x, const float* gain, float eps, int64_t cols, T* y, f
   if (inv_rms != nullptr) *inv_rms = scale;
   const VF s = hn::Set(d, scale);
   MapRow(
-      cols, [&](VF v, VF g) { return hn::Mul(hn::Mul(v, s), g); }, y, x, gain);
+      cols, [=](VF v, VF g) { return hn::Mul(hn::Mul(v, s), g); }, y, x, gain);
 }
 
 void Forward(const Matrix& x, const float* gain, float eps, const Matrix& y, float* inv_rms) {
@@ -54,7 +54,7 @@ void GradRow(const float* x, const float* gain, float s, int64_t cols, const T* 
     lanes.Store(hn::Add(lanes.Load(dgain + i), gn), dgain + i);
   });
   const VF mean = hn::Set(d, SumLanes(d, dot) / static_cast<float>(cols));
-  const auto gradient = [&](VF vx, VF g, VF vgain) {
+  const auto gradient = [=](VF vx, VF g, VF vgain) {
     return hn::Mul(vs, hn::NegMulAdd(hn::Mul(vx, vs), mean, hn::Mul(g, vgain)));
   };
   MapRowInto(cols, accumulate, gradient, dx, x, dy, gain);

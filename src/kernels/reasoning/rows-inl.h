@@ -170,7 +170,7 @@ HWY_INLINE float Dot(const float* a, const float* b, int64_t n) {
 HWY_INLINE void AddScaledRow(float factor, const float* x, int64_t n, float* y) {
   const VF by = hn::Set(DF(), factor);
   MapRow(
-      n, [&](VF v, VF old) { return hn::MulAdd(by, v, old); }, y, x, y);
+      n, [=](VF v, VF old) { return hn::MulAdd(by, v, old); }, y, x, y);
 }
 
 // In place, over n of the row's elements.

@@ -70,7 +70,7 @@ HWY_INLINE void Rotate(const From* x, const float* angles, float scale, size_t n
   const VF s = hn::Set(DF(), scale);
   if (angles == nullptr)
     return MapRow(
-        static_cast<int64_t>(n), [&](VF v) { return hn::Mul(s, v); }, y, x);
+        static_cast<int64_t>(n), [=](VF v) { return hn::Mul(s, v); }, y, x);
   const size_t half = n / 2;
   ForLanes(half, [&](auto lanes, size_t i) {
     VF a = lanes.Load(x + i), b = lanes.Load(x + half + i);

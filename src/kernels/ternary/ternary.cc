@@ -46,7 +46,7 @@ float QuantizeRow(const T* x, int64_t n, Q* q) {
            [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
   const float max = MaxLane(d, largest);
   const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
-  const auto rounded = [&](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
+  const auto rounded = [=](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
   MapRow(n, rounded, q, x);
   return max / 127.0f;
 }

@@ -41,9 +41,9 @@ void ScaleRow(const TX* x, float row_scale, const float* column_scales, int64_t 
   const VF row = hn::Set(DF(), row_scale);
   if (column_scales == nullptr)
     return MapRow(
-        cols, [&](VF v) { return hn::Mul(v, row); }, y, x);
+        cols, [=](VF v) { return hn::Mul(v, row); }, y, x);
   MapRow(
-      cols, [&](VF v, VF column) { return hn::Mul(hn::Mul(v, row), column); }, y, x, column_scales);
+      cols, [=](VF v, VF column) { return hn::Mul(hn::Mul(v, row), column); }, y, x, column_scales);
 }
 
 void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_scales, const Matrix& y) {
@@ -57,7 +57,7 @@ void ScaleMatrix(const Matrix& x, const float* row_scales, const float* column_s
 void WeightedSum(float a, const float* x, float b, float* y, int64_t n) {
   constexpr int64_t kBlock = 16384;
   const VF by_a = hn::Set(DF(), a), by_b = hn::Set(DF(), b);
-  const auto sum = [&](VF vx, VF vy) { return hn::MulAdd(by_b, vy, hn::Mul(by_a, vx)); };
+  const auto sum = [=](VF vx, VF vy) { return hn::MulAdd(by_b, vy, hn::Mul(by_a, vx)); };
   ParallelBlocks(n, kBlock,
                  [&](int64_t begin, int64_t end) { MapRow(end - begin, sum, y + begin, x + begin, y + begin); });
 }
