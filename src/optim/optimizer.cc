@@ -47,11 +47,11 @@ void ForEachState(const std::vector<const UpdateRule*>& rules, const F& add) {
   }
 }
 
-double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, Role role) {
+double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const ParamInfo& info) {
   const auto or_default = [&](double lr) { return lr > 0 ? lr : config.lr; };
-  return rule.PeakRate(role == Role::kEmbedding ? or_default(config.embedding_lr)
-                       : role == Role::kVector  ? or_default(config.vector_lr)
-                                                : config.lr);
+  return info.lr_scale * rule.PeakRate(info.role == Role::kEmbedding ? or_default(config.embedding_lr)
+                                       : info.role == Role::kVector  ? or_default(config.vector_lr)
+                                                                     : config.lr);
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
 
 void Optimizer::AddPieces(const UpdateRule& rule, size_t i, bool joins) {
   const ParamInfo& info = bank_.infos()[i];
-  const double lr = PeakRateOf(config_, rule, info.role);
+  const double lr = PeakRateOf(config_, rule, info);
   const double decay = info.role == Role::kMatrix ? config_.weight_decay : 0.0;
   const std::vector<std::string> states = rule.States();
   FLASHLM_CHECK(states.size() <= RulePiece::kMaxStates, "a rule with {} states", states.size());

@@ -47,7 +47,8 @@ class UpdateRule {
   // True: Update gets whole matrices, stacked ones one by one, each on one thread while others run beside it. False: it
   // gets runs of any length, one after another, and may use all threads.
   virtual bool ByMatrix() const { return false; }
-  // Peak learning rate where `of_role` is that of [optim] (lr, embedding_lr, vector_lr).
+  // Peak learning rate where `of_role` is that of [optim] (lr, embedding_lr, vector_lr). A parameter's own lr_scale
+  // multiplies what it says.
   virtual double PeakRate(double of_role) const { return of_role; }
   virtual void Update(const RulePiece& piece, const RuleStep& step) const = 0;
 };

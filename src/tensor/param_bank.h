@@ -46,6 +46,7 @@ struct ParamInfo {
   Init init;
   int stacked = 1;  // independent maps stacked in one tensor (3 for q|k|v): Muon orthogonalises them apart
   Quantization quantization = {};
+  double lr_scale = 1;  // on the learning rate of its role, from its model: a table that is seldom read learns faster
   int64_t offset = 0, size = 0;
 };
 

@@ -139,6 +139,36 @@ TEST(AdamWTest, RolesHaveTheirRates) {
   EXPECT_NEAR(*p.bank.Value(p.head), 1 - 0.025, 1e-5);
 }
 
+// A model's own factor for a parameter multiplies the rate of its role, under every rule; neighbours keep theirs.
+TEST(OptimizerTest, AParameterMayLearnFasterThanItsRole) {
+  constexpr double kScale = 4;
+  for (const char* rule : {"adamw", "muon"}) {
+    ParamBank bank;
+    for (const char* name : {"slow", "fast"}) {
+      const double scale = name[0] == 'f' ? kScale : 1;
+      for (ParamInfo info : {Info("table", {4, 4}, Role::kEmbedding), Info("gain", {16}, Role::kVector),
+                             Info("matrix", {4, 4}, Role::kMatrix)}) {
+        info.name = fmt::format("{}.{}", name, info.name);
+        info.lr_scale = scale;
+        bank.Add(info);
+      }
+    }
+    bank.Allocate(true);  // values are zero
+    OptimConfig config = Config(rule);
+    Set(config, "muon_lr", 0.1);
+    Optimizer optimizer(config, bank);
+    const std::vector<float> gradient = RandomMatrix(1, 16, 3);
+    for (const ParamInfo& info : bank.infos()) std::copy_n(gradient.data(), 16, bank.gradients() + info.offset);
+    optimizer.Update(optimizer.GradientNorm(), 1.0, 1);
+    for (const char* what : {"table", "gain", "matrix"}) {
+      const float* slow = bank.values() + bank.Find(fmt::format("slow.{}", what))->offset;
+      const float* fast = bank.values() + bank.Find(fmt::format("fast.{}", what))->offset;
+      for (int i = 0; i < 16; ++i) EXPECT_FLOAT_EQ(fast[i], static_cast<float>(kScale) * slow[i]) << rule << what;
+      EXPECT_NE(slow[0], 0);
+    }
+  }
+}
+
 TEST(OptimizerTest, OnlyMatricesDecay) {
   for (const char* name : {"adamw", "muon"}) {
     AllRoles p;
