@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-ROOTS = ("src", "tests", "presets", "examples", "docs", "bench", "tools", "cmake")
+ROOTS = ("src", "tests", "presets", "recipes", "examples", "docs", "bench", "tools", "cmake")
 ENDINGS = (".h", ".cc", ".py", ".md", ".toml", ".txt", ".sh", ".cmake")
 ROOMS = "base|kernels|tensor|autograd|nn|models|text|stories|data|sources|io|optim|objective|infer|eval|train|checks|compare|cli"
 

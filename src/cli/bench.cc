@@ -19,7 +19,7 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset = "cortex-viii", model, precision = "auto";
+  std::string preset = "cortex-viii", recipe, model, precision = "auto";
   int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
   std::optional<int> depth;
   std::vector<std::string> sets;
@@ -38,7 +38,7 @@ void ApplyOption(const std::string& option, const std::string& key, const std::s
 }
 
 RunConfig ConfigOf(const Options& options) {
-  Json document = LoadPreset(options.preset);
+  Json document = LoadPreset(options.preset, options.recipe);
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   const auto apply = [&](const char* option, const char* key, int value) {
     if (value > 0) ApplyOption(option, key, std::to_string(value), options.sets, document);
@@ -150,6 +150,7 @@ void AddBench(CLI::App& app) {
   };
   CLI::App* train = verb->add_subcommand("train", "tokens/s of a preset on random tokens, and where the time goes");
   train->add_option("--preset", options->preset, "preset or .toml file");
+  train->add_option("--recipe", options->recipe, "recipe or .toml file instead of the preset's");
   train->add_option("--seq-len", options->sequence_length, "tokens of a sequence; 0: the preset's")
       ->check(CLI::Range(0, 1 << 30));
   train->add_option("--batch", options->batch, "sequences of a micro-batch; 0: the preset's")

@@ -15,7 +15,7 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string folder, preset;
+  std::string folder, preset, recipe;
   std::vector<std::string> sets;
   bool json = false;
 };
@@ -25,8 +25,11 @@ void Run(const Options& options) {
     throw UsageError("inspect needs a run or model folder, or --preset NAME");
   }
   if (options.preset.empty() && !options.sets.empty()) throw UsageError("--set changes a preset, not a trained model");
+  if (options.preset.empty() && !options.recipe.empty()) {
+    throw UsageError("--recipe is for a preset, not for a trained model");
+  }
   std::unique_ptr<Model> model;
-  std::string preset = options.preset;
+  std::string preset = options.preset, recipe;
   OptimConfig optim;  // of a folder that does not say: what a preset without [optim] has
   if (options.preset.empty()) {
     LoadedModel loaded = LoadModel(options.folder);
@@ -34,18 +37,22 @@ void Run(const Options& options) {
     if (loaded.trainer_state.contains(trained_with)) {
       FieldsFromJson(loaded.trainer_state.at(trained_with), "optim", optim);
       preset = loaded.trainer_state.at("run").value("preset", "");
+      recipe = loaded.trainer_state.at("run").value("recipe", "");
     }
     model = std::move(loaded.model);
   } else {
     model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
-    optim = RunConfig::FromDocument(LoadPreset(options.preset), options.preset).optim;
+    const RunConfig config = RunConfig::FromDocument(LoadPreset(preset, options.recipe), preset);
+    optim = config.optim;
+    recipe = config.recipe;
     model->bank().Initialize(1);
   }
   Json json;
   json["preset"] = preset;
+  json["recipe"] = recipe;
   json.update(DescribeModel(*model, StateSize(optim, model->bank())));
   if (options.json) return PrintJson(json);
-  Print(DescriptionTable(json));
+  Print(DescriptionTable(json) + (recipe.empty() ? "" : fmt::format("recipe: {}\n", recipe)));
 }
 
 }  // namespace
@@ -56,6 +63,7 @@ void AddInspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   verb->add_option("folder", options->folder, "run folder, checkpoint or model folder");
   verb->add_option("--preset", options->preset, "a preset instead, freshly initialised");
+  verb->add_option("--recipe", options->recipe, "a recipe instead of the preset's: what its optimiser remembers");
   verb->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
       ->take_all()
       ->allow_extra_args(false);

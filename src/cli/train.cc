@@ -1,5 +1,4 @@
 // flashlm train
-#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -16,7 +15,7 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset, data, out, resume;
+  std::string preset, recipe, data, out, resume;
   BudgetOptions budget;
   std::vector<std::string> sets;
   std::optional<uint64_t> seed;
@@ -26,14 +25,11 @@ struct Options {
 
 RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) {
   const std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
-  Json document = LoadPreset(preset);
+  Json document = LoadPreset(preset, options.recipe);
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = options.data;
-  // Small texts yield fewer tokens than a preset's vocabulary: unless it was asked for, the model takes the data's.
-  const bool asked = std::any_of(options.sets.begin(), options.sets.end(),
-                                 [](const std::string& set) { return set.starts_with("model.vocab="); });
-  if (!asked) TakeVocabularyOfData(config);
+  TakeVocabularyOfData(options.sets, config);
   config.seed = options.seed.value_or(1);
   config.budget = budget.value_or(Budget::Time("10m"));
   return config;
@@ -47,6 +43,7 @@ Json Expected(const Options& options) {
     expected["model"]["architecture"] = LoadPreset(options.preset).at("model").value("architecture", Json());
     expected["preset"] = options.preset;
   }
+  if (!options.recipe.empty()) expected["recipe"] = options.recipe;
   if (options.seed) expected["seed"] = *options.seed;
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, expected);
   return expected;
@@ -75,9 +72,8 @@ void Run(const Options& options) {
 }
 
 std::string Footer() {
-  std::string text = "presets:";
-  for (const Preset& preset : Presets()) text += " " + preset.name;
-  text += "\n\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
+  std::string text = PresetsHelp();
+  text += "\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
   text += "\n[optim] (--set optim.KEY=VALUE)\n" + FieldsHelp<OptimConfig>();
   for (const ModelEntry& entry : RegisteredModels()) {
     text += fmt::format("\n[model] of {} (--set model.KEY=VALUE)\n{}", entry.name, entry.help());
@@ -91,6 +87,10 @@ void AddTrain(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
   auto options = std::make_shared<Options>();
   verb->add_option("--preset", options->preset, "name of a preset or a .toml file; cortex-viii without it");
+  verb->add_option(
+      "--recipe", options->recipe,
+      "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines go before the\n"
+      "preset's; --set goes before both");
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
   verb->add_option("--resume", options->resume,

@@ -147,7 +147,7 @@ RunConfig ConfigOf(const CompareSettings& settings, const std::string& preset) {
   config.data = settings.data;
   config.data_fingerprint = settings.data_fingerprint;
   if (config.train.precision == "auto") config.train.precision = settings.train_precision;
-  TakeVocabularyOfData(config);
+  TakeVocabularyOfData(settings.sets, config);
   config.seed = settings.seed;
   config.budget = settings.budget;
   return config;

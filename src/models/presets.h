@@ -1,4 +1,5 @@
-// Presets: the named configurations that ship inside the binary (presets/*.toml).
+// Presets and recipes: the named configurations that ship inside the binary (presets/*.toml, recipes/*.toml). A preset
+// is a model and how to train it; a recipe is how to train any model: lines of [optim] and [train].
 #pragma once
 
 #include <string>
@@ -8,19 +9,27 @@
 
 namespace flashlm {
 
-struct Preset {
+struct ShippedToml {
   std::string name;
   std::string toml;
 };
+using Preset = ShippedToml;
+using Recipe = ShippedToml;
 
 const std::vector<Preset>& Presets();
+const std::vector<Recipe>& Recipes();
 
-// The configuration document {"model": {...}, "train": {...}, "optim": {...}} of a preset, or of a TOML file if `name`
-// ends in ".toml". Throws UsageError naming the nearest known preset.
-Json LoadPreset(const std::string& name);
+// The configuration document {"recipe": NAME, "model": {...}, "train": {...}, "optim": {...}} of a preset, or of a TOML
+// file if `name` ends in ".toml". The recipe that a preset names (recipe = "NAME" or "FILE.toml", which lies beside the
+// preset) gives the lines that the preset does not write itself. With `recipe` (likewise; not empty) that one takes its
+// place, and its lines go before the preset's own. Throws UsageError naming the nearest known preset or recipe.
+Json LoadPreset(const std::string& name, const std::string& recipe = "");
 
 // The [model] of a preset with assignments "model.key=value" applied, for MakeModel. Throws UsageError also for an
 // assignment to another section, which would change nothing.
 Json LoadPresetModel(const std::string& name, const std::vector<std::string>& assignments);
+
+// For --help: the presets by their recipe, and what each recipe is (the first line of its file, a comment).
+std::string PresetsHelp();
 
 }  // namespace flashlm

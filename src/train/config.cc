@@ -121,6 +121,8 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
       FieldsFromJson(content, "optim", config.optim);
     } else if (section == "train") {
       FieldsFromJson(content, "train", config.train);
+    } else if (section == "recipe") {
+      config.recipe = content.get<std::string>();
     } else {
       throw UsageError(fmt::format("{}: unknown section [{}]", preset, section),
                        NearestHint(section, {"model", "optim", "train"}));
@@ -133,6 +135,7 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
 Json RunConfig::ToJson() const {
   Json json;
   json["preset"] = preset;
+  if (!recipe.empty()) json["recipe"] = recipe;
   json["data"] = data;
   if (!data_fingerprint.empty()) json["data_fingerprint"] = data_fingerprint;
   json["seed"] = seed;
@@ -148,6 +151,7 @@ Json RunConfig::ToJson() const {
 RunConfig RunConfig::FromJson(const Json& json) {
   RunConfig config;
   config.preset = json.at("preset").get<std::string>();
+  config.recipe = json.value("recipe", "");
   config.data = json.at("data").get<std::string>();
   config.data_fingerprint = json.value("data_fingerprint", "");
   config.seed = json.at("seed").get<uint64_t>();

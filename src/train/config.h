@@ -82,7 +82,8 @@ struct Extension {
 
 struct RunConfig {
   std::string preset;
-  Json model;  // {"architecture": ..., fields}; read by MakeModel
+  std::string recipe;  // whose lines the preset was completed with (models/presets.h); "": none
+  Json model;          // {"architecture": ..., fields}; read by MakeModel
   OptimConfig optim;
   TrainConfig train;
   Budget budget;                      // as the run was begun

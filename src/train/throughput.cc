@@ -87,6 +87,7 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   const double rate = static_cast<double>(tokens) / median;
   Json json;
   json["preset"] = config.preset;
+  json["recipe"] = config.recipe;
   json["tokens_per_s"] = rate;
   json["tokens_per_s_min"] = static_cast<double>(tokens) / seconds.back();
   json["tokens_per_s_max"] = static_cast<double>(tokens) / seconds.front();

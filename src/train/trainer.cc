@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -44,7 +45,9 @@ void RefuseDisagreement(const Json& expected, const Json& actual, const std::str
   RefuseDisagreementBelow("", expected, actual, folder);
 }
 
-void TakeVocabularyOfData(RunConfig& config) {
+void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config) {
+  const auto names_it = [](const std::string& set) { return set.starts_with("model.vocab="); };
+  if (std::any_of(sets.begin(), sets.end(), names_it)) return;
   const Json meta = ReadDataMeta(config.data);
   const Json::json_pointer path("/tokenizer/vocab_size");
   if (meta.contains(path)) config.model["vocab"] = meta[path];  // else opening the data says what it lacks
@@ -55,6 +58,8 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
     throw UsageError(fmt::format("'{}' already holds a run", run_folder),
                      fmt::format("go on with --resume {}, or choose another --out", run_folder));
   }
+  RequireUtf8("--preset", config.preset);
+  RequireUtf8("--recipe", config.recipe);
   RequireUtf8("--data", config.data);
   MakeModel(config.model, false);  // a wrong configuration is refused before anything is written
   const bool measured = config.train.precision == "auto";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "train/config.h"
@@ -17,8 +18,9 @@ struct TrainSummary {
   RunResult results;  // results.json, when finished
 };
 
-// Sets model.vocab to that of the tokens in config.data.
-void TakeVocabularyOfData(RunConfig& config);
+// Sets model.vocab to that of the tokens in config.data, for small texts yield fewer than a preset's; unless one of the
+// assignments `sets` (section.key=value) names it.
+void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config);
 
 // Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
 // configuration, the data or the folder is not right.

@@ -121,6 +121,28 @@ TEST_F(TrainTest, HoursAndTheVocabularyOfTheData) {
   EXPECT_NEAR(config.at("budget").at("amount").get<double>(), 0.72, 1e-9);
 }
 
+// A recipe takes the place of the preset's own, --set goes before it, and the run keeps its name.
+TEST_F(TrainTest, WithAnotherRecipe) {
+  const std::string run = scratch_ / "run";
+  ASSERT_EQ(
+      RunCommand(Train(run, {"--steps", "2", "--recipe", "adamw", "--set", "optim.lr=0.001"}), scratch_).exit_code, 0);
+  const Json config = ParseToml(ReadFile(run + "/config.toml"), "test");
+  EXPECT_EQ(config.at("recipe"), "adamw");
+  EXPECT_EQ(config.at("optim").at("optimizer"), "adamw");
+  EXPECT_EQ(config.at("optim").at("weight_decay"), 0.05);
+  EXPECT_EQ(config.at("optim").at("lr"), 0.001);
+  EXPECT_EQ(RunCommand({"train", "--resume", run, "--recipe", "adamw"}, scratch_).exit_code, 0);
+  ExpectOneLine(RunCommand({"train", "--resume", run, "--recipe", "modern"}, scratch_), 2,
+                "recipe = \"modern\" does not agree with the run");
+  const Json described = Json::parse(RunCommand({"inspect", run, "--json"}, scratch_).out);
+  EXPECT_EQ(described.at("recipe"), "adamw");
+
+  ASSERT_EQ(RunCommand(Train(scratch_ / "own", {"--steps", "2"}), scratch_).exit_code, 0);
+  EXPECT_EQ(ParseToml(ReadFile(scratch_ / "own/config.toml"), "test").at("recipe"), "modern");
+  ExpectOneLine(RunCommand(Train(scratch_ / "none", {"--recipe", "moderm"}), scratch_), 2, "did you mean 'modern'?");
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "none"));
+}
+
 TEST_F(TrainTest, ResumeIsExact) {
   ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "20"}), scratch_).exit_code, 0);
   // Killed after its checkpoint at step 10, in the middle of a later step.

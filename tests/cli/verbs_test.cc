@@ -60,7 +60,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{"tokenizer", "encode"}, {"REQUIRED", "stdin without it"}, {}},
            {{"tokenizer", "decode"}, {"REQUIRED", "stdin without it"}, {}},
            {{"train"},
-            {"10m without any budget", "1 without it", "presets: ", "micro_batch", "muon_lr", "n_layers"},
+            {"10m without any budget", "1 without it", "presets: ", "recipes: ", "micro_batch", "muon_lr", "n_layers"},
             {{"--threads", "0"}}},
            {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
            {{"generate"},
@@ -229,6 +229,7 @@ TEST_F(VerbsTest, InspectDescribesAPreset) {
   EXPECT_EQ(json["parameters"], 6566400);
   EXPECT_EQ(json["ternary_parameters"], 0);
   EXPECT_EQ(json["preset"], "v8.3");
+  EXPECT_EQ(json["recipe"], "published-v8.3");
   for (const char* key : {"architecture", "memory_mb", "training_flops_per_token", "config", "tensors"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
@@ -238,7 +239,10 @@ TEST_F(VerbsTest, InspectDescribesAPreset) {
     sum += tensor["parameters"].get<int64_t>();
   }
   EXPECT_EQ(sum, 6566400);
-  EXPECT_NE(Run({"inspect", "--preset", "v8.3"}).out.find("6566400 parameters"), std::string::npos);
+  const std::string table = Run({"inspect", "--preset", "v8.3", "--recipe", "modern"}).out;
+  EXPECT_NE(table.find("6566400 parameters"), std::string::npos);
+  EXPECT_NE(table.find("recipe: modern\n"), std::string::npos);
+  ExpectOneLine(Run({"inspect", "x", "--recipe", "modern"}), 2, "--recipe");
   EXPECT_EQ(
       Json::parse(Run({"inspect", "--preset", "v8.3", "--set", "model.value_heads=false", "--json"}).out)["parameters"],
       6566400 - 6 * 256);
