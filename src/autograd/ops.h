@@ -69,6 +69,13 @@ Tensor AddDropout(Tape& tape, const Tensor& x, const Tensor& branch, double p);
 // x + sigmoid(gate) * branch: x f32 [N,C], branch of the compute type, gate [1] -> f32 [N,C].
 Tensor AddScalarGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate);
 
+// weights[0] a + weights[1] b, both [N,C], of a's type; weights [2], learned numbers: residual streams that remember
+// their start, skips, values of tokens beside those of attention.
+Tensor WeightedSum(Tape& tape, const Tensor& a, const Tensor& b, const Param& weights);
+
+// 2 sigmoid(gate[n,h]) on all columns of head h: gate [N,H], x [N, H*D], of x's type.
+Tensor HeadGate(Tape& tape, const Tensor& gate, const Tensor& x);
+
 // A learned row [C] at every position -> f32 [N,C].
 Tensor Broadcast(Tape& tape, const Param& row);
 

@@ -1,0 +1,207 @@
+// The flagship: a transformer for small budgets, with every block option that short training records found worth a try
+// (docs/scaling.md has what each is worth here).
+//
+//   x = h = RMS_in(E[t]);  per block:  h <- r_0 h + r_1 x (+ u_1 skip);  u = RMS1(h);  q|k|v|gate = W u
+//   v <- w_0 v + w_1 V[t];  h <- h + W_o gate(mix(norm(q), norm(k), v));  h <- h + dropout(W_down mlp(W_up RMS2(h)))
+//   logits = c tanh(E RMS_out(h) / c)
+//
+// `mixers` names each block's way to look back by a letter, repeated as often as needed: F full attention, W attention
+// in a short window, D gated delta memory, R gated recurrence.
+#include <cmath>
+
+#include "models/registry.h"
+#include "nn/heads.h"
+#include "nn/linear.h"
+
+namespace flashlm {
+namespace {
+
+struct FlagshipConfig {
+  int vocab = 4096;
+  int d_model = 192, n_layers = 5, n_heads = 3, d_ff = 768, window = 256, local_window = 32;
+  std::string mixers = "F", mlp = "relu2";
+  bool qk_norm = true, residual_scalars = true, skips = false, head_gate = false, smear = false, tied = true;
+  int value_tables = 0;
+  bool zero_init_outputs = true;
+  double softcap = 15, dropout = 0, embed_std = 0.02, init_scale = 1;
+
+  void VisitFields(FieldVisitor& v) {
+    v.Int("vocab", vocab, 2, 65536, "tokens in the vocabulary");
+    v.Int("d_model", d_model, 2, 8192, "width of the residual stream");
+    v.Int("n_layers", n_layers, 1, 64, "blocks");
+    v.Int("n_heads", n_heads, 1, 256, "heads, of d_model / n_heads columns each");
+    v.Int("d_ff", d_ff, 1, 65536, "hidden width of the MLP");
+    v.Int("window", window, 1, 65536, "tokens that full attention sees, itself included");
+    v.Int("local_window", local_window, 1, 65536, "tokens that attention in a short window sees, itself included");
+    v.Text("mixers", mixers, {},
+           "how blocks look back, a letter each, repeated: F full attention, W short window, D delta memory, R "
+           "recurrence");
+    v.Text("mlp", mlp, {"relu2", "swiglu"}, "squared ReLU, or SwiGLU");
+    v.Bool("qk_norm", qk_norm, "RMS norm of queries and keys per head");
+    v.Bool("residual_scalars", residual_scalars, "learned numbers on the stream and on the embedding, per block");
+    v.Bool("skips", skips, "second half of the blocks reads what the first half left, last first (U-Net)");
+    v.Bool("head_gate", head_gate, "a gate per head and token on what attention found");
+    v.Bool("smear", smear, "embeddings take in some of the one before");
+    v.Bool("tied", tied, "the token table is the output head as well");
+    v.Int("value_tables", value_tables, 0, 64, "blocks, from the last, with a token table of values for attention");
+    v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
+    v.Real("softcap", softcap, 0, 1000, "c of c tanh(logit / c); 0: none");
+    v.Real("dropout", dropout, 0, 0.9, "probability, in training");
+    v.Real("embed_std", embed_std, 1e-6, 10, "standard deviation of the initial embedding");
+    v.Real("init_scale", init_scale, 1e-6, 10, "of the other initial matrices: deviation init_scale / sqrt(inputs)");
+  }
+
+  void Validate() const {
+    CheckRotaryHeads(d_model, n_heads);
+    if (mixers.empty() || mixers.find_first_not_of("FWDR") != std::string::npos) {
+      throw UsageError(fmt::format("model.mixers = '{}': letters F, W, D, R only", mixers),
+                       "F full attention, W short window, D delta memory, R recurrence, as in FWWF");
+    }
+  }
+};
+
+class Flagship final : public Model {
+ public:
+  using Config = FlagshipConfig;
+  static Config Tiny() {
+    Config c;
+    c.vocab = 32;
+    c.d_model = 32;
+    c.n_layers = 5;
+    c.n_heads = 4;
+    c.d_ff = 48;
+    c.window = 9;
+    c.local_window = 3;
+    c.mixers = "FWDRF";
+    c.skips = c.head_gate = c.smear = true;
+    c.tied = false;
+    c.value_tables = 2;
+    c.zero_init_outputs = false;
+    c.embed_std = 0.15;
+    return c;
+  }
+
+  explicit Flagship(const Config& config) : c_(config) {
+    const Init table = Init::Normal(static_cast<float>(c_.embed_std));
+    embed_ = head_ = bank().Add({"embed.weight", {c_.vocab, c_.d_model}, Role::kEmbedding, table});
+    if (c_.smear) smear_ = AddVectors(bank(), {"smear.mix"}, c_.d_model, 4.0f);  // sigmoid(4) = 0.982 of itself
+    ln_in_ = AddGain(bank(), "ln_in", c_.d_model);
+    for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(i));
+    ln_out_ = AddGain(bank(), "ln_out", c_.d_model);
+    if (!c_.tied) head_ = bank().Add({"head.weight", {c_.vocab, c_.d_model}, Role::kEmbedding, table});
+  }
+
+  Prediction Forward(Tape& tape, const int32_t* tokens) override {
+    Tensor x = Embedding(tape, tokens, embed_);  // [N,C]
+    if (c_.smear) x = TokenShift(tape, x, smear_);
+    x = RmsNormF32(tape, x, ln_in_);
+    Tensor h = x;  // the residual stream
+    Tensor* left = tape.Keep<Tensor>(c_.n_layers);
+    for (int i = 0; i < c_.n_layers; ++i) {
+      const Block& b = blocks_[static_cast<size_t>(i)];
+      if (b.residual.cols > 0) h = WeightedSum(tape, h, x, b.residual);
+      if (b.skip.cols > 0) h = WeightedSum(tape, h, left[c_.n_layers - 1 - i], b.skip);
+      h = left[i] = Apply(tape, b, h, tokens);
+    }
+    Prediction prediction;
+    prediction.hidden = RmsNorm(tape, h, ln_out_);
+    prediction.head = head_;
+    prediction.softcap = c_.softcap;
+    return prediction;
+  }
+
+ private:
+  // Scores start as those of unit vectors times 1.2^2 sqrt(D), a little sharper than without gains.
+  static constexpr float kSharpness = 1.2f;
+
+  struct Block {
+    char mixer;
+    Param residual, skip;  // [2], of WeightedSum
+    Param ln1, mix_in, qk_norm, forget_bias, mix_out;
+    Param values, value_mix;  // a token table, and how much of it
+    Param ln2, up, down;
+  };
+
+  Init Normal(int inputs) const {
+    return Init::Normal(static_cast<float>(c_.init_scale / std::sqrt(static_cast<double>(inputs))));
+  }
+  Init Output(int inputs) const { return c_.zero_init_outputs ? Init::Zero() : Normal(inputs); }
+
+  Param AddScalars(const std::string& name, float first, float second) {
+    const Param both = bank().Add({name + ".kept", {1}, Role::kVector, Init::Constant(first)});
+    bank().Add({name + ".added", {1}, Role::kVector, Init::Constant(second)}, true);
+    return {both.offset, 1, 2};
+  }
+
+  Block MakeBlock(int i) {
+    const std::string name = fmt::format("blocks.{}.", i);
+    const int C = c_.d_model, H = c_.n_heads;
+    Block b{};
+    b.mixer = c_.mixers[static_cast<size_t>(i) % c_.mixers.size()];
+    if (c_.residual_scalars && i > 0) b.residual = AddScalars(name + "residual", 1, 0);
+    if (c_.skips && i >= (c_.n_layers + 1) / 2) b.skip = AddScalars(name + "skip", 1, 0);
+    b.ln1 = AddGain(bank(), name + "ln1", C);
+    const bool attention = b.mixer == 'F' || b.mixer == 'W';
+    std::vector<LinearPart> parts = {{name + "mix.in", 3 * C, Normal(C), 3}};
+    if (b.mixer == 'D') {
+      parts.push_back({name + "mix.beta", H, Normal(C)});
+      parts.push_back({name + "mix.alpha", H, Normal(C)});
+    }
+    if (attention && c_.head_gate) parts.push_back({name + "mix.gate", H, Init::Zero()});
+    b.mix_in = AddLinear(bank(), parts, C);
+    if (attention && c_.qk_norm) {
+      b.qk_norm = AddVectors(bank(), {name + "mix.q_norm.weight", name + "mix.k_norm.weight"}, C / H, kSharpness);
+    }
+    // sigmoid(4) = 0.982: memories start by forgetting slowly. A recurrence has channels of all speeds.
+    if (b.mixer == 'D') b.forget_bias = bank().Add({name + "mix.alpha.bias", {H}, Role::kVector, Init::Constant(4)});
+    if (b.mixer == 'R') b.forget_bias = bank().Add({name + "mix.forget.bias", {C}, Role::kVector, Init::Constant(1)});
+    if (attention && i >= c_.n_layers - c_.value_tables) {
+      b.values = bank().Add({fmt::format("embed_values.{}.weight", i), {c_.vocab, C}, Role::kEmbedding, Normal(C)});
+      b.value_mix = AddScalars(name + "values", 0.5f, 0.5f);
+    }
+    b.mix_out = AddLinear(bank(), {{name + "mix.out", C, Output(C)}}, C);
+    b.ln2 = AddGain(bank(), name + "ln2", C);
+    std::vector<LinearPart> up = {{name + "mlp.up", c_.d_ff, Normal(C)}};
+    if (c_.mlp == "swiglu") up.insert(up.begin(), {name + "mlp.gate", c_.d_ff, Normal(C)});
+    b.up = AddLinear(bank(), up, C);
+    b.down = AddLinear(bank(), {{name + "mlp.down", C, Output(c_.d_ff)}}, c_.d_ff);
+    return b;
+  }
+
+  Tensor Apply(Tape& tape, const Block& b, const Tensor& h, const int32_t* tokens) const {
+    const Tensor in = Linear(tape, RmsNorm(tape, h, b.ln1), b.mix_in);
+    Tensor seen;  // [N,C]
+    if (b.mixer == 'D') {
+      seen = DeltaMemory(tape, in, b.forget_bias, {c_.n_heads, c_.d_model / c_.n_heads, true});
+    } else if (b.mixer == 'R') {
+      seen = GatedScan(tape, in, b.forget_bias, 0);
+    } else {
+      seen = Attend(tape, b, in, tokens);
+    }
+    const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.mix_out), c_.dropout);
+    const Tensor up = Linear(tape, RmsNorm(tape, middle, b.ln2), b.up);  // [N,F] or [N,2F]
+    const Tensor hidden = c_.mlp == "swiglu" ? SwiGlu(tape, up) : ReluSquared(tape, up);
+    return AddDropout(tape, middle, Linear(tape, hidden, b.down), c_.dropout);
+  }
+
+  // in [N, 3C (+ H)], columns q|k|v|gate -> [N,C].
+  Tensor Attend(Tape& tape, const Block& b, const Tensor& in, const int32_t* tokens) const {
+    const int C = c_.d_model, H = c_.n_heads;
+    Tensor qk = Tape::Columns(in, 0, 2 * C), v = Tape::Columns(in, 2 * C, C);
+    if (c_.qk_norm) qk = HeadNorm(tape, qk, b.qk_norm);
+    if (b.values.cols > 0) v = WeightedSum(tape, v, Embedding(tape, tokens, b.values), b.value_mix);
+    const int window = b.mixer == 'W' ? c_.local_window : c_.window;
+    const Tensor seen = WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), v,
+                                        {H, C / H, window, kernels::Rope::kHalf, 0});
+    return c_.head_gate ? HeadGate(tape, Tape::Columns(in, 3 * C, H), seen) : seen;
+  }
+
+  Config c_;
+  Param embed_, head_, smear_, ln_in_, ln_out_;
+  std::vector<Block> blocks_;
+};
+
+FLASHLM_REGISTER_MODEL("flagship", Flagship);
+
+}  // namespace
+}  // namespace flashlm
