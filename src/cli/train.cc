@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "train/family.h"
 #include "train/trainer.h"
 
 namespace flashlm::cli {
@@ -23,15 +24,22 @@ struct Options {
   bool json = false;
 };
 
-RunConfig ConfigOf(const Options& options, const std::optional<Budget>& budget) {
-  const std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
+RunConfig ConfigOf(const Options& options) {
+  std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
   Json document = LoadPreset(preset, options.recipe);
+  const Budget budget = options.budget.Get().value_or(Budget::Time("10m"));
+  if (IsFamily(document)) {
+    const SizeChoice choice = ChooseSize(document, preset, {budget, options.recipe, options.data, options.sets});
+    Say("size: " + choice.why);
+    preset = choice.preset;
+    document = LoadPreset(preset, options.recipe);
+  }
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = options.data;
   TakeVocabularyOfData(options.sets, config);
   config.seed = options.seed.value_or(1);
-  config.budget = budget.value_or(Budget::Time("10m"));
+  config.budget = budget;
   return config;
 }
 
@@ -40,8 +48,11 @@ Json Expected(const Options& options) {
   Json expected = Json::object();
   if (!options.preset.empty()) {
     // First what matters most: a checkpoint of one architecture is of no use to another.
-    expected["model"]["architecture"] = LoadPreset(options.preset).at("model").value("architecture", Json());
-    expected["preset"] = options.preset;
+    const Json document = LoadPreset(options.preset);
+    if (!IsFamily(document)) {
+      expected["model"]["architecture"] = document.at("model").value("architecture", Json());
+      expected["preset"] = options.preset;
+    }
   }
   if (!options.recipe.empty()) expected["recipe"] = options.recipe;
   if (options.seed) expected["seed"] = *options.seed;
@@ -62,7 +73,7 @@ void Run(const Options& options) {
       throw UsageError("train needs --data DIR and --out RUN, or --resume RUN",
                        "make the data with: flashlm data prepare --input synthetic --out DIR");
     }
-    summary = Train(ConfigOf(options, options.budget.Get()), options.out);
+    summary = Train(ConfigOf(options), options.out);
   }
   if (!summary.finished) {
     SetExitCode(1);

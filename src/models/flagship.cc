@@ -110,6 +110,15 @@ class Flagship final : public Model {
     return prediction;
   }
 
+  // Tables are looked up; only the head is multiplied by.
+  double TrainingFlopsPerToken() const override {
+    double weights = static_cast<double>(c_.vocab) * c_.d_model;
+    for (const ParamInfo& info : bank().infos()) {
+      if (info.role == Role::kMatrix) weights += static_cast<double>(info.size);
+    }
+    return 6 * weights;
+  }
+
  private:
   // Scores start as those of unit vectors times 1.2^2 sqrt(D), a little sharper than without gains.
   static constexpr float kSharpness = 1.2f;

@@ -72,8 +72,17 @@ Json LoadPreset(const std::string& name, const std::string& recipe) {
   return document;
 }
 
+bool IsFamily(const Json& document) { return document.contains("sizes"); }
+
+void RefuseFamily(const Json& document, const std::string& name) {
+  if (!IsFamily(document)) return;
+  throw UsageError(fmt::format("'{}' is a family, of which a training budget chooses the size", name),
+                   fmt::format("name one of its sizes: {}", document["sizes"].dump()));
+}
+
 Json LoadPresetModel(const std::string& name, const std::vector<std::string>& assignments) {
   Json document = LoadPreset(name);
+  RefuseFamily(document, name);
   for (const std::string& assignment : assignments) {
     ApplyOverride(assignment, document);
     if (!assignment.starts_with("model.")) {

@@ -25,6 +25,11 @@ const std::vector<Recipe>& Recipes();
 // place, and its lines go before the preset's own. Throws UsageError naming the nearest known preset or recipe.
 Json LoadPreset(const std::string& name, const std::string& recipe = "");
 
+// Whether a preset's `document` is that of a family: not a model but names of presets of its sizes (train/family.h).
+bool IsFamily(const Json& document);
+// Throws UsageError for the document of a family.
+void RefuseFamily(const Json& document, const std::string& name);
+
 // The [model] of a preset with assignments "model.key=value" applied, for MakeModel. Throws UsageError also for an
 // assignment to another section, which would change nothing.
 Json LoadPresetModel(const std::string& name, const std::vector<std::string>& assignments);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "models/presets.h"
 
 namespace flashlm {
 namespace {
@@ -114,6 +115,7 @@ double RunConfig::ScheduleFraction(double seconds, int64_t tokens, int64_t steps
 RunConfig RunConfig::FromDocument(const Json& document, const std::string& preset) {
   RunConfig config;
   config.preset = preset;
+  RefuseFamily(document, preset);
   for (const auto& [section, content] : document.items()) {
     if (section == "model") {
       config.model = content;

@@ -49,38 +49,73 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
   return table;
 }
 
+// Steps on random tokens.
+class RandomTraining {
+ public:
+  RandomTraining(const RunConfig& config, DType dtype)
+      : model_(Initialized(config)),
+        step_(*model_, config.optim, config.train, dtype, config.seed),
+        inputs_(static_cast<size_t>(config.train.TokensPerStep())),
+        targets_(inputs_.size()) {
+    Rng rng(config.seed, Purpose::kTest);
+    for (auto* ids : {&inputs_, &targets_}) {
+      for (int32_t& id : *ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model_->vocab())));
+    }
+  }
+
+  // The seconds that the next step takes.
+  double Step() {
+    // Some terms of the objective begin at a later step; what is measured is the steady state.
+    constexpr int64_t kFirst = int64_t{1} << 31;
+    const Stopwatch watch;
+    step_.Run(kFirst + done_++, inputs_.data(), targets_.data(), 1.0);
+    return watch.Seconds();
+  }
+  const Model& model() const { return *model_; }
+  TrainingStep& step() { return step_; }
+
+ private:
+  static std::unique_ptr<Model> Initialized(const RunConfig& config) {
+    std::unique_ptr<Model> model = MakeModel(config.model, true);
+    model->bank().Initialize(config.seed);
+    return model;
+  }
+
+  std::unique_ptr<Model> model_;
+  TrainingStep step_;
+  std::vector<int32_t> inputs_, targets_;
+  int64_t done_ = 0;
+};
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
 }  // namespace
+
+double SecondsPerToken(const RunConfig& config, double seconds) {
+  RandomTraining training(config, kernels::ComputeType(config.train.precision, kernels::Work::kTraining));
+  training.Step();  // allocates
+  std::vector<double> steps;
+  for (const Stopwatch watch; steps.empty() || watch.Seconds() < seconds;) steps.push_back(training.Step());
+  return Median(std::move(steps)) / static_cast<double>(config.train.TokensPerStep());
+}
 
 Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table) {
   const DType dtype = kernels::ComputeType(config.train.precision, kernels::Work::kTraining);
-  const std::unique_ptr<Model> model = MakeModel(config.model, true);
-  model->bank().Initialize(config.seed);
-  TrainingStep step(*model, config.optim, config.train, dtype, config.seed);
-
-  const int64_t tokens = config.train.TokensPerStep();
-  std::vector<int32_t> inputs(static_cast<size_t>(tokens)), targets(inputs.size());
-  Rng rng(config.seed, Purpose::kTest);
-  for (auto* ids : {&inputs, &targets}) {
-    for (int32_t& id : *ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
-  }
-  // Some terms of the objective begin at a later step; what is measured is the steady state.
-  constexpr int64_t first = int64_t{1} << 31;
-  const auto run = [&](int64_t i) {
-    const Stopwatch watch;
-    step.Run(first + i, inputs.data(), targets.data(), 1.0);
-    return watch.Seconds();
-  };
-  int64_t i = 0;
-  for (; i < options.warmup_steps; ++i) run(i);
+  RandomTraining training(config, dtype);
+  for (int i = 0; i < options.warmup_steps; ++i) training.Step();
   std::vector<double> seconds;
-  for (int s = 0; s < options.steps; ++s) seconds.push_back(run(i++));
+  for (int s = 0; s < options.steps; ++s) seconds.push_back(training.Step());
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
 
-  step.tape().SetProfiling(true);
-  step.TakeOptimizerSeconds();
-  const double profiled = run(i);
-  const std::vector<Row> rows = RowsOf(step.tape().profile(), step.TakeOptimizerSeconds());
+  training.step().tape().SetProfiling(true);
+  training.step().TakeOptimizerSeconds();
+  const double profiled = training.Step();
+  const std::vector<Row> rows = RowsOf(training.step().tape().profile(), training.step().TakeOptimizerSeconds());
+  const int64_t tokens = config.train.TokensPerStep();
   if (table != nullptr) *table = TableOf(rows, 1e3 * profiled, tokens);
 
   const double peak = kernels::MeasureGemmPeak(dtype).gflops;
@@ -93,11 +128,11 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   json["tokens_per_s_max"] = static_cast<double>(tokens) / seconds.front();
   json["tokens_per_step"] = tokens;
   json["gemm_gflops_peak"] = peak;
-  json["model_flops_per_token"] = model->TrainingFlopsPerToken();
-  json["fraction_of_peak"] = rate * model->TrainingFlopsPerToken() / (peak * 1e9);
+  json["model_flops_per_token"] = training.model().TrainingFlopsPerToken();
+  json["fraction_of_peak"] = rate * training.model().TrainingFlopsPerToken() / (peak * 1e9);
   json["peak_rss_mb"] = PeakRssMb();
-  json["activations_mb"] = static_cast<double>(step.tape().activation_bytes()) / 1048576.0;
-  json["gradients_mb"] = static_cast<double>(step.tape().gradient_bytes()) / 1048576.0;
+  json["activations_mb"] = static_cast<double>(training.step().tape().activation_bytes()) / 1048576.0;
+  json["gradients_mb"] = static_cast<double>(training.step().tape().gradient_bytes()) / 1048576.0;
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
   json["precision"] = NameOf(dtype);

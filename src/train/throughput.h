@@ -17,4 +17,7 @@ struct ThroughputOptions {
 // model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, cpu, operations.
 Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table);
 
+// Seconds that training takes per token, the median over steps on random tokens for about `seconds` of time.
+double SecondsPerToken(const RunConfig& config, double seconds);
+
 }  // namespace flashlm

@@ -1,0 +1,116 @@
+#include "train/family.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "data/shards.h"
+#include "kernels/gemm/precision.h"
+#include "models/presets.h"
+#include "train/step.h"
+#include "train/throughput.h"
+#include "train/trainer.h"
+
+namespace flashlm {
+namespace {
+
+struct Size {
+  std::string preset;
+  RunConfig config;
+  int64_t parameters = 0;
+  double weights = 0;            // that a token meets in products
+  double seconds_per_token = 0;  // of training
+};
+
+std::vector<Size> SizesOf(const Json& family, const std::string& name, const SizeRequest& request) {
+  const Json& names = family["sizes"];
+  std::vector<Size> sizes;
+  for (const Json& preset : names.is_array() ? names : Json::array()) {
+    if (!preset.is_string())
+      throw UsageError(fmt::format("{}: sizes holds {}, not a preset's name", name, preset.dump()));
+    Size size;
+    size.preset = preset.get<std::string>();
+    Json document = LoadPreset(size.preset, request.recipe);
+    RefuseFamily(document, size.preset);
+    for (const std::string& assignment : request.sets) ApplyOverride(assignment, document);
+    size.config = RunConfig::FromDocument(document, size.preset);
+    size.config.data = request.data;
+    TakeVocabularyOfData(request.sets, size.config);
+    const std::unique_ptr<Model> model = MakeModel(size.config.model, false);
+    size.parameters = model->bank().ParameterCount();
+    size.weights = model->TrainingFlopsPerToken() / 6;
+    sizes.push_back(std::move(size));
+  }
+  if (sizes.empty())
+    throw UsageError(fmt::format("{}: sizes names no preset", name), "for example sizes = [\"small\"]");
+  std::sort(sizes.begin(), sizes.end(), [](const Size& a, const Size& b) { return a.weights < b.weights; });
+  return sizes;
+}
+
+// Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both.
+void MeasureSpeed(std::vector<Size>& sizes) {
+  constexpr double kSecondsEach = 0.7;
+  Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
+  for (Size* size : {&small, &large}) size->seconds_per_token = SecondsPerToken(size->config, kSecondsEach);
+  const double slope =
+      std::max(0.0, large.seconds_per_token - small.seconds_per_token) / std::max(1.0, large.weights - small.weights);
+  for (Size& size : sizes) size.seconds_per_token = small.seconds_per_token + slope * (size.weights - small.weights);
+}
+
+// The size N for which so many tokens are the best use of N D multiply-adds: there the derivatives of the law's two
+// terms by log N and log D are equal.
+const Size& BestFor(double tokens, const ScalingLaw& law, const std::vector<Size>& sizes) {
+  const double best = std::pow(
+      law.size_power * law.size * std::pow(tokens, law.data_power) / (law.data_power * law.data), 1 / law.size_power);
+  const auto distance = [&](const Size& size) { return std::abs(std::log(size.weights / best)); };
+  return *std::min_element(sizes.begin(), sizes.end(),
+                           [&](const Size& a, const Size& b) { return distance(a) < distance(b); });
+}
+
+std::string Million(double count) { return fmt::format("{:.{}f} M", count / 1e6, count < 9.95e6 ? 1 : 0); }
+
+}  // namespace
+
+double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) const {
+  double worth = tokens;
+  if (tokens > unique) worth = unique + unique * repeats * -std::expm1(-(tokens / unique - 1) / repeats);
+  return floor + size / std::pow(weights, size_power) + data / std::pow(std::max(1.0, worth), data_power);
+}
+
+SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request) {
+  ScalingLaw law;
+  for (const auto& [section, content] : family.items()) {
+    if (section == "law") {
+      FieldsFromJson(content, "law", law);
+    } else if (section != "sizes") {
+      throw UsageError(fmt::format("{}: a family has no section [{}]", name, section),
+                       "its sizes have: sizes and [law] only");
+    }
+  }
+  std::vector<Size> sizes = SizesOf(family, name, request);
+  const double unique = ReadDataMeta(request.data).at("train").at("tokens").get<double>();
+  if (request.budget.kind != "time") {
+    const double per_step = static_cast<double>(sizes.front().config.train.TokensPerStep());
+    const double tokens = request.budget.kind == "tokens" ? request.budget.amount : request.budget.amount * per_step;
+    const Size& best = BestFor(tokens, law, sizes);
+    return {best.preset, fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, Million(tokens),
+                                     tokens / unique, Million(static_cast<double>(best.parameters)))};
+  }
+  MeasureSpeed(sizes);
+  const auto predicted = [&](const Size& size) {
+    return law.BitsPerByte(size.weights, request.budget.amount / size.seconds_per_token, unique);
+  };
+  const Size& best = *std::min_element(sizes.begin(), sizes.end(),
+                                       [&](const Size& a, const Size& b) { return predicted(a) < predicted(b); });
+  const double tokens = request.budget.amount / best.seconds_per_token;
+  return {
+      best.preset,
+      fmt::format("{} for {} at {:.0f} M parameter-tokens/s: {} parameters, {} tokens ({:.1f} epochs), about {:.2f} "
+                  "bits/byte expected on text like the law's",
+                  best.preset, request.budget.ToString(), best.weights / best.seconds_per_token / 1e6,
+                  Million(static_cast<double>(best.parameters)), Million(tokens), tokens / unique, predicted(best))};
+}
+
+}  // namespace flashlm
