@@ -1,4 +1,5 @@
 // Training runs as a user starts, interrupts, kills and resumes them; and what they refuse.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -101,6 +102,50 @@ TEST_F(TrainTest, AFinishedRunKeepsItsResults) {
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(ReadFile(run + "/results.json"), before);
   EXPECT_EQ(Json::parse(again.out), Json::parse(before));
+}
+
+// A law by which small models and few tokens go together: many tokens are worth a larger one.
+TEST_F(TrainTest, TheBudgetChoosesTheSizeOfAFamily) {
+  const auto write = [&](const std::string& name, const std::string& text) {
+    WriteFileAtomic(scratch_ / name, text);
+    return scratch_ / name;
+  };
+  const auto size = [&](const std::string& name, int width) {
+    return write(name,
+                 fmt::format("[model]\narchitecture = \"gpt\"\nd_model = {}\nn_heads = 2\nn_layers = 1\nd_ff = 16\n"
+                             "[train]\nmicro_batch = 2\naccumulate = 1\nsequence_length = 16\neval_documents = 5\n",
+                             width));
+  };
+  const std::string small = size("small.toml", 8), large = size("large.toml", 64);
+  const std::string family =
+      write("family.toml",
+            fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 1.0\nsize_power = 0.5\ndata = 1.0\ndata_power = 0.5\n",
+                        large, small));
+  const auto chosen = [&](const std::string& run, const std::string& budget, const std::string& amount) {
+    const CommandResult result =
+        RunCommand({"train", "--preset", family, "--data", data_, "--out", scratch_ / run, budget, amount}, scratch_);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_NE(result.err.find("size: "), std::string::npos) << result.err;
+    return ParseToml(ReadFile(scratch_ / run + "/config.toml"), "config.toml").at("preset").get<std::string>();
+  };
+  EXPECT_EQ(chosen("few", "--tokens", "64"), small);
+  EXPECT_EQ(chosen("many", "--steps", "600"), large);
+  const std::string timed = chosen("timed", "--time", "1s");
+  EXPECT_TRUE(timed == small || timed == large) << timed;
+  // The run is of a fixed size: it resumes under the family's name and its own.
+  for (const std::string& preset : {family, small}) {
+    const CommandResult again =
+        RunCommand({"train", "--resume", scratch_ / "few", "--preset", preset, "--tokens", "128"}, scratch_);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+  }
+  ExpectOneLine(RunCommand({"bench", "train", "--preset", family}, scratch_), 2, "is a family");
+  ExpectOneLine(RunCommand({"inspect", "--preset", "flagship"}, scratch_), 2, "flagship-2m");
+  const std::string none = write("none.toml", "sizes = []\n");
+  ExpectOneLine(RunCommand({"train", "--preset", none, "--data", data_, "--out", scratch_ / "x"}, scratch_), 2,
+                "no preset");
+  const std::string wrong = write("wrong.toml", "sizes = [\"flagship-2m\"]\n[law]\nsize_pow = 1\n");
+  ExpectOneLine(RunCommand({"train", "--preset", wrong, "--data", data_, "--out", scratch_ / "x"}, scratch_), 2,
+                "did you mean 'size_power'");
 }
 
 TEST_F(TrainTest, ALinkToAFolderToComeIsFollowed) {

@@ -12,6 +12,7 @@ namespace {
 
 TEST(Presets, AllBuild) {
   for (const Preset& preset : Presets()) {
+    if (IsFamily(LoadPreset(preset.name))) continue;
     const RunConfig config = RunConfig::FromDocument(LoadPreset(preset.name), preset.name);
     EXPECT_GT(MakeModel(config.model, false)->bank().ParameterCount(), 0) << preset.name;
   }
@@ -39,6 +40,16 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v8.4-cortex-ix-small"), 6'763'008);
   EXPECT_EQ(count("gpt-baseline"), 4'985'088);                     // not of the lineup
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
+}
+
+TEST(Presets, AFamilyIsNoModelButItsSizesAre) {
+  const Json family = LoadPreset("flagship");
+  ASSERT_TRUE(IsFamily(family));
+  for (const Json& size : family["sizes"]) {
+    EXPECT_NO_THROW(LoadPresetModel(size.get<std::string>(), {}));
+  }
+  EXPECT_THROW(LoadPresetModel("flagship", {}), UsageError);
+  EXPECT_THROW(RunConfig::FromDocument(family, "flagship"), UsageError);
 }
 
 TEST(Presets, BadNamesAndValuesAreNamed) {
