@@ -25,12 +25,14 @@ struct OpInput {
   bool parameter = false;          // lives in the bank
   double scale = 1, offset = 0;    // values are offset + scale * normal
   Quantization quantization = {};  // of a parameter
+  bool table = false;              // a sparse table of the bank
 };
 
-// What `run` receives for each OpInput: one of the two is set.
+// What `run` receives for each OpInput: one of the three is set.
 struct Operand {
   Tensor tensor;
   Param param;
+  SparseTable* table = nullptr;
 };
 
 struct OpCase {

@@ -29,9 +29,10 @@ double Error(double ours, double expected) {
 // Of input i, the first that is the same tensor.
 size_t OwnerOf(const OpCase& op_case, size_t i, bool one_tensor) {
   const auto& inputs = op_case.inputs;
-  if (!one_tensor || inputs[i].parameter) return i;
+  const auto is_tensor = [&](size_t k) { return !inputs[k].parameter && !inputs[k].table; };
+  if (!one_tensor || !is_tensor(i)) return i;
   for (size_t j = 0; j < i; ++j) {
-    if (!inputs[j].parameter && inputs[j].rows == inputs[i].rows && inputs[j].cols == inputs[i].cols) return j;
+    if (is_tensor(j) && inputs[j].rows == inputs[i].rows && inputs[j].cols == inputs[i].cols) return j;
   }
   return i;
 }
@@ -89,6 +90,9 @@ class CaseRun {
       if (input.parameter) {
         operand.param = bank_.Add(
             {fmt::format("p{}", operands_.size()), {input.rows, input.cols}, Role::kMatrix, {}, 1, input.quantization});
+      }
+      if (input.table) {
+        operand.table = &bank_.AddTable(fmt::format("p{}", operands_.size()), input.rows, input.cols, Init::Zero());
       }
       operands_.push_back(operand);
     }
@@ -153,6 +157,10 @@ class CaseRun {
       std::copy(value.v.begin(), value.v.end(), bank_.Value(operands_[i].param));
       return;
     }
+    if (case_.inputs[i].table) {
+      std::copy(value.v.begin(), value.v.end(), operands_[i].table->values());
+      return;
+    }
     const size_t owner = OwnerOf(case_, i, setting_.one_tensor);
     if (owner < i) {
       operands_[i] = operands_[owner];
@@ -172,26 +180,39 @@ class CaseRun {
     prefill_.resize(operands_.size());
     for (size_t i = 0; i < operands_.size(); ++i) {
       if (OwnerOf(case_, i, setting_.one_tensor) < i) continue;
-      const Param& param = operands_[i].param;
-      const bool parameter = case_.inputs[i].parameter;
-      const Tensor whole = parameter ? Tensor{} : Whole(i);
-      const int64_t size = parameter ? int64_t{param.rows} * param.cols : int64_t{whole.rows} * whole.cols;
+      const OpInput& input = case_.inputs[i];
+      const bool activation = !input.parameter && !input.table;
+      const Tensor whole = activation ? Whole(i) : Tensor{};
+      const int64_t size = activation ? int64_t{whole.rows} * whole.cols : int64_t{input.rows} * input.cols;
       for (int64_t e = 0; e < size; ++e) prefill_[i].push_back(rng.Normal());
-      if (parameter) {
-        std::copy(prefill_[i].begin(), prefill_[i].end(), bank_.Gradient(param));
+      if (input.parameter) {
+        std::copy(prefill_[i].begin(), prefill_[i].end(), bank_.Gradient(operands_[i].param));
+      } else if (input.table) {
+        PrefillRows(*operands_[i].table, prefill_[i]);
       } else {
         tape_->Seed(whole, prefill_[i].data());
       }
     }
   }
 
+  // In an order that is not that of the rows.
+  static void PrefillRows(SparseTable& table, std::vector<float>& gradient) {
+    for (int row = table.rows() - 1; row >= 0; --row) {
+      float* of_row = gradient.data() + int64_t{row} * table.cols();
+      table.AddGradient(&row, {of_row, DType::kF32, 1, table.cols(), table.cols()});
+    }
+  }
+
   double GradientErrorOf(size_t i) {
     const RefTensor<double>& value = expected_.values[i];
-    const bool parameter = case_.inputs[i].parameter;
+    const bool activation = !case_.inputs[i].parameter && !case_.inputs[i].table;
     const Tensor& input = operands_[i].tensor;
-    const int cols = parameter ? value.cols : input.stride, begin = parameter ? 0 : input.column;
-    const float* ours =
-        parameter ? bank_.Gradient(operands_[i].param) : static_cast<float*>(tape_->GradientOf(Whole(i)).data);
+    const int cols = activation ? input.stride : value.cols, begin = activation ? input.column : 0;
+    std::vector<float> of_table;
+    if (case_.inputs[i].table) of_table = operands_[i].table->DenseGradient();
+    const float* ours = activation                  ? static_cast<float*>(tape_->GradientOf(Whole(i)).data)
+                        : case_.inputs[i].parameter ? bank_.Gradient(operands_[i].param)
+                                                    : of_table.data();
     double worst = 0;
     for (int r = 0; r < value.rows; ++r) {
       for (int c = 0; c < cols; ++c) {

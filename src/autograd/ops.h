@@ -19,6 +19,15 @@ namespace flashlm {
 // range.
 Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float scale = 1);
 
+struct HashedEmbeddingConfig {
+  int order = 2;         // tokens of an n-gram, the position's own included; at least 2
+  int32_t end = 3;       // the token that ends a document (<eos>)
+  uint64_t variant = 0;  // another variant hashes otherwise, for tables of one order whose collisions should differ
+};
+// The table's row of the n-gram that ends at each position (kernels/embed/ngram.h) -> f32 [N,W]. An n-gram never
+// reaches back beyond the last `end` at or before its position, or the stream's start. tokens: [N].
+Tensor HashedEmbedding(Tape& tape, const int32_t* tokens, SparseTable& table, const HashedEmbeddingConfig& config);
+
 // x f32 [N,C], gain [C] -> compute type [N,C]: x / sqrt(mean(x^2) + eps) * gain.
 Tensor RmsNorm(Tape& tape, const Tensor& x, const Param& gain, float eps = 1e-6f);
 // The same with an f32 result, for norms that the residual stream itself passes through.

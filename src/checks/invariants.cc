@@ -79,7 +79,7 @@ double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const Objecti
   const Prediction prediction = model.Forward(tape, tokens.inputs.data());
   const ObjectiveParts parts = objective.Add(tape, prediction, tokens.inputs.data(), tokens.targets.data(), 0, 1.0, 1);
   if (backward) {
-    std::fill_n(model.bank().gradients(), model.bank().size(), 0.0f);
+    model.bank().ClearGradients();
     tape.Backward();
   }
   return parts.total;
@@ -161,6 +161,32 @@ CheckResult CheckNothingToLearn(const Json& config, int steps) {
   });
 }
 
+namespace {
+
+// A tensor of a model and its gradient.
+struct Learned {
+  std::string name;
+  float* values;
+  std::vector<float> gradient;
+  bool ternary = false;
+};
+
+std::vector<Learned> LearnedBy(const ParamBank& bank) {
+  std::vector<Learned> all;
+  for (const ParamInfo& info : bank.infos()) {
+    if (info.role == Role::kBuffer) continue;
+    const float* gradient = bank.gradients() + info.offset;
+    all.push_back({info.name,
+                   bank.values() + info.offset,
+                   {gradient, gradient + info.size},
+                   info.quantization.ternary != kernels::Ternary::kNone});
+  }
+  for (const auto& table : bank.tables()) all.push_back({table->name(), table->values(), table->DenseGradient()});
+  return all;
+}
+
+}  // namespace
+
 CheckResult CheckGradients(const Json& config) {
   return TimedCheck("gradients of the whole model", [&](CheckResult& result) {
     const std::unique_ptr<Model> model = MakeRandom(config, true);
@@ -170,17 +196,17 @@ CheckResult CheckGradients(const Json& config) {
     const Tokens tokens(kBatch, kLength, model->vocab(), rng);
     const Objective objective = DifferentiableObjective();
     ObjectiveOf(*model, tape, tokens, objective, true);
-    const std::vector<float> gradient(bank.gradients(), bank.gradients() + bank.size());
-    const std::vector<float> at(bank.values(), bank.values() + bank.size());
     // One direction per tensor: along its own gradient the slope is the gradient's norm. Central differences in f32
     // cannot see slopes much below their rounding, so tensors with nearly no gradient are left to the golden states.
     // So are ternary matrices: their straight-through gradient is not the slope of what they are rounded to.
     double worst = 0;
     std::string where;
-    for (const ParamInfo& info : bank.infos()) {
-      if (info.quantization.ternary != kernels::Ternary::kNone) continue;
+    for (const Learned& tensor : LearnedBy(bank)) {
+      if (tensor.ternary) continue;
+      const std::vector<float>& gradient = tensor.gradient;
+      const std::vector<float> at(tensor.values, tensor.values + gradient.size());
       double norm = 0;
-      for (int64_t i = info.offset; i < info.offset + info.size; ++i) norm += gradient[i] * gradient[i];
+      for (const float g : gradient) norm += g * g;
       norm = std::sqrt(norm);
       if (norm < 2e-3) continue;
       // A hard choice (a route, a depth) that flips within the difference makes it useless; a smaller one rarely meets
@@ -192,18 +218,16 @@ CheckResult CheckGradients(const Json& config) {
         double sides[2];
         for (int side = 0; side < 2; ++side) {
           const double step = (side == 0 ? 1 : -1) * epsilon / norm;
-          for (int64_t i = info.offset; i < info.offset + info.size; ++i) {
-            bank.values()[i] = static_cast<float>(at[i] + step * gradient[i]);
-          }
+          for (size_t i = 0; i < at.size(); ++i) tensor.values[i] = static_cast<float>(at[i] + step * gradient[i]);
           bank.Touch();
           sides[side] = ObjectiveOf(*model, tape, tokens, objective, false);
         }
-        std::copy(at.begin() + info.offset, at.begin() + info.offset + info.size, bank.values() + info.offset);
+        std::copy(at.begin(), at.end(), tensor.values);
         error = std::min(error, std::abs((sides[0] - sides[1]) / (2 * epsilon) - norm) / norm);
       }
       if (error > worst) {
         worst = error;
-        where = info.name;
+        where = tensor.name;
       }
     }
     result.passed = worst < 0.05;
@@ -219,11 +243,10 @@ CheckResult CheckEveryParameterLearns(const Json& config) {
     const Tokens tokens(kBatch, kLength, model->vocab(), rng);
     const double objective = ObjectiveOf(*model, tape, tokens, WholeObjective(0.1), true);
     std::string dead;
-    for (const ParamInfo& info : model->bank().infos()) {
-      if (info.role == Role::kBuffer) continue;
-      const float* gradient = model->bank().gradients() + info.offset;
-      const bool alive = std::any_of(gradient, gradient + info.size, [](float g) { return g != 0; });
-      if (!alive) dead += " " + info.name;
+    for (const Learned& tensor : LearnedBy(model->bank())) {
+      const auto& gradient = tensor.gradient;
+      const bool alive = std::any_of(gradient.begin(), gradient.end(), [](float g) { return g != 0; });
+      if (!alive) dead += " " + tensor.name;
     }
     result.passed = dead.empty() && std::isfinite(objective);
     result.detail = dead.empty() ? fmt::format("objective {:.4f}, ln V {:.4f}", objective, std::log(model->vocab()))

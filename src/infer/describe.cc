@@ -64,6 +64,7 @@ Json DescribeModel(const Model& model, int64_t state_floats) {
   Json json, tensors = Json::array();
   Counts all{};
   int64_t bytes = 0, packed = 0;
+  int64_t finders = 0;  // of the gradients of tables' rows: what a step reads of them comes on top
   for (const ParamInfo& info : bank.infos()) {
     Json tensor = {
         {"name", info.name}, {"shape", info.shape}, {"parameters", info.size}, {"role", flashlm::NameOf(info.role)}};
@@ -85,15 +86,30 @@ Json DescribeModel(const Model& model, int64_t state_floats) {
     packed += small;
     tensors.push_back(std::move(tensor));
   }
+  for (const auto& table : bank.tables()) {
+    const int64_t full = table->size() * 4;
+    tensors.push_back({{"name", table->name()},
+                       {"shape", {table->rows(), table->cols()}},
+                       {"parameters", table->size()},
+                       {"role", "table"},
+                       {"bytes", full},
+                       {"packed_bytes", full}});
+    bytes += full;
+    packed += full;
+    finders += table->rows();
+  }
   const auto mb = [](int64_t floats) { return 4 * static_cast<double>(floats) / 1048576; };
   json["architecture"] = model.architecture();
   json["parameters"] = bank.ParameterCount();
+  json["table_parameters"] = bank.TableCount();
   json["ternary_parameters"] = bank.TernaryCount();
   json["ternary_share"] = static_cast<double>(bank.TernaryCount()) / static_cast<double>(bank.ParameterCount());
   json["ternary_fractions"] = Fractions(all);
   json["bytes"] = bytes;
   json["packed_bytes"] = packed;
-  json["memory_mb"] = {{"parameters", mb(bank.size())}, {"training", mb(2 * bank.size() + state_floats)}};
+  json["memory_mb"] = {{"parameters", mb(bank.size() + bank.TableCount())},
+                       {"tables", mb(bank.TableCount())},
+                       {"training", mb(2 * bank.size() + bank.TableCount() + finders + state_floats)}};
   json["training_flops_per_token"] = model.TrainingFlopsPerToken();
   json["config"] = model.config();
   json["tensors"] = std::move(tensors);

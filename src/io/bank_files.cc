@@ -17,13 +17,16 @@ constexpr char kTiedHead[] = "head.weight";
 // A tensor of a file, and the memory of the bank or of its state that it is.
 struct Piece {
   std::string name;
-  const ParamInfo* info;
+  std::vector<int> shape;
   float* data;
 };
 
 std::vector<Piece> ValuesOf(const ParamBank& bank) {
   std::vector<Piece> pieces;
-  for (const ParamInfo& info : bank.infos()) pieces.push_back({info.name, &info, bank.values() + info.offset});
+  for (const ParamInfo& info : bank.infos()) pieces.push_back({info.name, info.shape, bank.values() + info.offset});
+  for (const auto& table : bank.tables()) {
+    pieces.push_back({table->name(), {table->rows(), table->cols()}, table->values()});
+  }
   return pieces;
 }
 
@@ -32,15 +35,18 @@ std::vector<Piece> PiecesOf(const ParamBank& bank, const ParamState& state) {
   for (const ParamState::Array& array : state.arrays()) {
     for (size_t i = 0; i < bank.infos().size(); ++i) {
       const ParamInfo& info = bank.infos()[i];
-      if (array.Of(i) != nullptr) pieces.push_back({array.name + "." + info.name, &info, array.Of(i)});
+      if (array.Of(i) != nullptr) pieces.push_back({array.name + "." + info.name, info.shape, array.Of(i)});
     }
+  }
+  for (const ParamState::TableArray& array : state.table_arrays()) {
+    pieces.push_back({array.name, array.shape, array.data.get()});
   }
   return pieces;
 }
 
 void Save(const std::string& path, const std::vector<Piece>& pieces, const TextMap& metadata) {
   std::vector<TensorToWrite> tensors;
-  for (const Piece& piece : pieces) tensors.push_back({piece.name, piece.info->shape, piece.data});
+  for (const Piece& piece : pieces) tensors.push_back({piece.name, piece.shape, piece.data});
   WriteSafetensors(path, tensors, metadata);
 }
 
@@ -61,9 +67,9 @@ void CheckFit(const SafetensorsFile& file, const std::vector<Piece>& pieces, con
     expected.insert(piece.name);
     if (!file.Has(piece.name)) {
       missing.push_back(piece.name);
-    } else if (file.Shape(piece.name) != piece.info->shape) {
+    } else if (file.Shape(piece.name) != piece.shape) {
       misshapen.push_back(fmt::format("{} ([{}] instead of [{}])", piece.name, fmt::join(file.Shape(piece.name), ", "),
-                                      fmt::join(piece.info->shape, ", ")));
+                                      fmt::join(piece.shape, ", ")));
     }
   }
   for (const auto& [name, tensor] : file.tensors()) {
@@ -80,7 +86,7 @@ void CheckFit(const SafetensorsFile& file, const std::vector<Piece>& pieces, con
 
 void Load(const SafetensorsFile& file, const std::vector<Piece>& pieces, const std::set<std::string>& ignored) {
   CheckFit(file, pieces, ignored);
-  for (const Piece& piece : pieces) file.Read(piece.name, piece.data, piece.info->shape);
+  for (const Piece& piece : pieces) file.Read(piece.name, piece.data, piece.shape);
 }
 
 // True if the file's output head only repeats the embedding that the bank ties it to. A head of its own is

@@ -6,6 +6,7 @@
 #include "base/fields.h"
 #include "optim/rule.h"
 #include "optim/schedule.h"
+#include "optim/table_rule.h"
 
 namespace flashlm {
 
@@ -17,6 +18,7 @@ struct OptimConfig {
   double weight_decay = 0.05;
   double clip = 1.0;
   OneOfEach<UpdateRule> rules;
+  TableRule tables;
   std::string schedule = "cosine";
   double warmup_fraction = 0.02;
   double final_lr_fraction = 0.1;
@@ -31,6 +33,7 @@ struct OptimConfig {
     v.Real("weight_decay", weight_decay, 0, 10, "decoupled decay of matrices (never of embedding, heads, vectors)");
     v.Real("clip", clip, 0, 1e9, "largest global gradient norm; 0: no clipping");
     rules.VisitFields(v);
+    tables.VisitFields(v);
     v.Text("schedule", schedule, Registry<Schedule>::Names(), "after the warm-up, by the fraction of the budget");
     v.Real("warmup_fraction", warmup_fraction, 0, 1, "part of the budget in which the rate rises linearly");
     v.Real("final_lr_fraction", final_lr_fraction, 0, 1, "of the peak, at the end of the budget");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -57,7 +56,7 @@ double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const Param
 }  // namespace
 
 Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
-    : config_(config), bank_(bank), dtype_(dtype), state_(bank) {
+    : config_(config), bank_(bank), dtype_(dtype), state_(bank), tables_(config.tables, bank, state_) {
   const std::vector<const UpdateRule*> rules = RulesOf(config_, bank);
   ForEachState(rules, [&](const std::string& name, const std::vector<bool>& holds) { state_.Add(name, holds); });
   for (size_t i = 0; i < rules.size(); ++i) {
@@ -96,7 +95,9 @@ void Optimizer::AddPieces(const UpdateRule& rule, size_t i, bool joins) {
   }
 }
 
-double Optimizer::GradientNorm() const { return std::sqrt(kernels::SumOfSquares(bank_.gradients(), bank_.size())); }
+double Optimizer::GradientNorm() const {
+  return std::sqrt(kernels::SumOfSquares(bank_.gradients(), bank_.size()) + tables_.SumOfSquares());
+}
 
 void Optimizer::Run(const Piece& piece, double factor, double gradient_scale, int64_t update) const {
   piece.rule->Update(piece.memory, {piece.peak_lr * factor, piece.weight_decay, gradient_scale, update, dtype_});
@@ -107,16 +108,18 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
   for (const Piece& run : runs_) Run(run, factor, scale, update);
   ParallelPieces(static_cast<int64_t>(matrices_.size()),
                  [&](int64_t i) { Run(matrices_[static_cast<size_t>(i)], factor, scale, update); });
+  tables_.Update((config_.tables.lr > 0 ? config_.tables.lr : config_.lr) * factor, scale, update);
   bank_.Touch();
 }
 
-void Optimizer::Discard() { std::memset(bank_.gradients(), 0, static_cast<size_t>(bank_.size()) * sizeof(float)); }
+void Optimizer::Discard() { bank_.ClearGradients(); }
 
 int64_t StateSize(const OptimConfig& config, const ParamBank& bank) {
   int64_t floats = 0;
   ForEachState(RulesOf(config, bank), [&](const std::string&, const std::vector<bool>& holds) {
     for (size_t i = 0; i < holds.size(); ++i) floats += holds[i] ? bank.infos()[i].size : 0;
   });
+  for (const auto& table : bank.tables()) floats += config.tables.StateSize(*table);
   return floats;
 }
 

@@ -1,5 +1,5 @@
 // Updates a parameter bank from its gradients, by the rule of the run (optim/rule.h). Matrices are decayed; embedding,
-// value heads, gains and biases are not; buffers are left alone.
+// value heads, gains, biases and tables are not; buffers are left alone.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ class Optimizer {
   // Drops the gradients of a step that must not be applied.
   void Discard();
 
-  // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices.
+  // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices; and of tables as
+  // optim/table_rule.h says.
   ParamState& state() { return state_; }
   const ParamState& state() const { return state_; }
 
@@ -45,6 +46,7 @@ class Optimizer {
   ParamBank& bank_;
   DType dtype_;
   ParamState state_;
+  TableUpdates tables_;
   std::vector<Piece> runs_, matrices_;
 };
 

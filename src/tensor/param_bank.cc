@@ -1,21 +1,10 @@
 #include "tensor/param_bank.h"
 
-#include <functional>
+#include <algorithm>
 
 #include "base/error.h"
-#include "base/rng.h"
 
 namespace flashlm {
-namespace {
-
-// FNV-1a: the stream of a parameter depends on its name alone.
-uint64_t HashName(const std::string& name) {
-  uint64_t hash = 1469598103934665603ull;
-  for (unsigned char c : name) hash = (hash ^ c) * 1099511628211ull;
-  return hash;
-}
-
-}  // namespace
 
 const char* NameOf(Role role) {
   switch (role) {
@@ -33,9 +22,15 @@ const char* NameOf(Role role) {
   return "?";
 }
 
+void ParamBank::CheckNew(const std::string& name) const {
+  FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", name);
+  bool known = Find(name) != nullptr;
+  for (const auto& table : tables_) known |= table->name() == name;
+  FLASHLM_CHECK(!known, "parameter '{}' declared twice", name);
+}
+
 Param ParamBank::Add(ParamInfo info, bool join_previous) {
-  FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", info.name);
-  FLASHLM_CHECK(Find(info.name) == nullptr, "parameter '{}' declared twice", info.name);
+  CheckNew(info.name);
   FLASHLM_CHECK(!info.shape.empty() && info.shape.size() <= 3, "parameter '{}': 1 to 3 dimensions", info.name);
   info.size = 1;
   for (int n : info.shape) info.size *= n;
@@ -47,32 +42,34 @@ Param ParamBank::Add(ParamInfo info, bool join_previous) {
   return handle;
 }
 
+SparseTable& ParamBank::AddTable(std::string name, int rows, int cols, Init init) {
+  CheckNew(name);
+  FLASHLM_CHECK(rows > 0 && cols > 0, "table '{}' of {} x {}", name, rows, cols);
+  tables_.push_back(std::make_unique<SparseTable>(std::move(name), rows, cols));
+  table_inits_.push_back(init);
+  return *tables_.back();
+}
+
 void ParamBank::Allocate(bool for_training) {
   FLASHLM_CHECK(values_ == nullptr, "parameters allocated twice");
   size_ = WholeLines(size_);
   values_ = AllocateZeroed(size_);
   if (for_training) gradients_ = AllocateZeroed(size_);
+  for (const auto& table : tables_) table->Allocate(for_training);
 }
 
 void ParamBank::Initialize(uint64_t seed) {
-  for (const ParamInfo& info : infos_) {
-    float* values = values_.get() + info.offset;
-    Rng rng(seed, Purpose::kInit, HashName(info.name));
-    for (int64_t i = 0; i < info.size; ++i) {
-      switch (info.init.kind) {
-        case Init::Kind::kZero:
-          values[i] = 0;
-          break;
-        case Init::Kind::kConstant:
-          values[i] = info.init.value;
-          break;
-        case Init::Kind::kNormal:
-          values[i] = info.init.value * rng.Normal();
-          break;
-      }
-    }
+  for (const ParamInfo& info : infos_) Draw(info.init, seed, info.name, values_.get() + info.offset, info.size);
+  for (size_t i = 0; i < tables_.size(); ++i) {
+    const SparseTable& table = *tables_[i];
+    Draw(table_inits_[i], seed, table.name(), table.values(), table.size());
   }
   Touch();
+}
+
+void ParamBank::ClearGradients() {
+  std::fill_n(gradients_.get(), size_, 0.0f);
+  for (const auto& table : tables_) table->ClearGradients();
 }
 
 const ParamInfo* ParamBank::Find(const std::string& name) const {
@@ -102,8 +99,14 @@ void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
   });
 }
 
-int64_t ParamBank::ParameterCount() const {
+int64_t ParamBank::TableCount() const {
   int64_t count = 0;
+  for (const auto& table : tables_) count += table->size();
+  return count;
+}
+
+int64_t ParamBank::ParameterCount() const {
+  int64_t count = TableCount();
   for (const ParamInfo& info : infos_) count += info.role == Role::kBuffer ? 0 : info.size;
   return count;
 }

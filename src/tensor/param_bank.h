@@ -1,13 +1,17 @@
 // All parameters of a model in one flat array, and their gradients at equal offsets: zeroing, norms, updates, saving
-// and loading are each one sweep. What an optimiser remembers of them is its own (tensor/param_state.h).
+// and loading are each one sweep. Sparse tables (tensor/sparse_table.h) lie beside it, each by itself, so that no sweep
+// meets them. What an optimiser remembers of all is its own (tensor/param_state.h).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/ternary/ternary.h"
+#include "tensor/init.h"
+#include "tensor/sparse_table.h"
 #include "tensor/zeroed.h"
 
 namespace flashlm {
@@ -21,15 +25,6 @@ enum class Role : uint8_t {
   kBuffer,     // not trained: saved with the model, without gradient, update and decay; not counted as a parameter
 };
 const char* NameOf(Role role);
-
-// How a parameter starts. Kept with it, so that `inspect` can show it.
-struct Init {
-  enum class Kind : uint8_t { kZero, kConstant, kNormal } kind = Kind::kZero;
-  float value = 0;  // the constant, or the standard deviation
-  static Init Zero() { return {}; }
-  static Init Constant(float value) { return {Kind::kConstant, value}; }
-  static Init Normal(float deviation) { return {Kind::kNormal, deviation}; }
-};
 
 // How products see a matrix: as it is, or ternary (docs/spec/ternary.md), then optionally with its input rounded to
 // int8 per token so that what is trained is exactly what integer arithmetic computes.
@@ -66,15 +61,23 @@ class ParamBank {
   // Declares a parameter (before Allocate). Offsets are 64-byte aligned unless it joins its predecessor.
   Param Add(ParamInfo info, bool join_previous = false);
 
+  // Declares a table of which a step reads few rows (before Allocate). The reference lives as long as the bank.
+  SparseTable& AddTable(std::string name, int rows, int cols, Init init);
+
   // Values only, or also gradients. Everything is zero afterwards.
   void Allocate(bool for_training);
   // Draws every parameter from its Init; each from its own stream, so that adding one does not change the others.
   void Initialize(uint64_t seed);
+  // All gradients are zero: the flat array, and of tables the rows that have one.
+  void ClearGradients();
 
+  // Of the parameters in the flat arrays.
   const std::vector<ParamInfo>& infos() const { return infos_; }
   // Null if there is none of that name.
   const ParamInfo* Find(const std::string& name) const;
-  int64_t ParameterCount() const;  // true parameters: without alignment padding and buffers
+  const std::vector<std::unique_ptr<SparseTable>>& tables() const { return tables_; }
+  int64_t ParameterCount() const;  // true parameters: with tables, without alignment padding and buffers
+  int64_t TableCount() const;      // of which lie in tables
   int64_t TernaryCount() const;    // of which products see as {-1, 0, +1}
 
   // The ternary form of a handle's matrices side by side, each quantised by itself. trits: [rows, cols];
@@ -106,7 +109,11 @@ class ParamBank {
     }
   }
 
+  void CheckNew(const std::string& name) const;
+
   std::vector<ParamInfo> infos_;
+  std::vector<std::unique_ptr<SparseTable>> tables_;
+  std::vector<Init> table_inits_;
   int64_t size_ = 0;
   uint64_t version_ = 1;
   ZeroedFloats values_, gradients_;

@@ -19,6 +19,14 @@ void ParamState::Add(const std::string& name, const std::vector<bool>& holds) {
   arrays_.push_back(std::move(array));
 }
 
+float* ParamState::AddForTable(const std::string& name, const SparseTable& table, int cols) {
+  TableArray array{name + "." + table.name(), {table.rows()}, nullptr};
+  if (cols > 0) array.shape.push_back(cols);
+  array.data = AllocateZeroed(array.size());
+  table_arrays_.push_back(std::move(array));
+  return table_arrays_.back().data.get();
+}
+
 float* ParamState::Find(const std::string& name, size_t i) const {
   for (const Array& array : arrays_) {
     if (array.name == name) return array.Of(i);
@@ -29,6 +37,7 @@ float* ParamState::Find(const std::string& name, size_t i) const {
 int64_t ParamState::size() const {
   int64_t floats = 0;
   for (const Array& array : arrays_) floats += array.size;
+  for (const TableArray& array : table_arrays_) floats += array.size();
   return floats;
 }
 

@@ -58,14 +58,14 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
 
 void Run::Announce() const {
   const auto mb = [](int64_t floats) { return static_cast<double>(floats) * 4 / 1048576; };
-  const int64_t size = model_->bank().size();
+  const int64_t size = model_->bank().size(), tables = model_->bank().TableCount();
   Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads, {}", model_->architecture(),
                   model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(), kernels::CpuName()));
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
                   config_.train.sequence_length, config_.train.TokensPerStep()));
-  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, and activations", mb(size),
-                  mb(size), mb(step_.optimizer().state().size())));
+  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, and activations",
+                  mb(size + tables), mb(size), mb(step_.optimizer().state().size())));
   Say(fmt::format("budget: {}; run folder: {}{}", budget_.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
 }

@@ -10,7 +10,8 @@
 namespace flashlm {
 namespace {
 
-// The smallest thing that is a language model: embedding, one windowed attention, tied head.
+// The smallest thing that is a language model: embedding, one windowed attention, tied head; and tables of n-grams,
+// which are parameters of a kind of their own.
 class ToyModel final : public Model {
  public:
   struct Config {
@@ -26,6 +27,8 @@ class ToyModel final : public Model {
   explicit ToyModel(const Config& c) : c_(c) {
     const Init normal = Init::Normal(0.15f);
     embed_ = bank().Add({"embed.weight", {c.vocab, c.d_model}, Role::kEmbedding, normal});
+    bigrams_ = &bank().AddTable("bigrams", 300, c.d_model, normal);
+    trigrams_ = &bank().AddTable("trigrams", 200, c.d_model, normal);
     norm_ = AddGain(bank(), "norm", c.d_model);
     qkv_ = AddLinear(bank(), {{"qkv", 3 * c.d_model, normal, 3}}, c.d_model);
     out_ = AddLinear(bank(), {{"out", c.d_model, normal}}, c.d_model);
@@ -33,7 +36,9 @@ class ToyModel final : public Model {
   }
 
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
-    const Tensor h = Embedding(tape, tokens, embed_);  // [N,C]
+    Tensor h = Embedding(tape, tokens, embed_);  // [N,C]
+    h = AddDropout(tape, h, HashedEmbedding(tape, tokens, *bigrams_, {.order = 2}), 0.0);
+    h = AddDropout(tape, h, HashedEmbedding(tape, tokens, *trigrams_, {.order = 3}), 0.0);
     const Tensor qkv = Linear(tape, RmsNorm(tape, h, norm_), qkv_);
     const Tensor mixed = WindowAttention(tape, qkv, {2, c_.d_model / 2, 8});
     const Tensor y = AddDropout(tape, h, Linear(tape, mixed, out_), 0.0);
@@ -46,6 +51,7 @@ class ToyModel final : public Model {
  private:
   Config c_;
   Param embed_, norm_, qkv_, out_, ln_out_;
+  SparseTable *bigrams_, *trigrams_;
 };
 
 FLASHLM_REGISTER_MODEL("toy", ToyModel);

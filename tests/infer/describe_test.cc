@@ -53,6 +53,32 @@ TEST(Describe, CountsTritsAndBytes) {
   EXPECT_NE(table.find("88 of them ternary"), std::string::npos) << table;
 }
 
+// A token table and a sparse one.
+class WithTable final : public Model {
+ public:
+  WithTable() {
+    bank().Add({"embed.weight", {10, 8}, Role::kEmbedding, Init::Normal(1)});
+    bank().AddTable("bigrams", 1 << 18, 4, Init::Zero());
+    bank().Allocate(false);
+  }
+  Prediction Forward(Tape&, const int32_t*) override { return {}; }
+};
+
+TEST(Describe, TablesAreParametersWhoseGradientsTakeNoRoom) {
+  const Json json = DescribeModel(WithTable(), 0);
+  EXPECT_EQ(json.at("parameters"), 80 + (1 << 20));
+  EXPECT_EQ(json.at("table_parameters"), 1 << 20);
+  const Json& tensor = json.at("tensors").at(1);
+  EXPECT_EQ(tensor.at("name"), "bigrams");
+  EXPECT_EQ(tensor.at("shape"), Json({1 << 18, 4}));
+  EXPECT_EQ(tensor.at("role"), "table");
+  const Json& memory = json.at("memory_mb");
+  EXPECT_EQ(memory.at("tables"), 4.0);
+  EXPECT_NEAR(memory.at("parameters").get<double>(), 4, 0.01);
+  EXPECT_NEAR(memory.at("training").get<double>(), 4 + 1, 0.01);  // one integer a row finds its gradient
+  EXPECT_EQ(json.at("training_flops_per_token"), 6.0 * 80);
+}
+
 TEST(Describe, WithoutTernaryWeightsNothingIsSaidOfThem) {
   const auto model = TinyModel(FindModel("cortex-viii"));
   const Json json = DescribeModel(*model, 3 << 20);

@@ -62,6 +62,39 @@ TEST(BankFiles, StateThatNoRuleNeedsAnyMoreIsIgnored) {
   ExpectContains(ErrorOf([&] { LoadState(scratch / "less", bank, loaded); }), "missing 'm.embed.weight'");
 }
 
+TEST(BankFiles, TablesAndTheirStateRoundTrip) {
+  const Scratch scratch;
+  ParamBank saved, loaded;
+  for (ParamBank* bank : {&saved, &loaded}) {
+    bank->AddTable("ngrams", 5, 3, Init::Normal(1));
+    FillBank(*bank, bank == &saved ? 1 : 2);
+  }
+  ParamState state(saved), other(loaded);
+  for (ParamState* s : {&state, &other}) {
+    float* m = s->AddForTable("m", *saved.tables()[0], 3);
+    float* v = s->AddForTable("v", *saved.tables()[0], 0);
+    for (int i = 0; s == &state && i < 15; ++i) m[i] = static_cast<float>(i);
+    for (int i = 0; s == &state && i < 5; ++i) v[i] = static_cast<float>(-i);
+  }
+  SaveValues(scratch / "x", saved);
+  SaveState(scratch / "y", saved, state);
+  LoadValues(scratch / "x", loaded);
+  LoadState(scratch / "y", loaded, other);
+  const SparseTable &a = *saved.tables()[0], &b = *loaded.tables()[0];
+  EXPECT_TRUE(std::equal(a.values(), a.values() + a.size(), b.values()));
+  for (size_t i = 0; i < 2; ++i) {
+    const ParamState::TableArray &x = state.table_arrays()[i], &y = other.table_arrays()[i];
+    EXPECT_TRUE(std::equal(x.data.get(), x.data.get() + x.size(), y.data.get())) << x.name;
+  }
+  const SafetensorsFile file(scratch / "y");
+  EXPECT_EQ(file.Shape("m.ngrams"), std::vector<int>({5, 3}));
+  EXPECT_EQ(file.Shape("v.ngrams"), std::vector<int>({5}));
+
+  ParamBank without;
+  FillBank(without, 1);
+  ExpectContains(ErrorOf([&] { LoadValues(scratch / "x", without); }), "unexpected 'ngrams'");
+}
+
 TEST(BankFiles, BuffersAreSavedWithTheValuesAndHaveNoState) {
   const Scratch scratch;
   ParamBank bank;

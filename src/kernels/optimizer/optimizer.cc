@@ -1,5 +1,6 @@
 #include "kernels/optimizer/optimizer.h"
 
+#include <array>
 #include <cmath>
 
 #include "base/parallel.h"
@@ -53,6 +54,55 @@ void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, floa
   });
 }
 
+HWY_INLINE float MeanSquare(const float* x, int64_t n) {
+  VF sum = hn::Zero(DF());
+  ForLanes(static_cast<size_t>(n), [&](auto lanes, size_t i) {
+    const VF value = lanes.Load(x + i);
+    sum = hn::MulAdd(value, value, sum);
+  });
+  return SumLanes(DF(), sum) / static_cast<float>(n);
+}
+
+void SweepRows(const AdamRowsStep& step, const int32_t* rows, int64_t count, int64_t cols, const float* gradients,
+               float* values, const AdamRowsState& state) {
+  const bool sums = step.beta2 == 1;
+  const auto now = static_cast<double>(step.step);
+  const double correction1 = 1 - std::pow(step.beta1, now), correction2 = sums ? 1 : 1 - std::pow(step.beta2, now);
+  const auto scale = static_cast<float>(step.gradient_scale);
+  const auto new1 = static_cast<float>(1 - step.beta1), new2 = sums ? 1 : static_cast<float>(1 - step.beta2);
+  const auto root = static_cast<float>(1 / std::sqrt(correction2)), eps = static_cast<float>(step.eps);
+  ForRows(count, cols, [&](int64_t i) {
+    const int64_t row = rows[i];
+    const float* gradient = gradients + i * cols;
+    float keep1 = 0, keep2 = 1;
+    if (state.at != nullptr) {
+      const double passed = now - static_cast<double>(state.at[row]);
+      keep1 = static_cast<float>(std::pow(step.beta1, passed));
+      keep2 = static_cast<float>(std::pow(step.beta2, passed));
+      state.at[row] = static_cast<float>(step.step);
+    }
+    const float second = keep2 * state.v[row] + new2 * (scale * scale) * MeanSquare(gradient, cols);
+    state.v[row] = second;
+    const auto rate = static_cast<float>(step.lr / correction1) / (std::sqrt(second) * root + eps);
+    const VF g_rate = hn::Set(DF(), -rate * scale);
+    float* theta = values + row * cols;
+    if (state.m == nullptr) {
+      MapRow(
+          cols, [=](VF g, VF x) { return hn::MulAdd(g_rate, g, x); }, theta, gradient, theta);
+      return;
+    }
+    const VF keep = hn::Set(DF(), keep1), add = hn::Set(DF(), new1 * scale), m_rate = hn::Set(DF(), -rate);
+    float* m = state.m + row * cols;
+    MapRow(
+        cols,
+        [=](VF g, VF m, VF x) {
+          const VF first = hn::MulAdd(keep, m, hn::Mul(add, g));
+          return std::array<VF, 2>{hn::MulAdd(m_rate, first, x), first};
+        },
+        std::array<float*, 2>{theta, m}, gradient, m, theta);
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -61,11 +111,17 @@ namespace flashlm::kernels {
 namespace {
 
 HWY_EXPORT(Sweep);
+HWY_EXPORT(SweepRows);
 
 }  // namespace
 
 void AdamW(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v) {
   FLASHLM_DISPATCH(Sweep)(step, n, theta, gradient, m, v);
+}
+
+void AdamRows(const AdamRowsStep& step, const int32_t* rows, int64_t count, int64_t cols, const float* gradients,
+              float* values, const AdamRowsState& state) {
+  FLASHLM_DISPATCH(SweepRows)(step, rows, count, cols, gradients, values, state);
 }
 
 }  // namespace flashlm::kernels

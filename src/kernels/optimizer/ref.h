@@ -20,4 +20,19 @@ inline void AdamW(const AdamWStep& step, int64_t n, double* theta, const double*
   }
 }
 
+// One row in which nothing happened since the step before: a row that was not read has a gradient of zero.
+inline void AdamRow(const AdamRowsStep& step, int64_t cols, double* theta, const double* gradient, double* m,
+                    double* v) {
+  double square = 0;
+  for (int64_t c = 0; c < cols; ++c) square += gradient[c] * gradient[c] * step.gradient_scale * step.gradient_scale;
+  const bool sums = step.beta2 == 1;
+  *v = step.beta2 * *v + (sums ? 1 : 1 - step.beta2) * square / static_cast<double>(cols);
+  const double correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.step));
+  const double correction2 = sums ? 1 : 1 - std::pow(step.beta2, static_cast<double>(step.step));
+  for (int64_t c = 0; c < cols; ++c) {
+    m[c] = step.beta1 * m[c] + (1 - step.beta1) * gradient[c] * step.gradient_scale;
+    if (square > 0) theta[c] -= step.lr * (m[c] / correction1) / (std::sqrt(*v / correction2) + step.eps);
+  }
+}
+
 }  // namespace flashlm::kernels::ref
