@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
+#include "models/presets.h"
 
 namespace flashlm::cli {
 namespace {
@@ -17,16 +18,16 @@ namespace {
 struct Options {
   CompareOptions compare;
   BudgetOptions budget;
-  std::string presets;
+  std::string presets, recipes;
   int threads = 0;
   bool resume = false, json = false;
 };
 
-std::vector<std::string> SplitAtCommas(const std::string& list) {
+std::vector<std::string> SplitAtCommas(const std::string& option, const std::string& list, const char* example) {
   std::vector<std::string> names;
   std::istringstream stream(list);
   for (std::string name; std::getline(stream, name, ',');) {
-    if (name.empty()) throw UsageError(fmt::format("--presets {}: an empty name", list), "as cortex-viii,v8.3");
+    if (name.empty()) throw UsageError(fmt::format("{} {}: an empty name", option, list), example);
     names.push_back(name);
   }
   return names;
@@ -37,7 +38,8 @@ void Run(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   CompareOptions compare = options.compare;
   compare.budget = options.budget.Get();
-  compare.presets = SplitAtCommas(options.presets);
+  compare.presets = SplitAtCommas("--presets", options.presets, "as cortex-viii,v8.3");
+  compare.recipes = SplitAtCommas("--recipes", options.recipes, "as modern,adamw");
   if (options.resume && !std::filesystem::exists(compare.out + "/settings.json")) {
     throw Error(fmt::format("'{}' holds no comparison to go on with", compare.out), "leave out --resume to start one");
   }
@@ -54,22 +56,34 @@ void Run(const Options& options) {
 }  // namespace
 
 void AddCompare(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("compare", "train presets alike and make one table of them");
+  CLI::App* verb =
+      app.add_subcommand("compare", "train presets, recipes and variants alike and make one table of them");
   auto options = std::make_shared<Options>();
   verb->add_option("--presets", options->presets, "names or .toml files, with commas between; all without it");
+  verb->add_option("--recipes", options->recipes,
+                   "each preset with each of these instead of its own: names or .toml files, with commas between");
+  verb->add_option(
+          "--variant", options->compare.variants,
+          "each of those with these settings, as \"wide: model.d_model=320 model.d_ff=640\"; repeatable; \"as it\n"
+          "is:\" changes nothing")
+      ->take_all()
+      ->allow_extra_args(false);
   verb->add_option("--data", options->compare.data, "folder made by: flashlm data prepare");
   verb->add_option("--text", options->compare.text,
                    "file to evaluate on, all of it; without it the test part of the data's validation documents");
   verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
   options->budget.AddTo(*verb, "5m", false);
-  verb->add_option("--set", options->compare.sets,
-                   "change a setting of every preset, as train.micro_batch=4; repeatable")
+  verb->add_option("--set", options->compare.sets, "change a setting of every run, as train.micro_batch=4; repeatable")
       ->take_all()
       ->allow_extra_args(false);
   verb->add_option("--seed", options->compare.seed, "of parameters, data order and dropout; 1 without it");
+  verb->add_option("--seeds", options->compare.seeds,
+                   "train with so many seeds, SEED, SEED + 1, ...: what differs by chance, and a verdict; 1 without it")
+      ->check(CLI::Range(1, 1000));
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
   verb->add_flag("--resume", options->resume, "go on with --out; so does the same command again");
   verb->add_flag("--json", options->json, "print comparison.json instead of the table");
+  verb->footer([] { return PresetsHelp(); });
   verb->callback([options] { Run(*options); });
 }
 

@@ -100,8 +100,8 @@ void AddTrain(CLI::App& app) {
   verb->add_option("--preset", options->preset, "name of a preset or a .toml file; without it flagship, whose size the budget chooses");
   verb->add_option(
       "--recipe", options->recipe,
-      "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines go before the\n"
-      "preset's; --set goes before both");
+      "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines override\n"
+      "the preset's, and --set overrides both");
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
   verb->add_option("--resume", options->resume,

@@ -1,23 +1,58 @@
 #include "compare/comparison.h"
 
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+
 #include "base/error.h"
-#include "train/known_fields.h"
 
 namespace flashlm {
 namespace {
 
-// 2: rows have the names of results.json, and their figures are those of `best` on the test part.
-constexpr int kVersion = 2;
+// 3: rows are of runs, of which a contender may have several; before there were recipes, variants and seeds.
+constexpr int kVersion = 3;
 
-Json Curve(const std::vector<CurvePoint>& curve) {
-  Json json = Json::array();
-  for (const CurvePoint& point : curve) {
-    json.push_back({{"tokens", point.tokens}, {"seconds", point.seconds}, {"bits_per_byte", point.bits_per_byte}});
+bool IsPlain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return std::isalnum(byte) != 0 || byte >= 0x80 || std::string_view("._-+=,").find(c) != std::string_view::npos;
+}
+
+// As a file is called everywhere: what is not a letter or digit becomes '_'. A file of settings goes by its name.
+std::string FileName(const std::string& name) {
+  std::string safe = NameOfToml(name);
+  for (char& c : safe) {
+    if (!IsPlain(c)) c = '_';
   }
-  return json;
+  if (safe.starts_with('.') || safe.starts_with('-')) safe[0] = '_';
+  return safe;
+}
+
+Json ToJson(const Contender& contender) {
+  return {{"name", contender.Name()},
+          {"preset", contender.preset},
+          {"recipe", contender.recipe},
+          {"variant", contender.variant},
+          {"sets", contender.sets}};
+}
+
+Contender ContenderFromJson(const Json& json) {
+  return {json.at("preset").get<std::string>(), json.at("recipe").get<std::string>(),
+          json.at("variant").get<std::string>(), json.at("sets").get<std::vector<std::string>>()};
 }
 
 }  // namespace
+
+std::string NameOfToml(const std::string& name) {
+  return name.ends_with(".toml") ? std::filesystem::path(name).stem().string() : name;
+}
+
+std::string Contender::Name() const {
+  std::string name = FileName(preset);
+  if (!recipe.empty()) name += "+" + FileName(recipe);
+  if (!variant.empty()) name += "+" + FileName(variant);
+  return name;
+}
 
 Json ToJson(const CompareSettings& settings) {
   Json json;
@@ -28,9 +63,11 @@ Json ToJson(const CompareSettings& settings) {
   json["text_sha256"] = settings.text_sha256;
   json["budget"] = settings.budget.ToJson();
   json["seed"] = settings.seed;
+  json["seeds"] = settings.seeds;
   json["sets"] = settings.sets;
   json["precision"] = {{"train", settings.train_precision}, {"decode", settings.decode_precision}};
-  json["presets"] = settings.presets;
+  json["contenders"] = Json::array();
+  for (const Contender& contender : settings.contenders) json["contenders"].push_back(ToJson(contender));
   return json;
 }
 
@@ -48,10 +85,11 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.text_sha256 = json.at("text_sha256").get<std::string>();
     settings.budget = Budget::FromJson(json.at("budget"));
     settings.seed = json.at("seed").get<uint64_t>();
+    settings.seeds = json.at("seeds").get<int>();
     settings.sets = json.at("sets").get<std::vector<std::string>>();
     settings.train_precision = json.at("precision").at("train").get<std::string>();
     settings.decode_precision = json.at("precision").at("decode").get<std::string>();
-    settings.presets = json.at("presets").get<std::vector<std::string>>();
+    for (const Json& contender : json.at("contenders")) settings.contenders.push_back(ContenderFromJson(contender));
     return settings;
   } catch (const Json::exception& e) {
     throw Error(fmt::format("'{}' does not describe a comparison: {}", where, e.what()),
@@ -59,42 +97,23 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
   }
 }
 
-void ComparisonRow::VisitFields(FieldVisitor& v) {
-  constexpr double kAny = std::numeric_limits<double>::infinity();
-  v.Text("preset", preset, {}, "name");
-  v.Real("ternary_share", ternary_share, 0, 1, "of the parameters");
-  v.Real("decode_tokens_per_s", decode_tokens_per_s, 0, kAny, "of one stream");
-  v.Text("prompt", prompt, {}, "of the sample");
-  v.Text("sample", sample, {}, "what the model wrote");
-}
-
-Json ToJson(const ComparisonRow& row) {
-  if (row.failed()) return {{"preset", row.preset}, {"error", row.error}};
-  Json json = {{"preset", row.preset}};
-  json.update(ToJson(row.result));
-  json.update(FieldsToJson(row));
-  json["curve"] = Curve(row.curve);
-  return json;
-}
-
-ComparisonRow ComparisonRowFromJson(const Json& json, const std::string& where) {
-  ComparisonRow row;
-  KnownFieldsFromJson(json, where, row);
-  row.result = RunResultFromJson(json, where);
-  row.error = json.value("error", "");
-  for (const Json& point : json.value("curve", Json::array())) {
-    // JSON has no NaN: a loss that was not finite is null there.
-    const Json& loss = point.at("bits_per_byte");
-    row.curve.push_back({point.at("tokens").get<double>(), point.at("seconds").get<double>(),
-                         loss.is_number() ? loss.get<double>() : RunResult::kUnknown});
-  }
-  return row;
+Comparison Conclude(CompareSettings settings, std::vector<ComparisonRow> rows) {
+  Comparison comparison{std::move(settings), std::move(rows), {}};
+  comparison.aggregates = AggregateRows(comparison.rows);
+  std::map<std::string, size_t> rank;
+  for (const Aggregate& one : comparison.aggregates) rank.emplace(one.name, rank.size());
+  std::stable_sort(comparison.rows.begin(), comparison.rows.end(), [&](const auto& a, const auto& b) {
+    return std::pair(rank[a.name], a.result.seed) < std::pair(rank[b.name], b.result.seed);
+  });
+  return comparison;
 }
 
 Json ToJson(const Comparison& comparison) {
   Json json;
   json["format"] = "flashlm-comparison";
   json["settings"] = ToJson(comparison.settings);
+  json["aggregates"] = Json::array();
+  for (const Aggregate& one : comparison.aggregates) json["aggregates"].push_back(ToJson(one));
   json["rows"] = Json::array();
   for (const ComparisonRow& row : comparison.rows) json["rows"].push_back(ToJson(row));
   return json;

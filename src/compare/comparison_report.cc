@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -23,21 +25,29 @@ std::string Grouped(double number) {
 
 struct Column {
   const char* heading;
-  std::string (*cell)(const ComparisonRow& row);
+  std::string (*cell)(const Aggregate& row);
+  bool words = false;  // not numbers
 };
 
 const Column kColumns[] = {
-    {"parameters", [](const ComparisonRow& r) { return Grouped(static_cast<double>(r.result.params)); }},
-    {"ternary", [](const ComparisonRow& r) { return fmt::format("{:.1f} %", 100 * r.ternary_share); }},
-    {"tokens", [](const ComparisonRow& r) { return FormatCount(static_cast<double>(r.result.tokens)); }},
-    {"trained", [](const ComparisonRow& r) { return fmt::format("{:.0f} s", r.result.seconds); }},
-    {"tokens/s", [](const ComparisonRow& r) { return Grouped(r.result.tok_per_sec); }},
-    {"memory", [](const ComparisonRow& r) { return fmt::format("{:.0f} MB", r.result.peak_rss_mb); }},
-    {"bits per byte",
-     [](const ComparisonRow& r) {
-       return fmt::format("{:.4f} ± {:.4f}", r.result.val_bits_per_byte, r.result.stderr_bits_per_byte);
+    {"seeds",
+     [](const Aggregate& a) {
+       const size_t done = a.seeds.size();
+       return a.failed == 0 ? fmt::format("{}", done)
+                            : fmt::format("{} of {}", done, done + static_cast<size_t>(a.failed));
      }},
-    {"decoded tokens/s", [](const ComparisonRow& r) { return Grouped(r.decode_tokens_per_s); }},
+    {"parameters", [](const Aggregate& a) { return Grouped(a.params); }},
+    {"ternary", [](const Aggregate& a) { return fmt::format("{:.1f} %", 100 * a.ternary_share); }},
+    {"tokens", [](const Aggregate& a) { return FormatCount(a.tokens); }},
+    {"trained", [](const Aggregate& a) { return fmt::format("{:.0f} s", a.seconds); }},
+    {"tokens/s", [](const Aggregate& a) { return Grouped(a.tok_per_sec); }},
+    {"memory", [](const Aggregate& a) { return fmt::format("{:.0f} MB", a.peak_rss_mb); }},
+    {"bits per byte", [](const Aggregate& a) { return fmt::format("{:.4f}", a.bits_per_byte.mean); }},
+    {"± seeds",
+     [](const Aggregate& a) { return a.bits_per_byte.count < 2 ? "" : fmt::format("{:.4f}", a.bits_per_byte.error); }},
+    {"± documents", [](const Aggregate& a) { return fmt::format("{:.4f}", a.stderr_documents); }},
+    {"decoded tokens/s", [](const Aggregate& a) { return Grouped(a.decode_tokens_per_s); }},
+    {"verdict", [](const Aggregate& a) { return a.verdict ? ToString(*a.verdict) : ""; }, true},
 };
 
 std::string BudgetText(const Budget& budget) {
@@ -45,11 +55,17 @@ std::string BudgetText(const Budget& budget) {
                                : FormatCount(budget.amount) + " " + budget.kind;
 }
 
-// What is equal for all rows, and which model the figures are of.
+std::string RunText(const Comparison& comparison, const ComparisonRow& row) {
+  return comparison.settings.seeds > 1 ? fmt::format("{}, seed {}", row.name, row.result.seed) : row.name;
+}
+
+// What is equal for all rows, and which models the figures are of.
 std::string Circumstances(const Comparison& comparison) {
   const CompareSettings& settings = comparison.settings;
-  std::string line =
-      fmt::format("Each preset: {} on {}, seed {}", BudgetText(settings.budget), settings.data, settings.seed);
+  std::string line = fmt::format("Each run: {} on {}, ", BudgetText(settings.budget), settings.data);
+  line += settings.seeds > 1
+              ? fmt::format("seeds {} to {}", settings.seed, settings.seed + static_cast<uint64_t>(settings.seeds) - 1)
+              : fmt::format("seed {}", settings.seed);
   for (const std::string& set : settings.sets) line += ", " + set;
   std::string earlier;
   bool first = true;
@@ -63,12 +79,72 @@ std::string Circumstances(const Comparison& comparison) {
       first = false;
     }
     if (result.measured_step != result.steps) {
-      earlier += fmt::format("{}{} (step {} of {})", earlier.empty() ? "" : ", ", row.preset, result.measured_step,
-                             result.steps);
+      earlier += fmt::format("{}{} (step {} of {})", earlier.empty() ? "" : ", ", RunText(comparison, row),
+                             result.measured_step, result.steps);
     }
   }
   line += ". Bits per byte, sample and decoding speed are those of each run's best model on the dev part";
   return line + (earlier.empty() ? "." : ", which is not the last one for " + earlier + ".");
+}
+
+// What the columns with a ± and the verdict mean.
+std::string Reading(const Comparison& comparison) {
+  std::string text = "± documents: standard error over the documents of the text, which another text would change";
+  if (comparison.settings.seeds == 1) {
+    return text + ". Nothing is known about other seeds: --seeds 3 trains with three.";
+  }
+  return text +
+         fmt::format(
+             " (mean over seeds). ± seeds: standard error of the mean over seeds, which other seeds would change. "
+             "Verdicts compare a row with the best one, the best with the second, by their differences seed by seed "
+             "(two-sided t-test, p < {}).",
+             Verdict::kLevel);
+}
+
+// Said where not all runs were scored on the same documents: those of slow models are fewer.
+std::string UnevenDocuments(const std::vector<ComparisonRow>& rows) {
+  int64_t fewest = std::numeric_limits<int64_t>::max(), most = 0;
+  for (const ComparisonRow& row : rows) {
+    if (row.failed()) continue;
+    fewest = std::min(fewest, row.result.documents_evaluated);
+    most = std::max(most, row.result.documents_evaluated);
+  }
+  if (fewest >= most) return "";
+  return fmt::format(
+      "runs were scored on the first {} to {} documents, as train.eval_share left time for: --text FILE is read whole "
+      "by all",
+      fewest, most);
+}
+
+// One line for each variant: its settings; and for each run that failed where others of its row did not.
+std::vector<std::string> Notes(const Comparison& comparison) {
+  std::vector<std::string> notes;
+  std::set<std::string> told;
+  for (const Contender& contender : comparison.settings.contenders) {
+    if (contender.variant.empty()) continue;
+    const std::string sets =
+        contender.sets.empty() ? "nothing changed" : fmt::format("{}", fmt::join(contender.sets, " "));
+    const std::string note = contender.variant + ": " + sets;
+    if (told.insert(note).second) notes.push_back(note);
+  }
+  if (const std::string uneven = UnevenDocuments(comparison.rows); !uneven.empty()) notes.push_back(uneven);
+  for (const Aggregate& one : comparison.aggregates) {
+    if (one.without_result() || one.failed == 0) continue;
+    for (const ComparisonRow& row : comparison.rows) {
+      if (row.name == one.name && row.failed()) {
+        notes.push_back(fmt::format("{} failed: {}", RunText(comparison, row), row.error));
+      }
+    }
+  }
+  return notes;
+}
+
+// The run that a contender's sample is of: its first.
+const ComparisonRow* SampleOf(const Comparison& comparison, const Aggregate& one) {
+  for (const ComparisonRow& row : comparison.rows) {
+    if (row.name == one.name && !row.failed()) return &row;
+  }
+  return nullptr;
 }
 
 // A table's cell and a paragraph are one line; a bar would end a cell.
@@ -157,13 +233,17 @@ class Chart {
     empty_ = !(x_.high > x_.low) || !(y_.high > y_.low);
   }
 
-  std::string Svg(const std::vector<ComparisonRow>& rows) const {
+  // A line for each run, in the style of its contender.
+  std::string Svg(const Comparison& comparison) const {
     if (empty_) return "";
     std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"bits per byte over {}\">\n",
                                   kWidth, kHeight, axis_);
     svg += Grid();
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (!rows[i].curve.empty()) svg += Line(rows[i], i);
+    for (size_t i = 0; i < comparison.aggregates.size(); ++i) {
+      for (const ComparisonRow& row : comparison.rows) {
+        if (row.name == comparison.aggregates[i].name && !row.curve.empty())
+          svg += Line(row, RunText(comparison, row), i);
+      }
     }
     return svg + "</svg>\n";
   }
@@ -190,7 +270,7 @@ class Chart {
                              kHeight - 3, axis_);
   }
 
-  std::string Line(const ComparisonRow& row, size_t index) const {
+  std::string Line(const ComparisonRow& row, const std::string& title, size_t index) const {
     std::string path;
     for (const CurvePoint& point : row.curve) {
       const double y = point.bits_per_byte;
@@ -198,7 +278,7 @@ class Chart {
       path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", PixelX(X(point)), PixelY(y));
     }
     return fmt::format("<path class=\"line {}\" d=\"{}\"><title>{}</title></path>\n", StyleClass(index), path,
-                       ForHtml(row.preset));
+                       ForHtml(title));
   }
 
   double CurvePoint::*key_;
@@ -229,7 +309,7 @@ p.soft { color: var(--soft); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
-td.error { text-align: left; white-space: normal; color: var(--soft); }
+td.words { text-align: left; white-space: normal; min-width: 14rem; } .error { color: var(--soft); }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
 svg { width: 100%; height: auto; } svg.key { width: 1.8rem; height: .8rem; margin-right: .4rem; }
 svg text { font-size: 12px; fill: var(--soft); } .right { text-anchor: end; } .middle { text-anchor: middle; }
@@ -244,19 +324,21 @@ blockquote { margin: .3rem 0 1rem; padding-left: .8rem; border-left: 3px solid v
 <h1>Comparison</h1>
 )";
 
-std::string TableHtml(const std::vector<ComparisonRow>& rows) {
-  std::string html = "<div class=\"wide\"><table>\n<tr><th>preset</th>";
+std::string TableHtml(const std::vector<Aggregate>& rows) {
+  std::string html = "<div class=\"wide\"><table>\n<tr><th>run</th>";
   for (const Column& column : kColumns) html += fmt::format("<th>{}</th>", column.heading);
   html += "</tr>\n";
   for (size_t i = 0; i < rows.size(); ++i) {
     html += fmt::format(
         "<tr><td><svg class=\"key\" viewBox=\"0 0 28 12\"><path class=\"line {}\" d=\"M0 6H28\"/></svg>{}</td>",
-        StyleClass(i), ForHtml(rows[i].preset));
-    if (rows[i].failed()) {
-      html += fmt::format("<td class=\"error\" colspan=\"{}\">failed: {}</td>", std::size(kColumns),
+        StyleClass(i), ForHtml(rows[i].name));
+    if (rows[i].without_result()) {
+      html += fmt::format("<td class=\"words error\" colspan=\"{}\">failed: {}</td>", std::size(kColumns),
                           ForHtml(rows[i].error));
     } else {
-      for (const Column& column : kColumns) html += fmt::format("<td>{}</td>", ForHtml(column.cell(rows[i])));
+      for (const Column& column : kColumns) {
+        html += fmt::format("<td{}>{}</td>", column.words ? " class=\"words\"" : "", ForHtml(column.cell(rows[i])));
+      }
     }
     html += "</tr>\n";
   }
@@ -266,43 +348,49 @@ std::string TableHtml(const std::vector<ComparisonRow>& rows) {
 }  // namespace
 
 std::string ComparisonMarkdown(const Comparison& comparison) {
-  const std::vector<ComparisonRow>& rows = comparison.rows;
-  std::string markdown = "| preset |", rule = "|---|";
+  std::string markdown = "| run |", rule = "|---|";
   for (const Column& column : kColumns) {
     markdown += fmt::format(" {} |", column.heading);
-    rule += "---:|";
+    rule += column.words ? "---|" : "---:|";
   }
   markdown += fmt::format("\n{}\n", rule);
-  for (const ComparisonRow& row : rows) {
-    markdown += fmt::format("| {} |", ForMarkdown(row.preset));
+  for (const Aggregate& row : comparison.aggregates) {
+    markdown += fmt::format("| {} |", ForMarkdown(row.name));
     for (const Column& column : kColumns) {
-      markdown += row.failed() ? (&column == kColumns ? fmt::format(" failed: {} |", ForMarkdown(row.error)) : " |")
-                               : fmt::format(" {} |", column.cell(row));
+      markdown += row.without_result()
+                      ? (&column == kColumns ? fmt::format(" failed: {} |", ForMarkdown(row.error)) : " |")
+                      : fmt::format(" {} |", ForMarkdown(column.cell(row)));
     }
     markdown += "\n";
   }
-  markdown += fmt::format("\n{}\n", ForMarkdown(Circumstances(comparison)));
-  for (const ComparisonRow& row : rows) {
-    if (row.failed()) continue;
+  markdown += fmt::format("\n{} {}\n", ForMarkdown(Circumstances(comparison)), ForMarkdown(Reading(comparison)));
+  const std::vector<std::string> notes = Notes(comparison);
+  if (!notes.empty()) markdown += "\n";
+  for (const std::string& note : notes) markdown += fmt::format("- {}\n", ForMarkdown(note));
+  for (const Aggregate& one : comparison.aggregates) {
+    const ComparisonRow* row = SampleOf(comparison, one);
+    if (row == nullptr) continue;
     markdown +=
-        fmt::format("\n**{}**: *{}*{}\n", ForMarkdown(row.preset), ForMarkdown(row.prompt), ForMarkdown(row.sample));
+        fmt::format("\n**{}**: *{}*{}\n", ForMarkdown(one.name), ForMarkdown(row->prompt), ForMarkdown(row->sample));
   }
   return markdown;
 }
 
 std::string ComparisonHtml(const Comparison& comparison) {
-  const std::vector<ComparisonRow>& rows = comparison.rows;
   std::string html = kHead;
   html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Circumstances(comparison)));
-  html += TableHtml(rows);
+  html += TableHtml(comparison.aggregates);
+  html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Reading(comparison)));
+  for (const std::string& note : Notes(comparison)) html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(note));
   html += "<h2>Bits per byte of the training text</h2>\n<div class=\"charts\">\n";
-  html += Chart(rows, &CurvePoint::tokens, 1, "tokens").Svg(rows);
-  html += Chart(rows, &CurvePoint::seconds, 60, "minutes").Svg(rows);
+  html += Chart(comparison.rows, &CurvePoint::tokens, 1, "tokens").Svg(comparison);
+  html += Chart(comparison.rows, &CurvePoint::seconds, 60, "minutes").Svg(comparison);
   html += "</div>\n<h2>What they write</h2>\n";
-  for (const ComparisonRow& row : rows) {
-    if (row.failed()) continue;
-    html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(row.preset), ForHtml(row.prompt),
-                        ForHtml(row.sample));
+  for (const Aggregate& one : comparison.aggregates) {
+    const ComparisonRow* row = SampleOf(comparison, one);
+    if (row == nullptr) continue;
+    html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(one.name), ForHtml(row->prompt),
+                        ForHtml(row->sample));
   }
   return html + "</body>\n</html>\n";
 }

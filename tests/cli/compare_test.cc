@@ -75,6 +75,9 @@ TEST_F(CompareTest, OneFailureDoesNotLoseTheOthers) {
   EXPECT_NE(In("comparison.md").find("failed: model.d"), std::string::npos);
   EXPECT_NE(In("comparison.html").find("<svg"), std::string::npos);
 
+  EXPECT_EQ(comparison.at("aggregates").size(), 3u);
+  EXPECT_EQ(comparison.at("aggregates")[0].at("verdict").at("apart"), false) << "one seed says nothing about seeds";
+
   // Another preset joins, on a text of its own; what is there is kept as it is, settings cannot change.
   const std::string before = In("one/comparison.json");
   EXPECT_EQ(Compare({"--tokens", "6k"}).exit_code, 2);
@@ -119,6 +122,65 @@ TEST_F(CompareTest, InterruptedItGoesOn) {
   EXPECT_EQ(again.err.find("step "), std::string::npos) << again.err;
 }
 
+// Every preset with every recipe in every variant.
+TEST_F(CompareTest, PresetsTimesRecipesTimesVariants) {
+  const CommandResult result =
+      Compare({"--presets", Preset("one") + "," + Preset("two"), "--recipes", "adamw,modern", "--variant",
+               "as it is:", "--variant", "wide: model.d_ff=64 optim.lr=0.004", "--seed", "5", "--data",
+               *shared_ / "data", "--tokens", "1k", "--set", "train.micro_batch=2", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json comparison = Json::parse(result.out);
+  EXPECT_EQ(comparison.at("rows").size(), 8u);
+  EXPECT_EQ(comparison.at("aggregates").size(), 8u);
+  const auto config = [&](const std::string& run) { return ParseToml(In(run + "/config.toml"), run); };
+  const Json wide = config("two+modern+wide");
+  EXPECT_EQ(wide.at("recipe"), "modern");
+  EXPECT_EQ(wide.at("seed"), 5);
+  EXPECT_EQ(wide.at("model").at("d_ff"), 64);
+  EXPECT_EQ(wide.at("model").at("d_head"), 4);
+  EXPECT_EQ(wide.at("optim").at("optimizer"), "muon");
+  EXPECT_EQ(wide.at("optim").at("lr"), 0.004);
+  EXPECT_EQ(wide.at("train").at("micro_batch"), 2);
+  EXPECT_EQ(config("two+modern+as_it_is").at("optim").at("lr"), 0.002) << "the recipe's, not the preset's";
+  EXPECT_EQ(config("one+adamw+as_it_is").at("optim").at("lr"), 0.0015);
+  for (const Json& row : comparison.at("rows")) {
+    const std::string recipe = row.at("recipe").get<std::string>(), variant = row.at("variant").get<std::string>();
+    EXPECT_EQ(row.at("name").get<std::string>(),
+              row.at("preset").get<std::string>() + "+" + recipe + "+" + (variant == "wide" ? "wide" : "as_it_is"));
+    EXPECT_EQ(row.at("seed"), 5);
+  }
+  EXPECT_NE(In("comparison.md").find("- wide: model.d"), std::string::npos);
+}
+
+// Seeds, recipes and variants join what is there; nothing is trained twice, and no name comes to mean something else.
+TEST_F(CompareTest, MoreJoins) {
+  const std::vector<std::string> first = {"--presets", Preset("one"), "--data", *shared_ / "data", "--tokens", "1k"};
+  ASSERT_EQ(Compare(first).exit_code, 0);
+  const std::string before = In("one/comparison.json");
+  const CommandResult seeds = Compare({"--seeds", "2", "--json"});
+  ASSERT_EQ(seeds.exit_code, 0) << seeds.err;
+  const Json both = Json::parse(seeds.out).at("aggregates")[0];
+  EXPECT_EQ(both.at("seeds"), Json({1, 2}));
+  EXPECT_GT(both.at("stderr_seeds").get<double>(), 0) << "another seed gives another model";
+  EXPECT_EQ(both.at("recipe"), "") << "the preset names none";
+  EXPECT_TRUE(std::filesystem::exists(scratch_ / "out/one.seed_2/results.json"));
+  const CommandResult more = Compare({"--variant", "narrow: model.d_ff=32", "--json"});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  const Json comparison = Json::parse(more.out);
+  EXPECT_EQ(comparison.at("rows").size(), 4u) << "the preset so far, in the new variant, with both seeds";
+  EXPECT_EQ(In("one/comparison.json"), before);
+
+  const auto refused = [&](const std::vector<std::string>& options, const std::string& part) {
+    const CommandResult result = Compare(options);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+  };
+  refused({"--variant", "narrow: model.d_ff=16"}, "is the name of two");
+  refused({"--seeds", "1"}, "they can become more, not fewer");
+  refused({"--variant", "broken: optim.lrr=1"}, "optim.lrr: unknown key");
+}
+
 TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   const auto refused = [&](const std::vector<std::string>& more, int code, const std::string& part) {
     const CommandResult result = Compare(more);
@@ -133,10 +195,24 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", scratch_ / "nothing"}, 1, "nothing");
   refused({"--data", data, "--presets", "v8.4x"}, 2, "unknown preset");
   refused({"--data", data, "--presets", "v8.3,,"}, 2, "empty name");
+  refused({"--data", data, "--presets", "flagship"}, 2, "name one of its sizes");
+  refused({"--data", data, "--recipes", "moderm"}, 2, "did you mean 'modern'?");
+  refused({"--data", data, "--recipes", "modern,,adamw"}, 2, "empty name");
+  refused({"--data", data, "--variant", "wide"}, 2, "expected NAME: section.key=value");
+  refused({"--data", data, "--variant", ": model.d_ff=8"}, 2, "expected NAME: section.key=value");
+  refused({"--data", data, "--variant", "wide: d_ff=8"}, 2, "expected section.key=value");
+  refused({"--data", data, "--variant", "x: model.d_ff=8", "--variant", "x: model.d_ff=9"}, 2, "the name of two");
+  refused({"--data", data, "--variant", std::string(250, 'x') + ":"}, 2, "at most 200");
+  refused({"--data", data, "--seeds", "0"}, 2, "--seeds");
   refused({"--data", data, "--text", scratch_ / "nothing.txt"}, 1, "nothing.txt");
   refused({"--data", data, "--time", "1m", "--hours", "2"}, 2, "one budget");
   refused({"--data", scratch_ / "d\xff"}, 2, "not UTF-8");
   refused({"--data", data, "--text", scratch_ / "t\xff"}, 2, "not UTF-8");
+  // All presets can be compared: what is in the way is the folder, not a family among them.
+  WriteFileAtomic(scratch_ / "file", "");
+  const CommandResult all = RunCommand({"compare", "--data", data, "--out", scratch_ / "file/out"}, scratch_);
+  EXPECT_EQ(all.exit_code, 1) << all.err;
+  EXPECT_NE(all.err.find("file/out"), std::string::npos) << all.err;
   ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
   refused({"--data", data, "--text", scratch_ / "pipe"}, 2, "every preset reads it again");
 }
@@ -202,13 +278,14 @@ TEST_F(CompareTest, DataMayMoveButNotChange) {
 }
 
 TEST_F(CompareTest, RefusesThoseOfEarlierVersions) {
-  const std::string settings = "{\"data\": \"x\", \"text\": \"\", \"presets\": []}";
   std::filesystem::create_directories(scratch_ / "out");
-  WriteFileAtomic(scratch_ / "out/settings.json", settings);
-  const CommandResult result = Compare({});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.ErrorLines(), 1) << result.err;
-  EXPECT_NE(result.err.find("another version"), std::string::npos) << result.err;
+  for (const char* settings : {R"({"data": "x", "text": "", "presets": []})", R"({"version": 2, "presets": []})"}) {
+    WriteFileAtomic(scratch_ / "out/settings.json", settings);
+    const CommandResult result = Compare({});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.ErrorLines(), 1) << result.err;
+    EXPECT_NE(result.err.find("another version"), std::string::npos) << result.err;
+  }
 }
 
 }  // namespace

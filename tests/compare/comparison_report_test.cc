@@ -11,7 +11,7 @@ namespace {
 
 Comparison Example() {
   ComparisonRow row;
-  row.preset = "one";
+  row.name = row.preset = "one";
   row.result.params = 6'566'400;
   row.result.tokens = 3'320'000;
   row.result.steps = row.result.measured_step = 400;
@@ -30,13 +30,38 @@ Comparison Example() {
   for (int i = 1; i <= 40; ++i) row.curve.push_back({1e5 * i, 3.0 * i, 0.8 + 3.0 / i});
   row.curve[5].bits_per_byte = RunResult::kUnknown;  // was not finite
   ComparisonRow failed;
-  failed.preset = "two";
+  failed.name = failed.preset = "two";
   failed.error = "too <wide> | by far";
-  Comparison comparison;
-  comparison.settings.data = "data/x";
-  comparison.settings.budget = Budget::Time("5m");
-  comparison.rows = {row, failed};
-  return comparison;
+  CompareSettings settings;
+  settings.data = "data/x";
+  settings.budget = Budget::Time("5m");
+  settings.contenders = {{"one", "", "", {}}, {"two", "", "", {}}};
+  return Conclude(settings, {failed, row});
+}
+
+// Two variants with three seeds; one of them failed with one.
+Comparison WithSeeds() {
+  Comparison one = Example();
+  std::vector<ComparisonRow> rows;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    for (const char* variant : {"as it is", "narrow"}) {
+      ComparisonRow row = one.rows[0];
+      row.variant = variant;
+      row.name = Contender{"one", "", variant, {}}.Name();
+      row.result.seed = seed;
+      row.result.documents_evaluated = seed == 3 ? 800 : 1000;
+      row.result.val_bits_per_byte = 0.80 + 0.01 * static_cast<double>(seed * seed);
+      if (row.variant == "narrow") row.result.val_bits_per_byte += 0.05 + 0.001 * static_cast<double>(seed);
+      if (row.variant == "narrow" && seed == 1) {
+        row.error = "a full disk";
+        row.curve.clear();
+      }
+      rows.push_back(row);
+    }
+  }
+  one.settings.seeds = 3;
+  one.settings.contenders = {{"one", "", "as it is", {}}, {"one", "", "narrow", {"model.d_ff=8", "model.d_mem=4"}}};
+  return Conclude(one.settings, rows);
 }
 
 int Count(const std::string& text, const std::string& pattern) {
@@ -46,14 +71,15 @@ int Count(const std::string& text, const std::string& pattern) {
 
 TEST(ComparisonReport, MarkdownIsOneTable) {
   const std::string markdown = ComparisonMarkdown(Example());
-  for (const char* part : {"| one | 6,566,400 | 55.7 % | 3.32 M | 300 s | 5,534 | 412 MB | 0.8061 ± 0.0030 | 1,860 |",
-                           "| two | failed: too \\<wide> \\| by far |", "5:00 of training on data/x, seed 1",
-                           "**one**: *Once* \\<b>there & \\|was\\*"}) {
+  for (const char* part :
+       {"| one | 1 | 6,566,400 | 55.7 % | 3.32 M | 300 s | 5,534 | 412 MB | 0.8061 |  | 0.0030 | 1,860 |  |",
+        "| two | failed: too \\<wide> \\| by far |", "5:00 of training on data/x, seed 1",
+        "Nothing is known about other seeds", "**one**: *Once* \\<b>there & \\|was\\*"}) {
     EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
   }
   // Every line of the table has as many cells.
   const std::string table = std::regex_replace(markdown.substr(0, markdown.find("\n\n")), std::regex(R"(\\\|)"), "");
-  EXPECT_EQ(std::count(table.begin(), table.end(), '|'), 4 * 10);
+  EXPECT_EQ(std::count(table.begin(), table.end(), '|'), 4 * 14);
 }
 
 TEST(ComparisonReport, HtmlStandsAlone) {
@@ -62,7 +88,7 @@ TEST(ComparisonReport, HtmlStandsAlone) {
     EXPECT_EQ(html.find(absent), std::string::npos) << absent;
   }
   for (const char* present : {"prefers-color-scheme: dark", "width=device-width", "&lt;b&gt;there &amp; |was*",
-                              "failed: too &lt;wide&gt; | by far", "0.8061 ± 0.0030"}) {
+                              "failed: too &lt;wide&gt; | by far", "<td>0.8061</td>"}) {
     EXPECT_NE(html.find(present), std::string::npos) << present;
   }
   EXPECT_EQ(Count(html, "<svg viewBox"), 2);
@@ -75,10 +101,10 @@ TEST(ComparisonReport, HtmlStandsAlone) {
 
 TEST(ComparisonReport, NothingButFailuresIsStillAPage) {
   Comparison comparison = Example();
-  comparison.rows.erase(comparison.rows.begin());
+  comparison = Conclude(comparison.settings, {comparison.rows[1]});
   EXPECT_NE(ComparisonHtml(comparison).find("failed"), std::string::npos);
   EXPECT_NE(ComparisonMarkdown(comparison).find("failed"), std::string::npos);
-  comparison.rows.clear();
+  comparison = Conclude(comparison.settings, {});
   EXPECT_EQ(Count(ComparisonHtml(comparison), "<svg"), 0);
 }
 
@@ -90,8 +116,26 @@ TEST(ComparisonReport, SaysWhichModelTheFiguresAreOf) {
   EXPECT_NE(ComparisonMarkdown(comparison).find("one (step 350 of 400)"), std::string::npos);
 }
 
+TEST(ComparisonReport, WithSeedsItSaysHowSureItIs) {
+  const std::string markdown = ComparisonMarkdown(WithSeeds()), html = ComparisonHtml(WithSeeds());
+  for (const char* part :
+       {// Mean 0.84667 of 0.81, 0.84, 0.89 and their standard error, and apart from it that over documents.
+        "| one+as\\_it\\_is | 3 | 6,566,400 | 55.7 % | 3.32 M | 300 s | 5,534 | 412 MB | 0.8467 | 0.0233 | 0.0030 | "
+        "1,860 "
+        "| better than one+narrow by 0.0525 ± 0.0005 (2 seeds) |",
+        "| one+narrow | 2 of 3 |", "| worse than one+as\\_it\\_is by 0.0525 ± 0.0005 (2 seeds) |", "seeds 1 to 3",
+        "- narrow: model.d\\_ff=8 model.d\\_mem=4\n", "- as it is: nothing changed\n",
+        "- runs were scored on the first 800 to 1000 documents", "- one+narrow, seed 1 failed: a full disk\n"}) {
+    EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
+  }
+  EXPECT_EQ(Count(markdown, "\n\\*\\*"), 2) << "a sample of each";
+  EXPECT_EQ(Count(html, "<path class=\"line c0\" d=\"M[0-9]"), 1 + 2 * 3) << "a line for each seed, in one colour";
+  EXPECT_EQ(Count(html, "<path class=\"line c1\" d=\"M[0-9]"), 1 + 2 * 2);
+  EXPECT_NE(html.find("<title>one+narrow, seed 3</title>"), std::string::npos);
+}
+
 TEST(Comparison, IsReadBackAsItWasWritten) {
-  const Comparison comparison = Example();
+  const Comparison comparison = WithSeeds();
   const Json json = ParseJson(ToJson(comparison).dump(), "test");
   for (size_t i = 0; i < comparison.rows.size(); ++i) {
     const ComparisonRow row = ComparisonRowFromJson(json.at("rows")[i], "test");
