@@ -86,6 +86,7 @@ std::string Footer() {
   std::string text = PresetsHelp();
   text += "\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
   text += "\n[optim] (--set optim.KEY=VALUE)\n" + FieldsHelp<OptimConfig>();
+  text += "\n[model] of those with n-gram tables: cortex-viii, flagship, gpt\n" + FieldsHelp<NgramTablesConfig>();
   for (const ModelEntry& entry : RegisteredModels()) {
     text += fmt::format("\n[model] of {} (--set model.KEY=VALUE)\n{}", entry.name, entry.help());
   }

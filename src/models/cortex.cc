@@ -51,6 +51,7 @@ struct CortexConfig {
 class Cortex final : public Model {
  public:
   using Config = CortexConfig;
+  static constexpr bool kInputTables = true;
   static Config Tiny() {
     Config c;
     c.vocab = 32;
@@ -83,13 +84,14 @@ class Cortex final : public Model {
 
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
     Tensor h = RmsNormF32(tape, Embedding(tape, tokens, embed_), ln_in_);  // [N,C], the residual stream
+    h = WithInputTables(tape, tokens, h);
     Prediction prediction;
     Tensor* values = value_heads_.empty() ? nullptr : tape.Keep<Tensor>(c_.n_layers);
     for (int i = 0; i < c_.n_layers; ++i) {
       h = Apply(tape, blocks_[static_cast<size_t>(i)], h);
       if (values != nullptr) values[i] = RowDot(tape, h, value_heads_[static_cast<size_t>(i)]);  // [N,1]
     }
-    prediction.hidden = RmsNorm(tape, h, ln_out_);
+    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
     prediction.head = embed_;
     prediction.second_head = second_head_;
     prediction.values = values;

@@ -63,6 +63,7 @@ struct FlagshipConfig {
 class Flagship final : public Model {
  public:
   using Config = FlagshipConfig;
+  static constexpr bool kInputTables = true;
   static Config Tiny() {
     Config c;
     c.vocab = 32;
@@ -94,7 +95,7 @@ class Flagship final : public Model {
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
     Tensor x = Embedding(tape, tokens, embed_);  // [N,C]
     if (c_.smear) x = TokenShift(tape, x, smear_);
-    x = RmsNormF32(tape, x, ln_in_);
+    x = WithInputTables(tape, tokens, RmsNormF32(tape, x, ln_in_));
     Tensor h = x;  // the residual stream
     Tensor* left = tape.Keep<Tensor>(c_.n_layers);
     for (int i = 0; i < c_.n_layers; ++i) {
@@ -104,7 +105,7 @@ class Flagship final : public Model {
       h = left[i] = Apply(tape, b, h, tokens);
     }
     Prediction prediction;
-    prediction.hidden = RmsNorm(tape, h, ln_out_);
+    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
     prediction.head = head_;
     prediction.softcap = c_.softcap;
     return prediction;

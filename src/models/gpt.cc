@@ -37,6 +37,7 @@ struct GptConfig {
 class Gpt final : public Model {
  public:
   using Config = GptConfig;
+  static constexpr bool kInputTables = true;
   static Config Tiny() {
     return {.vocab = 32,
             .d_model = 32,
@@ -60,9 +61,10 @@ class Gpt final : public Model {
 
   Prediction Forward(Tape& tape, const int32_t* tokens) override {
     Tensor h = RmsNormF32(tape, Embedding(tape, tokens, embed_), ln_in_);  // [N,C], the residual stream
+    h = WithInputTables(tape, tokens, h);
     for (const Block& b : blocks_) h = Apply(tape, b, h);
     Prediction prediction;
-    prediction.hidden = RmsNorm(tape, h, ln_out_);
+    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
     prediction.head = embed_;
     prediction.softcap = c_.softcap;
     return prediction;

@@ -7,6 +7,7 @@
 
 #include "autograd/ops.h"
 #include "base/json.h"
+#include "nn/ngram_tables.h"
 
 namespace flashlm {
 
@@ -51,10 +52,24 @@ class Model {
   // Multiply-adds count two; forward and backward (6 per weight that a token meets in a matrix product).
   virtual double TrainingFlopsPerToken() const;
 
+ protected:
+  // For an architecture whose entry says kInputTables (models/registry.h): its residual stream as it starts, x f32
+  // [N,C], with what n-gram tables add to it; x itself without them.
+  Tensor WithInputTables(Tape& tape, const int32_t* tokens, const Tensor& x) const {
+    return input_tables_ == nullptr ? x : input_tables_->AddTo(tape, tokens, x);
+  }
+  // The same of its last hidden state, compute type [N,C].
+  Tensor WithOutputTables(Tape& tape, const int32_t* tokens, const Tensor& x) const {
+    return output_tables_ == nullptr ? x : ToComputeType(tape, output_tables_->AddTo(tape, tokens, ToF32(tape, x)));
+  }
+
  private:
   friend std::unique_ptr<Model> MakeModel(const Json&, bool);
+  void AddTables(const NgramTablesConfig& config, bool takes_input);
+
   ParamBank bank_;
   WeightPacks packs_{bank_};
+  std::unique_ptr<NgramTables> input_tables_, output_tables_;
   std::string architecture_;
   Json config_;
 };

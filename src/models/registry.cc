@@ -25,6 +25,40 @@ const ModelEntry& FindModel(const std::string& name) {
   throw UsageError(fmt::format("unknown architecture '{}'", name), NearestHint(name, known));
 }
 
+namespace {
+
+// Takes what every architecture can carry out of a model's own fields.
+NgramTablesConfig TakeTables(Json& fields) {
+  NgramTablesConfig config;
+  const Json known = FieldsToJson(config);
+  Json own = Json::object();
+  for (const auto& [key, value] : known.items()) {
+    if (!fields.contains(key)) continue;
+    own[key] = fields[key];
+    fields.erase(key);
+  }
+  FieldsFromJson(own, "model", config);
+  config.Validate();
+  return config;
+}
+
+}  // namespace
+
+void Model::AddTables(const NgramTablesConfig& config, bool takes_input) {
+  if (!config_.contains("d_model")) {
+    throw UsageError(fmt::format("model.table_*: {} has no d_model, to which tables are added", architecture_));
+  }
+  const int width = config_.at("d_model").get<int>();
+  if (config.place == "output") {
+    output_tables_ = std::make_unique<NgramTables>(bank_, "output_tables", config, width);
+  } else if (takes_input) {
+    input_tables_ = std::make_unique<NgramTables>(bank_, "input_tables", config, width);
+  } else {
+    throw UsageError(fmt::format("model.table_place = input: {} has no place for n-gram tables there", architecture_),
+                     "every architecture has one at table_place=output");
+  }
+}
+
 std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
   if (!config.is_object() || !config.contains("architecture") || !config["architecture"].is_string()) {
     throw UsageError("the model configuration names no architecture", "it needs architecture = \"...\" in [model]");
@@ -33,10 +67,15 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
   const ModelEntry& entry = FindModel(architecture);
   Json fields = config;
   fields.erase("architecture");
+  const NgramTablesConfig tables = TakeTables(fields);
   std::unique_ptr<Model> model = entry.make(fields);
   model->architecture_ = entry.name;
   model->config_["architecture"] = entry.name;
   for (const auto& [key, value] : fields.items()) model->config_[key] = value;
+  if (tables.on()) {  // after the architecture's own parameters; its configuration stays as it is without them
+    model->AddTables(tables, entry.input_tables);
+    model->config_.update(FieldsToJson(tables));
+  }
   model->bank_.Allocate(for_training);
   return model;
 }

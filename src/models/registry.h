@@ -4,7 +4,8 @@
 //
 // where MyModel has `struct Config { int vocab; ...; void VisitFields(FieldVisitor&); void Validate() const; }`,
 // a constructor MyModel(const Config&) that declares its parameters in bank(), and `static Config Tiny()`, a small
-// instance on which every invariant of docs/architecture.md is tested.
+// instance on which every invariant of docs/architecture.md is tested. If its Forward calls WithInputTables it says so:
+// `static constexpr bool kInputTables = true`.
 #pragma once
 
 #include <functional>
@@ -22,12 +23,16 @@ struct ModelEntry {
   std::function<std::unique_ptr<Model>(Json& config)> make;
   std::function<Json()> tiny;
   std::function<std::string()> help;  // the configuration fields, one line each
+  bool input_tables = false;          // n-gram tables can be added to its input
 };
 
 void RegisterModel(ModelEntry entry);
 const std::vector<ModelEntry>& RegisteredModels();
 // Throws UsageError naming the nearest known one.
 const ModelEntry& FindModel(const std::string& name);
+
+template <class M>
+concept TakesInputTables = M::kInputTables;
 
 template <class M>
 bool RegisterModelType(const char* name) {
@@ -39,7 +44,8 @@ bool RegisterModelType(const char* name) {
                    config = FieldsToJson(fields);
                    return std::make_unique<M>(fields);
                  },
-                 [] { return FieldsToJson(M::Tiny()); }, [] { return FieldsHelp<typename M::Config>(); }});
+                 [] { return FieldsToJson(M::Tiny()); }, [] { return FieldsHelp<typename M::Config>(); },
+                 TakesInputTables<M>});
   return true;
 }
 

@@ -56,12 +56,25 @@ class ToyModel final : public Model {
 
 FLASHLM_REGISTER_MODEL("toy", ToyModel);
 
+Json WithTables(Json config, const char* place) {
+  config.update({{"table_place", place},
+                 {"table_bigrams", 300},
+                 {"table_trigrams", 200},
+                 {"table_fourgrams", 100},
+                 {"table_width", 12},
+                 {"table_std", 0.3},
+                 {"table_gate", std::string_view(place) == "output"}});
+  return config;
+}
+
 std::vector<Json> Configs() {
   std::vector<Json> configs;
   for (const ModelEntry& entry : RegisteredModels()) {
     Json config = entry.tiny();
     config["architecture"] = entry.name;
     configs.push_back(config);
+    if (entry.input_tables) configs.push_back(WithTables(config, "input"));
+    if (entry.name == "gpt") configs.push_back(WithTables(config, "output"));
     // The other value of a field that changes what is computed is another model to prove.
     if (config.contains("memory")) {
       config["memory"] = config["memory"] == "delta" ? "linear" : "delta";

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "command.h"
+#include "io/safetensors.h"
 #include "kernels/gemm/precision.h"
 
 namespace flashlm {
@@ -203,6 +204,32 @@ TEST_F(TrainTest, ResumeIsExact) {
   EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole"));
   EXPECT_EQ(MomentsOf(run), MomentsOf(scratch_ / "whole"));
   EXPECT_EQ(LossesOf(run), LossesOf(scratch_ / "whole"));
+}
+
+// Sparse tables too: their values, and what the optimiser remembers of rows that are not read in every step.
+TEST_F(TrainTest, ResumeIsExactWithTables) {
+  const auto train = [&](const std::string& run) {
+    return Train(run, {"--steps", "20", "--set", "model.table_bigrams=5000", "--set", "model.table_trigrams=3000",
+                       "--set", "optim.table_beta1=0.9", "--set", "optim.table_beta2=0.95"});
+  };
+  ASSERT_EQ(RunCommand(train(scratch_ / "whole"), scratch_).exit_code, 0);
+  const std::string run = scratch_ / "resumed";
+  Command first(train(run), scratch_);
+  for (int i = 0; i < 3000 && !std::filesystem::exists(run + "/checkpoints/step_000010/trainer.json"); ++i) {
+    ASSERT_FALSE(first.WaitFor(0.002) && !std::filesystem::exists(run + "/latest"));
+  }
+  first.Kill(SIGKILL);
+  first.Wait();
+  ASSERT_EQ(RunCommand({"train", "--resume", run}, scratch_).exit_code, 0);
+  EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole"));
+  EXPECT_EQ(MomentsOf(run), MomentsOf(scratch_ / "whole"));
+  EXPECT_EQ(LossesOf(run), LossesOf(scratch_ / "whole"));
+  const SafetensorsFile moments(run + "/latest/optimizer.safetensors");
+  for (const char* name : {"m.input_tables.2grams", "v.input_tables.3grams", "at.input_tables.2grams"}) {
+    EXPECT_TRUE(moments.Has(name)) << name;
+  }
+  const Json described = Json::parse(RunCommand({"inspect", run, "--json"}, scratch_).out);
+  EXPECT_GT(described.at("table_parameters"), 8000);
 }
 
 // FLASHLM_KILLS sets how many moments are tried.
