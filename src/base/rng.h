@@ -20,6 +20,7 @@ enum class Purpose : uint32_t {
   kRouting = 6,
   kTest = 7,
   kWordDropout = 8,
+  kDocumentOrder = 9,
 };
 
 struct PhiloxKey {

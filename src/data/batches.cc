@@ -45,8 +45,13 @@ uint64_t IndexPermutation::operator()(uint64_t index) const {
   return index;
 }
 
-BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t seed)
-    : data_(data), batch_(batch), length_(length), seed_(seed), per_epoch_(data.size() / std::max(length, 1)) {
+BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t seed, Shuffle shuffle)
+    : data_(data),
+      batch_(batch),
+      length_(length),
+      seed_(seed),
+      per_epoch_(data.size() / std::max(length, 1)),
+      ring_(data, shuffle, seed) {
   FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} sequences of {} tokens", batch, length);
   if (data.size() <= length) {
     throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),
@@ -59,13 +64,15 @@ void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
   const int64_t epoch = n / per_epoch_;
   const IndexPermutation order(static_cast<uint64_t>(per_epoch_), seed_, static_cast<uint64_t>(epoch));
   const auto chunk = static_cast<int64_t>(order(static_cast<uint64_t>(n % per_epoch_)));
-  const int64_t start = (EpochOffset(seed_, epoch, length_) + chunk * length_) % data_.size();
-  const int64_t before_end = std::min<int64_t>(length_, data_.size() - start);
-  data_.Copy(start, before_end, targets);
-  data_.Copy(0, length_ - before_end, targets + before_end);
-  inputs[0] = start == 0 ? Tokenizer::kEos : data_[start - 1];
-  std::copy(targets, targets + length_ - 1, inputs + 1);
-  if (before_end < length_) inputs[before_end] = Tokenizer::kEos;
+  const int64_t start = EpochOffset(seed_, epoch, length_) + chunk * length_;
+  ring_.Arrange(epoch);
+  for (int64_t done = 0, count; done < length_; done += count) {
+    const DocumentRing::Piece piece = ring_.At((start + done) % data_.size());
+    count = std::min(piece.count, length_ - done);
+    data_.Copy(piece.begin, count, targets + done);
+    inputs[done] = piece.first ? Tokenizer::kEos : data_[piece.begin - 1];
+    std::copy_n(targets + done, count - 1, inputs + done + 1);
+  }
 }
 
 void BatchReader::Read(int64_t step, int32_t* inputs, int32_t* targets) const {

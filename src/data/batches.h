@@ -7,11 +7,13 @@
 // floor(N / T) chunks that do not overlap (docs/spec/data.md#batches), from a start offset in [0, T) that is new in
 // each epoch, so that chunk borders and the N mod T tokens left out move. Chunks cross documents freely. Sequence n is
 // chunk Permutation(n mod count) of epoch n / count; batches run on over the end of an epoch, so no sequence is
-// dropped.
+// dropped. With Shuffle::kDocuments the ring itself is laid out anew in every epoch, document by document
+// (data/document_ring.h), and every document's first token has <eos> as its context.
 #pragma once
 
 #include <cstdint>
 
+#include "data/document_ring.h"
 #include "data/shards.h"
 
 namespace flashlm {
@@ -30,10 +32,11 @@ class IndexPermutation {
   uint64_t epoch_;
 };
 
+// Of one thread: it remembers where the documents of an epoch are.
 class BatchReader {
  public:
   // `data` must outlive the reader. Throws Error if it has fewer than `length` + 1 tokens.
-  BatchReader(const TokenData& data, int batch, int length, uint64_t seed);
+  BatchReader(const TokenData& data, int batch, int length, uint64_t seed, Shuffle shuffle = Shuffle::kChunks);
 
   int batch() const { return batch_; }
   int length() const { return length_; }
@@ -51,6 +54,7 @@ class BatchReader {
   int batch_, length_;
   uint64_t seed_;
   int64_t per_epoch_;
+  mutable DocumentRing ring_;
 };
 
 }  // namespace flashlm

@@ -304,6 +304,20 @@ void TokenData::Copy(int64_t begin, int64_t count, int32_t* out) const {
   }
 }
 
+std::vector<int64_t> TokenData::PositionsOf(uint16_t id) const {
+  std::vector<int64_t> positions;
+  for (const Shard& shard : shards_) {
+    int64_t at = shard.begin;
+    shard.Read(shard.begin, shard.end - shard.begin, [&](const uint16_t* ids, int64_t some) {
+      for (int64_t i = 0; i < some; ++i) {
+        if (ids[i] == id) positions.push_back(at + i);
+      }
+      at += some;
+    });
+  }
+  return positions;
+}
+
 void TokenData::ExpectTokenizer(const std::string& hash, const std::string& whose) const {
   if (hash == tokenizer_hash_) return;
   throw Error(fmt::format("the data in '{}' was encoded with another tokenizer than {} has", folder_, whose),

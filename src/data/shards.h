@@ -81,10 +81,12 @@ class TokenData {
   // meta.json of the folder; null for a data set in memory.
   const Json& meta() const { return meta_; }
 
-  // Both throw Error if a shard has become shorter since it was opened.
+  // All throw Error if a shard has become shorter since it was opened.
   uint16_t operator[](int64_t i) const;
   // Copies ids [begin, begin + count).
   void Copy(int64_t begin, int64_t count, int32_t* out) const;
+  // Where `id` stands, in order. Reads everything.
+  std::vector<int64_t> PositionsOf(uint16_t id) const;
 
   // Throws Error if the data was not encoded with the tokenizer of this hash; `whose` says who has it ("the
   // model").

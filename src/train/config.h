@@ -14,6 +14,7 @@ struct TrainConfig {
   int sequence_length = 256;
   int micro_batch = 8;
   int accumulate = 4;
+  std::string shuffle = "chunks";
   Objective objective;  // the terms and their settings
   double word_dropout = 0;
   std::string precision = "auto";
@@ -30,6 +31,8 @@ struct TrainConfig {
     v.Int("sequence_length", sequence_length, 1, 1 << 20, "tokens of a training sequence");
     v.Int("micro_batch", micro_batch, 1, 65536, "sequences of one forward and backward pass");
     v.Int("accumulate", accumulate, 1, 65536, "micro-batches of one optimiser step");
+    v.Text("shuffle", shuffle, {"chunks", "documents"},
+           "what every epoch puts into another order: the sequences, or the documents that they are cut from too");
     objective.VisitFields(v);
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     v.Text("precision", precision, {"auto", "f32", "bf16"},

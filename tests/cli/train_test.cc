@@ -60,6 +60,32 @@ class TrainTest : public testing::Test {
     return std::filesystem::exists(run + "/log.jsonl") ? ReadFile(run + "/log.jsonl") : "";
   }
 
+  // A run with `more`, left alone in "whole", ends bit for bit the same after a kill at any moment.
+  void ExpectKillsChangeNothing(const std::vector<std::string>& more, int kills, bool with_data = true) {
+    const Stopwatch start;
+    const std::string whole = scratch_ / "whole";
+    const CommandResult uninterrupted = RunCommand(Train(whole, more, with_data), scratch_);
+    ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
+    const double duration = start.Seconds();
+    std::mt19937 random(std::random_device{}());
+    for (int i = 0; i < kills; ++i) {
+      const std::string run = scratch_ / ("run" + std::to_string(i));
+      const double moment = std::uniform_real_distribution<>(0.02, 0.95)(random) * duration;
+      Command command(Train(run, more, with_data), scratch_);
+      command.WaitFor(moment);
+      command.Kill(SIGKILL);
+      command.Wait();
+      const bool started = std::filesystem::exists(run + "/config.toml");
+      const CommandResult result = started ? RunCommand({"train", "--resume", run}, scratch_)
+                                           : RunCommand(Train(run, more, with_data), scratch_);
+      ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
+      EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << moment << " s";
+      EXPECT_EQ(MomentsOf(run), MomentsOf(whole)) << "killed after " << moment << " s";
+      EXPECT_EQ(LossesOf(run), LossesOf(whole)) << "killed after " << moment << " s";
+      std::filesystem::remove_all(run);
+    }
+  }
+
   void ExpectOneLine(const CommandResult& result, int code, const std::string& part) {
     EXPECT_EQ(result.exit_code, code) << result.err;
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
@@ -235,25 +261,21 @@ TEST_F(TrainTest, ResumeIsExactWithTables) {
 // FLASHLM_KILLS sets how many moments are tried.
 TEST_F(TrainTest, KilledAtRandomMomentsItEndsTheSame) {
   const char* wanted = std::getenv("FLASHLM_KILLS");
-  const int kills = wanted != nullptr ? std::atoi(wanted) : 4;
-  const Stopwatch start;
-  ASSERT_EQ(RunCommand(Train(scratch_ / "whole", {"--steps", "30"}), scratch_).exit_code, 0);
-  const double duration = start.Seconds();
-  std::mt19937 random(std::random_device{}());
-  for (int i = 0; i < kills; ++i) {
-    const std::string run = scratch_ / ("run" + std::to_string(i));
-    const double moment = std::uniform_real_distribution<>(0.02, 0.95)(random) * duration;
-    Command command(Train(run, {"--steps", "30"}), scratch_);
-    command.WaitFor(moment);
-    command.Kill(SIGKILL);
-    command.Wait();
-    const bool started = std::filesystem::exists(run + "/config.toml");
-    const CommandResult result = started ? RunCommand({"train", "--resume", run}, scratch_)
-                                         : RunCommand(Train(run, {"--steps", "30"}), scratch_);
-    ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
-    EXPECT_EQ(ModelOf(run), ModelOf(scratch_ / "whole")) << "killed after " << moment << " s";
-    std::filesystem::remove_all(run);
-  }
+  ExpectKillsChangeNothing({"--steps", "30"}, wanted != nullptr ? std::atoi(wanted) : 4);
+}
+
+// Documents that every epoch reads in another order: ten steps an epoch.
+TEST_F(TrainTest, KilledInAnyEpochItReadsTheSameDocuments) {
+  const std::string data = scratch_ / "small";
+  ASSERT_EQ(RunCommand({"data", "prepare", "--input", "synthetic", "--out", data, "--vocab", "512", "--synthetic-bytes",
+                        "16000"},
+                       scratch_)
+                .exit_code,
+            0);
+  ExpectKillsChangeNothing({"--steps", "40", "--data", data, "--set", "train.shuffle=documents"}, 2, false);
+  const std::string documents = LossesOf(scratch_ / "whole");
+  ASSERT_EQ(RunCommand(Train(scratch_ / "chunks", {"--steps", "40", "--data", data}, false), scratch_).exit_code, 0);
+  EXPECT_NE(LossesOf(scratch_ / "chunks"), documents);
 }
 
 // "auto" is decided once, when the run starts: config.toml and trainer.json have what it became, before there is any

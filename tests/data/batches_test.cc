@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "text/tokenizer.h"
@@ -160,6 +163,149 @@ TEST(BatchReader, AStepReadsItsSequencesInOrder) {
       EXPECT_TRUE(std::equal(y.begin(), y.end(), targets.begin() + b * 16)) << "step " << step << ", row " << b;
     }
   }
+}
+
+// --- documents in another order in every epoch ---
+
+// Documents of 0 to 18 tokens, every token another id, each but the last closed by <eos>.
+TokenData Documents(int documents, std::vector<std::vector<int32_t>>* out = nullptr) {
+  std::vector<uint16_t> tokens;
+  uint16_t id = 100;
+  for (int d = 0; d < documents; ++d) {
+    std::vector<int32_t> document;
+    for (int i = 0; i < 7 * d % 19; ++i) document.push_back(id++);
+    if (d + 1 < documents) document.push_back(Tokenizer::kEos);
+    tokens.insert(tokens.end(), document.begin(), document.end());
+    if (out != nullptr) out->push_back(document);
+  }
+  return TokenData::FromTokens(tokens, id);
+}
+
+struct Sequences {
+  std::vector<std::vector<int32_t>> inputs, targets;
+};
+
+Sequences EpochOf(const BatchReader& reader, int64_t epoch) {
+  Sequences read;
+  const auto length = static_cast<size_t>(reader.length());
+  for (int64_t n = 0; n < reader.SequencesPerEpoch(); ++n) {
+    read.inputs.emplace_back(length);
+    read.targets.emplace_back(length);
+    reader.Sequence(epoch * reader.SequencesPerEpoch() + n, read.inputs.back().data(), read.targets.back().data());
+  }
+  return read;
+}
+
+TEST(DocumentShuffle, AnEpochReadsEveryTokenAtMostOnceAndLeavesOutLessThanASequence) {
+  for (const int documents : {2, 3, 40, 200}) {
+    for (const int length : {1, 7, 16, 64}) {
+      const TokenData data = Documents(documents);
+      if (data.size() <= length) continue;
+      const BatchReader reader(data, 1, length, 5, Shuffle::kDocuments);
+      for (int64_t epoch = 0; epoch < 4; ++epoch) {
+        std::multiset<int32_t> seen;
+        for (const auto& targets : EpochOf(reader, epoch).targets) seen.insert(targets.begin(), targets.end());
+        EXPECT_LT(data.size() - std::ssize(seen), length);
+        EXPECT_LE(seen.count(Tokenizer::kEos), static_cast<size_t>(documents - 1));
+        const size_t others = seen.size() - seen.count(Tokenizer::kEos);
+        EXPECT_EQ(std::set<int32_t>(seen.upper_bound(Tokenizer::kEos), seen.end()).size(), others);
+      }
+    }
+  }
+}
+
+// Inside a document the context is the token before, at its start it is <eos>: whatever document comes before it, also
+// after the last one, which has no <eos> of its own here.
+TEST(DocumentShuffle, DocumentsStayWhole) {
+  std::vector<std::vector<int32_t>> documents;
+  const TokenData data = Documents(60, &documents);
+  const BatchReader reader(data, 1, 32, 5, Shuffle::kDocuments);
+  std::map<int32_t, int32_t> before;  // what a token must follow
+  std::set<int32_t> last;
+  for (const auto& document : documents) {
+    for (size_t i = 0; i < document.size(); ++i) before[document[i]] = i == 0 ? Tokenizer::kEos : document[i - 1];
+    if (document.size() > 1) last.insert(document[document.size() - 2]);
+  }
+  std::set<int32_t> first_of_epoch;
+  for (int64_t epoch = 0; epoch < 5; ++epoch) {
+    const Sequences read = EpochOf(reader, epoch);
+    for (size_t n = 0; n < read.targets.size(); ++n) {
+      for (size_t t = 0; t < 32; ++t) {
+        const int32_t input = read.inputs[n][t], target = read.targets[n][t];
+        if (target == Tokenizer::kEos) {
+          EXPECT_TRUE(input == Tokenizer::kEos || last.contains(input)) << input;
+        } else {
+          EXPECT_EQ(input, before.at(target));
+        }
+        // Only after a document's end, or the last document's last token, is the context not the target before.
+        if (t > 0 && input != read.targets[n][t - 1]) EXPECT_EQ(read.targets[n][t - 1], documents.back().back());
+      }
+    }
+    first_of_epoch.insert(read.targets[0][0]);
+  }
+  EXPECT_GE(first_of_epoch.size(), 4u);
+}
+
+// Whom a document follows is another one in every epoch, and with another seed.
+TEST(DocumentShuffle, NeighboursChange) {
+  const TokenData data = Documents(200);
+  const auto neighbours = [&](uint64_t seed, int64_t epoch) {
+    std::set<std::pair<int32_t, int32_t>> pairs;
+    const BatchReader reader(data, 1, 64, seed, Shuffle::kDocuments);
+    for (const auto& targets : EpochOf(reader, epoch).targets) {
+      for (size_t t = 2; t < 64; ++t) {
+        if (targets[t - 1] == Tokenizer::kEos) pairs.insert({targets[t - 2], targets[t]});
+      }
+    }
+    return pairs;
+  };
+  const auto one = neighbours(5, 0), next = neighbours(5, 1), other = neighbours(6, 0);
+  EXPECT_GT(one.size(), 100u);
+  for (const auto& different : {next, other}) {
+    std::vector<std::pair<int32_t, int32_t>> common;
+    std::set_intersection(one.begin(), one.end(), different.begin(), different.end(), std::back_inserter(common));
+    EXPECT_LT(common.size(), 10u);
+  }
+  EXPECT_EQ(one, neighbours(5, 0));
+}
+
+TEST(DocumentShuffle, ASequenceIsAFunctionOfSeedAndNumber) {
+  const TokenData data = Documents(150);
+  const BatchReader one(data, 1, 16, 9, Shuffle::kDocuments), two(data, 1, 16, 9, Shuffle::kDocuments);
+  const int64_t count = 5 * one.SequencesPerEpoch();
+  std::vector<int32_t> x(16), y(16), x2(16), y2(16);
+  for (int64_t n = 0; n < count; ++n) {
+    one.Sequence(n, x.data(), y.data());
+    two.Sequence((n * 31 + 7) % count, x2.data(), y2.data());  // elsewhere, in other epochs
+    two.Sequence(n, x2.data(), y2.data());
+    ASSERT_EQ(x, x2) << n;
+    ASSERT_EQ(y, y2) << n;
+  }
+}
+
+TEST(DocumentShuffle, OneDocumentIsAStream) {
+  std::vector<uint16_t> tokens(1000);
+  std::iota(tokens.begin(), tokens.end(), uint16_t{4});
+  const TokenData data = TokenData::FromTokens(tokens, 1004);
+  const BatchReader chunks(data, 1, 10, 5), documents(data, 1, 10, 5, Shuffle::kDocuments);
+  EXPECT_EQ(EpochOf(chunks, 1).inputs, EpochOf(documents, 1).inputs);
+  EXPECT_EQ(EpochOf(chunks, 1).targets, EpochOf(documents, 1).targets);
+}
+
+// Runs go on under later versions: the orders are part of what a checkpoint promises.
+TEST(BatchReader, TheOrdersStayWhatTheyWere) {
+  const auto first_targets = [](const TokenData& data, Shuffle shuffle) {
+    const BatchReader reader(data, 1, 10, 5, shuffle);
+    std::vector<int32_t> first;
+    for (const int64_t n : {0, 1, 2, 99, 100, 101, 12345}) {
+      int32_t inputs[10], targets[10];
+      reader.Sequence(n, inputs, targets);
+      first.push_back(targets[0]);
+    }
+    return first;
+  };
+  EXPECT_EQ(first_targets(Counting(1003), Shuffle::kChunks), (std::vector<int32_t>{610, 310, 740, 40, 238, 8, 116}));
+  EXPECT_EQ(first_targets(Documents(100), Shuffle::kDocuments), (std::vector<int32_t>{3, 132, 100, 3, 3, 729, 761}));
 }
 
 TEST(BatchReader, TooLittleDataIsRefused) {

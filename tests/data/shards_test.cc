@@ -161,6 +161,13 @@ TEST(Shards, ManyTokensAreReadAtOnceAcrossShards) {
   data.Copy(599'999, 2, copy.data());
   EXPECT_EQ(copy[0], tokens[599'999]);
   EXPECT_EQ(copy[1], tokens[600'000]);
+  std::vector<int64_t> expected;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] == 3) expected.push_back(static_cast<int64_t>(i));
+  }
+  EXPECT_EQ(data.PositionsOf(3), expected);
+  EXPECT_LT(expected.front(), 600'000);
+  EXPECT_GT(expected.back(), 600'000);
 }
 
 TEST(Shards, AFullDiskIsReported) {
