@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kAverageFile[] = "average.safetensors";
 constexpr char kTrainerFile[] = "trainer.json";
 constexpr char kFormat[] = "flashlm-checkpoint";
 constexpr int kVersion = 1;
@@ -32,8 +33,13 @@ constexpr char kChecksum[] = "sha256";  // of trainer.json itself: its compact t
 void WriteCheckpointFolder(const std::string& folder, int64_t step, const CheckpointContent& content) {
   WriteModelFolder(folder, content.config, content.bank, content.tokenizer_json);
   SaveState(FileIn(folder, kOptimizerFile), content.bank, content.state);
+  std::vector<const char*> names = {kConfigFile, kModelFile, kTokenizerFile, kOptimizerFile};
+  if (content.average != nullptr) {
+    SaveState(FileIn(folder, kAverageFile), content.bank, *content.average);
+    names.push_back(kAverageFile);
+  }
   Json files = Json::object();
-  for (const char* name : {kConfigFile, kModelFile, kTokenizerFile, kOptimizerFile}) {
+  for (const char* name : names) {
     const MappedFile file(FileIn(folder, name));
     files[name] = {{"bytes", file.size()}, {"sha256", Sha256(file.text())}};
   }
@@ -124,8 +130,13 @@ OpenedCheckpoint OpenFolder(const std::string& folder, OpenFor purpose) {
     TrainerFile trainer = ReadTrainerFile(trainer_path);
     for (const char* name : {kConfigFile, kModelFile, kTokenizerFile}) VerifyFile(folder, name, trainer);
     // Verified only when it is needed: a damaged optimizer does not keep a model from being used.
-    if (purpose == OpenFor::kResume) VerifyFile(folder, kOptimizerFile, trainer);
+    const bool averaged = trainer.files.contains(kAverageFile);
+    if (purpose == OpenFor::kResume) {
+      VerifyFile(folder, kOptimizerFile, trainer);
+      if (averaged) VerifyFile(folder, kAverageFile, trainer);
+    }
     opened.optimizer_path = FileIn(folder, kOptimizerFile);
+    if (averaged) opened.average_path = FileIn(folder, kAverageFile);
     opened.step = trainer.step;
     opened.trainer_state = std::move(trainer.state);
   } else if (purpose == OpenFor::kResume) {

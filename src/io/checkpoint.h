@@ -3,6 +3,8 @@
 //
 //   RUN/checkpoints/step_000500/{config.json, model.safetensors, tokenizer.json, optimizer.safetensors,
 //   trainer.json} RUN/latest -> checkpoints/step_000500     RUN/best -> checkpoints/step_000400
+//
+// Where the model is blended with a mean of late weights there is also average.safetensors.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +21,8 @@ struct CheckpointContent {
   const ParamBank& bank;
   const ParamState& state;  // the optimiser's, of this bank
   std::string tokenizer_json;
-  Json trainer_state;  // what the trainer needs to go on; given back as it was
+  Json trainer_state;                   // what the trainer needs to go on; given back as it was
+  const ParamState* average = nullptr;  // of train/average.h; null: the bank's values are those that are trained
 };
 
 // The links that are to name a checkpoint, beside `latest`.
@@ -47,6 +50,7 @@ struct OpenedCheckpoint {
   Json trainer_state;  // null: a plain model folder
   std::string model_path, tokenizer_path;
   std::string optimizer_path;  // "" if there is none
+  std::string average_path;    // the same
 };
 
 // Opens a run folder, one of its checkpoints, or a plain model folder. All files that `purpose` needs are

@@ -7,6 +7,7 @@
 #include "base/fields.h"
 #include "objective/objective.h"
 #include "optim/config.h"
+#include "train/average.h"
 
 namespace flashlm {
 
@@ -17,6 +18,7 @@ struct TrainConfig {
   std::string shuffle = "chunks";
   Objective objective;  // the terms and their settings
   double word_dropout = 0;
+  AverageConfig average;
   std::string precision = "auto";
   int log_every = 10;
   int eval_every = 0;
@@ -35,6 +37,7 @@ struct TrainConfig {
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");
     objective.VisitFields(v);
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
+    average.VisitFields(v);
     v.Text("precision", precision, {"auto", "f32", "bf16"},
            "of matrix products; auto: what is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");

@@ -44,6 +44,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
       dtype_(SessionType(config_.train.precision)),
       model_(MakeForData(config_, data_)),
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
+      average_(config_.train.average, model_->bank()),
       inputs_(static_cast<size_t>(config_.train.TokensPerStep())),
       targets_(inputs_.size()) {
   data_.ExpectTokenizer(tokenizer_.Hash(), "tokenizer.json beside it");
@@ -65,8 +66,10 @@ void Run::Announce() const {
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
                   config_.train.sequence_length, config_.train.TokensPerStep()));
-  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, and activations",
-                  mb(size + tables), mb(size), mb(step_.optimizer().state().size())));
+  const int64_t averaged = average_.state().size();
+  Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
+                  mb(size + tables), mb(size), mb(step_.optimizer().state().size()),
+                  averaged > 0 ? fmt::format("average of weights {:.0f} MB, ", mb(averaged)) : ""));
   Say(fmt::format("budget: {}; run folder: {}{}", budget_.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
 }
@@ -94,6 +97,7 @@ void Run::OneStep() {
   double& mean = progress_.step_seconds;
   mean = mean == 0 ? seconds : 0.9 * mean + 0.1 * seconds;
   progress_.seconds += seconds;
+  average_.AfterStep(progress_.step, ScheduleFraction());
   LogStep(outcome, factor, seconds);
   GiveUpIfDiverged();
 }

@@ -16,6 +16,7 @@
 #include "eval/evaluate.h"
 #include "io/checkpoint.h"
 #include "models/model.h"
+#include "train/average.h"
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -34,6 +35,8 @@ struct Progress {
   double evaluation_seconds = 0;               // what it took, with its sample
   int64_t best_step = -1;                      // -1: none yet
   double best_bits_per_byte = 0, best_nats = 0;
+  // At the end, on the documents of an evaluation on the way: with the average of weights and without; 0: none.
+  double averaged_bits_per_byte = 0, raw_bits_per_byte = 0;
 
   void VisitFields(FieldVisitor& v);
 };
@@ -49,10 +52,13 @@ class Run {
 
  private:
   void Restore(const OpenedCheckpoint& from);
+  void RestoreAverage(const OpenedCheckpoint& from);
   void TakeSupersededBest();
   void Announce() const;
   int64_t Tokens() const { return progress_.step * config_.train.TokensPerStep(); }
   double Fraction() const { return budget_.Fraction(progress_.seconds, Tokens(), progress_.step); }
+  // The same of the budget's schedule, which after an extension may begin where that did.
+  double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
@@ -65,7 +71,9 @@ class Run {
   bool EvaluationAffordable() const;
   EvaluationTime TimeForEvaluations() const;
   double EvaluationsInBudget() const;
-  EvalResult EvaluateDev();
+  EvalResult EvaluateDev();  // of the bank's values
+  EvalResult EvaluateBlend();
+  void CompareWithRaw(double averaged, Json& line);
   void EvaluateAndPublish();
   void Publish(bool is_best);
   void Sample();
@@ -86,6 +94,7 @@ class Run {
   DType dtype_;
   std::unique_ptr<Model> model_;
   TrainingStep step_;
+  WeightAverage average_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;

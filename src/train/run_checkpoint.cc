@@ -24,6 +24,8 @@ void Progress::VisitFields(FieldVisitor& v) {
   v.Int64("best_step", best_step, -1, kMost, "the best");
   v.Real("best_bits_per_byte", best_bits_per_byte, 0, kAny, "of the best");
   v.Real("best_nats", best_nats, 0, kAny, "per token, of the best");
+  v.Real("averaged_bits_per_byte", averaged_bits_per_byte, 0, kAny, "at the end");
+  v.Real("raw_bits_per_byte", raw_bits_per_byte, 0, kAny, "at the end, without the average");
 }
 
 void Run::Restore(const OpenedCheckpoint& from) {
@@ -33,6 +35,7 @@ void Run::Restore(const OpenedCheckpoint& from) {
   LoadState(from.optimizer_path, model_->bank(), step_.optimizer().state());
   model_->bank().Touch();
   KnownFieldsFromJson(state, "trainer.json", progress_);
+  RestoreAverage(from);
   TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
                    state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
@@ -42,6 +45,16 @@ void Run::Restore(const OpenedCheckpoint& from) {
     Say("note: this CPU, instruction set or number of threads differs from the run's; it goes on, but not bit for "
         "bit");
   }
+}
+
+// The model of a checkpoint is the blend; training goes on from the weights that are in it.
+void Run::RestoreAverage(const OpenedCheckpoint& from) {
+  if (from.average_path.empty()) return;
+  LoadState(from.average_path, model_->bank(), average_.state());
+  average_.TakeRaw();
+  KnownFieldsFromJson(from.trainer_state, "trainer.json", average_);
+  const size_t then = RunConfig::FromJson(from.trainer_state.at("run")).extensions.size();
+  if (then < config_.extensions.size()) average_.Restart();
 }
 
 // Gone back behind its best checkpoint, the run has a better one only when it beats that.
@@ -60,6 +73,7 @@ Json Run::TrainerState() {
   Json state;
   state["run"] = config_.ToJson();
   state.update(FieldsToJson(progress_));
+  state.update(FieldsToJson(average_));
   state["tokens"] = Tokens();
   state["next_sequence"] = progress_.step * reader_.batch();
   state["updates"] = guard.updates;
@@ -75,8 +89,9 @@ Json Run::TrainerState() {
 }
 
 void Run::Publish(bool is_best) {
-  const CheckpointContent content{model_->config(), model_->bank(), step_.optimizer().state(), tokenizer_json_,
-                                  TrainerState()};
+  const WeightAverage::Blend blend(average_);
+  const CheckpointContent content{model_->config(), model_->bank(), step_.optimizer().state(),
+                                  tokenizer_json_,  TrainerState(), average_.begun() ? &average_.state() : nullptr};
   PublishCheckpoint(folder_, progress_.step, content, {.best = is_best, .before_decay = RateWasConstant()},
                     config_.train.keep_checkpoints);
   published_step_ = progress_.step;

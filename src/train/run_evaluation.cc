@@ -75,12 +75,26 @@ EvalResult Run::EvaluateDev() {
   return result;
 }
 
+EvalResult Run::EvaluateBlend() {
+  const WeightAverage::Blend blend(average_);
+  return EvaluateDev();
+}
+
+// What the average of weights has gained, or lost.
+void Run::CompareWithRaw(double averaged, Json& line) {
+  const EvalResult raw = EvaluateDev();
+  progress_.averaged_bits_per_byte = averaged;
+  progress_.raw_bits_per_byte = raw.bits_per_byte();
+  line["eval_raw"] = ToJson(raw);
+  Say(fmt::format("average of weights: {:.4f} bits/byte, {:.4f} without", averaged, raw.bits_per_byte()));
+}
+
 void Run::EvaluateAndPublish() {
   const double before = progress_.seconds_evaluating;
   bool is_best = false;
   {
     const Timed timed(progress_.seconds_evaluating);
-    const EvalResult result = EvaluateDev();
+    const EvalResult result = EvaluateBlend();
     ++progress_.evaluations;
     progress_.evaluated_step = progress_.step;
     const double now = result.bits_per_byte();
@@ -95,6 +109,7 @@ void Run::EvaluateAndPublish() {
     line["tokens"] = Tokens();
     line["part"] = "dev";
     line["eval"] = ToJson(result);
+    if (average_.begun() && Done()) CompareWithRaw(now, line);
     line["seconds"] = progress_.seconds;
     line["seconds_evaluating"] = before + result.seconds;
     log_->Write(line);
@@ -108,6 +123,7 @@ void Run::EvaluateAndPublish() {
 
 void Run::Sample() {
   const Timed timed(progress_.seconds_evaluating);
+  const WeightAverage::Blend blend(average_);
   Session session(*model_, dtype_);
   GenerateOptions options;
   options.max_tokens = 60;
@@ -130,6 +146,7 @@ RunResult Run::Results() {
   RunResult results;
   {
     const Timed timed(progress_.seconds_evaluating);
+    const WeightAverage::Blend blend(average_);
     const double seconds = TimeForEvaluations().Reported();
     EvalOptions options;
     options.seconds = 0.75 * seconds;
@@ -157,6 +174,11 @@ RunResult Run::Results() {
     results.best_ppl = std::exp(progress_.best_nats);
   }
   results.dev_documents = progress_.dev_documents;
+  results.average = config_.train.average.kind;
+  if (average_.begun()) {
+    results.averaged_bits_per_byte = progress_.averaged_bits_per_byte;
+    results.raw_bits_per_byte = progress_.raw_bits_per_byte;
+  }
   results.seed = config_.seed;
   results.version = Version();
   results.git_revision = Revision();

@@ -63,6 +63,9 @@ void RunResult::VisitFields(FieldVisitor& v) {
   Number(v, "best_bits_per_byte", best_bits_per_byte, "of `best`, on the dev part");
   Count(v, "best_step", best_step, "step of `best`");
   Count(v, "dev_documents", dev_documents, "documents of an evaluation on the way");
+  v.Text("average", average, {}, "of late weights in those that were measured: train.average");
+  Number(v, "averaged_bits_per_byte", averaged_bits_per_byte, "of the last step, with the average, on the dev part");
+  Number(v, "raw_bits_per_byte", raw_bits_per_byte, "the same without the average");
   v.Int("target_offset", target_offset, 1, 1, "tokens ahead that is predicted");
   Number(v, "causal_check_max_abs", causal_check_max_abs,
          "largest change of a log-probability by a later token; must be 0");

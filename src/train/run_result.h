@@ -30,6 +30,9 @@ struct RunResult {
   int64_t tokens_evaluated = 0, documents_evaluated = 0;
   int64_t best_step = 0, dev_documents = 0;
   double best_ppl = kUnknown, best_bits_per_byte = kUnknown;
+  // The average of weights in them (train/average.h), and the last step on the dev part with it and without.
+  std::string average = "none";
+  double averaged_bits_per_byte = kUnknown, raw_bits_per_byte = kUnknown;
   // What the figures mean: the target is the next token, and no later token changes an earlier prediction.
   int target_offset = 1;
   double causal_check_max_abs = kUnknown;

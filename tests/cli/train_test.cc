@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
+#include <numeric>
 #include <random>
 #include <sstream>
 
 #include "base/json.h"
 #include "base/progress.h"
 #include "command.h"
+#include "data/documents.h"
 #include "io/safetensors.h"
 #include "kernels/gemm/precision.h"
 
@@ -43,6 +46,10 @@ class TrainTest : public testing::Test {
   }
 
   static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
+  static std::string AverageOf(const std::string& run) {
+    const std::string path = run + "/latest/average.safetensors";
+    return std::filesystem::exists(path) ? ReadFile(path) : "";
+  }
   static std::string MomentsOf(const std::string& run) { return ReadFile(run + "/latest/optimizer.safetensors"); }
 
   // Steps and losses of log.jsonl, without what depends on the clock.
@@ -80,6 +87,7 @@ class TrainTest : public testing::Test {
                                            : RunCommand(Train(run, more, with_data), scratch_);
       ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
       EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << moment << " s";
+      EXPECT_EQ(AverageOf(run), AverageOf(whole)) << "killed after " << moment << " s";
       EXPECT_EQ(MomentsOf(run), MomentsOf(whole)) << "killed after " << moment << " s";
       EXPECT_EQ(LossesOf(run), LossesOf(whole)) << "killed after " << moment << " s";
       std::filesystem::remove_all(run);
@@ -276,6 +284,77 @@ TEST_F(TrainTest, KilledInAnyEpochItReadsTheSameDocuments) {
   const std::string documents = LossesOf(scratch_ / "whole");
   ASSERT_EQ(RunCommand(Train(scratch_ / "chunks", {"--steps", "40", "--data", data}, false), scratch_).exit_code, 0);
   EXPECT_NE(LossesOf(scratch_ / "chunks"), documents);
+}
+
+// --- averages of weights ---
+
+const std::vector<std::string> kAverage = {"--set", "train.average=ema",     "--set", "train.average_fraction=0.6",
+                                           "--set", "train.average_every=3", "--set", "train.average_blend=0.7",
+                                           "--set", "train.precision=f32"};
+
+std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+TEST_F(TrainTest, KilledWithAnAverageItEndsTheSame) {
+  ExpectKillsChangeNothing(std::vector<std::string>{"--steps", "30"} + kAverage, 2);
+  EXPECT_NE(AverageOf(scratch_ / "whole"), "");
+}
+
+TEST_F(TrainTest, AnAverageChangesTheModelAndNotItsTraining) {
+  const std::string plain = scratch_ / "plain", averaged = scratch_ / "averaged";
+  const std::vector<std::string> steps = {"--steps", "20"};
+  ASSERT_EQ(
+      RunCommand(Train(plain, steps + std::vector<std::string>{"--set", "train.precision=f32"}), scratch_).exit_code,
+      0);
+  ASSERT_EQ(RunCommand(Train(averaged, steps + kAverage), scratch_).exit_code, 0);
+  EXPECT_EQ(LossesOf(averaged), LossesOf(plain));
+  EXPECT_EQ(MomentsOf(averaged), MomentsOf(plain));
+  EXPECT_NE(ModelOf(averaged), ModelOf(plain));
+  const SafetensorsFile model(plain + "/latest/model.safetensors"), state(averaged + "/latest/average.safetensors");
+  for (const auto& [name, tensor] : model.tensors()) {
+    const std::vector<int>& shape = model.Shape(name);
+    std::vector<float> expected(std::accumulate(shape.begin(), shape.end(), size_t{1}, std::multiplies<>()));
+    std::vector<float> raw(expected.size());
+    model.Read(name, expected.data(), shape);
+    state.Read("raw." + name, raw.data(), shape);
+    EXPECT_EQ(raw, expected) << name;
+  }
+
+  // What is reported of it is what others find, of the blend as of the weights in it.
+  const Json results = ReadJsonFile(averaged + "/results.json"), without = ReadJsonFile(plain + "/results.json");
+  EXPECT_EQ(results.at("average"), "ema");
+  EXPECT_EQ(without.at("average"), "none");
+  EXPECT_TRUE(without.at("raw_bits_per_byte").is_null());
+  EXPECT_NE(results.at("raw_bits_per_byte"), results.at("averaged_bits_per_byte"));
+  std::string dev;  // the five documents of the dev part that are read
+  size_t count = 0;
+  ForEachDocument(ReadFile(data_ + "/valid.txt"), [&](std::string_view document) {
+    if (count % 2 == 0 && count < 10) dev.append(document).append("\n<|endoftext|>\n");
+    ++count;
+  });
+  WriteFileAtomic(scratch_ / "dev.txt", dev);
+  for (const auto& [run, key] :
+       {std::pair{averaged, "averaged_bits_per_byte"}, std::pair{plain, "raw_bits_per_byte"}}) {
+    const CommandResult eval =
+        RunCommand({"eval", "--model", run + "/latest", "--text", scratch_ / "dev.txt", "--json"}, scratch_);
+    ASSERT_EQ(eval.exit_code, 0) << eval.err;
+    EXPECT_NEAR(Json::parse(eval.out).at("bits_per_byte").get<double>(), results.at(key).get<double>(), 1e-9) << key;
+  }
+}
+
+// Under another budget the average begins where that has its last part.
+TEST_F(TrainTest, AnExtendedRunAveragesAsIfItHadHadThatBudget) {
+  const std::string run = scratch_ / "run", whole = scratch_ / "whole";
+  ASSERT_EQ(RunCommand(Train(whole, std::vector<std::string>{"--steps", "40"} + kAverage), scratch_).exit_code, 0);
+  ASSERT_EQ(RunCommand(Train(run, std::vector<std::string>{"--steps", "20"} + kAverage), scratch_).exit_code, 0);
+  const CommandResult result = RunCommand({"train", "--resume", run, "--steps", "40"}, scratch_);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("back to step 11"), std::string::npos) << result.err;
+  EXPECT_EQ(ModelOf(run), ModelOf(whole));
+  EXPECT_EQ(AverageOf(run), AverageOf(whole));
+  EXPECT_EQ(MomentsOf(run), MomentsOf(whole));
 }
 
 // "auto" is decided once, when the run starts: config.toml and trainer.json have what it became, before there is any

@@ -135,6 +135,31 @@ TEST(Checkpoint, RunCanBeMovedAndCopiedWithoutLinks) {
   ExpectIsStep(OpenCheckpoint(scratch / "moved", OpenFor::kResume), 4);
 }
 
+// The average of weights, where a run keeps one.
+TEST(Checkpoint, AnAverageIsPartOfIt) {
+  const Scratch scratch;
+  ParamBank bank;
+  FillBank(bank, 1);
+  ParamState moments(bank), average(bank);
+  FillState(bank, moments, 1);
+  FillState(bank, average, 77);
+  const std::string folder =
+      PublishCheckpoint(scratch.path(), 5, {Json::object(), bank, moments, "{}", Json::object(), &average}, {});
+  const OpenedCheckpoint opened = OpenCheckpoint(scratch.path(), OpenFor::kResume);
+  ParamState loaded(bank);
+  FillState(bank, loaded, 12345);
+  LoadState(opened.average_path, bank, loaded);
+  ExpectSameState(average, loaded);
+  // It is needed to go on, not to use the model.
+  FlipByte(FileIn(folder, "average.safetensors"), 500);
+  EXPECT_NE(ErrorOf([&] { OpenCheckpoint(scratch.path(), OpenFor::kResume); }).find("average.safetensors"),
+            std::string::npos);
+  EXPECT_EQ(OpenCheckpoint(scratch.path(), OpenFor::kInference).step, 5);
+
+  Publish(scratch.path(), 6);
+  EXPECT_EQ(OpenCheckpoint(scratch.path(), OpenFor::kResume).average_path, "");
+}
+
 TEST(Checkpoint, PlainModelFolder) {
   const Scratch scratch;
   ParamBank bank;

@@ -36,7 +36,10 @@ TEST(RunResult, KeepsItsNames) {
                           "seconds_evaluating",
                           "val_part",
                           "best_bits_per_byte",
-                          "dev_documents"}) {
+                          "dev_documents",
+                          "average",
+                          "averaged_bits_per_byte",
+                          "raw_bits_per_byte"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
 }
