@@ -45,14 +45,13 @@ uint64_t IndexPermutation::operator()(uint64_t index) const {
   return index;
 }
 
-BatchReader::BatchReader(const TokenData& data, int batch, int length, uint64_t seed, Shuffle shuffle)
+BatchReader::BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle)
     : data_(data),
-      batch_(batch),
       length_(length),
       seed_(seed),
       per_epoch_(data.size() / std::max(length, 1)),
       ring_(data, shuffle, seed) {
-  FLASHLM_CHECK(batch > 0 && length > 0, "a batch of {} sequences of {} tokens", batch, length);
+  FLASHLM_CHECK(length > 0, "sequences of {} tokens", length);
   if (data.size() <= length) {
     throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),
                 "prepare more text, or lower train.sequence_length");
@@ -75,10 +74,8 @@ void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
   }
 }
 
-void BatchReader::Read(int64_t step, int32_t* inputs, int32_t* targets) const {
-  for (int64_t b = 0; b < batch_; ++b) {
-    Sequence(step * batch_ + b, inputs + b * length_, targets + b * length_);
-  }
+void BatchReader::Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets) const {
+  for (int64_t b = 0; b < count; ++b) Sequence(first + b, inputs + b * length_, targets + b * length_);
 }
 
 }  // namespace flashlm

@@ -36,9 +36,8 @@ class IndexPermutation {
 class BatchReader {
  public:
   // `data` must outlive the reader. Throws Error if it has fewer than `length` + 1 tokens.
-  BatchReader(const TokenData& data, int batch, int length, uint64_t seed, Shuffle shuffle = Shuffle::kChunks);
+  BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle = Shuffle::kChunks);
 
-  int batch() const { return batch_; }
   int length() const { return length_; }
   int64_t SequencesPerEpoch() const { return per_epoch_; }
   // 1.5: half of the second epoch's sequences come before this one.
@@ -46,12 +45,12 @@ class BatchReader {
 
   // Sequence n: inputs [T], targets [T], targets[t] being the token after inputs[t].
   void Sequence(int64_t n, int32_t* inputs, int32_t* targets) const;
-  // Step s reads sequences s * B to s * B + B - 1: inputs [B,T], targets [B,T].
-  void Read(int64_t step, int32_t* inputs, int32_t* targets) const;
+  // B sequences from `first` on: inputs [B,T], targets [B,T].
+  void Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets) const;
 
  private:
   const TokenData& data_;
-  int batch_, length_;
+  int length_;
   uint64_t seed_;
   int64_t per_epoch_;
   mutable DocumentRing ring_;

@@ -8,6 +8,7 @@
 #include "objective/objective.h"
 #include "optim/config.h"
 #include "train/average.h"
+#include "train/growth.h"
 
 namespace flashlm {
 
@@ -15,6 +16,7 @@ struct TrainConfig {
   int sequence_length = 256;
   int micro_batch = 8;
   int accumulate = 4;
+  GrowthConfig growth;
   std::string shuffle = "chunks";
   Objective objective;  // the terms and their settings
   double word_dropout = 0;
@@ -33,6 +35,7 @@ struct TrainConfig {
     v.Int("sequence_length", sequence_length, 1, 1 << 20, "tokens of a training sequence");
     v.Int("micro_batch", micro_batch, 1, 65536, "sequences of one forward and backward pass");
     v.Int("accumulate", accumulate, 1, 65536, "micro-batches of one optimiser step");
+    growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");
     objective.VisitFields(v);
@@ -55,7 +58,9 @@ struct TrainConfig {
            "skipped; 0: never");
   }
 
-  int64_t TokensPerStep() const { return int64_t{sequence_length} * micro_batch * accumulate; }
+  // Of a step as it is without growth.
+  StepSize Size() const { return {accumulate, micro_batch, sequence_length}; }
+  int64_t TokensPerStep() const { return Size().Tokens(); }
 };
 
 // When training ends. Exactly one kind is set.

@@ -38,14 +38,15 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
       data_(config_.data, "train"),
       tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
       tokenizer_json_(tokenizer_.ToJson()),
-      reader_(data_, config_.train.micro_batch * config_.train.accumulate, config_.train.sequence_length, config_.seed,
+      reader_(data_, config_.train.sequence_length, config_.seed,
               config_.train.shuffle == "documents" ? Shuffle::kDocuments : Shuffle::kChunks),
       validation_(config_.data),
       dtype_(SessionType(config_.train.precision)),
       model_(MakeForData(config_, data_)),
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
       average_(config_.train.average, model_->bank()),
-      inputs_(static_cast<size_t>(config_.train.TokensPerStep())),
+      growth_(config_.train),
+      inputs_(static_cast<size_t>(growth_.MostTokens())),
       targets_(inputs_.size()) {
   data_.ExpectTokenizer(tokenizer_.Hash(), "tokenizer.json beside it");
   config_.model = model_->config();
@@ -65,7 +66,7 @@ void Run::Announce() const {
                   model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(), kernels::CpuName()));
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
-                  config_.train.sequence_length, config_.train.TokensPerStep()));
+                  config_.train.sequence_length, growth_.Size().Tokens()));
   const int64_t averaged = average_.state().size();
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
                   mb(size + tables), mb(size), mb(step_.optimizer().state().size()),
@@ -88,23 +89,40 @@ double Run::NextRate() const {
 
 void Run::OneStep() {
   const Stopwatch watch;
-  reader_.Read(progress_.step, inputs_.data(), targets_.data());
-  const double factor = NextRate();
-  const StepOutcome outcome = step_.Run(progress_.step, inputs_.data(), targets_.data(), factor, Fraction());
-  last_rate_ = factor;
+  const StepSize size = growth_.Size();
+  const int64_t sequences = size.Tokens() / config_.train.sequence_length;
+  reader_.Read(progress_.next_sequence, sequences, inputs_.data(), targets_.data());
+  last_rate_ = NextRate();
+  const double factor = last_rate_ * growth_.Rate();
+  const int64_t micro_batches = progress_.next_sequence / config_.train.micro_batch;
+  const StepOutcome outcome =
+      step_.Run({progress_.step, micro_batches, size, factor, Fraction()}, inputs_.data(), targets_.data());
   ++progress_.step;
+  progress_.next_sequence += sequences;
+  average_.AfterStep(progress_.step, ScheduleFraction());
   const double seconds = watch.Seconds();
   double& mean = progress_.step_seconds;
   mean = mean == 0 ? seconds : 0.9 * mean + 0.1 * seconds;
   progress_.seconds += seconds;
-  average_.AfterStep(progress_.step, ScheduleFraction());
-  LogStep(outcome, factor, seconds);
+  LogStep(outcome, size, factor, seconds);
   GiveUpIfDiverged();
+  Grow();
 }
 
-void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
+// Between two steps, so that whether there is time for another one is asked of the next one's size.
+void Run::Grow() {
+  const StepSize before = growth_.Size();
+  growth_.Advance(Fraction());
+  const StepSize size = growth_.Size();
+  if (size == before) return;
+  progress_.step_seconds *= static_cast<double>(size.Tokens()) / static_cast<double>(before.Tokens());
+  Say(fmt::format("from step {} on: {} tokens a step, sequences of {}", progress_.step + 1, size.Tokens(),
+                  size.length));
+}
+
+void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
   const ObjectiveParts& parts = outcome.parts;
-  const double rate = static_cast<double>(config_.train.TokensPerStep()) / seconds;
+  const double rate = static_cast<double>(size.Tokens()) / seconds;
   const auto bytes_per_token = data_.meta().at("train").at("bytes").get<double>() / static_cast<double>(data_.size());
   const double bits_per_byte = parts.cross_entropy / std::log(2.0) / bytes_per_token;
   const char* verdict = outcome.verdict == StepOutcome::Verdict::kApplied     ? "applied"
@@ -113,7 +131,9 @@ void Run::LogStep(const StepOutcome& outcome, double factor, double seconds) {
   Json line;
   line["step"] = progress_.step;
   line["tokens"] = Tokens();
-  line["epoch"] = reader_.EpochOf(progress_.step * reader_.batch());
+  line["step_tokens"] = size.Tokens();
+  line["sequence_length"] = size.length;
+  line["epoch"] = reader_.EpochOf(progress_.next_sequence);
   line["cross_entropy"] = parts.cross_entropy;
   line["bits_per_byte"] = bits_per_byte;
   for (const ObjectiveParts::Part& part : parts.parts()) line[part.name] = part.value;

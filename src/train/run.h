@@ -17,6 +17,7 @@
 #include "io/checkpoint.h"
 #include "models/model.h"
 #include "train/average.h"
+#include "train/growth.h"
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -27,6 +28,7 @@ namespace flashlm {
 // What trainer.json holds beside the configuration, the guard's state and the machine.
 struct Progress {
   int64_t step = 0;                            // steps done, skipped ones included
+  int64_t next_sequence = 0;                   // the data cursor: sequences of train.sequence_length that were read
   double seconds = 0;                          // of training steps, over all sessions
   double seconds_evaluating = 0;               // of evaluations, samples and checks
   double step_seconds = 0;                     // running mean, for the last step of a time budget
@@ -55,7 +57,7 @@ class Run {
   void RestoreAverage(const OpenedCheckpoint& from);
   void TakeSupersededBest();
   void Announce() const;
-  int64_t Tokens() const { return progress_.step * config_.train.TokensPerStep(); }
+  int64_t Tokens() const { return progress_.next_sequence * config_.train.sequence_length; }
   double Fraction() const { return budget_.Fraction(progress_.seconds, Tokens(), progress_.step); }
   // The same of the budget's schedule, which after an extension may begin where that did.
   double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
@@ -64,7 +66,8 @@ class Run {
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
   void OneStep();
-  void LogStep(const StepOutcome& outcome, double factor, double seconds);
+  void Grow();
+  void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
   bool EvaluationDue(double fraction_before) const;
@@ -95,6 +98,7 @@ class Run {
   std::unique_ptr<Model> model_;
   TrainingStep step_;
   WeightAverage average_;
+  Growth growth_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;

@@ -14,6 +14,7 @@ void Progress::VisitFields(FieldVisitor& v) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
   constexpr double kAny = std::numeric_limits<double>::infinity();
   v.Int64("step", step, 0, kMost, "steps done");
+  v.Int64("next_sequence", next_sequence, 0, kMost, "the data cursor");
   v.Real("seconds", seconds, 0, kAny, "of training steps");
   v.Real("seconds_evaluating", seconds_evaluating, 0, kAny, "of evaluations, samples and checks");
   v.Real("step_seconds", step_seconds, 0, kAny, "mean of late");
@@ -36,6 +37,8 @@ void Run::Restore(const OpenedCheckpoint& from) {
   model_->bank().Touch();
   KnownFieldsFromJson(state, "trainer.json", progress_);
   RestoreAverage(from);
+  KnownFieldsFromJson(state, "trainer.json", growth_);
+  Grow();  // a shorter budget is further
   TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
                    state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
@@ -74,8 +77,8 @@ Json Run::TrainerState() {
   state["run"] = config_.ToJson();
   state.update(FieldsToJson(progress_));
   state.update(FieldsToJson(average_));
+  state.update(FieldsToJson(growth_));
   state["tokens"] = Tokens();
-  state["next_sequence"] = progress_.step * reader_.batch();
   state["updates"] = guard.updates;
   state["skipped"] = guard.skipped;
   state["skipped_in_a_row"] = guard.skipped_in_a_row;

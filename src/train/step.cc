@@ -36,25 +36,29 @@ const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* toke
 
 StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
                               double fraction) {
-  const int64_t tokens = int64_t{train_.micro_batch} * train_.sequence_length;
+  return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets);
+}
+
+StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets) {
+  const StepSize& size = plan.size;
+  const int64_t tokens = int64_t{size.micro_batch} * size.length;
   StepOutcome outcome;
   model_.BeginStep();
-  for (int i = 0; i < train_.accumulate; ++i) {
-    const uint64_t random_step =
-        static_cast<uint64_t>(step) * static_cast<uint64_t>(train_.accumulate) + static_cast<uint64_t>(i);
-    tape_.BeginTraining(train_.micro_batch, train_.sequence_length, seed_, random_step);
+  for (int i = 0; i < size.accumulate; ++i) {
+    const auto random_step = static_cast<uint64_t>(plan.micro_batches + i);
+    tape_.BeginTraining(size.micro_batch, size.length, seed_, random_step);
     const int32_t* read = inputs + i * tokens;
     const Prediction prediction = model_.Forward(tape_, DropWords(random_step, read));
     const ObjectiveParts parts =
-        train_.objective.Add(tape_, prediction, read, targets + i * tokens, step, fraction, train_.accumulate);
+        train_.objective.Add(tape_, prediction, read, targets + i * tokens, plan.step, plan.fraction, size.accumulate);
     tape_.Backward();
-    outcome.parts.AddShare(parts, train_.accumulate);
+    outcome.parts.AddShare(parts, size.accumulate);
   }
   const Stopwatch watch;
   outcome.gradient_norm = optimizer_.GradientNorm();
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
-    optimizer_.Update(outcome.gradient_norm, factor, ++state_.updates);
+    optimizer_.Update(outcome.gradient_norm, plan.factor, ++state_.updates);
     state_.skipped_in_a_row = 0;
     state_.mean_norm = state_.updates == 1 ? outcome.gradient_norm
                                            : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;

@@ -26,12 +26,22 @@ struct StepState {
   double mean_norm = 0;  // exponential mean of the gradient norms of applied steps
 };
 
+// What is asked of a step.
+struct StepPlan {
+  int64_t step = 0;           // steps before it
+  int64_t micro_batches = 0;  // micro-batches before it: what dropout draws depends on them
+  StepSize size;              // micro-batches of as many tokens as those of TrainConfig
+  double factor = 1;          // on the learning rates
+  double fraction = 1;        // of the budget that is done
+};
+
 class TrainingStep {
  public:
   TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed);
 
-  // inputs, targets: [micro_batch * accumulate, sequence_length]. `factor`: of the learning-rate schedule; `fraction`:
-  // of the budget that is done.
+  // inputs, targets: [accumulate * micro_batch, length] of plan.size.
+  StepOutcome Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets);
+  // The same where all steps have the size that TrainConfig says.
   StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1);
 
   StepState& state() { return state_; }

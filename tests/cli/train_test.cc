@@ -1,112 +1,14 @@
 // Training runs as a user starts, interrupts, kills and resumes them; and what they refuse.
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <functional>
-#include <numeric>
-#include <random>
-#include <sstream>
 
-#include "base/json.h"
-#include "base/progress.h"
-#include "command.h"
-#include "data/documents.h"
 #include "io/safetensors.h"
 #include "kernels/gemm/precision.h"
+#include "train_fixture.h"
 
 namespace flashlm {
 namespace {
-
-class TrainTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    shared_ = new Scratch;
-    data_ = *shared_ / "data";
-    const CommandResult made = RunCommand(
-        {"data", "prepare", "--input", "synthetic", "--out", data_, "--vocab", "512", "--synthetic-bytes", "300000"},
-        *shared_);
-    ASSERT_EQ(made.exit_code, 0) << made.err;
-  }
-  static void TearDownTestSuite() { delete shared_; }
-
-  // A model that makes a step in milliseconds; `more` is appended.
-  static std::vector<std::string> Train(const std::string& out, const std::vector<std::string>& more,
-                                        bool with_data = true) {
-    std::vector<std::string> arguments = {"train", "--preset", "cortex-viii", "--out", out};
-    if (with_data) arguments.insert(arguments.end(), {"--data", data_});
-    for (const char* set :
-         {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8", "model.d_mem=8", "model.d_ff=48",
-          "model.dropout=0.1", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
-          "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5", "train.value_start_step=3"}) {
-      arguments.insert(arguments.end(), {"--set", set});
-    }
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-
-  static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
-  static std::string AverageOf(const std::string& run) {
-    const std::string path = run + "/latest/average.safetensors";
-    return std::filesystem::exists(path) ? ReadFile(path) : "";
-  }
-  static std::string MomentsOf(const std::string& run) { return ReadFile(run + "/latest/optimizer.safetensors"); }
-
-  // Steps and losses of log.jsonl, without what depends on the clock.
-  static std::string LossesOf(const std::string& run) {
-    std::string text;
-    std::istringstream lines(ReadFile(run + "/log.jsonl"));
-    for (std::string line; std::getline(lines, line);) {
-      const Json json = Json::parse(line);
-      if (json.contains("step")) text += json["step"].dump() + " " + json["cross_entropy"].dump() + "\n";
-    }
-    return text;
-  }
-
-  static std::string ReadLogOf(const std::string& run) {
-    return std::filesystem::exists(run + "/log.jsonl") ? ReadFile(run + "/log.jsonl") : "";
-  }
-
-  // A run with `more`, left alone in "whole", ends bit for bit the same after a kill at any moment.
-  void ExpectKillsChangeNothing(const std::vector<std::string>& more, int kills, bool with_data = true) {
-    const Stopwatch start;
-    const std::string whole = scratch_ / "whole";
-    const CommandResult uninterrupted = RunCommand(Train(whole, more, with_data), scratch_);
-    ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
-    const double duration = start.Seconds();
-    std::mt19937 random(std::random_device{}());
-    for (int i = 0; i < kills; ++i) {
-      const std::string run = scratch_ / ("run" + std::to_string(i));
-      const double moment = std::uniform_real_distribution<>(0.02, 0.95)(random) * duration;
-      Command command(Train(run, more, with_data), scratch_);
-      command.WaitFor(moment);
-      command.Kill(SIGKILL);
-      command.Wait();
-      const bool started = std::filesystem::exists(run + "/config.toml");
-      const CommandResult result = started ? RunCommand({"train", "--resume", run}, scratch_)
-                                           : RunCommand(Train(run, more, with_data), scratch_);
-      ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
-      EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << moment << " s";
-      EXPECT_EQ(AverageOf(run), AverageOf(whole)) << "killed after " << moment << " s";
-      EXPECT_EQ(MomentsOf(run), MomentsOf(whole)) << "killed after " << moment << " s";
-      EXPECT_EQ(LossesOf(run), LossesOf(whole)) << "killed after " << moment << " s";
-      std::filesystem::remove_all(run);
-    }
-  }
-
-  void ExpectOneLine(const CommandResult& result, int code, const std::string& part) {
-    EXPECT_EQ(result.exit_code, code) << result.err;
-    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
-    EXPECT_NE(result.err.find("error: "), std::string::npos);
-    EXPECT_EQ(result.ErrorLines(), 1) << result.err;
-  }
-
-  static Scratch* shared_;
-  static std::string data_;
-  Scratch scratch_;
-};
-Scratch* TrainTest::shared_ = nullptr;
-std::string TrainTest::data_;
 
 TEST_F(TrainTest, WritesWhatItPromises) {
   const std::string run = scratch_ / "run";
@@ -272,91 +174,6 @@ TEST_F(TrainTest, KilledAtRandomMomentsItEndsTheSame) {
   ExpectKillsChangeNothing({"--steps", "30"}, wanted != nullptr ? std::atoi(wanted) : 4);
 }
 
-// Documents that every epoch reads in another order: ten steps an epoch.
-TEST_F(TrainTest, KilledInAnyEpochItReadsTheSameDocuments) {
-  const std::string data = scratch_ / "small";
-  ASSERT_EQ(RunCommand({"data", "prepare", "--input", "synthetic", "--out", data, "--vocab", "512", "--synthetic-bytes",
-                        "16000"},
-                       scratch_)
-                .exit_code,
-            0);
-  ExpectKillsChangeNothing({"--steps", "40", "--data", data, "--set", "train.shuffle=documents"}, 2, false);
-  const std::string documents = LossesOf(scratch_ / "whole");
-  ASSERT_EQ(RunCommand(Train(scratch_ / "chunks", {"--steps", "40", "--data", data}, false), scratch_).exit_code, 0);
-  EXPECT_NE(LossesOf(scratch_ / "chunks"), documents);
-}
-
-// --- averages of weights ---
-
-const std::vector<std::string> kAverage = {"--set", "train.average=ema",     "--set", "train.average_fraction=0.6",
-                                           "--set", "train.average_every=3", "--set", "train.average_blend=0.7",
-                                           "--set", "train.precision=f32"};
-
-std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-TEST_F(TrainTest, KilledWithAnAverageItEndsTheSame) {
-  ExpectKillsChangeNothing(std::vector<std::string>{"--steps", "30"} + kAverage, 2);
-  EXPECT_NE(AverageOf(scratch_ / "whole"), "");
-}
-
-TEST_F(TrainTest, AnAverageChangesTheModelAndNotItsTraining) {
-  const std::string plain = scratch_ / "plain", averaged = scratch_ / "averaged";
-  const std::vector<std::string> steps = {"--steps", "20"};
-  ASSERT_EQ(
-      RunCommand(Train(plain, steps + std::vector<std::string>{"--set", "train.precision=f32"}), scratch_).exit_code,
-      0);
-  ASSERT_EQ(RunCommand(Train(averaged, steps + kAverage), scratch_).exit_code, 0);
-  EXPECT_EQ(LossesOf(averaged), LossesOf(plain));
-  EXPECT_EQ(MomentsOf(averaged), MomentsOf(plain));
-  EXPECT_NE(ModelOf(averaged), ModelOf(plain));
-  const SafetensorsFile model(plain + "/latest/model.safetensors"), state(averaged + "/latest/average.safetensors");
-  for (const auto& [name, tensor] : model.tensors()) {
-    const std::vector<int>& shape = model.Shape(name);
-    std::vector<float> expected(std::accumulate(shape.begin(), shape.end(), size_t{1}, std::multiplies<>()));
-    std::vector<float> raw(expected.size());
-    model.Read(name, expected.data(), shape);
-    state.Read("raw." + name, raw.data(), shape);
-    EXPECT_EQ(raw, expected) << name;
-  }
-
-  // What is reported of it is what others find, of the blend as of the weights in it.
-  const Json results = ReadJsonFile(averaged + "/results.json"), without = ReadJsonFile(plain + "/results.json");
-  EXPECT_EQ(results.at("average"), "ema");
-  EXPECT_EQ(without.at("average"), "none");
-  EXPECT_TRUE(without.at("raw_bits_per_byte").is_null());
-  EXPECT_NE(results.at("raw_bits_per_byte"), results.at("averaged_bits_per_byte"));
-  std::string dev;  // the five documents of the dev part that are read
-  size_t count = 0;
-  ForEachDocument(ReadFile(data_ + "/valid.txt"), [&](std::string_view document) {
-    if (count % 2 == 0 && count < 10) dev.append(document).append("\n<|endoftext|>\n");
-    ++count;
-  });
-  WriteFileAtomic(scratch_ / "dev.txt", dev);
-  for (const auto& [run, key] :
-       {std::pair{averaged, "averaged_bits_per_byte"}, std::pair{plain, "raw_bits_per_byte"}}) {
-    const CommandResult eval =
-        RunCommand({"eval", "--model", run + "/latest", "--text", scratch_ / "dev.txt", "--json"}, scratch_);
-    ASSERT_EQ(eval.exit_code, 0) << eval.err;
-    EXPECT_NEAR(Json::parse(eval.out).at("bits_per_byte").get<double>(), results.at(key).get<double>(), 1e-9) << key;
-  }
-}
-
-// Under another budget the average begins where that has its last part.
-TEST_F(TrainTest, AnExtendedRunAveragesAsIfItHadHadThatBudget) {
-  const std::string run = scratch_ / "run", whole = scratch_ / "whole";
-  ASSERT_EQ(RunCommand(Train(whole, std::vector<std::string>{"--steps", "40"} + kAverage), scratch_).exit_code, 0);
-  ASSERT_EQ(RunCommand(Train(run, std::vector<std::string>{"--steps", "20"} + kAverage), scratch_).exit_code, 0);
-  const CommandResult result = RunCommand({"train", "--resume", run, "--steps", "40"}, scratch_);
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(result.err.find("back to step 11"), std::string::npos) << result.err;
-  EXPECT_EQ(ModelOf(run), ModelOf(whole));
-  EXPECT_EQ(AverageOf(run), AverageOf(whole));
-  EXPECT_EQ(MomentsOf(run), MomentsOf(whole));
-}
-
 // "auto" is decided once, when the run starts: config.toml and trainer.json have what it became, before there is any
 // checkpoint too, and every session keeps to it.
 TEST_F(TrainTest, KeepsThePrecisionItStartedWith) {
@@ -424,6 +241,8 @@ TEST_F(TrainTest, CtrlCSavesAndSaysHowToGoOn) {
 TEST_F(TrainTest, RefusesWhatIsWrongBeforeAnyWork) {
   const std::string run = scratch_ / "run";
   const auto with = [&](std::vector<std::string> more) { return RunCommand(Train(run, more), scratch_); };
+  ExpectOneLine(with({"--set", "train.batch_growth=0.5:1.2"}), 2, "1.2 times train.accumulate = 2");
+  EXPECT_FALSE(std::filesystem::exists(run));
   ExpectOneLine(RunCommand({"train", "--preset", "cortex-vii", "--data", data_, "--out", run}, scratch_), 2,
                 "did you mean 'cortex-viii'");
   ExpectOneLine(with({"--set", "model.d_modle=3"}), 2, "did you mean 'd_model'");

@@ -54,7 +54,7 @@ TEST(IndexPermutation, DiffersBetweenEpochsAndSeedsAndMixes) {
 
 TEST(BatchReader, AnEpochCoversTheStreamOnce) {
   const TokenData data = Counting(1003);
-  const BatchReader reader(data, 4, 10, 5);
+  const BatchReader reader(data, 10, 5);
   ASSERT_EQ(reader.SequencesPerEpoch(), 100);
   EXPECT_DOUBLE_EQ(reader.EpochOf(150), 1.5);
   std::set<std::set<int32_t>> epochs;
@@ -78,7 +78,7 @@ TEST(BatchReader, AnEpochCoversTheStreamOnce) {
 
 TEST(BatchReader, NothingIsLeftOutThatFits) {
   const TokenData data = Counting(1000);
-  const BatchReader reader(data, 1, 10, 5);
+  const BatchReader reader(data, 10, 5);
   ASSERT_EQ(reader.SequencesPerEpoch(), 100);  // not one less because the last target has no successor: the ring closes
   std::set<int32_t> seen;
   for (int64_t n = 0; n < 100; ++n) {
@@ -91,7 +91,7 @@ TEST(BatchReader, NothingIsLeftOutThatFits) {
 
 TEST(BatchReader, AnEpochMayStartAtAnyToken) {
   const TokenData data = Counting(20);
-  const BatchReader reader(data, 1, 10, 5);
+  const BatchReader reader(data, 10, 5);
   std::set<int32_t> starts;
   for (int64_t n = 0; n < 400; ++n) {
     int32_t inputs[10], targets[10];
@@ -103,7 +103,7 @@ TEST(BatchReader, AnEpochMayStartAtAnyToken) {
 
 TEST(BatchReader, TheOrderIsAnotherInEveryEpoch) {
   const TokenData data = Counting(4000);
-  const BatchReader reader(data, 1, 10, 5);
+  const BatchReader reader(data, 10, 5);
   const auto order = [&](int64_t epoch) {
     std::vector<int32_t> chunks;
     int32_t first = 4000;
@@ -125,7 +125,7 @@ TEST(BatchReader, TheOrderIsAnotherInEveryEpoch) {
 TEST(BatchReader, ADocumentsFirstContextIsTheEndOfTheOneBefore) {
   // Token 3 is <eos>: the first story's first token is predicted from the stream's last token.
   const TokenData data = TokenData::FromTokens({10, 11, 12, 3, 20, 21, 3}, 30);
-  const BatchReader reader(data, 1, 6, 1);
+  const BatchReader reader(data, 6, 1);
   bool seen = false;
   for (int64_t n = 0; n < 40; ++n) {
     int32_t inputs[6], targets[6];
@@ -141,22 +141,22 @@ TEST(BatchReader, ADocumentsFirstContextIsTheEndOfTheOneBefore) {
 
 TEST(BatchReader, ResumesFromOneNumber) {
   const TokenData data = Counting(5000);
-  const BatchReader first(data, 3, 16, 9), again(data, 3, 16, 9);
+  const BatchReader first(data, 16, 9), again(data, 16, 9);
   std::vector<int32_t> x(48), y(48), x2(48), y2(48);
-  for (int64_t step = 0; step < 300; ++step) first.Read(step, x.data(), y.data());
-  again.Read(299, x2.data(), y2.data());  // nothing before it was read
+  for (int64_t step = 0; step < 300; ++step) first.Read(3 * step, 3, x.data(), y.data());
+  again.Read(3 * 299, 3, x2.data(), y2.data());  // nothing before it was read
   EXPECT_EQ(x, x2);
   EXPECT_EQ(y, y2);
-  BatchReader(data, 3, 16, 10).Read(299, x2.data(), y2.data());
+  BatchReader(data, 16, 10).Read(3 * 299, 3, x2.data(), y2.data());
   EXPECT_NE(x, x2);
 }
 
 TEST(BatchReader, AStepReadsItsSequencesInOrder) {
   const TokenData data = Counting(5000);
-  const BatchReader reader(data, 3, 16, 9);
+  const BatchReader reader(data, 16, 9);
   std::vector<int32_t> inputs(48), targets(48), x(16), y(16);
   for (const int64_t step : {0, 1, 299}) {
-    reader.Read(step, inputs.data(), targets.data());
+    reader.Read(3 * step, 3, inputs.data(), targets.data());
     for (int64_t b = 0; b < 3; ++b) {
       reader.Sequence(step * 3 + b, x.data(), y.data());
       EXPECT_TRUE(std::equal(x.begin(), x.end(), inputs.begin() + b * 16)) << "step " << step << ", row " << b;
@@ -201,7 +201,7 @@ TEST(DocumentShuffle, AnEpochReadsEveryTokenAtMostOnceAndLeavesOutLessThanASeque
     for (const int length : {1, 7, 16, 64}) {
       const TokenData data = Documents(documents);
       if (data.size() <= length) continue;
-      const BatchReader reader(data, 1, length, 5, Shuffle::kDocuments);
+      const BatchReader reader(data, length, 5, Shuffle::kDocuments);
       for (int64_t epoch = 0; epoch < 4; ++epoch) {
         std::multiset<int32_t> seen;
         for (const auto& targets : EpochOf(reader, epoch).targets) seen.insert(targets.begin(), targets.end());
@@ -219,7 +219,7 @@ TEST(DocumentShuffle, AnEpochReadsEveryTokenAtMostOnceAndLeavesOutLessThanASeque
 TEST(DocumentShuffle, DocumentsStayWhole) {
   std::vector<std::vector<int32_t>> documents;
   const TokenData data = Documents(60, &documents);
-  const BatchReader reader(data, 1, 32, 5, Shuffle::kDocuments);
+  const BatchReader reader(data, 32, 5, Shuffle::kDocuments);
   std::map<int32_t, int32_t> before;  // what a token must follow
   std::set<int32_t> last;
   for (const auto& document : documents) {
@@ -251,7 +251,7 @@ TEST(DocumentShuffle, NeighboursChange) {
   const TokenData data = Documents(200);
   const auto neighbours = [&](uint64_t seed, int64_t epoch) {
     std::set<std::pair<int32_t, int32_t>> pairs;
-    const BatchReader reader(data, 1, 64, seed, Shuffle::kDocuments);
+    const BatchReader reader(data, 64, seed, Shuffle::kDocuments);
     for (const auto& targets : EpochOf(reader, epoch).targets) {
       for (size_t t = 2; t < 64; ++t) {
         if (targets[t - 1] == Tokenizer::kEos) pairs.insert({targets[t - 2], targets[t]});
@@ -271,7 +271,7 @@ TEST(DocumentShuffle, NeighboursChange) {
 
 TEST(DocumentShuffle, ASequenceIsAFunctionOfSeedAndNumber) {
   const TokenData data = Documents(150);
-  const BatchReader one(data, 1, 16, 9, Shuffle::kDocuments), two(data, 1, 16, 9, Shuffle::kDocuments);
+  const BatchReader one(data, 16, 9, Shuffle::kDocuments), two(data, 16, 9, Shuffle::kDocuments);
   const int64_t count = 5 * one.SequencesPerEpoch();
   std::vector<int32_t> x(16), y(16), x2(16), y2(16);
   for (int64_t n = 0; n < count; ++n) {
@@ -287,7 +287,7 @@ TEST(DocumentShuffle, OneDocumentIsAStream) {
   std::vector<uint16_t> tokens(1000);
   std::iota(tokens.begin(), tokens.end(), uint16_t{4});
   const TokenData data = TokenData::FromTokens(tokens, 1004);
-  const BatchReader chunks(data, 1, 10, 5), documents(data, 1, 10, 5, Shuffle::kDocuments);
+  const BatchReader chunks(data, 10, 5), documents(data, 10, 5, Shuffle::kDocuments);
   EXPECT_EQ(EpochOf(chunks, 1).inputs, EpochOf(documents, 1).inputs);
   EXPECT_EQ(EpochOf(chunks, 1).targets, EpochOf(documents, 1).targets);
 }
@@ -295,7 +295,7 @@ TEST(DocumentShuffle, OneDocumentIsAStream) {
 // Runs go on under later versions: the orders are part of what a checkpoint promises.
 TEST(BatchReader, TheOrdersStayWhatTheyWere) {
   const auto first_targets = [](const TokenData& data, Shuffle shuffle) {
-    const BatchReader reader(data, 1, 10, 5, shuffle);
+    const BatchReader reader(data, 10, 5, shuffle);
     std::vector<int32_t> first;
     for (const int64_t n : {0, 1, 2, 99, 100, 101, 12345}) {
       int32_t inputs[10], targets[10];
@@ -310,8 +310,8 @@ TEST(BatchReader, TheOrdersStayWhatTheyWere) {
 
 TEST(BatchReader, TooLittleDataIsRefused) {
   const TokenData data = Counting(16);
-  EXPECT_THROW(BatchReader(data, 1, 16, 0), Error);
-  EXPECT_NO_THROW(BatchReader(data, 1, 15, 0));
+  EXPECT_THROW(BatchReader(data, 16, 0), Error);
+  EXPECT_NO_THROW(BatchReader(data, 15, 0));
 }
 
 }  // namespace

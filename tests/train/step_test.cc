@@ -277,6 +277,37 @@ TEST(StepTest, WordDropoutDependsOnTheStepAlone) {
   EXPECT_NE(CrossEntropyOf(train, 4), with);
 }
 
+// Steps that grow are those of runs that are configured so.
+TEST(StepTest, AStepMayHaveAnotherSizeThanTheConfigured) {
+  struct Case {
+    TrainConfig configured, other;
+    StepPlan plan;  // for `configured`: what step 3 of `other` is
+  };
+  TrainConfig shorter = SmallTraining(4, 1);
+  shorter.sequence_length = 12;
+  for (Case c : {Case{SmallTraining(2, 1), SmallTraining(2, 4), {3, 12, {4, 2, 24}}},
+                 Case{SmallTraining(2, 1), shorter, {3, 3, {1, 4, 12}}}}) {
+    std::vector<float> values[2];
+    StepOutcome outcomes[2];
+    for (const bool by_plan : {false, true}) {
+      TrainConfig& train = by_plan ? c.configured : c.other;
+      train.word_dropout = 0.3;
+      Json config = FindModel("cortex-viii").tiny();
+      config.update({{"architecture", "cortex-viii"}, {"dropout", 0.2}});
+      const std::unique_ptr<Model> model = MakeModel(config, true);
+      model->bank().Initialize(5);
+      TrainingStep step(*model, OptimConfig{}, train, DType::kF32, 1);
+      const Batch batch(c.other, model->vocab());
+      outcomes[by_plan] =
+          by_plan ? step.Run(c.plan, batch.inputs.data(), batch.targets.data()) : RunOn(step, batch, c.plan.step);
+      values[by_plan] = ValuesOf(*model);
+    }
+    EXPECT_EQ(outcomes[0].parts.cross_entropy, outcomes[1].parts.cross_entropy);
+    EXPECT_EQ(outcomes[0].gradient_norm, outcomes[1].gradient_norm);
+    EXPECT_EQ(values[0], values[1]);
+  }
+}
+
 TEST(StepTest, TheSecondHeadsWeightRisesWithTheBudget) {
   TrainConfig train = SmallTraining(2, 1);
   FieldsFromJson({{"second_token_start", 0.2}, {"second_token_full", 0.4}}, "train", train);
