@@ -1,7 +1,7 @@
 // The yardstick beside the lineup: a plain transformer as one would build it today, of the lineup's size. Rotary
 // attention with QK-norm over the whole context, SwiGLU, RMS norms, tied head with a soft cap on the logits.
 //
-//   h = RMS_in(E[x]);  h <- h + W_o attention(norm(q), norm(k), v), q|k|v = W RMS1(h)
+//   h = RMS_in(E[x]);  h <- h + dropout(W_o attention(norm(q), norm(k), v)), q|k|v = W RMS1(h)
 //   h <- h + dropout(W_down (silu(W_gate y) * W_up y)), y = RMS2(h);  logits = c tanh(E RMS_out(h) / c)
 #include "models/registry.h"
 #include "nn/heads.h"
@@ -26,7 +26,7 @@ struct GptConfig {
     v.Int("d_ff", d_ff, 1, 65536, "hidden width of the SwiGLU");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("softcap", softcap, 0, 1000, "c of c tanh(logit / c); 0: none");
-    v.Real("dropout", dropout, 0, 0.9, "probability, in training");
+    v.Real("dropout", dropout, 0, 0.9, "probability, in training, of both branches and of what attention sees");
     v.Real("embed_std", embed_std, 1e-6, 10, "standard deviation of the initial embedding");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the other initial matrices");
   }
@@ -101,7 +101,7 @@ class Gpt final : public Model {
     const Tensor seen =
         WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), Tape::Columns(qkv, 2 * C, C),
                         {c_.n_heads, C / c_.n_heads, c_.window, kernels::Rope::kHalf, c_.dropout});
-    const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), 0.0);  // [N,C]
+    const Tensor middle = AddDropout(tape, h, Linear(tape, seen, b.out), c_.dropout);  // [N,C]
     return SwiGlu(tape, middle, b.ffn, c_.dropout);
   }
 
