@@ -201,9 +201,13 @@ TEST(SoftmaxCrossEntropy, ThreadsAndNeighboursDoNotMatter) {
   const Result two = Compute({20, 0.01f, 1}, logits, targets);
   SetThreadCount(threads);
   EXPECT_EQ(one.ce, two.ce);
+  EXPECT_EQ(one.entropy, two.entropy);
+  EXPECT_EQ(one.argmax, two.argmax);
   EXPECT_EQ(one.gradient, two.gradient);
   const Result last = Compute({20, 0.01f, 1}, {logits.end() - 100, logits.end()}, {targets.back()});
   EXPECT_EQ(last.ce[0], one.ce[32]);
+  EXPECT_EQ(last.entropy[0], one.entropy[32]);
+  EXPECT_EQ(last.argmax[0], one.argmax[32]);
   EXPECT_EQ(last.gradient, std::vector<float>(one.gradient.end() - 100, one.gradient.end()));
 }
 
@@ -211,10 +215,11 @@ TEST(LogSoftmax, EqualsReference) {
   for (float softcap :
        {0.0f, 10.0f, 1000.0f}) {  // under the last one tanh's argument is small, and its error times 1000
     for (int cols : {1, 15, 64, 4096}) {
-      std::vector<float> logits = Normals(2 * cols, 5, 7);
+      constexpr int kRows = 10;  // two tasks
+      std::vector<float> logits = Normals(kRows * cols, 5, 7);
       std::vector<double> expected(logits.begin(), logits.end());
-      LogSoftmax(softcap, View(logits, 2, cols));
-      for (int r = 0; r < 2; ++r) ref::LogSoftmaxRow(softcap, expected.data() + r * cols, cols);
+      LogSoftmax(softcap, View(logits, kRows, cols));
+      for (int r = 0; r < kRows; ++r) ref::LogSoftmaxRow(softcap, expected.data() + r * cols, cols);
       for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 1e-5) << cols << " " << i;
     }
   }

@@ -58,7 +58,7 @@ TEST(Ternary, AllZerosStayZero) {
 
 TEST(QuantizeRows, IntegersThatScaleBack) {
   for (const int cols : {1, 7, 32, 257}) {
-    constexpr int kRows = 3;
+    constexpr int kRows = 70;  // three tasks
     std::vector<float> x = RandomFloats(static_cast<size_t>(kRows * cols), 5);
     for (int c = 0; c < cols; ++c) x[static_cast<size_t>(cols + c)] = 0;  // the second row
     std::vector<int8_t> q(x.size());

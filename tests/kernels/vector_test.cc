@@ -68,6 +68,17 @@ TEST_P(Vector, ScaleIsByRowsByColumnsOrByBoth) {
 
 INSTANTIATE_TEST_SUITE_P(Widths, Vector, kElementsCases, Elements::Name);
 
+// Elementwise kernels share their loop over rows, blocks of about 16 K elements: here five, the last one short.
+TEST(ElementwiseRows, AreAllVisitedOnce) {
+  constexpr int kManyRows = 300, kCols = 257;
+  StridedMatrix x(DType::kF32, kManyRows, kCols, 1), y(DType::kF32, kManyRows, kCols, 2);
+  std::vector<double> sum = y.Dense();
+  const std::vector<double> vx = x.Dense();
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += vx[i];
+  Copy(x.View(), y.View(), /*accumulate=*/true);
+  ExpectEqual(y, sum);
+}
+
 TEST(Axpby, EqualsTheReferenceAlsoInPlace) {
   for (const int64_t n : {1, 7, 33, 16384 + 5}) {
     const std::vector<float> x = Normals(n, 1);

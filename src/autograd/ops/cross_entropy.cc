@@ -25,38 +25,51 @@ void Backward(Tape& tape, const Node& node) {
   tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
 }
 
-std::vector<OpCase> Cases() {
-  static constexpr int32_t kTargets[] = {0, 9, 4, -1, 7, 1}, kUnlikely[] = {3, 9, -1, 2, 0, 8};
-  std::vector<OpCase> cases;
-  for (const CrossEntropyConfig& config : {CrossEntropyConfig{0, 0.3, 0.25}, CrossEntropyConfig{2, 0.3, 0.25},
-                                           CrossEntropyConfig{2, 0.3, 0.25, kUnlikely, 0.6}}) {
-    cases.push_back(OpCase::Make(
-        fmt::format("soft cap {}{}", config.softcap, config.unlikely != nullptr ? ", unlikely tokens" : ""), 2, 3,
-        {{6, 8}, {10, 8, true}},
-        [config](Tape& tape, const std::vector<Operand>& in) {
-          return CrossEntropy(tape, in[0].tensor, in[1].param, kTargets, config).objective;
-        },
-        [config](const auto& in, auto& out) {
-          const int vocab = in[1].rows, width = in[0].cols;
-          auto total = in[0].v[0] * 0.0;
-          for (int n = 0; n < in[0].rows; ++n) {
-            if (kTargets[n] < 0) continue;
-            auto logits = in[0].v;
-            logits.assign(static_cast<size_t>(vocab), 0.0);
-            for (int v = 0; v < vocab; ++v) {
-              for (int c = 0; c < width; ++c) logits[v] += in[0].v[n * width + c] * in[1].v[v * width + c];
-            }
-            auto ce = total * 0.0, entropy = total * 0.0;
-            kernels::ref::SoftmaxCrossEntropy(config.softcap, logits.data(), kTargets + n, 1, vocab, &ce, &entropy);
-            total += config.scale * (ce - config.entropy_weight * entropy);
-            if (config.unlikely == nullptr) continue;
-            total += config.scale * config.unlikely_weight *
-                     kernels::ref::Unlikelihood(config.softcap, logits.data(), kUnlikely[n], vocab);
+// `batch` rows of three tokens; the last case has several blocks of kRowsAtATime, the last of them short.
+OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfig config, bool unlikely) {
+  const int rows = 3 * batch;
+  const auto tokens = [&](int step, int none_every) {
+    std::vector<int32_t> ids;
+    for (int n = 0; n < rows; ++n) ids.push_back(n % none_every == 3 ? -1 : (n * step + n / 7) % vocab);
+    return ids;
+  };
+  // In some rows both are one token, or only one is there.
+  const std::vector<int32_t> targets = tokens(3, 5), avoided = unlikely ? tokens(7, 4) : std::vector<int32_t>();
+  const auto with_tokens = [config, avoided]() {
+    CrossEntropyConfig whole = config;
+    whole.unlikely = avoided.empty() ? nullptr : avoided.data();
+    return whole;
+  };
+  return OpCase::Make(
+      name, batch, 3, {{rows, width}, {vocab, width, true}},
+      [=](Tape& tape, const std::vector<Operand>& in) {
+        return CrossEntropy(tape, in[0].tensor, in[1].param, targets.data(), with_tokens()).objective;
+      },
+      [=](const auto& in, auto& out) {
+        auto total = in[0].v[0] * 0.0;
+        for (int n = 0; n < rows; ++n) {
+          if (targets[n] < 0) continue;
+          auto logits = in[0].v;
+          logits.assign(static_cast<size_t>(vocab), 0.0);
+          for (int v = 0; v < vocab; ++v) {
+            for (int c = 0; c < width; ++c) logits[v] += in[0].v[n * width + c] * in[1].v[v * width + c];
           }
-          out.v[0] = total;
-        }));
-  }
-  return cases;
+          auto ce = total * 0.0, entropy = total * 0.0;
+          kernels::ref::SoftmaxCrossEntropy(config.softcap, logits.data(), &targets[n], 1, vocab, &ce, &entropy);
+          total += config.scale * (ce - config.entropy_weight * entropy);
+          if (avoided.empty()) continue;
+          total += config.scale * config.unlikely_weight *
+                   kernels::ref::Unlikelihood(config.softcap, logits.data(), avoided[n], vocab);
+        }
+        out.v[0] = total;
+      });
+}
+
+std::vector<OpCase> Cases() {
+  const CrossEntropyConfig plain{0, 0.3, 0.25}, capped{2, 0.3, 0.25, nullptr, 0.6};
+  return {Case("no soft cap", 2, 10, 8, plain, false), Case("soft cap 2", 2, 10, 8, capped, false),
+          Case("soft cap 2, unlikely tokens", 2, 10, 8, capped, true),
+          Case("soft cap 2, unlikely tokens, 300 rows", 100, 5, 3, capped, true)};
 }
 
 }  // namespace
