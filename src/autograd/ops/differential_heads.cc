@@ -46,7 +46,7 @@ void Backward(Tape& tape, const Node& node) {
   }
 }
 
-// lambda_q is drawn around `offset`, so that one case is held at the upper bound.
+// lambda_q is drawn around `offset`, so that lambda may be held at a bound.
 OpCase Case(const char* name, double offset) {
   return OpCase::Make(
       name, 1, 35, {{35, 2 * 3 * 10}, {3, 10, true, 0.3, offset}, {3, 10, true, 0.3}},
@@ -59,6 +59,7 @@ OpCase Case(const char* name, double offset) {
         using std::exp;
         lambda = kStart * exp(lambda);
         if (std::real(lambda) > kMost) lambda = kMost;
+        if (std::real(lambda) < kLeast) lambda = kLeast;
         auto z = out.v, ones = out.v;
         ones.assign(10, 1.0);
         for (int i = 0; i < 35 * 30; ++i) {
@@ -69,7 +70,9 @@ OpCase Case(const char* name, double offset) {
       });
 }
 
-std::vector<OpCase> Cases() { return {Case("3 heads x 10", 0.0), Case("lambda held at 2", 1.5)}; }
+std::vector<OpCase> Cases() {
+  return {Case("3 heads x 10", 0.0), Case("lambda held at 2", 1.5), Case("lambda held at 0.1", -2.5)};
+}
 
 }  // namespace
 

@@ -22,15 +22,20 @@ void Backward(Tape& tape, const Node& node) {
 
 std::vector<OpCase> Cases() {
   std::vector<OpCase> cases;
-  for (const auto& [rows, parts, heads, dim] : {std::tuple{4, 2, 3, 16}, std::tuple{70, 1, 2, 10}}) {
+  // Values of about 1e-3 and a large eps: both count.
+  for (const auto& [rows, parts, heads, dim, size, eps] :
+       {std::tuple{4, 2, 3, 16, 1.0, 1e-6f}, std::tuple{70, 1, 2, 10, 1e-3, 1e-6f},
+        std::tuple{2, 2, 1, 8, 1.0, 0.5f}}) {
     cases.push_back(OpCase::Make(
-        fmt::format("{} parts of {} heads x {}", parts, heads, dim), 1, rows,
-        {{rows, parts * heads * dim}, {parts, dim, true}},
-        [](Tape& tape, const std::vector<Operand>& in) { return HeadNorm(tape, in[0].tensor, in[1].param); },
-        [heads = heads](const auto& in, auto& out) {
+        fmt::format("{} parts of {} heads x {}, eps {}", parts, heads, dim, eps), 1, rows,
+        {{rows, parts * heads * dim, false, size}, {parts, dim, true}},
+        [eps = eps](Tape& tape, const std::vector<Operand>& in) {
+          return HeadNorm(tape, in[0].tensor, in[1].param, eps);
+        },
+        [heads = heads, eps = eps](const auto& in, auto& out) {
           const int dim = in[1].cols, runs = in[1].rows * heads;
           for (int i = 0; i < out.rows * runs; ++i) {
-            kernels::ref::RmsNorm(in[0].data() + i * dim, in[1].data() + i % runs / heads * dim, 1e-6, 1, dim,
+            kernels::ref::RmsNorm(in[0].data() + i * dim, in[1].data() + i % runs / heads * dim, double{eps}, 1, dim,
                                   out.data() + i * dim);
           }
         }));

@@ -20,12 +20,16 @@ void Backward(Tape& tape, const Node& node) {
 
 std::vector<OpCase> Cases() {
   std::vector<OpCase> cases;
-  for (const auto& [rows, cols] : {std::pair{4, 16}, std::pair{3, 33}, std::pair{70, 7}}) {
+  // Values of about 1e-3 and a large eps: both count.
+  for (const auto& [rows, cols, size, eps] : {std::tuple{4, 16, 1.0, 1e-6f}, std::tuple{3, 33, 1.0, 1e-6f},
+                                              std::tuple{70, 7, 1e-3, 1e-6f}, std::tuple{3, 8, 1.0, 0.5f}}) {
     cases.push_back(OpCase::Make(
-        fmt::format("{}x{}", rows, cols), 1, rows, {{rows, cols}, {1, cols, true}},
-        [](Tape& tape, const std::vector<Operand>& in) { return RmsNormF32(tape, in[0].tensor, in[1].param); },
-        [](const auto& in, auto& out) {
-          kernels::ref::RmsNorm(in[0].data(), in[1].data(), 1e-6, out.rows, out.cols, out.data());
+        fmt::format("{}x{}, eps {}", rows, cols, eps), 1, rows, {{rows, cols, false, size}, {1, cols, true}},
+        [eps = eps](Tape& tape, const std::vector<Operand>& in) {
+          return RmsNormF32(tape, in[0].tensor, in[1].param, eps);
+        },
+        [eps = eps](const auto& in, auto& out) {
+          kernels::ref::RmsNorm(in[0].data(), in[1].data(), double{eps}, out.rows, out.cols, out.data());
         }));
   }
   return cases;
