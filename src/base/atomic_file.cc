@@ -43,6 +43,7 @@ const char* HintFor(int code) {
 // The number of the open descriptor that a path such as /dev/stdout or /dev/fd/63 stands for, or -1. Opening it by name
 // would start at the beginning of a redirected file instead of where the shell is in it.
 int OwnDescriptor(const std::string& path) {
+  if (path == "-") return STDOUT_FILENO;
   std::filesystem::path at(path);
   std::error_code code;
   const auto is_own = [&] {

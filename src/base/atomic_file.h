@@ -10,8 +10,9 @@ namespace flashlm {
 // Pieces go to a new file beside PATH, PATH.PID.tmp; Commit() syncs it and renames it over PATH. Without Commit() the
 // destructor removes it, so an error anywhere in between leaves PATH as it was. Links are followed: what a link leads
 // to is replaced, with its permissions kept. A pipe or device is written to directly, as is an open descriptor
-// (/dev/stdout, /dev/fd/3). Every failure, a full disk included, is an Error that names PATH. (WriteFileAtomic of
-// base/files.h does the same for content that is in memory already; base/paths.h refuses an output that is an input.)
+// (/dev/stdout, /dev/fd/3; "-" is standard output). Every failure, a full disk included, is an Error that names PATH.
+// (WriteFileAtomic of base/files.h does the same for content that is in memory already; base/paths.h refuses an output
+// that is an input.)
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);

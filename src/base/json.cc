@@ -2,7 +2,9 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <sstream>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -65,13 +67,23 @@ toml::array ArrayFromJson(const Json& list) {
   return array;
 }
 
+// Where the parser stopped, at the byte with this number (from 1 on): "line 3, column 7", in a single line "column 7".
+std::string PlaceIn(const std::string& text, size_t byte) {
+  const std::string_view before = std::string_view(text).substr(0, byte > 0 ? byte - 1 : 0);
+  const size_t column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
+  if (text.find('\n') == std::string::npos) return fmt::format("column {}", column);
+  return fmt::format("line {}, column {}", 1 + std::count(before.begin(), before.end(), '\n'), column);
+}
+
 }  // namespace
 
-Json ParseJson(const std::string& text, const std::string& where) {
+Json ParseJson(const std::string& text, const std::string& where, const std::string& hint) {
   try {
     return Json::parse(text);
-  } catch (const nlohmann::json::exception& e) {
-    throw Error(fmt::format("{}: not valid JSON: {}", where, e.what()), "the file is damaged or of another kind");
+  } catch (const Json::parse_error& e) {
+    throw Error(fmt::format("{}: not valid JSON at {}", where, PlaceIn(text, e.byte)), hint);
+  } catch (const Json::exception&) {  // a number beyond all bounds
+    throw Error(fmt::format("{}: not valid JSON", where), hint);
   }
 }
 

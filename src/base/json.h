@@ -9,8 +9,9 @@ namespace flashlm {
 // Keeps the order of insertion, so that files read as they were meant.
 using Json = nlohmann::ordered_json;
 
-// `where` names the source (a path, an option) in the error. Throws Error.
-Json ParseJson(const std::string& text, const std::string& where);
+// `where` names the source (a path, an option) in the error, `hint` says what was expected. Throws Error.
+Json ParseJson(const std::string& text, const std::string& where,
+               const std::string& hint = "the file is damaged or of another kind");
 Json ParseToml(const std::string& text, const std::string& where);
 std::string ToToml(const Json& object);
 

@@ -119,9 +119,11 @@ size_t ReadSome(int descriptor, char* to, size_t count, const std::string& path)
   }
 }
 
-void CopyToTheEnd(int from, int to, const std::string& path) {
+void CopyToTheEnd(int from, int to, const std::string& path, MappedFile::Content content) {
   std::vector<char> buffer(1 << 20);
-  while (const size_t count = ReadSome(from, buffer.data(), buffer.size(), path)) {
+  bool readable = true;
+  while (const size_t count = readable ? ReadSome(from, buffer.data(), buffer.size(), path) : 0) {
+    readable = content == MappedFile::Content::kAny || std::memchr(buffer.data(), '\0', count) == nullptr;
     for (size_t done = 0; done < count;) {
       const ssize_t n = ::write(to, buffer.data() + done, count - done);
       if (n < 0 && errno == EINTR) continue;
@@ -136,22 +138,22 @@ void CopyToTheEnd(int from, int to, const std::string& path) {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::string& path) : MappedFile() {  // so that what throws below unmaps
+MappedFile::MappedFile(const std::string& path, Content content) : MappedFile() {  // so that what throws below unmaps
   path_ = path;
   // Without waiting for somebody to open the other end of a pipe, which no signal that is only noted would end.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (file.number() < 0) Fail("open", path);
-  Load(file.number());
+  Load(file.number(), content);
 }
 
-MappedFile MappedFile::StandardInput() {
+MappedFile MappedFile::StandardInput(Content content) {
   MappedFile input;
   input.path_ = "standard input";
-  input.Load(STDIN_FILENO);
+  input.Load(STDIN_FILENO, content);
   return input;
 }
 
-void MappedFile::Load(int descriptor) {
+void MappedFile::Load(int descriptor, Content content) {
   struct stat info;
   if (::fstat(descriptor, &info) != 0) Fail("inspect", path_);
   if (S_ISDIR(info.st_mode)) throw Error(fmt::format("'{}' is a folder, not a file", path_));
@@ -162,7 +164,7 @@ void MappedFile::Load(int descriptor) {
   }
   const Descriptor copy(NamelessFile());
   if (copy.number() < 0) Fail("make a temporary file for", path_);
-  CopyToTheEnd(descriptor, copy.number(), path_);
+  CopyToTheEnd(descriptor, copy.number(), path_, content);
   size_ = static_cast<size_t>(::lseek(copy.number(), 0, SEEK_CUR));
   Map(copy.number());
 }
@@ -210,7 +212,10 @@ void MappedFile::DropBefore(size_t offset) const {
   if (whole > 0) ::madvise(data_, whole, MADV_DONTNEED);
 }
 
-MappedFile OpenInput(const std::string& path) { return path == "-" ? MappedFile::StandardInput() : MappedFile(path); }
+MappedFile OpenInput(const std::string& path) {
+  constexpr auto kText = MappedFile::Content::kText;
+  return path == "-" ? MappedFile::StandardInput(kText) : MappedFile(path, kText);
+}
 
 void ReportLostMaps() {
   struct sigaction action {};

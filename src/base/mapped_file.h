@@ -17,11 +17,15 @@ namespace flashlm {
 // (ReportLostMaps); what is used for long is read through OpenFile (base/files.h) instead.
 class MappedFile {
  public:
+  // Of text, which has no NUL bytes, what a pipe sends is read no further than to the first block with one: whoever
+  // reads it refuses it there, and would otherwise wait for the end of what may have none (/dev/zero).
+  enum class Content : uint8_t { kAny, kText };
+
   MappedFile() = default;
   // Throws Error if it is missing, a folder, or cannot be read.
-  explicit MappedFile(const std::string& path);
+  explicit MappedFile(const std::string& path, Content content = Content::kAny);
   // What is left to read on standard input; path() is "standard input".
-  static MappedFile StandardInput();
+  static MappedFile StandardInput(Content content = Content::kAny);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -34,7 +38,7 @@ class MappedFile {
   void DropBefore(size_t offset) const;
 
  private:
-  void Load(int descriptor);
+  void Load(int descriptor, Content content);
   void Copy(int descriptor);
   void Map(int descriptor);
 
@@ -44,7 +48,7 @@ class MappedFile {
   int watched_ = -1;  // number in the table of maps that ReportLostMaps knows; -1: none, as for copies
 };
 
-// Input that a user names: the file, or standard input for "-".
+// Text that a user names: the file, or standard input for "-".
 MappedFile OpenInput(const std::string& path);
 
 // From now on a map that loses its file (truncated by another program, or a disk error) ends the process with one line

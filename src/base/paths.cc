@@ -56,7 +56,8 @@ bool IsInside(const std::string& path, const std::string& folder) {
 
 void RefuseOverwriting(const std::string& option, const std::string& out, std::span<const std::string> inputs) {
   struct stat target;
-  if (!Stat(out, target) || !S_ISREG(target.st_mode)) return;
+  const bool there = out == "-" ? ::fstat(STDOUT_FILENO, &target) == 0 : Stat(out, target);
+  if (!there || !S_ISREG(target.st_mode)) return;
   for (const std::string& input : inputs) {
     struct stat source;
     const bool known = input == "-" ? ::fstat(STDIN_FILENO, &source) == 0 : !input.empty() && Stat(input, source);
@@ -65,6 +66,12 @@ void RefuseOverwriting(const std::string& option, const std::string& out, std::s
                                  input == out || input == "-" ? "" : fmt::format(" as '{}'", input)),
                      "it would be overwritten; choose another name");
   }
+}
+
+void RefuseStandardOutput(const std::string& option, const std::string& path) {
+  if (path != "-") return;
+  throw UsageError(fmt::format("{} -: a folder cannot go to standard output", option),
+                   "name a folder; ./- is one that is called '-'");
 }
 
 void RequireUtf8(const std::string& option, const std::string& path) {

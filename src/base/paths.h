@@ -17,9 +17,14 @@ bool SameFile(const std::filesystem::path& a, const std::filesystem::path& b);
 // `path` is `folder` or lies below it, whether either exists yet or not.
 bool IsInside(const std::string& path, const std::string& folder);
 
-// Throws UsageError if the regular file that `option OUT` would write is one of `inputs` ("-": standard input; "" and
-// what does not exist: none). Writing to a pipe or device that is also read destroys nothing and is allowed.
+// Throws UsageError if the regular file that `option OUT` would write ("-": standard output) is one of `inputs` ("-":
+// standard input; "" and what does not exist: none). Writing to a pipe or device that is also read destroys nothing and
+// is allowed.
 void RefuseOverwriting(const std::string& option, const std::string& out, std::span<const std::string> inputs);
+
+// Throws UsageError if `path`, the value of `option`, is "-": a folder cannot be written to standard output, and one of
+// that name is hardly meant.
+void RefuseStandardOutput(const std::string& option, const std::string& path);
 
 // Throws UsageError unless `path`, the value of `option`, is UTF-8: nothing else can be kept in JSON and TOML.
 void RequireUtf8(const std::string& option, const std::string& path);

@@ -27,6 +27,14 @@ void Run(const Options& options) {
     throw UsageError("--pairs and --cloze together", "both report \"accuracy\"; ask for one at a time");
   }
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
+  if (options.tokens == "-" && options.json) {
+    throw UsageError("--tokens - and --json together", "both are written to standard output; name a file for one");
+  }
+  if (options.text == "-" && (options.pairs == "-" || options.cloze == "-")) {
+    throw UsageError("standard input for two options", "it can be read once");
+  }
+  // Beside the tokens' lines on standard output there is nothing else.
+  const auto report = [&](const std::string& line) { options.tokens == "-" ? Say(line) : Print(line + "\n"); };
   RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
   LoadedModel loaded = LoadModel(options.model);
   for (const char* part :
@@ -50,9 +58,9 @@ void Run(const Options& options) {
         EvaluateFile(*loaded.model, dtype, loaded.tokenizer, options.text, options.tokens, eval_options);
     json.update(ToJson(result));
     if (!options.json) {
-      Print(
+      report(
           fmt::format("{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
-                      "{})\n",
+                      "{})",
                       result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens,
                       result.bytes, result.documents, NameOf(dtype)));
     }
@@ -61,13 +69,13 @@ void Run(const Options& options) {
     const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
     json.update(PairsToJson(result));
     if (!options.json)
-      Print(fmt::format("pairs: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
+      report(fmt::format("pairs: {:.1f} % of {} ({})", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
   }
   if (!options.cloze.empty()) {
     const ChoiceResult result = EvaluateCloze(*loaded.model, dtype, loaded.tokenizer, options.cloze);
     json.update(ClozeToJson(result));
     if (!options.json)
-      Print(fmt::format("cloze: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
+      report(fmt::format("cloze: {:.1f} % of {} ({})", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
   }
   if (options.json) PrintJson(json);
 }
@@ -82,9 +90,11 @@ void AddEval(CLI::App& app) {
       "--text", options->text,
       "a file, or - for standard input: documents separated by lines <|endoftext|>, or by <|endoftext|> inside lines "
       "where a text clearly uses it so; every token is scored once");
-  verb->add_option("--tokens", options->tokens, "write one JSON object per scored token to this file");
-  verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}");
-  verb->add_option("--cloze", options->cloze, "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}");
+  verb->add_option("--tokens", options->tokens,
+                   "write one JSON object per scored token to this file, or to standard output (-)");
+  verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}; -: standard input");
+  verb->add_option("--cloze", options->cloze,
+                   "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}; -: standard input");
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
   verb->add_option("--precision", options->precision,
                    "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");

@@ -10,6 +10,7 @@
 #include <exception>
 #include <new>
 #include <sstream>
+#include <vector>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -31,6 +32,34 @@ void LimitSpinning(char** argv) {
   execv("/proc/self/exe", argv);
 }
 
+// The parser would ask for "a subcommand" where one is given that there is not.
+void RefuseUnknownVerbs(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const auto verbs = at->get_subcommands([](const CLI::App*) { return true; });
+    if (verbs.empty()) return;  // what follows are the verb's own arguments
+    if (word.starts_with('-')) continue;
+    std::vector<std::string> names;
+    at = nullptr;
+    for (const CLI::App* verb : verbs) {
+      names.push_back(verb->get_name());
+      if (names.back() == word) at = verb;
+    }
+    if (at == nullptr) throw UsageError(fmt::format("unknown verb '{}'", word), NearestHint(word, names));
+  }
+}
+
+// An empty value, as an unset variable of a script leaves, would be taken for an option that was not given.
+void RefuseEmptyValues(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    const bool flag = option->get_items_expected_max() == 0;
+    if (flag || option->check_lname("prompt")) continue;  // of which an empty one means something
+    option->check([](const std::string& value) { return std::string(value.empty() ? "must not be empty" : ""); });
+  }
+  for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) RefuseEmptyValues(*verb);
+}
+
 int Run(int argc, char** argv) {
   CLI::App app{"FlashLM: small language models, trained from scratch on plain CPUs", "flashlm"};
   app.require_subcommand(1);
@@ -50,11 +79,13 @@ int Run(int argc, char** argv) {
   AddSelftest(app);
   AddInspect(app);
   AddDoctor(app);
+  RefuseEmptyValues(app);
   // Callbacks run while parsing; --quiet may stand anywhere, so it is looked for first.
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--quiet") SetQuiet(true);
   }
   ReportLostMaps();
+  RefuseUnknownVerbs(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -28,10 +28,14 @@ std::string ReadInput(const std::string& input) {
 }
 
 void Train(const Options& options) {
+  if (options.out == "-" && options.json) {
+    throw UsageError("--out - and --json together", "both are written to standard output; name a file for one");
+  }
   const std::unique_ptr<DocumentSource> source = OpenSource(options.input);
   std::vector<std::string> inputs = source->paths();
   inputs.push_back(options.input);
   RefuseOverwriting("--out", options.out, inputs);
+  if (options.out != "-") RefuseOutputInside("--out", options.out, *source);
   std::vector<DocumentBatch> batches;
   std::vector<std::string_view> documents;
   for (DocumentBatch batch; source->Next(batch);) {
@@ -83,7 +87,8 @@ void Decode(const Options& options) {
     }
     ids.push_back(static_cast<uint16_t>(number));
   }
-  Print(tokenizer.Decode(ids));
+  const std::string bytes = tokenizer.Decode(ids);
+  Print(options.json ? ToText({{"text", bytes}}) + "\n" : bytes);
 }
 
 }  // namespace
@@ -96,7 +101,7 @@ void AddTokenizer(CLI::App& app) {
   CLI::App* train = verb->add_subcommand("train", "learn a vocabulary from text");
   train->add_option("--input", options->input, "a file, a folder of .txt files, or - for standard input")->required();
   train->add_option("--vocab", options->vocab, "entries");
-  train->add_option("--out", options->out, "tokenizer.json to write")->required();
+  train->add_option("--out", options->out, "tokenizer.json to write; -: standard output")->required();
   train->add_flag("--json", options->json, "print the result");
   train->callback([options] { Train(*options); });
 
@@ -109,6 +114,7 @@ void AddTokenizer(CLI::App& app) {
   CLI::App* decode = verb->add_subcommand("decode", "ids to bytes");
   decode->add_option("--tokenizer", options->tokenizer, "tokenizer.json")->required();
   decode->add_option("--input", options->input, "a file of ids; stdin without it");
+  decode->add_flag("--json", options->json, "print {\"text\": ...}; what is not UTF-8 becomes U+FFFD");
   decode->callback([options] { Decode(*options); });
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
@@ -40,6 +41,7 @@ RunConfig ConfigOf(const Options& options) {
   TakeVocabularyOfData(options.sets, config);
   config.seed = options.seed.value_or(1);
   config.budget = budget;
+  RefuseIdleSettings(config, options.sets);
   return config;
 }
 
@@ -73,6 +75,7 @@ void Run(const Options& options) {
       throw UsageError("train needs --data DIR and --out RUN, or --resume RUN",
                        "make the data with: flashlm data prepare --input synthetic --out DIR");
     }
+    RefuseStandardOutput("--out", options.out);
     summary = Train(ConfigOf(options), options.out);
   }
   if (!summary.finished) {

@@ -82,6 +82,17 @@ size_t Utf8Length(std::string_view text) {
   return first <= 0xF4 && byte(1) >= low && byte(1) <= high && continues(2) && continues(3) ? 4 : 0;
 }
 
+// `text`, a few bytes, is the beginning of a valid UTF-8 sequence and nothing else.
+bool IsCutCharacter(std::string_view text) {
+  if (text.empty() || text.size() > 3) return false;
+  for (const char second : {'\x80', '\xA0', '\x90'}) {  // what makes one of each first byte
+    std::string whole(text);
+    while (whole.size() < 4 && Utf8Length(whole) == 0) whole += whole.size() == 1 ? second : '\x80';
+    if (Utf8Length(whole) > text.size()) return true;
+  }
+  return false;
+}
+
 // The name that iconv has for the encoding, if the text at byte `offset` of a file is clearly in 2 or 4 bytes per
 // character, else null. Without a mark it shows in its NUL bytes, of which western text has one in every second place.
 const char* WideEncodingOf(std::string_view text, size_t offset) {
@@ -196,6 +207,7 @@ void CheckText(std::string_view text, const std::string& where, size_t offset) {
                     ? fmt::format("it looks like {}: convert it: iconv -f {} -t UTF-8 IN > OUT", encoding, encoding)
                     : otherwise);
   };
+  bool beyond_ascii = false;  // there was such a character
   for (size_t i = 0; i < text.size();) {
     // Eight plain ASCII characters at a time, none of them a control character.
     uint64_t word = 0;
@@ -215,7 +227,15 @@ void CheckText(std::string_view text, const std::string& where, size_t offset) {
       refuse(i, "control byte", "a binary file? give UTF-8 text");
     }
     const size_t length = Utf8Length(text.substr(i, 4));
-    if (length == 0) refuse(i, "invalid UTF-8 byte", "convert it: iconv -f WINDOWS-1252 -t UTF-8 IN > OUT");
+    if (length == 0) {
+      // A lone first byte may also be a last letter in an encoding of one byte, unless others showed that this is
+      // UTF-8.
+      if (IsCutCharacter(text.substr(i)) && (i + 1 < text.size() || beyond_ascii)) {
+        refuse(i, "incomplete UTF-8 character", "its end is missing: was the text cut off?");
+      }
+      refuse(i, "invalid UTF-8 byte", "convert it: iconv -f WINDOWS-1252 -t UTF-8 IN > OUT");
+    }
+    beyond_ascii |= length > 1;
     i += length;
   }
 }

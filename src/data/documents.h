@@ -76,7 +76,7 @@ class DocumentFile {
 };
 
 // Throws Error unless `text`, found at byte `offset` of `where`, is UTF-8 without control bytes. The message
-// names the byte, the hint a way to convert it.
+// names the byte, the hint a way to convert it, or that its end is missing.
 void CheckText(std::string_view text, const std::string& where, size_t offset);
 
 // Some documents, with what keeps their bytes alive.

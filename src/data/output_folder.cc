@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/paths.h"
 
 namespace flashlm {
 namespace {
@@ -38,7 +39,22 @@ void RefuseForeignFiles(const std::string& folder) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(const std::string& out) : out_(out), work_(out + ".tmp") {
+NewParents::NewParents(const std::string& path) {
+  std::error_code code;
+  for (fs::path at = ResolvePath(path).parent_path(); !fs::exists(at, code) && at != at.parent_path();) {
+    folders_.push_back(at);
+    at = at.parent_path();
+  }
+}
+
+NewParents::~NewParents() {
+  std::error_code code;
+  for (const fs::path& folder : folders_) {
+    if (!fs::remove(folder, code)) return;
+  }
+}
+
+OutputFolder::OutputFolder(const std::string& out) : out_(out), work_(out + ".tmp"), parents_(work_) {
   RefuseForeignFiles(out_);
   RefuseForeignFiles(work_);
   MakeFolder(work_);

@@ -299,11 +299,8 @@ struct Inputs {
 };
 
 void RefuseOverlap(const std::string& out, const DocumentSource& source) {
+  RefuseOutputInside("--out", out, source);
   for (const std::string& path : source.paths()) {
-    if (fs::is_directory(path) && IsInside(out, path)) {
-      throw UsageError(fmt::format("--out '{}' lies inside the folder '{}' that is read", out, path),
-                       "its valid.txt would be read as input; choose another folder");
-    }
     if (IsInside(path, out)) {
       throw UsageError(fmt::format("--out '{}' holds '{}', which is read", out, path),
                        "it would be replaced; choose another folder");
@@ -333,6 +330,7 @@ Inputs OpenInputs(const PrepareOptions& options) {
 // The folder that OUT stands for, links followed. Throws UsageError for options out of range.
 std::string CheckOptions(const PrepareOptions& options) {
   if (options.out.empty()) throw UsageError("data prepare needs --out DIR");
+  RefuseStandardOutput("--out", options.out);
   if (options.vocab < Tokenizer::kMinVocab || options.vocab > 65536) {
     throw UsageError(fmt::format("--vocab {} is not in {}..65536", options.vocab, Tokenizer::kMinVocab));
   }

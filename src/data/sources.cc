@@ -1,8 +1,10 @@
 #include "data/sources.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/error.h"
+#include "base/paths.h"
 #include "data/text_source.h"
 
 namespace flashlm {
@@ -35,6 +37,14 @@ std::unique_ptr<DocumentSource> OpenSource(const std::string& input, const Json&
                      "sources that have some: flashlm data prepare --help");
   }
   return std::make_unique<TextSource>(input);
+}
+
+void RefuseOutputInside(const std::string& option, const std::string& out, const DocumentSource& source) {
+  for (const std::string& path : source.paths()) {
+    if (!std::filesystem::is_directory(path) || !IsInside(out, path)) continue;
+    throw UsageError(fmt::format("{} '{}' lies inside the folder '{}' that is read", option, out, path),
+                     "choose another place: what is in that folder counts as input");
+  }
 }
 
 }  // namespace flashlm

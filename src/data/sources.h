@@ -37,6 +37,10 @@ const std::vector<SourceEntry>& RegisteredSources();  // by name
 // (data/text_source.h), which have no options.
 std::unique_ptr<DocumentSource> OpenSource(const std::string& input, const Json& options = Json::object());
 
+// Throws UsageError if `out`, the value of `option`, lies inside a folder that the source reads: the next time it would
+// read what was written there.
+void RefuseOutputInside(const std::string& option, const std::string& out, const DocumentSource& source);
+
 template <class S>
 bool RegisterSourceType(const char* name) {
   SourceEntry entry;

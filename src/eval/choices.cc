@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/files.h"
+#include "base/mapped_file.h"
 #include "eval/scorer.h"
 
 namespace flashlm {
@@ -72,21 +72,22 @@ Item ReadCloze(const Line& line) {
 }
 
 std::vector<Item> ReadItems(const std::string& path, const char* hint, Item (*read)(const Line&)) {
-  const std::string content = ReadFile(path);
+  const MappedFile file = OpenInput(path);
+  const std::string_view content = file.text();
   std::vector<Item> items;
   int64_t number = 0;
   for (size_t begin = 0; begin < content.size();) {
     const size_t end = std::min(content.find('\n', begin), content.size());
-    const std::string text = content.substr(begin, end - begin);
+    const std::string text(content.substr(begin, end - begin));
     begin = end + 1;
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = fmt::format("{}, line {}", path, number);
-    const Line line{where, hint, ParseJson(text, where)};
+    const std::string where = fmt::format("{}, line {}", file.path(), number);
+    const Line line{where, hint, ParseJson(text, where, hint)};
     if (!line.json.is_object()) line.Refuse("not a JSON object");
     items.push_back(read(line));
   }
-  if (items.empty()) throw Error(fmt::format("'{}' holds no items", path), hint);
+  if (items.empty()) throw Error(fmt::format("'{}' holds no items", file.path()), hint);
   return items;
 }
 

@@ -26,8 +26,8 @@ struct ChoiceResult {
   std::map<std::string, ChoiceCount> by_category;  // cloze items that name one
 };
 
-// Lines {"good": text, "bad": text}: right if the good text is the likelier one.
-// Throws Error naming the file and the line for anything else, and for a file without items.
+// `path`: a file, or "-": standard input. Lines {"good": text, "bad": text}: right if the good text is the likelier
+// one. Throws Error naming the file and the line for anything else, and for a file without items.
 ChoiceResult EvaluatePairs(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& path);
 
 // Lines {"context": text, "options": [text, text, ...], "answer": index from 0 on, "category": text (may be

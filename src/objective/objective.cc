@@ -30,6 +30,19 @@ void Objective::Validate(const Json& model) const {
   for (const auto& term : terms_) term.object->Validate(model);
 }
 
+void Objective::RefuseIdle(const std::vector<std::string>& keys, const Json& model) const {
+  for (const auto& term : terms_) {
+    const std::string lacking = term.object->Lacks(model);
+    if (lacking.empty()) continue;
+    const Json settings = FieldsToJson(*term.object);
+    for (const std::string& key : keys) {
+      if (!settings.contains(key)) continue;
+      throw UsageError(fmt::format("train.{}: the model has no {}", key, lacking),
+                       "it would change nothing; leave it out, or choose a model that has");
+    }
+  }
+}
+
 ObjectiveParts Objective::Add(Tape& tape, const Prediction& prediction, const int32_t* tokens, const int32_t* targets,
                               int64_t step, double fraction, int micro_batches) const {
   const int rows = tape.rows();

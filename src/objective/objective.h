@@ -5,7 +5,9 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "objective/term.h"
 
@@ -44,6 +46,9 @@ class Objective {
   void VisitFields(FieldVisitor& v) { terms_.VisitFields(v); }
   // Throws UsageError for a term that needs what the model does not have. `model`: as in its config.json.
   void Validate(const Json& model) const;
+  // Throws UsageError if one of `keys` of [train], which somebody asked for by name, is a setting of a term that trains
+  // nothing of this model.
+  void RefuseIdle(const std::vector<std::string>& keys, const Json& model) const;
 
   // Records the losses on the tape (seeded, so that tape.Backward() follows) for one of `micro_batches` equal parts of
   // a step. tokens: [N], what was read, before any word dropout; targets: [N]. `step` counts from 0; `fraction` of the

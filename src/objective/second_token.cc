@@ -15,9 +15,10 @@ class SecondToken final : public Term {
     v.Real("second_token_start", start_, 0, 1, "part of the budget after which that weight begins to rise");
     v.Real("second_token_full", full_, 0, 1, "part of the budget after which it has its full value");
   }
+  std::string Lacks(const Json& model) const override { return model.value("second_head", false) ? "" : "second head"; }
   void Validate(const Json& model) const override {
-    if (weight_ > 0 && !model.value("second_head", false)) {
-      throw UsageError(fmt::format("train.second_token_weight = {}: the model has no second head", weight_),
+    if (const std::string lacking = Lacks(model); weight_ > 0 && !lacking.empty()) {
+      throw UsageError(fmt::format("train.second_token_weight = {}: the model has no {}", weight_, lacking),
                        "add --set model.second_head=true, if the architecture has that setting");
     }
   }

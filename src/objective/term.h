@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/registry.h"
 #include "models/model.h"
@@ -29,6 +30,12 @@ class Term {
   virtual void VisitFields(FieldVisitor&) {}
   // Throws UsageError if a run with these settings cannot train this model. `model`: as in its config.json.
   virtual void Validate(const Json& model) const { static_cast<void>(model); }
+  // What a model with this configuration lacks of what the term trains ("value heads"), so that no setting of the term
+  // changes anything; "": nothing. `model`: as in its config.json.
+  virtual std::string Lacks(const Json& model) const {
+    static_cast<void>(model);
+    return "";
+  }
   // In the objective at `step` (counted from 0), when `fraction` of the budget is done. 0: the term is not part of it,
   // and costs nothing.
   virtual double Weight(int64_t step, double fraction) const = 0;

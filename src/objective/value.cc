@@ -12,6 +12,7 @@ class Value final : public Term {
     v.Int("value_horizon", horizon_, 1, 4096, "tokens whose mean cross-entropy a value head predicts");
     v.Int("value_start_step", start_step_, 0, 1 << 30, "step from which value heads are trained");
   }
+  std::string Lacks(const Json& model) const override { return model.value("value_heads", false) ? "" : "value heads"; }
   double Weight(int64_t step, double) const override { return step >= start_step_ ? weight_ : 0.0; }
   std::span<const char* const> Parts() const override {
     static constexpr const char* kParts[] = {"value_loss", "value_correlation"};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -51,6 +52,16 @@ void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config) 
   const Json meta = ReadDataMeta(config.data);
   const Json::json_pointer path("/tokenizer/vocab_size");
   if (meta.contains(path)) config.model["vocab"] = meta[path];  // else opening the data says what it lacks
+}
+
+void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>& assignments) {
+  constexpr std::string_view kSection = "train.";
+  std::vector<std::string> keys;
+  for (const std::string& assignment : assignments) {
+    if (!assignment.starts_with(kSection)) continue;
+    keys.push_back(assignment.substr(kSection.size(), assignment.find('=') - kSection.size()));
+  }
+  config.train.objective.RefuseIdle(keys, MakeModel(config.model, false)->config());
 }
 
 TrainSummary Train(RunConfig config, const std::string& run_folder) {

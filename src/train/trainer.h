@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "train/config.h"
 #include "train/extension.h"
@@ -21,6 +22,10 @@ struct TrainSummary {
 // Sets model.vocab to that of the tokens in config.data, for small texts yield fewer than a preset's; unless one of the
 // assignments `sets` (section.key=value) names it.
 void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config);
+
+// Throws UsageError if one of `assignments` ("train.KEY=VALUE"; others are passed over) would change nothing of the
+// configuration's model.
+void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>& assignments);
 
 // Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
 // configuration, the data or the folder is not right.

@@ -50,6 +50,18 @@ TEST(MappedFileTest, ReadsPipesToTheEnd) {
   }
 }
 
+TEST(MappedFileTest, TextIsReadToItsFirstBlockWithANul) {
+  EXPECT_EQ(OpenInput("/dev/zero").text().find('\0'), 0u);
+  ScratchFolder scratch;
+  const std::string pipe = scratch / "pipe", content = std::string("two\0bytes", 9);
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const auto kind : {MappedFile::Content::kAny, MappedFile::Content::kText}) {
+    std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << content; });
+    EXPECT_EQ(MappedFile(pipe, kind).text(), content);  // whoever reads text sees what is wrong with it
+    writer.join();
+  }
+}
+
 TEST(MappedFileTest, ReadsWhatIsLeftOfStandardInput) {
   ScratchFolder scratch;
   const int before = ::dup(STDIN_FILENO);

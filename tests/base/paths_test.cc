@@ -1,7 +1,9 @@
 #include "base/paths.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/data/scratch.h"
 
@@ -78,6 +80,25 @@ TEST(RefuseOverwriting, FindsAnInputByWhateverName) {
   EXPECT_NO_THROW(RefuseOverwriting("--out", scratch / "new", {{text, other, ""}}));
   EXPECT_NO_THROW(RefuseOverwriting("--out", other, {{text, scratch / "none", ""}}));
   EXPECT_NO_THROW(RefuseOverwriting("--out", scratch / "pipe", {{scratch / "pipe"}}));
+}
+
+// ">> text" on the command line; ">" would have emptied it before.
+TEST(RefuseOverwriting, KnowsStandardOutput) {
+  ScratchFolder scratch;
+  const std::string text = scratch.Write("text", "precious"), other = scratch.Write("other", "precious");
+  const int before = ::dup(STDOUT_FILENO), file = ::open(text.c_str(), O_WRONLY | O_APPEND);
+  ::fflush(stdout);
+  ::dup2(file, STDOUT_FILENO);
+  EXPECT_THROW(RefuseOverwriting("--out", "-", {{text}}), UsageError);
+  EXPECT_NO_THROW(RefuseOverwriting("--out", "-", {{other}}));
+  ::dup2(before, STDOUT_FILENO);
+  ::close(before);
+  ::close(file);
+}
+
+TEST(RefuseStandardOutput, IsForFolders) {
+  ExpectError([] { RefuseStandardOutput("--out", "-"); }, "--out -: a folder cannot go to standard output");
+  EXPECT_NO_THROW(RefuseStandardOutput("--out", "./-"));
 }
 
 TEST(RequireUtf8, RefusesWhatJsonCannotHold) {

@@ -88,6 +88,9 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
 
 TEST_F(VerbsTest, RefusesWrongCommands) {
   ExpectOneLine(Run({}), 2, "flashlm --help");
+  ExpectOneLine(Run({"evall", "--model", "x"}), 2, "unknown verb 'evall' (hint: did you mean 'eval'?)");
+  ExpectOneLine(Run({"--quiet", "data", "prepaer"}), 2, "unknown verb 'prepaer' (hint: did you mean 'prepare'?)");
+  ExpectOneLine(Run({"help"}), 2, "unknown verb 'help'");
   ExpectOneLine(Run({"eval", "--no-such-flag"}), 2, "flashlm --help");
   ExpectOneLine(Run({"generate", "--model", "x", "--no-such-flag"}), 2, "--no-such-flag");
   ExpectOneLine(Run({"generate", "--model", "x", "--tokens", "many"}), 2, "many");
@@ -123,6 +126,23 @@ TEST_F(VerbsTest, RefusesOptionsThatWouldBeIgnored) {
   refuse({"generate", "--model", "x", "--penalty-window", "5"}, "--penalty-window");
   refuse({"selftest", "--model", "x", "--preset", "v8.3"}, "--preset");
   refuse({"train", "--resume", "x", "--out", "y"}, "--out");
+  // Empty values, as unset variables leave them.
+  refuse({"eval", "--model", "x", "--text", "y", "--tokens", ""}, "--tokens: must not be empty");
+  refuse({"eval", "--model", "x", "--text", ""}, "--text: must not be empty");
+  refuse({"data", "prepare", "--input", "x", "--out", "y", "--tokens", ""}, "--tokens: must not be empty");
+  refuse({"inspect", ""}, "must not be empty");
+}
+
+// "-" is standard output where a file is written; a folder cannot go there.
+TEST_F(VerbsTest, AFolderCannotGoToStandardOutput) {
+  const std::string text = Write(scratch_ / "text", kTexts);
+  for (const std::vector<std::string>& verb :
+       {std::vector<std::string>{"data", "prepare", "--input", text}, {"train", "--data", scratch_ / "data"}}) {
+    std::vector<std::string> arguments = verb;
+    arguments.insert(arguments.end(), {"--out", "-"});
+    ExpectOneLine(Run(arguments), 2, "--out -: a folder cannot go to standard output");
+    EXPECT_FALSE(fs::exists("-")) << verb[0];
+  }
 }
 
 TEST_F(VerbsTest, BenchTrainHasTheContractsOptions) {
@@ -181,6 +201,12 @@ TEST_F(VerbsTest, TokenizerRoundTrip) {
       const CommandResult decoded = Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file});
       EXPECT_EQ(decoded.exit_code, 0) << decoded.err;
       EXPECT_EQ(decoded.out, bytes);
+      const CommandResult as_json =
+          Run({"tokenizer", "decode", "--tokenizer", tokenizer, "--input", id_file, "--json"});
+      EXPECT_EQ(as_json.exit_code, 0) << as_json.err;
+      const std::string shown = Json::parse(as_json.out).at("text");
+      const bool is_text = bytes.find('\xff') == std::string::npos;
+      EXPECT_EQ(shown, is_text ? bytes : "caf\xc3\xa9 \xef\xbf\xbd" + bytes.substr(7));
     }
   }
 
@@ -215,6 +241,7 @@ TEST_F(VerbsTest, PrepareRefusesWhatIsNoText) {
                                                 14)),
          "binary");
   refuse(Write(scratch_ / "latin1", "caf\xe9 au lait\n"), "latin1");
+  refuse("/dev/zero", "'/dev/zero' is not plain text: control byte 0x00 at byte 0");  // which has no end
   fs::create_directory(scratch_ / "folder");
   refuse(scratch_ / "folder", "folder");
   const std::string text = Write(scratch_ / "text", kTexts);
@@ -293,6 +320,14 @@ TEST_F(VerbsTest, TokenizerTrainReadsAndWritesWhatIsNoFile) {
   ExpectOneLine(train(scratch_ / "in", inside), 2, "is the file that is read");
   EXPECT_EQ(ReadFile(text), kTexts);
   EXPECT_EQ(ReadFile(inside), kTexts);
+  ExpectOneLine(train(scratch_ / "in", scratch_ / "in/t.json"), 2, "lies inside the folder");
+  EXPECT_FALSE(fs::exists(scratch_ / "in/t.json"));
+
+  const CommandResult to_stdout = train(text, "-");
+  EXPECT_EQ(to_stdout.exit_code, 0) << to_stdout.err;
+  EXPECT_EQ(to_stdout.out, expected);
+  EXPECT_FALSE(fs::exists("-"));
+  ExpectOneLine(Run({"tokenizer", "train", "--input", text, "--out", "-", "--json"}), 2, "--json");
 }
 
 TEST_F(VerbsTest, DataPrepareAndInspect) {
@@ -428,6 +463,11 @@ TEST_F(ModelVerbsTest, EvalReadsAndWritesWhatIsNoFile) {
   }
   const CommandResult to_stdout = eval(text, "/dev/stdout");
   EXPECT_EQ(to_stdout.out.rfind(expected, 0), 0u) << to_stdout.err;
+  const CommandResult lines_alone = eval(text, "-");
+  EXPECT_EQ(lines_alone.out, expected);
+  EXPECT_NE(lines_alone.err.find("bits per byte"), std::string::npos) << lines_alone.err;
+  EXPECT_FALSE(fs::exists("-"));
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", text, "--tokens", "-", "--json"}), 2, "--json");
   fs::create_symlink("tokens", scratch_ / "link");
   Write(tokens, "old");
   EXPECT_EQ(eval(text, scratch_ / "link").exit_code, 0);
@@ -446,6 +486,33 @@ TEST_F(ModelVerbsTest, EvalReadsAndWritesWhatIsNoFile) {
   ExpectOneLine(eval(text, model), 2, "is the file that is read");
   EXPECT_EQ(ReadFile(model), before);
   ExpectOneLine(Run({"eval", "--model", Model(), "--text", "-"}), 1, "'standard input' holds no text");
+}
+
+TEST_F(ModelVerbsTest, PairsAndClozeItemsComeFromStandardInputToo) {
+  const auto eval = [&](const char* option, const std::string& items) {
+    const std::string input = Write(scratch_ / "items", items);
+    const std::vector<std::string> arguments = {"eval", "--model", Model(), option, "-", "--json"};
+    return Command(arguments, scratch_, 0, input).Wait();
+  };
+  const CommandResult pairs = eval("--pairs", "{\"good\": \"The cat sleeps.\", \"bad\": \"The cat sleep.\"}\n");
+  ASSERT_EQ(pairs.exit_code, 0) << pairs.err;
+  EXPECT_EQ(Json::parse(pairs.out)["pairs"], 1);
+  const CommandResult cloze =
+      eval("--cloze", "{\"context\": \"The cat drinks\", \"options\": [\"milk\", \"stones\"], \"answer\": 0}\n");
+  ASSERT_EQ(cloze.exit_code, 0) << cloze.err;
+  EXPECT_EQ(Json::parse(cloze.out)["items"], 1);
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", "-", "--pairs", "-"}), 2, "it can be read once");
+
+  const CommandResult bad = eval("--pairs", "{\"good\": \"a\", \"bad\": \"b\"}\n{\"good\": \"a\", bad}\n");
+  ExpectOneLine(bad, 1, "standard input, line 2: not valid JSON at column 15 (hint: a line looks like");
+  EXPECT_EQ(bad.err.find("exception"), std::string::npos) << bad.err;
+}
+
+TEST_F(ModelVerbsTest, TrainRefusesSettingsOfWhatTheModelLacks) {
+  std::vector<std::string> arguments = TrainOn(*shared_ / "data", scratch_ / "run");
+  arguments.insert(arguments.end(), {"--set", "model.value_heads=false", "--set", "train.value_weight=0.5"});
+  ExpectOneLine(Run(arguments), 2, "train.value_weight: the model has no value heads");
+  EXPECT_FALSE(fs::exists(scratch_ / "run"));
 }
 
 TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {

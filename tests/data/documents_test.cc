@@ -154,8 +154,24 @@ TEST(Documents, BadBytesAreNamed) {
   ExpectError([] { CheckText("eight ok\x7f and more", "f", 0); }, "control byte 0x7f at byte 8");
   ExpectError([] { CheckText("caf\xe9 au lait", "f", 0); }, "iconv -f WINDOWS-1252");
   for (const char* bad :
-       {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xff", "\xf0\x80\x80\x80"}) {
+       {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82 ", "\x80", "\xff", "\xf0\x80\x80\x80"}) {
     ExpectError([&] { CheckText(bad, "f", 0); }, "invalid UTF-8");
+  }
+}
+
+// What ends inside a character was cut off, unless it may as well be a last letter in an encoding of one byte.
+TEST(CheckText, NamesTextThatIsCutOff) {
+  const std::string cut = "is not plain text: incomplete UTF-8 character 0x", hint = "its end is missing";
+  for (const std::string part : {"\xe2\x80", "\xe0\xa0", "\xf0\x9f", "\xf0\x9f\x98", "\xf4\x8f\xbf"}) {
+    ExpectError([&] { CheckText("One day " + part, "f", 0); }, cut);
+    ExpectError([&] { CheckText("One day " + part, "f", 0); }, hint);
+  }
+  for (const std::string part : {"\xc3", "\xe2", "\xf0", "\xf0\x9f\x98"}) {
+    ExpectError([&] { CheckText("caf\xc3\xa9 " + part, "f", 0); }, cut);
+  }
+  for (const std::string word :
+       {"caf\xe9", "caf\xc3\xa9 \xff", "\xe0\x80", "caf\xc3\xa9 \xf4\x90", "caf\xc3\xa9 \xe9 "}) {
+    ExpectError([&] { CheckText(word, "f", 0); }, "iconv -f WINDOWS-1252");
   }
 }
 

@@ -210,6 +210,26 @@ TEST_F(PrepareTest, BadOptionsAreUsageErrors) {
   ExpectError([&] { PrepareData(options_); }, "text files have no options");
 }
 
+// Folders that were made for a data set that did not come about go, others stay.
+TEST_F(PrepareTest, AFailureLeavesNoNewFolders) {
+  fs::create_directory(folder_ / "there");
+  options_.input = folder_.Write("one.txt", "A single document cannot be split.\n");
+  for (const char* out : {"there/a/b/out", "there/out"}) {
+    options_.out = folder_ / out;
+    ExpectError([&] { PrepareData(options_); }, "single document");
+    EXPECT_TRUE(fs::is_empty(folder_ / "there")) << out;
+  }
+  fs::create_directory(folder_ / "there/a");
+  folder_.Write("there/a/mine", "x");
+  options_.out = folder_ / "there/a/b/out";
+  ExpectError([&] { PrepareData(options_); }, "single document");
+  EXPECT_TRUE(fs::exists(folder_ / "there/a/mine"));
+  EXPECT_FALSE(fs::exists(folder_ / "there/a/b"));
+  options_.input = folder_.Write("many.txt", Stories(20));
+  PrepareData(options_);
+  EXPECT_TRUE(fs::exists(folder_ / "there/a/b/out/meta.json"));
+}
+
 TEST_F(PrepareTest, OutMayLieBesideTheInputHoweverItIsWritten) {
   folder_.Write("my-text/a.txt", Stories(20));
   folder_.Write("valid/v.txt", Stories(5, 7));

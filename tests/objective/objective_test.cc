@@ -178,5 +178,24 @@ TEST(ObjectiveTest, ATermSaysWhatItNeedsOfTheModel) {
   EXPECT_EQ(refusal(Json::object(), {{"vocab", 33}}), "");
 }
 
+TEST(ObjectiveTest, SettingsThatWouldChangeNothingAreRefusedByName) {
+  const auto refusal = [](const std::vector<std::string>& keys, const Json& model) -> std::string {
+    try {
+      Objective().RefuseIdle(keys, model);
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const Json bare = {{"vocab", 32}, {"value_heads", false}}, full = {{"value_heads", true}, {"second_head", true}};
+  for (const char* key : {"value_weight", "value_horizon", "value_start_step"}) {
+    EXPECT_EQ(refusal({"micro_batch", key}, bare), fmt::format("train.{}: the model has no value heads", key));
+    EXPECT_EQ(refusal({"micro_batch", key}, full), "");
+  }
+  EXPECT_EQ(refusal({"second_token_start"}, bare), "train.second_token_start: the model has no second head");
+  EXPECT_EQ(refusal({"second_token_start"}, full), "");
+  EXPECT_EQ(refusal({"entropy_weight", "micro_batch", "no_such_key"}, bare), "");
+}
+
 }  // namespace
 }  // namespace flashlm

@@ -1,0 +1,32 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+std::string Refusal(const std::string& text) {
+  try {
+    ParseJson(text, "f", "write some");
+  } catch (const Error& e) {
+    EXPECT_EQ(e.hint(), "write some");
+    return e.what();
+  }
+  return "";
+}
+
+// In our own words: the parser's change with its version and mean little to a reader.
+TEST(ParseJson, NamesThePlace) {
+  EXPECT_EQ(Refusal("{\"a\": [1, 2]}"), "");
+  EXPECT_EQ(Refusal(""), "f: not valid JSON at column 1");
+  EXPECT_EQ(Refusal("{\"a\": 1,}"), "f: not valid JSON at column 9");
+  EXPECT_EQ(Refusal("nothing"), "f: not valid JSON at column 2");
+  EXPECT_EQ(Refusal("{\n\"a\": 1\n  \"b\": 2}"), "f: not valid JSON at line 3, column 5");
+  EXPECT_EQ(Refusal("{\n"), "f: not valid JSON at line 2, column 1");
+  EXPECT_EQ(Refusal("1e999"), "f: not valid JSON");
+}
+
+}  // namespace
+}  // namespace flashlm
