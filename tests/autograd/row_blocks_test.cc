@@ -29,9 +29,9 @@ struct Rows {
   std::vector<Input> inputs;
   std::vector<float> y, parameters;  // gradients of the latter
 
-  // Runs `op(tape, inputs)` on `piece` rows at a time.
+  // Runs `op(tape, inputs)` on `piece` rows at a time; `prefilled`: the inputs have had a gradient before.
   template <class Op>
-  void Run(ParamBank& bank, int rows, int piece, const Op& op) {
+  void Run(ParamBank& bank, int rows, int piece, bool prefilled, const Op& op) {
     WeightPacks packs(bank);
     Tape tape(bank, packs, DType::kF32);
     std::fill_n(bank.gradients(), bank.size(), 0.0f);
@@ -48,6 +48,9 @@ struct Rows {
       y.insert(y.end(), out.f32(), out.f32() + int64_t{count} * out.cols);
       const std::vector<float> upstream = Normals(int64_t{rows} * out.cols, 9);
       tape.Seed(out, upstream.data() + int64_t{begin} * out.cols);
+      for (size_t i = 0; prefilled && i < inputs.size(); ++i) {
+        tape.Seed(tensors[i], inputs[i].values.data() + int64_t{begin} * inputs[i].cols);
+      }
       tape.Backward();
       for (size_t i = 0; i < inputs.size(); ++i) {
         const auto* gradient = static_cast<const float*>(tape.GradientOf(tensors[i]).data);
@@ -68,13 +71,15 @@ void ExpectNear(const std::vector<float>& ours, const std::vector<float>& expect
 template <class Op>
 void ExpectWholeEqualsPieces(ParamBank& bank, int rows, int piece, std::vector<Rows::Input> inputs, const Op& op) {
   Rows whole{std::move(inputs), {}, {}}, pieces = whole;
-  whole.Run(bank, rows, rows, op);
-  pieces.Run(bank, rows, piece, op);
-  ExpectNear(whole.y, pieces.y, 1e-5);
-  for (size_t i = 0; i < whole.inputs.size(); ++i) {
-    ExpectNear(whole.inputs[i].gradient, pieces.inputs[i].gradient, 1e-5);
+  for (const bool prefilled : {false, true}) {
+    whole.Run(bank, rows, rows, prefilled, op);
+    pieces.Run(bank, rows, piece, prefilled, op);
+    ExpectNear(whole.y, pieces.y, 1e-5);
+    for (size_t i = 0; i < whole.inputs.size(); ++i) {
+      ExpectNear(whole.inputs[i].gradient, pieces.inputs[i].gradient, 1e-5);
+    }
+    ExpectNear(whole.parameters, pieces.parameters, 1e-4);
   }
-  ExpectNear(whole.parameters, pieces.parameters, 1e-4);
 }
 
 // 300 tokens: tasks of 64 rows, products of 64 with padding; 20 at a time: one task, products without.
