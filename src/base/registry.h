@@ -73,7 +73,7 @@ class OneOfEach {
       members_.push_back({member.name, Registry<Interface>::All()[i].copy(*member.object)});
     }
   }
-  OneOfEach(OneOfEach&&) = default;
+  OneOfEach(OneOfEach&&) noexcept = default;
   OneOfEach& operator=(OneOfEach other) {
     members_.swap(other.members_);
     return *this;

@@ -116,11 +116,11 @@ CheckResult CheckNextToken(const Json& config) {
     constexpr int kCycle = 16;
     const std::unique_ptr<Model> model = MakeRandom(config, true);
     TrainingStep step(*model, PlainAdamW(3e-3), SmallTraining(kBatch, kLength), DType::kF32, 1);
-    std::vector<int32_t> inputs(kBatch * kLength), targets(inputs.size());
+    std::vector<int32_t> inputs(size_t{kBatch} * kLength), targets(inputs.size());
     for (int b = 0; b < kBatch; ++b) {
       for (int t = 0; t < kLength; ++t) {
-        inputs[static_cast<size_t>(b * kLength + t)] = (5 * b + t) % kCycle;
-        targets[static_cast<size_t>(b * kLength + t)] = (5 * b + t + 1) % kCycle;
+        inputs[static_cast<size_t>(b) * kLength + t] = (5 * b + t) % kCycle;
+        targets[static_cast<size_t>(b) * kLength + t] = (5 * b + t + 1) % kCycle;
       }
     }
     double loss = 0;
@@ -347,6 +347,7 @@ int StreamsThatChange(Model& model, DType dtype, Rng& rng) {
   int changed = 0;
   for (const int prompt : {5, 40, 100}) {
     std::vector<int32_t> tokens;
+    tokens.reserve(static_cast<size_t>(prompt) + 3);
     for (int i = 0; i < prompt + 3; ++i) {
       tokens.push_back(static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model.vocab()))));
     }

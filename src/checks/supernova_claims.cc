@@ -85,6 +85,7 @@ struct Engine : Bench {
     };
     params.router = map("router", operations, width, kTernary);
     std::vector<LinearPart> parts;  // each with a scale of its own
+    parts.reserve(static_cast<size_t>(operations));
     for (int k = 0; k < operations; ++k) parts.push_back({fmt::format("operations.{}", k), width, normal});
     params.operations = AddLinear(bank, parts, width, kTernary);
     params.classifier = map("classifier", kernels::kDepthChoices, width, kTernary);
@@ -166,10 +167,10 @@ CheckResult TernaryMap() {
     const Tensor x = bench.Input(2, 16, 192);
     const Tensor y = Linear(bench.tape, x, map);
     bench.Backward(x, y);
-    std::vector<float> trits(192 * 192), scales(192);
+    std::vector<float> trits(size_t{192} * 192), scales(192);
     bench.bank.Ternarize(map, trits.data(), scales.data());
     double error = 0;  // of the product, against sums of what the trits let through
-    for (int i = 0; i < 32 * 192; ++i) {
+    for (int64_t i = 0; i < int64_t{32} * 192; ++i) {
       const float *row = x.f32() + i / 192 * 192, *trit = trits.data() + i % 192 * 192;
       double sum = 0;
       for (int c = 0; c < 192; ++c) sum += trit[c] * row[c];
@@ -202,7 +203,7 @@ CheckResult Recurrence() {
     Tensor x = bench.Input(2, 32, 192);
     Tensor y = run(x);
     const double change = MeanChange(x, y);
-    const std::vector<float> first(y.f32(), y.f32() + 64 * 192);
+    const std::vector<float> first(y.f32(), y.f32() + int64_t{64} * 192);
     bench.Backward(x, y);
     result.passed = y.rows == 64 && y.cols == 192 && change > 0.01;
     for (const Param& p : {norm.gain, norm.bias, maps, decay}) result.passed &= bench.GradientNorm(p) > 0;
@@ -236,21 +237,21 @@ CheckResult OperationsAndRouter() {
       used += run.shares[k] > 0;
     }
     engine.Backward(x, run.state);
-    std::vector<float> trits(32 * 64 * 64), scales(32 * 64);
+    std::vector<float> trits(size_t{32} * 64 * 64), scales(size_t{32} * 64);
     engine.bank.Ternarize(engine.params.operations, trits.data(), scales.data());
     const bool ternary = std::all_of(trits.begin(), trits.end(), [](float t) { return t == -1 || t == 0 || t == 1; });
     // Tokens differ in their routes, and only chosen operations have a gradient.
     int learning = 0;
-    for (int k = 0; k < 32; ++k) {
-      learning += Norm(engine.bank.Gradient(engine.params.operations) + k * 64 * 64, 64 * 64) > 0;
+    for (int64_t k = 0; k < 32; ++k) {
+      learning += Norm(engine.bank.Gradient(engine.params.operations) + k * 64 * 64, int64_t{64} * 64) > 0;
     }
     int64_t bytes = 0;  // of a model's operations, at the announced sizes
     const std::unique_ptr<Model> model = MakeModel(Config(1024, 192, 4, 64, 16, 16, 0), false);
     for (const ParamInfo& info : model->bank().infos()) {
       if (info.name.starts_with("rcsm.op_library.")) bytes += info.size * static_cast<int64_t>(sizeof(float));
     }
-    result.passed = run.state.rows == 256 && ternary && bytes > 0 && bytes <= 256 * 1024 && std::abs(sum - 1) < 0.01 &&
-                    entropy > 0.7 && used >= 8 && learning == used;
+    result.passed = run.state.rows == 256 && ternary && bytes > 0 && bytes <= int64_t{256} * 1024 &&
+                    std::abs(sum - 1) < 0.01 && entropy > 0.7 && used >= 8 && learning == used;
     result.detail = fmt::format("{} of 32 operations chosen, {} learn, entropy {:.3f}; 16 take {} KB", used, learning,
                                 entropy, bytes / 1024);
   });
@@ -315,6 +316,7 @@ CheckResult WholeEngine(bool assert_speed) {
     const double change = MeanChange(x, y);
     const double gradient = engine.Backward(x, y);
     // The least of a few runs: others use the machine too.
+    constexpr int64_t kTokens = 256;
     double seconds[4];
     int64_t passes[4];
     std::set<std::vector<float>> results;
@@ -322,7 +324,7 @@ CheckResult WholeEngine(bool assert_speed) {
     for (int i = 0; i < 4; ++i) {
       const ReasoningResult run = engine.Run(engine.Input(4, 64, 64), depths[i]);
       passes[i] = run.passes;
-      results.emplace(run.state.f32(), run.state.f32() + 256 * 64);
+      results.emplace(run.state.f32(), run.state.f32() + int64_t{256} * 64);
       seconds[i] = HUGE_VAL;
       for (int repeat = 0; repeat < 7; ++repeat) {
         const Tensor input = engine.Input(4, 64, 64);
@@ -331,8 +333,8 @@ CheckResult WholeEngine(bool assert_speed) {
         seconds[i] = std::min(seconds[i], watch.Seconds());
       }
     }
-    const bool works = passes[0] == 256 && passes[1] == 3 * 256 && passes[2] == 8 * 256 && passes[3] > 256 &&
-                       passes[3] < 8 * 256 && results.size() == 4;
+    const bool works = passes[0] == kTokens && passes[1] == 3 * kTokens && passes[2] == 8 * kTokens &&
+                       passes[3] > kTokens && passes[3] < 8 * kTokens && results.size() == 4;
     result.passed = y.rows == 32 && y.cols == 64 && change > 0.01 && gradient > 0 && works &&
                     (!assert_speed || (seconds[0] < seconds[2] && seconds[3] < seconds[2]));
     result.detail = fmt::format("256 tokens at depth 1: {:.2f} ms, 3: {:.2f}, 8: {:.2f}, adaptive, {} passes: {:.2f}{}",
@@ -454,7 +456,7 @@ CheckResult MemoryIsolation() {
       Tape& tape = trainee.step->tape();
       tape.BeginTraining(2, 16, 1, 5);
       const Tensor hidden = trainee.model->Forward(tape, trainee.inputs.data()).hidden;
-      return std::vector<float>(hidden.f32(), hidden.f32() + 16 * hidden.cols);
+      return std::vector<float>(hidden.f32(), hidden.f32() + int64_t{16} * hidden.cols);
     };
     const std::vector<float> beside_one = first_row();
     std::reverse(trainee.inputs.begin() + 16, trainee.inputs.end());

@@ -102,7 +102,7 @@ class TokenData {
     void Read(int64_t from, int64_t count, const Visit& visit) const;
   };
 
-  TokenData() = default;
+  TokenData() noexcept(false) = default;  // meta_ may throw
   void AddShard(const std::string& path, const Json& entry);
   // Throws Error naming the first shard whose checksum does not fit.
   void VerifyChecksums() const;

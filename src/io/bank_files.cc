@@ -46,6 +46,7 @@ std::vector<Piece> PiecesOf(const ParamBank& bank, const ParamState& state) {
 
 void Save(const std::string& path, const std::vector<Piece>& pieces, const TextMap& metadata) {
   std::vector<TensorToWrite> tensors;
+  tensors.reserve(pieces.size());
   for (const Piece& piece : pieces) tensors.push_back({piece.name, piece.shape, piece.data});
   WriteSafetensors(path, tensors, metadata);
 }

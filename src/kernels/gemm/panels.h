@@ -14,7 +14,7 @@ namespace flashlm::kernels {
 
 // Products take two words at a time, one for each of two chains of additions; rows are continued with zeros.
 inline int64_t PaddedInputs(int64_t in, DType dtype) {
-  const int64_t unit = 2 * 4 / static_cast<int64_t>(SizeOf(dtype));
+  const int64_t unit = 8 / static_cast<int64_t>(SizeOf(dtype));
   return (in + unit - 1) / unit * unit;
 }
 

@@ -33,7 +33,7 @@ inline void IntegerMatMul(const Matrix& q, const int8_t* w, const Matrix& y) {
   ParallelFor(q.rows, [&](int64_t r) {
     for (int64_t o = 0; o < y.cols; ++o) {
       int64_t sum = 0;
-      for (int64_t i = 0; i < q.cols; ++i) sum += q.Row<int8_t>(r)[i] * w[o * q.cols + i];
+      for (int64_t i = 0; i < q.cols; ++i) sum += int64_t{q.Row<int8_t>(r)[i]} * w[o * q.cols + i];
       y.Row<float>(r)[o] = static_cast<float>(sum);
     }
   });
