@@ -21,7 +21,7 @@ bool Same(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_
 // relative path relative if its first name does not exist, and a link to nothing as it is.)
 fs::path Follow(const fs::path& absolute, int& links) {
   if (!absolute.has_relative_path()) return absolute;
-  const fs::path folder = Follow(absolute.parent_path(), links), name = absolute.filename();
+  fs::path folder = Follow(absolute.parent_path(), links), name = absolute.filename();
   if (name.empty() || name == ".") return folder;
   if (name == "..") return folder.parent_path();
   std::error_code code;

@@ -26,7 +26,7 @@ Json InspectData(const std::string& folder) {
     tokens += data.size();
     bytes += splits[split]["bytes"].get<int64_t>();
   }
-  DocumentFile(folder + "/valid.txt");
+  [[maybe_unused]] const DocumentFile readable(folder + "/valid.txt");
   report.update({{"documents", documents}, {"tokens", tokens}, {"bytes", bytes}});
   report.update(splits);
   return report;

@@ -118,7 +118,7 @@ void CheckNeighbours(Reader& reader, const Tokens& tokens, int vocab, Rng& rng, 
   const int length = static_cast<int>(tokens.size());
   const auto read_middle = [&](State* state) {
     Tokens batch = RandomTokens(rng, kRows * length, vocab);
-    std::copy(tokens.begin(), tokens.end(), batch.begin() + kMiddle * length);
+    std::copy(tokens.begin(), tokens.end(), batch.begin() + int64_t{kMiddle} * length);
     const Values all = reader.Read(batch, kRows, state);
     const auto row = static_cast<std::ptrdiff_t>(all.size() / kRows);
     return Values(all.begin() + kMiddle * row, all.begin() + (kMiddle + 1) * row);

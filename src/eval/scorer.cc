@@ -73,8 +73,8 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
                         std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   // What follows the end of a text is filled up with <pad>; the results there are dropped.
-  inputs_.assign(static_cast<size_t>(rows * count), Tokenizer::kPad);
-  targets_.assign(static_cast<size_t>(rows * count), Tokenizer::kPad);
+  inputs_.assign(static_cast<size_t>(rows) * count, Tokenizer::kPad);
+  targets_.assign(static_cast<size_t>(rows) * count, Tokenizer::kPad);
   for (int r = 0; r < rows; ++r) {
     const TokenIds& text = texts[static_cast<size_t>(group.members[static_cast<size_t>(r)])];
     const int end = std::min(begin + count, static_cast<int>(text.size()));

@@ -39,7 +39,7 @@ Counts CountTrits(const ParamBank& bank, const ParamInfo& info) {
   std::vector<float> trits(static_cast<size_t>(info.size)), scales(static_cast<size_t>(rows));
   bank.Ternarize({info.offset, rows, cols, info.quantization}, trits.data(), scales.data());
   Counts counts{};
-  for (const float trit : trits) ++counts[static_cast<size_t>(static_cast<int>(trit) + 1)];
+  for (const float trit : trits) ++counts[static_cast<int>(trit) + 1];
   return counts;
 }
 

@@ -27,7 +27,7 @@ Session::Session(Model& model, DType dtype, int rows)
 
 Prediction Session::FeedPiece(std::span<const int32_t> tokens, int begin, int count) {
   const int length = static_cast<int>(tokens.size()) / rows();
-  piece_.resize(static_cast<size_t>(rows() * count));
+  piece_.resize(static_cast<size_t>(rows()) * count);
   for (int r = 0; r < rows(); ++r) {
     std::copy_n(tokens.begin() + int64_t{r} * length + begin, count, piece_.begin() + int64_t{r} * count);
   }
@@ -49,7 +49,7 @@ const float* Session::Feed(std::span<const int32_t> tokens) {
   }
   const float* log_probs = nullptr;
   const auto read = [&] { log_probs = Read(tokens, length); };
-  if (rows() * length <= kernels::kFewRows) {
+  if (int64_t{rows()} * length <= kernels::kFewRows) {
     Team::Run(read);  // many short loops
   } else {
     read();

@@ -41,7 +41,7 @@ Json ReadModelFolder(const std::string& folder) {
                 "give a run folder, a checkpoint or a folder with config.json, model.safetensors, tokenizer.json");
   }
   const std::string config_path = FileIn(folder, kConfigFile);
-  const Json config = ReadJsonFile(config_path);
+  Json config = ReadJsonFile(config_path);
   if (!config.is_object()) throw Error(fmt::format("'{}' is not a configuration: not an object", config_path));
 
   const SafetensorsFile model(FileIn(folder, kModelFile));

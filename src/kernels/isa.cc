@@ -79,7 +79,7 @@ std::string CpuName() {
   char name[49] = {};
   for (unsigned int i = 0; i < 3; ++i) {
     const CpuidLeaf part = Cpuid(0x80000002u + i);
-    std::memcpy(name + 16 * i, &part, 16);
+    std::memcpy(name + size_t{16} * i, &part, 16);
   }
   const std::string text(name);
   const size_t first = text.find_first_not_of(' ');

@@ -37,11 +37,11 @@ Json LoadRecipe(const std::string& name) {
 // The recipe that a preset names itself; "": none. That of a file may be a file beside it.
 std::string OwnRecipe(const Json& preset, const std::string& name) {
   if (!preset.contains("recipe")) return "";
-  if (!preset["recipe"].is_string() || preset["recipe"] == "") {
+  if (!preset["recipe"].is_string() || preset["recipe"].get_ref<const std::string&>().empty()) {
     throw UsageError(fmt::format("preset '{}': recipe = {} names none", name, preset["recipe"].dump()),
                      "for example recipe = \"modern\"");
   }
-  const std::string recipe = preset["recipe"].get<std::string>();
+  std::string recipe = preset["recipe"].get<std::string>();
   if (!IsFile(recipe)) return recipe;
   return (std::filesystem::path(name).parent_path() / recipe).string();
 }

@@ -112,7 +112,7 @@ void Reader::CheckPipeline() const {
   }
   for (const char* name : {"post_processor", "decoder"}) {
     const std::string type = type_of(name);
-    if (type != "" && type != "ByteLevel") Fail(fmt::format("{} {} is not supported", name, Quoted(type)));
+    if (!type.empty() && type != "ByteLevel") Fail(fmt::format("{} {} is not supported", name, Quoted(type)));
   }
   if (type_of("pre_tokenizer") != "ByteLevel") {
     Fail(fmt::format("pre_tokenizer {} is not supported", Quoted(type_of("pre_tokenizer"))));

@@ -33,7 +33,7 @@ DataPlace FindData(const DataPlace& kept, const std::string& named, const std::s
     throw Error(fmt::format("the data of {} is no longer in '{}'", whose, kept.folder),
                 "say where it is now: --data NEW_PLACE");
   }
-  const DataPlace found = DataIn(named.empty() ? kept.folder : named);
+  DataPlace found = DataIn(named.empty() ? kept.folder : named);
   if (kept.fingerprint.empty()) {
     Say(fmt::format("note: {} is of a version that did not keep what its data was; it goes on with that in '{}'", whose,
                     found.folder));

@@ -26,8 +26,8 @@ void RefuseDisagreementBelow(const std::string& path, const Json& expected, cons
   if (expected.is_null()) return;
   if (expected.is_object() && actual.is_object()) {
     for (const auto& [key, value] : expected.items()) {
-      RefuseDisagreementBelow(path.empty() ? key : path + "." + key, value, actual.contains(key) ? actual[key] : Json(),
-                              folder);
+      RefuseDisagreementBelow(path.empty() ? key : fmt::format("{}.{}", path, key), value,
+                              actual.contains(key) ? actual[key] : Json(), folder);
     }
     return;
   }

@@ -95,7 +95,7 @@ void Int8Panels::SetValues(const int8_t* w, int64_t out, int64_t in) {
 }
 
 void FewRowsInt8Product(const Matrix& q, const Int8Panels& w, const Matrix& y) {
-  constexpr int64_t kWorthAThread = 64 * 1024;  // weights
+  constexpr int64_t kWorthAThread = 65536;  // weights
   const Panels& panels = w.panels();
   const int64_t stride = PaddedInputs(q.cols, DType::kI8);
   thread_local Buffer offset;
