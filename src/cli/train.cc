@@ -26,7 +26,7 @@ struct Options {
 };
 
 RunConfig ConfigOf(const Options& options) {
-  std::string preset = options.preset.empty() ? "flagship" : options.preset;
+  std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
   Json document = LoadPreset(preset, options.recipe);
   const Budget budget = options.budget.Get().value_or(Budget::Time("10m"));
   if (IsFamily(document)) {
@@ -101,7 +101,7 @@ std::string Footer() {
 void AddTrain(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
   auto options = std::make_shared<Options>();
-  verb->add_option("--preset", options->preset, "name of a preset or a .toml file; without it flagship, whose size the budget chooses");
+  verb->add_option("--preset", options->preset, "name of a preset or a .toml file; cortex-viii without it");
   verb->add_option(
       "--recipe", options->recipe,
       "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines override\n"

@@ -35,7 +35,9 @@ std::vector<Piece> PiecesOf(const ParamBank& bank, const ParamState& state) {
   for (const ParamState::Array& array : state.arrays()) {
     for (size_t i = 0; i < bank.infos().size(); ++i) {
       const ParamInfo& info = bank.infos()[i];
-      if (array.Of(i) != nullptr) pieces.push_back({array.name + "." + info.name, info.shape, array.Of(i)});
+      if (array.Of(i) == nullptr) continue;
+      const std::vector<int> shape = array.lines.empty() ? info.shape : std::vector<int>{array.lines[i]};
+      pieces.push_back({array.name + "." + info.name, shape, array.Of(i)});
     }
   }
   for (const ParamState::TableArray& array : state.table_arrays()) {

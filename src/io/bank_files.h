@@ -18,7 +18,8 @@ void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& m
 // After an error the values are unspecified.
 void LoadValues(const std::string& path, ParamBank& bank);
 
-// Tensors `<array>.<parameter>`, as `m.norm.gain`, for every array of `state` and every parameter that has it.
+// Tensors `<array>.<parameter>`, as `m.norm.gain`, for every array of `state` and every parameter that has it: of the
+// parameter's shape, or of one dimension if the array has a float per line.
 void SaveState(const std::string& path, const ParamBank& bank, const ParamState& state);
 // Tensors of parameters that do not have that state any more are ignored: earlier versions saved `v.` of all of them.
 void LoadState(const std::string& path, const ParamBank& bank, ParamState& state);

@@ -12,10 +12,11 @@ class AdamW final : public UpdateRule {
     v.Real("beta2", beta2_, 0, 0.999999, "decay of AdamW's second moment");
     v.Real("eps", eps_, 0, 1, "added to AdamW's denominator");
   }
+  bool DecaysCautiously() const override { return true; }
   std::vector<std::string> States() const override { return {"m", "v"}; }
   void Update(const RulePiece& piece, const RuleStep& step) const override {
-    kernels::AdamW({step.lr, beta1_, beta2_, eps_, step.weight_decay, step.update, step.gradient_scale}, piece.size,
-                   piece.values, piece.gradients, piece.state[0], piece.state[1]);
+    kernels::AdamW({step.lr, beta1_, beta2_, eps_, step.weight_decay, step.cautious, step.update, step.gradient_scale},
+                   piece.size, piece.values, piece.gradients, piece.state[0], piece.state[1]);
   }
 
  private:

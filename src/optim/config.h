@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/fields.h"
+#include "optim/decay.h"
 #include "optim/rule.h"
 #include "optim/schedule.h"
 #include "optim/table_rule.h"
@@ -15,7 +16,9 @@ struct OptimConfig {
   double lr = 1.5e-3;
   double embedding_lr = 0;
   double vector_lr = 0;
-  double weight_decay = 0.05;
+  double weight_decay = 0.05, embedding_decay = 0;
+  bool cautious_decay = false;
+  DecaySchedule decay;
   double clip = 1.0;
   OneOfEach<UpdateRule> rules;
   TableRule tables;
@@ -24,13 +27,18 @@ struct OptimConfig {
   double final_lr_fraction = 0.1;
   OneOfEach<Schedule> schedules;
 
+  // Throws UsageError for a rule that is not known or settings of it that do not go together.
+  void Validate() const;
   void VisitFields(FieldVisitor& v) {
     v.Text("optimizer", optimizer, Registry<UpdateRule>::Names(),
            "update rule; adamw where it does not take a parameter (muon: the matrices of the blocks)");
     v.Real("lr", lr, 0, 10, "peak learning rate");
     v.Real("embedding_lr", embedding_lr, 0, 10, "peak learning rate of the embedding; 0: lr");
     v.Real("vector_lr", vector_lr, 0, 10, "peak learning rate of gains and biases; 0: lr");
-    v.Real("weight_decay", weight_decay, 0, 10, "decoupled decay of matrices (never of embedding, heads, vectors)");
+    v.Real("weight_decay", weight_decay, 0, 10, "decoupled decay of matrices (never of heads, vectors)");
+    v.Real("embedding_decay", embedding_decay, 0, 10, "the same of embeddings");
+    v.Bool("cautious_decay", cautious_decay, "decay only values that the step itself brings nearer to zero");
+    decay.VisitFields(v);
     v.Real("clip", clip, 0, 1e9, "largest global gradient norm; 0: no clipping");
     rules.VisitFields(v);
     tables.VisitFields(v);

@@ -26,24 +26,59 @@ std::vector<const UpdateRule*> RulesOf(const OptimConfig& config, const ParamBan
   return rules;
 }
 
-// Calls add(name, holds) for each array of state that the rules need.
+// An array of what rules remember.
+struct State {
+  std::string name;
+  bool by_line;  // a float per row or column, else one per value
+  bool operator==(const State&) const = default;
+};
+
+// Of a rule, in the order of RulePiece::state; of none, none.
+std::vector<State> StatesOf(const UpdateRule* rule) {
+  std::vector<State> states;
+  if (rule == nullptr) return states;
+  for (const std::string& name : rule->States()) states.push_back({name, false});
+  for (const std::string& name : rule->LineStates()) states.push_back({name, true});
+  FLASHLM_CHECK(states.size() <= RulePiece::kMaxStates, "a rule with {} states", states.size());
+  FLASHLM_CHECK(rule->ByMatrix() || rule->LineStates().empty(), "a rule of runs has no lines");
+  return states;
+}
+
+// Calls add(state, holds) for each array of state that the rules need.
 template <class F>
 void ForEachState(const std::vector<const UpdateRule*>& rules, const F& add) {
-  std::vector<std::string> names;
+  std::vector<State> states;
   for (const UpdateRule* rule : rules) {
-    if (rule == nullptr) continue;
-    for (const std::string& name : rule->States()) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    for (const State& state : StatesOf(rule)) {
+      if (std::find(states.begin(), states.end(), state) == states.end()) states.push_back(state);
     }
   }
-  for (const std::string& name : names) {
+  for (const State& state : states) {
     std::vector<bool> holds;
     for (const UpdateRule* rule : rules) {
-      const std::vector<std::string> own = rule == nullptr ? std::vector<std::string>() : rule->States();
-      holds.push_back(std::find(own.begin(), own.end(), name) != own.end());
+      const std::vector<State> own = StatesOf(rule);
+      holds.push_back(std::find(own.begin(), own.end(), state) != own.end());
     }
-    add(name, holds);
+    add(state, holds);
   }
+}
+
+// The matrices of a parameter, one or several stacked, without their memory.
+RulePiece MatrixOf(const ParamInfo& info) {
+  return {.size = info.size / info.stacked,
+          .rows = info.shape[0] / info.stacked,
+          .cols = static_cast<int>(info.size / info.shape[0]),
+          .values = nullptr,
+          .gradients = nullptr};
+}
+
+std::vector<int> LinesOf(const ParamBank& bank, const std::vector<bool>& holds) {
+  std::vector<int> lines;
+  for (size_t i = 0; i < holds.size(); ++i) {
+    const ParamInfo& info = bank.infos()[i];
+    lines.push_back(holds[i] ? info.stacked * MatrixOf(info).Lines() : 0);
+  }
+  return lines;
 }
 
 double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const ParamInfo& info) {
@@ -57,8 +92,15 @@ double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const Param
 
 Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
     : config_(config), bank_(bank), dtype_(dtype), state_(bank), tables_(config.tables, bank, state_) {
+  config_.Validate();
   const std::vector<const UpdateRule*> rules = RulesOf(config_, bank);
-  ForEachState(rules, [&](const std::string& name, const std::vector<bool>& holds) { state_.Add(name, holds); });
+  ForEachState(rules, [&](const State& state, const std::vector<bool>& holds) {
+    if (state.by_line) {
+      state_.AddLines(state.name, LinesOf(bank, holds));
+    } else {
+      state_.Add(state.name, holds);
+    }
+  });
   for (size_t i = 0; i < rules.size(); ++i) {
     if (rules[i] != nullptr) AddPieces(*rules[i], i, i > 0 && rules[i - 1] == rules[i]);
   }
@@ -67,12 +109,13 @@ Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
 void Optimizer::AddPieces(const UpdateRule& rule, size_t i, bool joins) {
   const ParamInfo& info = bank_.infos()[i];
   const double lr = PeakRateOf(config_, rule, info);
-  const double decay = info.role == Role::kMatrix ? config_.weight_decay : 0.0;
-  const std::vector<std::string> states = rule.States();
-  FLASHLM_CHECK(states.size() <= RulePiece::kMaxStates, "a rule with {} states", states.size());
+  const double decay = info.role == Role::kMatrix      ? config_.weight_decay
+                       : info.role == Role::kEmbedding ? config_.embedding_decay
+                                                       : 0.0;
+  const std::vector<State> states = StatesOf(&rule);
   float *values = bank_.values() + info.offset, *gradients = bank_.gradients() + info.offset;
   Piece piece{&rule, lr, decay, {info.size, 0, 0, values, gradients}};
-  for (size_t s = 0; s < states.size(); ++s) piece.memory.state[s] = state_.Find(states[s], i);
+  for (size_t s = 0; s < states.size(); ++s) piece.memory.state[s] = state_.Find(states[s].name, i);
   if (!rule.ByMatrix()) {
     // Neighbours of one kind, and the zero padding between them, are updated in one sweep.
     if (joins && runs_.back().peak_lr == lr && runs_.back().weight_decay == decay) {
@@ -84,14 +127,15 @@ void Optimizer::AddPieces(const UpdateRule& rule, size_t i, bool joins) {
     return;
   }
   RulePiece& part = piece.memory;
-  part.size = info.size / info.stacked;
-  part.rows = info.shape[0] / info.stacked;
-  part.cols = static_cast<int>(info.size / info.shape[0]);
+  const RulePiece matrix = MatrixOf(info);
+  part.size = matrix.size;
+  part.rows = matrix.rows;
+  part.cols = matrix.cols;
   for (int p = 0; p < info.stacked; ++p) {
     matrices_.push_back(piece);
     part.values += part.size;
     part.gradients += part.size;
-    for (size_t s = 0; s < states.size(); ++s) part.state[s] += part.size;
+    for (size_t s = 0; s < states.size(); ++s) part.state[s] += states[s].by_line ? part.Lines() : part.size;
   }
 }
 
@@ -99,15 +143,15 @@ double Optimizer::GradientNorm() const {
   return std::sqrt(kernels::SumOfSquares(bank_.gradients(), bank_.size()) + tables_.SumOfSquares());
 }
 
-void Optimizer::Run(const Piece& piece, double factor, double gradient_scale, int64_t update) const {
-  piece.rule->Update(piece.memory, {piece.peak_lr * factor, piece.weight_decay, gradient_scale, update, dtype_});
-}
-
-void Optimizer::Update(double gradient_norm, double factor, int64_t update) {
+void Optimizer::Update(double gradient_norm, double factor, int64_t update, double fraction) {
   const double scale = config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-6)) : 1.0;
-  for (const Piece& run : runs_) Run(run, factor, scale, update);
-  ParallelPieces(static_cast<int64_t>(matrices_.size()),
-                 [&](int64_t i) { Run(matrices_[static_cast<size_t>(i)], factor, scale, update); });
+  const double decay_factor = config_.decay.Factor(fraction, factor);
+  const auto run = [&](const Piece& piece) {
+    piece.rule->Update(piece.memory, {piece.peak_lr * factor, piece.weight_decay * decay_factor, config_.cautious_decay,
+                                      scale, update, fraction, dtype_});
+  };
+  for (const Piece& piece : runs_) run(piece);
+  ParallelPieces(static_cast<int64_t>(matrices_.size()), [&](int64_t i) { run(matrices_[static_cast<size_t>(i)]); });
   tables_.Update((config_.tables.lr > 0 ? config_.tables.lr : config_.lr) * factor, scale, update);
   bank_.Touch();
 }
@@ -116,8 +160,11 @@ void Optimizer::Discard() { bank_.ClearGradients(); }
 
 int64_t StateSize(const OptimConfig& config, const ParamBank& bank) {
   int64_t floats = 0;
-  ForEachState(RulesOf(config, bank), [&](const std::string&, const std::vector<bool>& holds) {
-    for (size_t i = 0; i < holds.size(); ++i) floats += holds[i] ? bank.infos()[i].size : 0;
+  ForEachState(RulesOf(config, bank), [&](const State& state, const std::vector<bool>& holds) {
+    const std::vector<int> lines = state.by_line ? LinesOf(bank, holds) : std::vector<int>();
+    for (size_t i = 0; i < holds.size(); ++i) {
+      floats += state.by_line ? lines[i] : holds[i] ? bank.infos()[i].size : 0;
+    }
   });
   for (const auto& table : bank.tables()) floats += config.tables.StateSize(*table);
   return floats;

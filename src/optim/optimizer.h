@@ -1,5 +1,5 @@
-// Updates a parameter bank from its gradients, by the rule of the run (optim/rule.h). Matrices are decayed; embedding,
-// value heads, gains, biases and tables are not; buffers are left alone.
+// Updates a parameter bank from its gradients, by the rule of the run (optim/rule.h). Matrices are decayed, embeddings
+// if asked; value heads, gains, biases and tables are not; buffers are left alone.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace flashlm {
 class Optimizer {
  public:
   // `bank`: allocated for training; must outlive this. dtype: what the matrix products of the updates read (those of
-  // Muon), as the training's own. Throws UsageError for a rule that is not known.
+  // Muon), as the training's own. Throws UsageError for a rule that is not known or settings of it
+  // that do not go together.
   Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype = DType::kF32);
   // Not copied: its pieces point into its state.
   Optimizer(const Optimizer&) = delete;
@@ -22,13 +23,13 @@ class Optimizer {
   // L2 norm over all gradients.
   double GradientNorm() const;
   // Applies the gradients, scaled down to the clipping norm, and zeroes them. `factor`: the schedule's.
-  // `update`: 1-based count of updates made, for bias corrections.
-  void Update(double gradient_norm, double factor, int64_t update);
+  // `update`: 1-based count of updates made, for bias corrections. `fraction`: of the budget that is done.
+  void Update(double gradient_norm, double factor, int64_t update, double fraction = 1);
   // Drops the gradients of a step that must not be applied.
   void Discard();
 
-  // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices; and of tables as
-  // optim/table_rule.h says.
+  // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices, NorMuon "line_v" beside it;
+  // and of tables as optim/table_rule.h says.
   ParamState& state() { return state_; }
   const ParamState& state() const { return state_; }
 
@@ -40,7 +41,6 @@ class Optimizer {
   };
   // Parameter i of the bank as pieces; `joins`: it may go on the run of its predecessor.
   void AddPieces(const UpdateRule& rule, size_t i, bool joins);
-  void Run(const Piece& piece, double factor, double gradient_scale, int64_t update) const;
 
   OptimConfig config_;
   ParamBank& bank_;

@@ -5,6 +5,7 @@
 // makes `--set optim.optimizer=my-rule` known: it updates the parameters whose role it takes, adamw the rest.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -24,14 +25,18 @@ struct RulePiece {
   int rows, cols;  // of the matrix, contiguous; 0 for a run
   float* values;
   float* gradients;                           // a rule leaves zeros here
-  std::array<float*, kMaxStates> state = {};  // in the order of UpdateRule::States
+  std::array<float*, kMaxStates> state = {};  // in the order of UpdateRule::States, then of LineStates
+
+  int Lines() const { return std::max(rows, cols); }  // rows, or of a wide matrix columns
 };
 
 struct RuleStep {
   double lr;              // of this piece in this step
-  double weight_decay;    // decoupled: values shrink by 1 - lr weight_decay; 0 for all but matrices
+  double weight_decay;    // decoupled: values shrink by 1 - lr weight_decay
+  bool cautious;          // only values that the step itself brings nearer to zero (arXiv 2510.12402)
   double gradient_scale;  // what clipping leaves of the gradient: the gradient of the step is this times `gradients`
   int64_t update;         // 1-based count of the updates made
+  double fraction;        // of the budget that is done
   DType dtype;            // what matrix products read
 };
 
@@ -41,9 +46,16 @@ class UpdateRule {
 
   // Its own settings, keys of [optim].
   virtual void VisitFields(FieldVisitor&) {}
+  // True: it heeds RuleStep::cautious.
+  virtual bool DecaysCautiously() const { return false; }
+  // Throws UsageError for settings that do not go together; asked of the rules of a run.
+  virtual void Validate() const {}
   virtual bool Takes(Role) const { return true; }  // never asked for Role::kBuffer
   // Names of what it remembers of every parameter, one float per value, zero at first: "m", "v".
   virtual std::vector<std::string> States() const = 0;
+  // Names of what a rule ByMatrix remembers of every line of its matrices, a line being a row, or of a matrix wider
+  // than high a column.
+  virtual std::vector<std::string> LineStates() const { return {}; }
   // True: Update gets whole matrices, stacked ones one by one, each on one thread while others run beside it. False: it
   // gets runs of any length, one after another, and may use all threads.
   virtual bool ByMatrix() const { return false; }

@@ -1,5 +1,6 @@
 // What an optimiser remembers of the parameters of a bank: named arrays with one float per value, as AdamW's "m" and
-// "v", each over those parameters alone that need it; and arrays of one or more floats per row of a sparse table.
+// "v", or with one per row or column, each over those parameters alone that need it; and arrays of one or more floats
+// per row of a sparse table.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +21,19 @@ class ParamState {
   // distance that they have in the bank, so that a sweep over several is one.
   void Add(const std::string& name, const std::vector<bool>& holds);
 
+  // A zeroed array with lines[i] floats for parameter i of bank.infos(); 0: none.
+  void AddLines(const std::string& name, const std::vector<int>& lines);
+
   // A zeroed array [rows, cols] of a table of the bank, or [rows] if cols is 0.
   float* AddForTable(const std::string& name, const SparseTable& table, int cols);
 
-  // Of parameter i of bank.infos(), [its size]; null if it has no such state.
+  // Of parameter i of bank.infos(), [its size or its lines]; null if it has no such state.
   float* Find(const std::string& name, size_t i) const;
 
   struct Array {
     std::string name;
     std::vector<int64_t> offsets;  // of each parameter in `data`; -1: none
+    std::vector<int> lines;        // floats of each parameter; empty: one per value
     int64_t size = 0;
     ZeroedFloats data;
 

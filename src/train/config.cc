@@ -131,6 +131,7 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
     }
   }
   if (config.model.is_null()) throw UsageError(fmt::format("{}: no section [model]", preset));
+  config.optim.Validate();
   return config;
 }
 

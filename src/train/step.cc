@@ -58,7 +58,7 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   outcome.gradient_norm = optimizer_.GradientNorm();
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
-    optimizer_.Update(outcome.gradient_norm, plan.factor, ++state_.updates);
+    optimizer_.Update(outcome.gradient_norm, plan.factor, ++state_.updates, plan.fraction);
     state_.skipped_in_a_row = 0;
     state_.mean_norm = state_.updates == 1 ? outcome.gradient_norm
                                            : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;

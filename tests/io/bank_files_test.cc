@@ -47,7 +47,8 @@ TEST(BankFiles, StateThatNoRuleNeedsAnyMoreIsIgnored) {
     for (size_t i = 0; i < bank.infos().size(); ++i) {
       const ParamInfo& info = bank.infos()[i];
       const float* data = array.Of(i) != nullptr ? array.Of(i) : bank.values() + info.offset;
-      tensors.push_back({array.name + "." + info.name, info.shape, data});
+      const bool by_line = array.Of(i) != nullptr && !array.lines.empty();
+      tensors.push_back({array.name + "." + info.name, by_line ? std::vector<int>{array.lines[i]} : info.shape, data});
     }
   }
   WriteSafetensors(scratch / "earlier", tensors);

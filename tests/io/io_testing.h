@@ -115,19 +115,24 @@ inline void FillBank(ParamBank& bank, uint64_t seed) {
   bank.Initialize(seed);
 }
 
-// The state of an optimiser like AdamW where the matrices do without "v".
+// The state of an optimiser like AdamW where the matrices do without "v" and have a float per line instead.
 inline void FillState(const ParamBank& bank, ParamState& state, uint64_t seed) {
   std::vector<bool> all, some;
+  std::vector<int> lines;
   for (const ParamInfo& info : bank.infos()) {
     all.push_back(info.role != Role::kBuffer);
     some.push_back(all.back() && info.role != Role::kMatrix);
+    lines.push_back(info.role == Role::kMatrix ? info.shape[0] : 0);
   }
   state.Add("m", all);
   state.Add("v", some);
+  state.AddLines("line_v", lines);
   Rng rng(seed, Purpose::kTest);
   for (const ParamState::Array& array : state.arrays()) {
     for (size_t i = 0; i < bank.infos().size(); ++i) {
-      for (int64_t k = 0; array.Of(i) != nullptr && k < bank.infos()[i].size; ++k) array.Of(i)[k] = rng.Normal();
+      if (array.Of(i) == nullptr) continue;
+      const int64_t size = array.lines.empty() ? bank.infos()[i].size : array.lines[i];
+      for (int64_t k = 0; k < size; ++k) array.Of(i)[k] = rng.Normal();
     }
   }
 }
@@ -138,6 +143,7 @@ inline void ExpectSameState(const ParamState& a, const ParamState& b) {
     const ParamState::Array &x = a.arrays()[i], &y = b.arrays()[i];
     EXPECT_EQ(x.name, y.name);
     ASSERT_EQ(x.offsets, y.offsets);
+    ASSERT_EQ(x.lines, y.lines);
     EXPECT_EQ(std::memcmp(x.data.get(), y.data.get(), static_cast<size_t>(x.size) * sizeof(float)), 0) << x.name;
   }
 }

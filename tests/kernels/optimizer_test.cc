@@ -46,6 +46,19 @@ TEST(AdamW, LeavesAParameterWithoutGradientToDecayAlone) {
   EXPECT_EQ(theta, 1.5f);
 }
 
+TEST(AdamW, DecaysCautiouslyAsTheReference) {
+  constexpr int64_t kSize = 1003;
+  std::vector<float> theta = Normals(kSize, 1), m(theta.size()), v(theta.size());
+  std::vector<double> theta64 = Widened(theta), m64(theta.size()), v64(theta.size());
+  for (int64_t step = 1; step <= 3; ++step) {
+    const AdamWStep how{.lr = 1e-2, .weight_decay = 5, .cautious = true, .step = step};
+    std::vector<float> gradient = Normals(kSize, static_cast<uint64_t>(step + 1));
+    ref::AdamW(how, kSize, theta64.data(), Widened(gradient).data(), m64.data(), v64.data());
+    AdamW(how, kSize, theta.data(), gradient.data(), m.data(), v.data());
+  }
+  for (size_t i = 0; i < theta.size(); ++i) ASSERT_NEAR(theta[i], theta64[i], 3e-6) << i;
+}
+
 TEST(AdamW, DoesNotDependOnThreads) {
   const auto run = [](int threads) {
     SetThreadCount(threads);

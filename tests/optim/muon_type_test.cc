@@ -6,7 +6,6 @@
 
 #include "base/rng.h"
 #include "kernels/gemm/precision.h"
-#include "optim/muon.h"
 #include "optim/optimizer.h"
 
 namespace flashlm {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/rng.h"
-#include "optim/muon.h"
+#include "optim/orthogonal.h"
 
 namespace flashlm {
 namespace {
@@ -203,7 +203,7 @@ TEST(MuonTest, SingularValuesComeNearOne) {
   for (const Shape& shape : {Shape{16, 16}, Shape{48, 16}, Shape{16, 48}, Shape{33, 7}, Shape{1, 20}}) {
     std::vector<float> x = RandomMatrix(shape.rows, shape.cols, 5);
     for (float& value : x) value *= 1e-3f;  // the scale does not matter
-    Orthogonalize(x.data(), shape.rows, shape.cols, 5);
+    Orthogonalize(x.data(), shape.rows, shape.cols, {});
     for (double value : SingularValues(x, shape.rows, shape.cols)) {
       EXPECT_GT(value, 0.6) << shape.rows << " x " << shape.cols;
       EXPECT_LT(value, 1.3) << shape.rows << " x " << shape.cols;
@@ -216,7 +216,7 @@ TEST(MuonTest, KeepsTheDirections) {
   constexpr int kSize = 4;
   std::vector<float> x(kSize * kSize);
   for (int i = 0; i < kSize; ++i) x[static_cast<size_t>(i * kSize + i)] = (i % 2 == 0 ? 1.0f : -1.0f) * (0.3f + i);
-  Orthogonalize(x.data(), kSize, kSize, 5);
+  Orthogonalize(x.data(), kSize, kSize, {});
   for (int i = 0; i < kSize; ++i) {
     for (int j = 0; j < kSize; ++j) {
       const float wanted = i != j ? 0.0f : i % 2 == 0 ? 1.0f : -1.0f;
@@ -227,7 +227,7 @@ TEST(MuonTest, KeepsTheDirections) {
 
 TEST(MuonTest, ZeroStaysZero) {
   std::vector<float> x(12 * 5);
-  Orthogonalize(x.data(), 12, 5, 5);
+  Orthogonalize(x.data(), 12, 5, {});
   EXPECT_EQ(x, std::vector<float>(12 * 5));
 }
 
@@ -314,8 +314,20 @@ TEST(ScheduleTest, HoldsThenFallsAlongALine) {
   EXPECT_EQ(ScheduleFactor(config, 0.99), 1.0);
 }
 
+TEST(ScheduleTest, FallsWithAPowerOfWhatIsLeft) {
+  OptimConfig config;
+  config.schedule = "power";
+  config.warmup_fraction = 0;
+  Set(config, "power_fraction", 0.4);
+  Set(config, "power_exponent", 1.5);
+  config.final_lr_fraction = 0.2;
+  for (double f : {0.0, 0.3, 0.6}) EXPECT_NEAR(ScheduleFactor(config, f), 1.0, 1e-12);
+  EXPECT_NEAR(ScheduleFactor(config, 0.9), 0.2 + 0.8 * 0.125, 1e-12);  // (1/4)^1.5
+  EXPECT_NEAR(ScheduleFactor(config, 1.0), 0.2, 1e-12);
+}
+
 TEST(ScheduleTest, BeyondTheBudgetItStaysAtTheEnd) {
-  for (const char* schedule : {"cosine", "linear", "constant"}) {
+  for (const char* schedule : {"cosine", "linear", "constant", "power"}) {
     OptimConfig config;
     config.schedule = schedule;
     EXPECT_EQ(ScheduleFactor(config, 1.7), ScheduleFactor(config, 1.0)) << schedule;

@@ -224,6 +224,107 @@ TEST(RulesTest, EachRemembersWhatItNeedsAndNoMore) {
   EXPECT_EQ(StateSize(FullConfig("muon"), bank), 2 * rest + matrices);
 }
 
+TEST(RulesTest, NorMuonRemembersOneNumberPerLine) {
+  ParamBank bank;
+  Declare(bank);
+  OptimConfig config = FullConfig("muon");
+  const int64_t without = StateSize(config, bank);
+  FieldsFromJson({{"muon_beta2", 0.9}}, "optim", config);
+  // tall [19,5]: rows; wide [6,5]: rows as well; three maps [4,9]: columns.
+  EXPECT_EQ(StateSize(config, bank), without + 19 + 6 + 3 * 9);
+  Optimizer optimizer(config, bank);
+  EXPECT_EQ(optimizer.state().size(),
+            Optimizer(FullConfig("muon"), bank).state().size() + optimizer.state().arrays().back().size);
+  DrawGradients(bank, 1);
+  optimizer.Update(optimizer.GradientNorm(), 1, 1);
+  const ParamState::Array& lines = optimizer.state().arrays().back();
+  EXPECT_EQ(lines.name, "line_v");
+  EXPECT_EQ(lines.lines, (std::vector<int>{0, 0, 0, 19, 6, 27, 0, 0}));
+  for (size_t i = 0; i < bank.infos().size(); ++i) {
+    for (int k = 0; k < lines.lines[i]; ++k) EXPECT_GT(lines.Of(i)[k], 0) << bank.infos()[i].name << k;
+  }
+}
+
+// The norm of an update stays what it was; its rows become alike.
+TEST(RulesTest, NorMuonEvensOutRowsAndKeepsTheNorm) {
+  const auto updated = [](double beta2) {
+    ParamBank bank;
+    bank.Add({.name = "tall", .shape = {40, 8}, .init = Init::Zero()});
+    bank.Allocate(true);
+    OptimConfig config = FullConfig("muon");
+    config.weight_decay = 0;
+    FieldsFromJson({{"muon_beta2", beta2}}, "optim", config);
+    Optimizer optimizer(config, bank);
+    DrawGradients(bank, 1);
+    optimizer.Update(1, 1, 1);
+    return Of(bank.values(), bank.size());
+  };
+  const auto squares = [](const Doubles& x) {  // of each row
+    Doubles sums(40);
+    for (size_t i = 0; i < 320; ++i) sums[i / 8] += x[i] * x[i];
+    return sums;
+  };
+  const Doubles with = squares(updated(0.9)), without = squares(updated(0));
+  double total = 0, before = 0;
+  for (size_t r = 0; r < 40; ++r) {
+    total += with[r];
+    before += without[r];
+    EXPECT_NEAR(with[r] / with[0], 1, 1e-4);  // the first update: v is the row's own mean square
+  }
+  EXPECT_NEAR(total / before, 1, 1e-5);
+  EXPECT_GT(*std::max_element(without.begin(), without.end()), 1.5 * *std::min_element(without.begin(), without.end()));
+}
+
+// Muon and AdamW decay a value only if the step itself brings it nearer to zero; others refuse what they do not know.
+TEST(RulesTest, CautiousDecayNeverWorksAgainstTheStep) {
+  for (const char* rule : {"adamw", "muon"}) {
+    const auto updated = [&](bool cautious, double decay) {
+      ParamBank bank;
+      Declare(bank);
+      OptimConfig config = FullConfig(rule);
+      config.weight_decay = config.embedding_decay = decay;
+      config.cautious_decay = cautious;
+      Optimizer optimizer(config, bank);
+      DrawGradients(bank, 1);
+      optimizer.Update(optimizer.GradientNorm(), 1, 1);
+      return Of(bank.values(), bank.size());
+    };
+    ParamBank bank;
+    Declare(bank);
+    const Doubles plain = updated(false, 0), all = updated(false, 0.5), some = updated(true, 0.5);
+    int kept = 0, decayed = 0;
+    for (const ParamInfo& info : bank.infos()) {
+      const bool decays = info.role == Role::kMatrix || info.role == Role::kEmbedding;
+      for (int64_t k = info.offset; k < info.offset + info.size; ++k) {
+        const auto i = static_cast<size_t>(k);
+        const double start = bank.values()[k];
+        const bool nearer = start * (start - plain[i]) > 0;
+        EXPECT_NEAR(some[i], decays && nearer ? all[i] : plain[i], 1e-6) << rule << ", " << info.name;
+        if (decays) ++(nearer ? decayed : kept);
+      }
+    }
+    EXPECT_GT(kept, 50);
+    EXPECT_GT(decayed, 50);
+  }
+}
+
+TEST(RulesTest, DecayFollowsItsSchedule) {
+  DecaySchedule decay;
+  EXPECT_EQ(decay.Factor(0.3, 0.7), 1);
+  decay.kind = "follow";
+  EXPECT_EQ(decay.Factor(0.3, 0.7), 0.7);
+  decay = {.kind = "dip", .hold_until = 0.2, .low_at = 0.6, .low = 0.1, .end = 1.5};
+  for (const auto& [fraction, factor] :
+       {std::pair{-1.0, 1.0}, {0.0, 1.0}, {0.2, 1.0}, {0.4, 0.55}, {0.6, 0.1}, {0.8, 0.8}, {1.0, 1.5}, {1.5, 1.5}}) {
+    EXPECT_NEAR(decay.Factor(fraction, 0.7), factor, 1e-12) << fraction;
+  }
+  decay.low_at = 1;  // never raised
+  EXPECT_NEAR(decay.Factor(0.6, 1), 0.55, 1e-12);
+  EXPECT_NEAR(decay.Factor(1, 1), 0.1, 1e-12);
+  decay.hold_until = 1;
+  EXPECT_EQ(decay.Factor(1, 1), 1);
+}
+
 // A rule of a test's own: the sign of a running sum, for vectors alone.
 class SignOfSum final : public UpdateRule {
  public:
@@ -265,6 +366,8 @@ TEST(RulesTest, ANewRuleIsOneClass) {
   EXPECT_EQ(optimizer.state().Find("sum", 0), nullptr);
   EXPECT_NE(optimizer.state().Find("sum", 1), nullptr);
   EXPECT_THROW(FieldsFromJson({{"optimizer", "sign"}}, "optim", config), UsageError);
+  config.cautious_decay = true;
+  EXPECT_THROW(Optimizer(config, bank), UsageError);
 }
 
 }  // namespace

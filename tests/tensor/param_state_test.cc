@@ -34,5 +34,21 @@ TEST(ParamState, HoldsWhatIsAskedAtTheBanksDistances) {
   EXPECT_EQ(state.size(), state.arrays()[0].size + 19);
 }
 
+TEST(ParamState, HoldsAFloatPerLine) {
+  ParamBank bank;
+  bank.Add({.name = "a", .shape = {3, 7}, .init = {}});
+  bank.Add({.name = "b", .shape = {5}, .init = {}});
+  bank.Add({.name = "c", .shape = {20, 7}, .init = {}}, true);
+  bank.Allocate(true);
+
+  ParamState state(bank);
+  state.AddLines("v", {7, 0, 20});
+  EXPECT_EQ(state.Find("v", 1), nullptr);
+  EXPECT_GE(state.Find("v", 2) - state.Find("v", 0), 7);
+  EXPECT_EQ(state.size(), state.arrays()[0].size);
+  EXPECT_EQ(state.size(), kFloatsPerLine + 20);
+  EXPECT_TRUE(std::all_of(state.Find("v", 0), state.Find("v", 0) + state.size(), [](float x) { return x == 0; }));
+}
+
 }  // namespace
 }  // namespace flashlm

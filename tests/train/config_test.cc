@@ -113,6 +113,9 @@ TEST(RunConfigTest, RefusesWhatIsUnknown) {
   refused("[model]\n[train]\nmicro_bacth = 1", "did you mean 'micro_batch'?");
   refused("[model]\n[optim]\nlr = -1", "optim.lr");
   refused("[train]", "no section [model]");
+  const std::string muon = "[model]\n[optim]\noptimizer = \"muon\"\n";
+  refused(muon + "muon_form = \"aol\"\nmuon_steps = 6", "optim.muon_steps: 6");
+  refused(muon + "decay_schedule = \"folow\"", "follow");
 }
 
 }  // namespace

@@ -113,9 +113,18 @@ TEST(ExamplesTest, TheOptimiserFollowsItsDefinition) {
 // What a rule remembers is saved and read back without its doing: two steps, a checkpoint, two steps are four steps.
 TEST(ExamplesTest, EveryRuleGoesOnBitForBit) {
   const std::string folder = testing::TempDir();
-  for (const std::string& rule : Registry<UpdateRule>::Names()) {
+  std::vector<Json> rules;
+  for (const std::string& rule : Registry<UpdateRule>::Names()) rules.push_back({{"optimizer", rule}});
+  // and with all that they can do
+  Json options = {{"cautious_decay", true}, {"embedding_decay", 0.1}, {"decay_schedule", "dip"}};
+  options["optimizer"] = "adamw";
+  rules.push_back(options);
+  options.update(Json{{"optimizer", "muon"}, {"muon_form", "aol"}, {"muon_gram", true}, {"muon_beta2", 0.9}});
+  options.update(Json{{"muon_equal_rows", true}, {"muon_momentum_warmup", 0.5}, {"muon_momentum_cooldown", 0.5}});
+  rules.push_back(options);
+  for (const Json& rule : rules) {
     OptimConfig optim;
-    optim.optimizer = rule;
+    FieldsFromJson(rule, "optim", optim);
     TrainConfig train;
     train.sequence_length = 12;
     train.micro_batch = 2;
@@ -123,7 +132,7 @@ TEST(ExamplesTest, EveryRuleGoesOnBitForBit) {
     const std::unique_ptr<Model> whole = Tiny(), resumed = Tiny();
     const Batch batch(train.TokensPerStep(), whole->vocab());
     const auto run = [&](TrainingStep& step, int from, int to) {
-      for (int s = from; s < to; ++s) step.Run(s, batch.inputs.data(), batch.targets.data(), 1.0);
+      for (int s = from; s < to; ++s) step.Run(s, batch.inputs.data(), batch.targets.data(), 1.0, s / 4.0);
     };
     TrainingStep step(*whole, optim, train, DType::kF32, 1);
     run(step, 0, 2);
@@ -136,7 +145,7 @@ TEST(ExamplesTest, EveryRuleGoesOnBitForBit) {
     run(step, 2, 4);
     run(other, 2, 4);
     const float *a = whole->bank().values(), *b = resumed->bank().values();
-    EXPECT_TRUE(std::equal(a, a + whole->bank().size(), b)) << rule;
+    EXPECT_TRUE(std::equal(a, a + whole->bank().size(), b)) << rule.dump();
   }
 }
 

@@ -34,8 +34,8 @@ AdamWFactors Factors(const AdamWStep& step) {
           .gradient_scale = f(step.gradient_scale)};
 }
 
-void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v) {
-  const AdamWFactors f = Factors(step);
+template <bool kCautious>
+void SweepWith(const AdamWFactors& f, int64_t n, float* theta, float* gradient, float* m, float* v) {
   constexpr int64_t kBlock = 16384;
   ParallelBlocks(n, kBlock, [&](int64_t begin, int64_t end) {
     const DF d;
@@ -46,12 +46,24 @@ void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, floa
       const VF second = hn::MulAdd(hn::Set(d, f.beta2), lanes.Load(v + i), hn::Mul(hn::Mul(hn::Set(d, f.new2), g), g));
       const VF divisor = hn::MulAdd(hn::Sqrt(second), hn::Set(d, f.root), hn::Set(d, f.eps));
       const VF update = hn::Div(hn::Mul(hn::Set(d, f.rate), first), divisor);
-      lanes.Store(hn::MulSub(hn::Set(d, f.keep), lanes.Load(theta + i), update), theta + i);
+      const VF value = lanes.Load(theta + i);
+      VF keep = hn::Set(d, f.keep);
+      if (kCautious) keep = hn::IfThenElse(hn::Gt(hn::Mul(update, value), hn::Zero(d)), keep, hn::Set(d, 1.0f));
+      lanes.Store(hn::MulSub(keep, value, update), theta + i);
       lanes.Store(first, m + i);
       lanes.Store(second, v + i);
       lanes.Store(hn::Zero(d), gradient + i);
     });
   });
+}
+
+void Sweep(const AdamWStep& step, int64_t n, float* theta, float* gradient, float* m, float* v) {
+  const AdamWFactors factors = Factors(step);
+  if (step.cautious) {
+    SweepWith<true>(factors, n, theta, gradient, m, v);
+  } else {
+    SweepWith<false>(factors, n, theta, gradient, m, v);
+  }
 }
 
 HWY_INLINE float MeanSquare(const float* x, int64_t n) {

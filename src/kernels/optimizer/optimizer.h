@@ -7,6 +7,7 @@ namespace flashlm::kernels {
 
 struct AdamWStep {
   double lr = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0;
+  bool cautious = false;      // decay only values that the step itself brings nearer to zero
   int64_t step = 1;           // 1-based, for the bias corrections
   double gradient_scale = 1;  // clipping factor applied to the gradient on the fly
 };

@@ -15,8 +15,9 @@ inline void AdamW(const AdamWStep& step, int64_t n, double* theta, const double*
     const double g = gradient[i] * step.gradient_scale;
     m[i] = step.beta1 * m[i] + (1 - step.beta1) * g;
     v[i] = step.beta2 * v[i] + (1 - step.beta2) * g * g;
-    theta[i] = theta[i] * (1 - step.lr * step.weight_decay) -
-               step.lr * (m[i] / correction1) / (std::sqrt(v[i] / correction2) + step.eps);
+    const double update = step.lr * (m[i] / correction1) / (std::sqrt(v[i] / correction2) + step.eps);
+    const bool decays = !step.cautious || update * theta[i] > 0;
+    theta[i] = theta[i] * (decays ? 1 - step.lr * step.weight_decay : 1) - update;
   }
 }
 
