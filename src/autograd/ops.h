@@ -197,10 +197,13 @@ struct CrossEntropyConfig {
   // Tokens that should not come next, [N], -1: none in this row; null: none (kernels/loss/loss.h). Read at once.
   const int32_t* unlikely = nullptr;
   double unlikely_weight = 0;
+  // A second opinion on each target (kernels/loss/loss.h): gates f32 [N,1], empty: none; log-probabilities [N].
+  Tensor gates = {};
+  const float* opinion = nullptr;
 };
 struct CrossEntropyResult {
   Tensor objective;            // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)
-  const float* nats;           // [N] cross-entropy of each target
+  const float* nats;           // [N] cross-entropy of each target, of the mixture where there is a second opinion
   const float* entropies;      // [N]
   const float* unlikelihoods;  // [N] of the unlikely tokens; null without them
 };
@@ -220,6 +223,8 @@ ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, i
 
 // hidden [N,C] -> f32 log-probabilities [N,V], soft cap included. Inference only: training never keeps logits.
 Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, double softcap);
+// In place, log p <- log((1 - g) p + g q), g = sigmoid(gates): log_probs, others (q) f32 [N,V], gates [N].
+void MixLogProbabilities(const Tensor& log_probs, const Tensor& others, const float* gates);
 
 // All operations, for tests and benchmarks.
 const std::vector<const OpDef*>& AllOps();

@@ -13,6 +13,9 @@
 #include "infer/session.h"
 #include "kernels/isa.h"
 #include "kernels/vector/vector.h"
+#include "models/registry.h"
+#include "ngram/ngram_counts.h"
+#include "text/tokenizer.h"
 #include "train/step.h"
 
 namespace flashlm {
@@ -20,9 +23,31 @@ namespace {
 
 constexpr int kBatch = 4, kLength = 24;
 
+// N-grams of documents without sense, so that contexts of all lengths are known and unknown.
+void CountRandomTokens(Model& model) {
+  constexpr int kTokens = 4000;
+  Rng rng(13, Purpose::kTest);
+  std::vector<uint16_t> tokens;
+  for (int i = 0; i < kTokens; ++i) {
+    tokens.push_back(static_cast<uint16_t>(rng.Below(static_cast<uint64_t>(model.vocab()))));
+  }
+  NGramOptions options;
+  options.order = model.ngram()->order();
+  options.vocab = model.vocab();
+  options.eos = Tokenizer::kEos;
+  model.SetNGrams(std::make_shared<NGramModel>(NGramCounts(tokens, options).Pack()));
+  // Its gate starts at zero, where nothing would depend on the hidden state.
+  for (const ParamInfo& info : model.bank().infos()) {
+    if (!info.name.starts_with("ngram.gate.")) continue;
+    for (int64_t i = info.offset; i < info.offset + info.size; ++i) model.bank().values()[i] = 0.3f * rng.Normal();
+  }
+  model.bank().Touch();
+}
+
 std::unique_ptr<Model> MakeRandom(const Json& config, bool for_training) {
   std::unique_ptr<Model> model = MakeModel(config, for_training);
   model->bank().Initialize(11);
+  if (model->ngram() != nullptr) CountRandomTokens(*model);
   return model;
 }
 
@@ -76,7 +101,7 @@ Objective DifferentiableObjective() { return WholeObjective(0); }
 // The objective and its gradient (in the bank, from zero) for fixed tokens.
 double ObjectiveOf(Model& model, Tape& tape, const Tokens& tokens, const Objective& objective, bool backward) {
   tape.BeginTraining(kBatch, kLength, 1, 1);
-  const Prediction prediction = model.Forward(tape, tokens.inputs.data());
+  const Prediction prediction = model.Predict(tape, tokens.inputs.data());
   const ObjectiveParts parts = objective.Add(tape, prediction, tokens.inputs.data(), tokens.targets.data(), 0, 1.0, 1);
   if (backward) {
     model.bank().ClearGradients();
@@ -378,6 +403,14 @@ CheckResult CheckCompany(const Json& config) {
                                    NameOf(dtype), scores, streams);
     }
   });
+}
+
+Json TinyWithNGrams() {
+  const ModelEntry& entry = FindModel("gpt");
+  Json config = entry.tiny();
+  config["architecture"] = entry.name;
+  config["ngram_order"] = 5;
+  return config;
 }
 
 std::vector<CheckResult> CheckModel(const Json& config) {

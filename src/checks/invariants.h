@@ -21,8 +21,12 @@ struct CheckResult {
 // Runs a check's body, which fills `passed` and `detail`; an exception is a failure with its message.
 CheckResult TimedCheck(const std::string& name, const std::function<void(CheckResult&)>& body);
 
-// `config`: a small model ({"architecture": ..., fields}), built anew with random parameters for each check.
+// `config`: a small model ({"architecture": ..., fields}), built anew with random parameters for each check; counted
+// n-grams are those of random tokens.
 std::vector<CheckResult> CheckModel(const Json& config);
+
+// A small model with what every architecture can carry (models/extras.h): one more configuration to check.
+Json TinyWithNGrams();
 
 // One by one; the numbers are those of docs/architecture.md#invariants-and-where-each-is-tested.
 CheckResult CheckCausalSplitAndBatch(const Json& config);        // 2, 3, 9: future, pieces, neighbours

@@ -59,6 +59,9 @@ void CheckArchitectures(const std::string& preset, Report& report) {
     config["architecture"] = entry.name;
     report.Add("architecture", entry.name, CheckModel(config));
     report.Add("architecture", entry.name, CheckSupernovaClaims(entry.name, true));
+    const Json with_ngrams = TinyWithNGrams();
+    if (with_ngrams.at("architecture") != entry.name) continue;
+    report.Add("architecture", entry.name + " with n-grams", CheckModel(with_ngrams));
   }
 }
 

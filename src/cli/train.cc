@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
+#include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
 #include "train/family.h"
@@ -26,7 +27,7 @@ struct Options {
 };
 
 RunConfig ConfigOf(const Options& options) {
-  std::string preset = options.preset.empty() ? "cortex-viii" : options.preset;
+  std::string preset = options.preset.empty() ? "flagship" : options.preset;
   Json document = LoadPreset(preset, options.recipe);
   const Budget budget = options.budget.Get().value_or(Budget::Time("10m"));
   if (IsFamily(document)) {
@@ -89,6 +90,7 @@ std::string Footer() {
   std::string text = PresetsHelp();
   text += "\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
   text += "\n[optim] (--set optim.KEY=VALUE)\n" + FieldsHelp<OptimConfig>();
+  text += "\n[model] of any architecture (--set model.KEY=VALUE)\n" + FieldsHelp<ModelExtras>();
   text += "\n[model] of those with n-gram tables: cortex-viii, flagship, gpt\n" + FieldsHelp<NgramTablesConfig>();
   for (const ModelEntry& entry : RegisteredModels()) {
     text += fmt::format("\n[model] of {} (--set model.KEY=VALUE)\n{}", entry.name, entry.help());
@@ -101,11 +103,11 @@ std::string Footer() {
 void AddTrain(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
   auto options = std::make_shared<Options>();
-  verb->add_option("--preset", options->preset, "name of a preset or a .toml file; cortex-viii without it");
-  verb->add_option(
-      "--recipe", options->recipe,
-      "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines override\n"
-      "the preset's, and --set overrides both");
+  verb->add_option("--preset", options->preset,
+                   "name of a preset or a .toml file; without it flagship, whose size the budget chooses");
+  verb->add_option("--recipe", options->recipe,
+                   "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines override\n"
+                   "the preset's, and --set overrides both");
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
   verb->add_option("--resume", options->resume,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -58,7 +59,7 @@ BatchReader::BatchReader(const TokenData& data, int length, uint64_t seed, Shuff
   }
 }
 
-void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
+void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets, int64_t* positions) const {
   FLASHLM_CHECK(n >= 0, "sequence {}", n);
   const int64_t epoch = n / per_epoch_;
   const IndexPermutation order(static_cast<uint64_t>(per_epoch_), seed_, static_cast<uint64_t>(epoch));
@@ -71,11 +72,15 @@ void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets) const {
     data_.Copy(piece.begin, count, targets + done);
     inputs[done] = piece.first ? Tokenizer::kEos : data_[piece.begin - 1];
     std::copy_n(targets + done, count - 1, inputs + done + 1);
+    if (positions != nullptr) std::iota(positions + done, positions + done + count, piece.begin);
   }
 }
 
-void BatchReader::Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets) const {
-  for (int64_t b = 0; b < count; ++b) Sequence(first + b, inputs + b * length_, targets + b * length_);
+void BatchReader::Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets, int64_t* positions) const {
+  for (int64_t b = 0; b < count; ++b) {
+    Sequence(first + b, inputs + b * length_, targets + b * length_,
+             positions == nullptr ? nullptr : positions + b * length_);
+  }
 }
 
 }  // namespace flashlm

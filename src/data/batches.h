@@ -43,10 +43,11 @@ class BatchReader {
   // 1.5: half of the second epoch's sequences come before this one.
   double EpochOf(int64_t sequence) const { return static_cast<double>(sequence) / static_cast<double>(per_epoch_); }
 
-  // Sequence n: inputs [T], targets [T], targets[t] being the token after inputs[t].
-  void Sequence(int64_t n, int32_t* inputs, int32_t* targets) const;
-  // B sequences from `first` on: inputs [B,T], targets [B,T].
-  void Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets) const;
+  // Sequence n: inputs [T], targets [T], targets[t] being the token after inputs[t]; positions [T] (null: not wanted):
+  // where the targets stand in the data.
+  void Sequence(int64_t n, int32_t* inputs, int32_t* targets, int64_t* positions = nullptr) const;
+  // B sequences from `first` on: inputs, targets, positions [B,T].
+  void Read(int64_t first, int64_t count, int32_t* inputs, int32_t* targets, int64_t* positions = nullptr) const;
 
  private:
   const TokenData& data_;

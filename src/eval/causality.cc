@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "models/predict.h"
 
 namespace flashlm {
 namespace {
@@ -52,9 +53,9 @@ class Reader {
   Values Read(std::span<const int32_t> tokens, int rows, State* state) {
     const int length = static_cast<int>(tokens.size()) / rows;
     tape_.BeginInference(rows, length, state);
-    const Prediction prediction = model_.Forward(tape_, tokens.data());
+    const Prediction prediction = model_.Predict(tape_, tokens.data());
     if (state != nullptr) state->Advance(length);
-    const Tensor result = LogProbabilities(tape_, prediction.hidden, prediction.head, prediction.softcap);
+    const Tensor result = LogProbabilities(tape_, prediction);
     return {result.f32(), result.f32() + tokens.size() * static_cast<size_t>(result.cols)};
   }
 

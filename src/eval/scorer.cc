@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "models/predict.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -85,9 +86,8 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
     }
   }
   tape_.BeginInference(rows, count, state, kernels::RowGroups::kBlocks);
-  const Prediction prediction = model_.Forward(tape_, inputs_.data());
-  const CrossEntropyResult loss = CrossEntropy(tape_, prediction.hidden, prediction.head, targets_.data(),
-                                               {prediction.softcap, /*entropy_weight=*/0, /*scale=*/1});
+  const Prediction prediction = model_.Predict(tape_, inputs_.data());
+  const CrossEntropyResult loss = NextTokenLoss(tape_, prediction, targets_.data(), {});
   for (int r = 0; r < rows; ++r) {
     std::vector<float>& out = nats[static_cast<size_t>(group.members[static_cast<size_t>(r)])];
     const int end = std::min(begin + count, static_cast<int>(out.size()));

@@ -1,6 +1,7 @@
 #include "infer/loaded_model.h"
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "io/bank_files.h"
 #include "io/checkpoint.h"
 #include "io/model_folder.h"
@@ -19,6 +20,15 @@ std::unique_ptr<Model> BuildModel(const OpenedCheckpoint& checkpoint) {
   }
 }
 
+void LoadNGrams(const std::string& path, Model& model) {
+  if (!Exists(path)) {
+    throw Error(fmt::format("'{}' is missing: the model was trained with the n-grams in it", path),
+                "copy it from the run's folder, or from another checkpoint of the run");
+  }
+  const MappedFile file(path);
+  model.SetNGrams(std::make_shared<NGramModel>(NGramModel::Deserialize(file.text(), path)));
+}
+
 }  // namespace
 
 LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best) {
@@ -33,6 +43,7 @@ LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best) 
   }
   LoadValues(checkpoint.model_path, loaded.model->bank());
   loaded.model->bank().Touch();
+  if (loaded.model->ngram() != nullptr) LoadNGrams(FileIn(checkpoint.folder, kNGramFile), *loaded.model);
   return loaded;
 }
 

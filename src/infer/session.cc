@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "models/predict.h"
 
 namespace flashlm {
 namespace {
@@ -32,7 +33,7 @@ Prediction Session::FeedPiece(std::span<const int32_t> tokens, int begin, int co
     std::copy_n(tokens.begin() + int64_t{r} * length + begin, count, piece_.begin() + int64_t{r} * count);
   }
   tape_.BeginInference(rows(), count, &state_);
-  const Prediction prediction = model_.Forward(tape_, piece_.data());
+  const Prediction prediction = model_.Predict(tape_, piece_.data());
   state_.Advance(count);
   return prediction;
 }
@@ -69,13 +70,7 @@ const float* Session::Read(std::span<const int32_t> tokens, int length) {
     values_.resize(static_cast<size_t>(rows()));
     for (int r = 0; r < rows(); ++r) values_[static_cast<size_t>(r)] = values.f32()[(r + 1) * count - 1];
   }
-  // Only the rows' last positions, as a view with a longer stride: logits cost as much as a whole block.
-  Tensor last = prediction.hidden;
-  last.data = static_cast<char*>(last.data) +
-              static_cast<size_t>(last.stride) * static_cast<size_t>(count - 1) * SizeOf(last.dtype);
-  last.rows = rows();
-  last.stride *= count;
-  return LogProbabilities(tape_, last, prediction.head, prediction.softcap).f32();
+  return LastLogProbabilities(tape_, prediction).f32();
 }
 
 void Session::Restore(const State& state) {

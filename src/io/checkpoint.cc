@@ -29,17 +29,31 @@ constexpr char kChecksum[] = "sha256";  // of trainer.json itself: its compact t
 
 // ---- Writing ----
 
+void LinkOrCopy(const std::string& from, const std::string& to) {
+  std::error_code code;
+  fs::create_hard_link(from, to, code);
+  if (!code) return;
+  code.clear();
+  fs::copy_file(from, to, fs::copy_options::overwrite_existing, code);
+  if (code) throw Error(fmt::format("cannot copy '{}' to '{}': {}", from, to, code.message()));
+  SyncPath(to);
+}
+
 // trainer.json comes last: a folder that has it is complete.
 void WriteCheckpointFolder(const std::string& folder, int64_t step, const CheckpointContent& content) {
   WriteModelFolder(folder, content.config, content.bank, content.tokenizer_json);
   SaveState(FileIn(folder, kOptimizerFile), content.bank, content.state);
-  std::vector<const char*> names = {kConfigFile, kModelFile, kTokenizerFile, kOptimizerFile};
+  std::vector<std::string> names = {kConfigFile, kModelFile, kTokenizerFile, kOptimizerFile};
   if (content.average != nullptr) {
     SaveState(FileIn(folder, kAverageFile), content.bank, *content.average);
-    names.push_back(kAverageFile);
+    names.emplace_back(kAverageFile);
+  }
+  if (!content.constant_file.empty()) {
+    names.push_back(fs::path(content.constant_file).filename().string());
+    LinkOrCopy(content.constant_file, FileIn(folder, names.back()));
   }
   Json files = Json::object();
-  for (const char* name : names) {
+  for (const std::string& name : names) {
     const MappedFile file(FileIn(folder, name));
     files[name] = {{"bytes", file.size()}, {"sha256", Sha256(file.text())}};
   }
@@ -129,6 +143,7 @@ OpenedCheckpoint OpenFolder(const std::string& folder, OpenFor purpose) {
   if (Exists(trainer_path)) {
     TrainerFile trainer = ReadTrainerFile(trainer_path);
     for (const char* name : {kConfigFile, kModelFile, kTokenizerFile}) VerifyFile(folder, name, trainer);
+    if (trainer.files.contains(kNGramFile)) VerifyFile(folder, kNGramFile, trainer);
     // Verified only when it is needed: a damaged optimizer does not keep a model from being used.
     const bool averaged = trainer.files.contains(kAverageFile);
     if (purpose == OpenFor::kResume) {

@@ -23,6 +23,9 @@ struct CheckpointContent {
   std::string tokenizer_json;
   Json trainer_state;                   // what the trainer needs to go on; given back as it was
   const ParamState* average = nullptr;  // of train/average.h; null: the bank's values are those that are trained
+  // A file that belongs to the model and never changes (ngram.bin); "": none. The checkpoint has it under its own name,
+  // as a hard link where that is possible: it lies on the disk once, and a copy of a checkpoint is complete.
+  std::string constant_file = "";
 };
 
 // The links that are to name a checkpoint, beside `latest`.

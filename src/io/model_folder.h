@@ -1,5 +1,5 @@
-// A model folder: config.json, model.safetensors and tokenizer.json. All that evaluation, generation and
-// other software need (docs/formats.md).
+// A model folder: config.json, model.safetensors and tokenizer.json, and ngram.bin of a model with a counted model
+// beside it. All that evaluation, generation and other software need (docs/formats.md).
 #pragma once
 
 #include <string>
@@ -12,6 +12,7 @@ namespace flashlm {
 inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kModelFile[] = "model.safetensors";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
+inline constexpr char kNGramFile[] = "ngram.bin";
 
 // Makes the folder if it is missing. Each file is replaced atomically; model.safetensors remembers the
 // configuration and the tokenizer's SHA-256, so that files of two models cannot be mixed up unnoticed.

@@ -7,6 +7,7 @@
 
 #include "autograd/ops.h"
 #include "base/json.h"
+#include "models/ngram_gate.h"
 #include "nn/ngram_tables.h"
 
 namespace flashlm {
@@ -20,6 +21,7 @@ struct Prediction {
   // Look-ahead values, one tensor f32 [N,1] per layer that has a value head; in the tape's memory. May be null.
   const Tensor* values = nullptr;
   int value_count = 0;
+  NGramOpinion ngram;
   // f32 [1,1], in training: what the model itself adds to the objective, as a balancing loss, weighted. May be empty.
   Tensor auxiliary;
 };
@@ -30,6 +32,19 @@ class Model {
 
   // tokens: [batch, length] of the tape. Token t of a row predicts token t + 1.
   virtual Prediction Forward(Tape& tape, const int32_t* tokens) = 0;
+
+  // Forward, and what every architecture can carry beside it (models/extras.h): what is trained, evaluated and decoded.
+  // positions: of the targets in the training stream, [N] (data/batches.h), where the tokens come from there; may be
+  // null.
+  Prediction Predict(Tape& tape, const int32_t* tokens, const int64_t* positions = nullptr);
+
+  // The counted model beside the network; null if the configuration has none (ngram_order = 0).
+  NGramGate* ngram() { return ngram_.get(); }
+  const NGramGate* ngram() const { return ngram_.get(); }
+  // Gives a model with ngram_order > 0 what was counted (until then: nothing), and config() its checksum. `left_out`:
+  // the same of the training stream, for a model that is trained on it. Throws Error if it is of another order or
+  // vocabulary, or not what config() asks for.
+  void SetNGrams(std::shared_ptr<const NGramModel> model, std::shared_ptr<const LeftOut> left_out = nullptr);
 
   // Around an optimiser step, for models that change something by what they have seen (buffers of the bank): BeginStep
   // before its first Forward, EndStep after the update, or after the step was dropped (`applied` false).
@@ -70,6 +85,7 @@ class Model {
   ParamBank bank_;
   WeightPacks packs_{bank_};
   std::unique_ptr<NgramTables> input_tables_, output_tables_;
+  std::unique_ptr<NGramGate> ngram_;
   std::string architecture_;
   Json config_;
 };

@@ -1,6 +1,7 @@
 #include "models/registry.h"
 
 #include "base/error.h"
+#include "models/extras.h"
 
 namespace flashlm {
 namespace {
@@ -67,17 +68,47 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
   const ModelEntry& entry = FindModel(architecture);
   Json fields = config;
   fields.erase("architecture");
+  const ModelExtras extras = TakeExtras(fields);
   const NgramTablesConfig tables = TakeTables(fields);
   std::unique_ptr<Model> model = entry.make(fields);
+  extras.Write(fields);
   model->architecture_ = entry.name;
   model->config_["architecture"] = entry.name;
   for (const auto& [key, value] : fields.items()) model->config_[key] = value;
+  // After the architecture's own parameters, which stay where they were.
+  if (extras.ngram_order > 0) {
+    if (!fields.contains("d_model")) {
+      throw UsageError(fmt::format("model.ngram_order: {} has no d_model, which the gate reads", entry.name));
+    }
+    model->ngram_ =
+        std::make_unique<NGramGate>(model->bank_, extras.ngram_order, model->vocab(), fields.at("d_model").get<int>());
+  }
   if (tables.on()) {  // after the architecture's own parameters; its configuration stays as it is without them
     model->AddTables(tables, entry.input_tables);
     model->config_.update(FieldsToJson(tables));
   }
   model->bank_.Allocate(for_training);
   return model;
+}
+
+Prediction Model::Predict(Tape& tape, const int32_t* tokens, const int64_t* positions) {
+  Prediction prediction = Forward(tape, tokens);
+  if (ngram_ != nullptr) prediction.ngram = ngram_->Listen(tape, tokens, positions, prediction.hidden);
+  return prediction;
+}
+
+void Model::SetNGrams(std::shared_ptr<const NGramModel> model, std::shared_ptr<const LeftOut> left_out) {
+  FLASHLM_CHECK(ngram_ != nullptr, "{} was made without n-grams", architecture_);
+  const std::string checksum = model->checksum();
+  const std::string expected = config_.value(kNGramChecksum, "");
+  if (model->order() != ngram_->order() || model->vocab() != vocab() || (!expected.empty() && checksum != expected)) {
+    throw Error(
+        fmt::format("counted {}-grams of {} tokens ({:.12}) are not those of the model: {}-grams of {} ({:.12})",
+                    model->order(), model->vocab(), checksum, ngram_->order(), vocab(), expected),
+        "they belong to another run, or to other training data");
+  }
+  config_[kNGramChecksum] = checksum;
+  ngram_->Set(std::move(model), std::move(left_out));
 }
 
 void Model::SetDepth(int depth) {

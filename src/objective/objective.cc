@@ -1,8 +1,20 @@
 #include "objective/objective.h"
 
+#include <cmath>
+
 #include "base/error.h"
+#include "models/predict.h"
 
 namespace flashlm {
+namespace {
+
+double MeanWeight(const Tensor& gates) {
+  double sum = 0;
+  for (int n = 0; n < gates.rows; ++n) sum += 1 / (1 + std::exp(-*gates.matrix().Row<float>(n)));
+  return sum / gates.rows;
+}
+
+}  // namespace
 
 double ObjectiveParts::operator[](std::string_view name) const {
   for (const Part& part : parts()) {
@@ -47,16 +59,17 @@ ObjectiveParts Objective::Add(Tape& tape, const Prediction& prediction, const in
                               int64_t step, double fraction, int micro_batches) const {
   const int rows = tape.rows();
   const TermInputs inputs{prediction, tokens, targets, 1.0 / micro_batches};
-  CrossEntropyConfig config{.softcap = prediction.softcap, .scale = inputs.share / rows};
+  CrossEntropyConfig config{.scale = inputs.share / rows};
   for (const auto& term : terms_) {
     const double weight = term.object->Weight(step, fraction);
     if (weight != 0) term.object->Fuse(tape, inputs, weight, config);
   }
-  const CrossEntropyResult next = CrossEntropy(tape, prediction.hidden, prediction.head, targets, config);
+  const CrossEntropyResult next = NextTokenLoss(tape, prediction, targets, config);
   ObjectiveParts parts;
   parts.cross_entropy = MeanOf(next.nats, rows, rows);
   parts.total = parts.cross_entropy;
   parts.Append("entropy") = MeanOf(next.entropies, rows, rows);
+  if (prediction.ngram.model != nullptr) parts.Append("ngram_weight") = MeanWeight(prediction.ngram.gates);
   for (const auto& term : terms_) {
     const double weight = term.object->Weight(step, fraction);
     const std::span<const char* const> names = term.object->Parts();

@@ -25,7 +25,8 @@ class ObjectiveParts {
   double cross_entropy = 0;
   double total = 0;  // what is minimised: cross_entropy and all terms with their weights
 
-  // What is measured beside it: "entropy", and what the terms report, in the order of their names.
+  // What is measured beside it: "entropy", "ngram_weight" (the mean gate of a counted model, if
+  // there is one), and what the terms report, in the order of their names.
   std::span<const Part> parts() const { return {parts_.data(), count_}; }
   // 0 where nothing of that name is measured.
   double operator[](std::string_view name) const;

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "io/run_folder.h"
 #include "kernels/isa.h"
+#include "models/extras.h"
 #include "train/run_precision.h"
 
 namespace flashlm {
@@ -56,6 +57,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
     model_->bank().Initialize(config_.seed);
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }
+  if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");
   log_ = std::make_unique<RunLog>(folder_, progress_.step);
 }
 
@@ -91,12 +93,13 @@ void Run::OneStep() {
   const Stopwatch watch;
   const StepSize size = growth_.Size();
   const int64_t sequences = size.Tokens() / config_.train.sequence_length;
-  reader_.Read(progress_.next_sequence, sequences, inputs_.data(), targets_.data());
+  int64_t* positions = positions_.empty() ? nullptr : positions_.data();
+  reader_.Read(progress_.next_sequence, sequences, inputs_.data(), targets_.data(), positions);
   last_rate_ = NextRate();
   const double factor = last_rate_ * growth_.Rate();
   const int64_t micro_batches = progress_.next_sequence / config_.train.micro_batch;
   const StepOutcome outcome =
-      step_.Run({progress_.step, micro_batches, size, factor, Fraction()}, inputs_.data(), targets_.data());
+      step_.Run({progress_.step, micro_batches, size, factor, Fraction()}, inputs_.data(), targets_.data(), positions);
   ++progress_.step;
   progress_.next_sequence += sequences;
   average_.AfterStep(progress_.step, ScheduleFraction());

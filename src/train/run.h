@@ -55,6 +55,7 @@ class Run {
  private:
   void Restore(const OpenedCheckpoint& from);
   void RestoreAverage(const OpenedCheckpoint& from);
+  void CountNGrams(const std::string& checksum);  // of the run so far, if it has one
   void TakeSupersededBest();
   void Announce() const;
   int64_t Tokens() const { return progress_.next_sequence * config_.train.sequence_length; }
@@ -102,6 +103,7 @@ class Run {
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;
+  std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;
   double last_rate_ = 0;  // the schedule's factor in the last step; 0: none in this session
 };

@@ -3,6 +3,8 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "io/bank_files.h"
+#include "io/model_folder.h"
+#include "io/paths.h"
 #include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "train/known_fields.h"
@@ -93,8 +95,13 @@ Json Run::TrainerState() {
 
 void Run::Publish(bool is_best) {
   const WeightAverage::Blend blend(average_);
-  const CheckpointContent content{model_->config(), model_->bank(), step_.optimizer().state(),
-                                  tokenizer_json_,  TrainerState(), average_.begun() ? &average_.state() : nullptr};
+  const CheckpointContent content{model_->config(),
+                                  model_->bank(),
+                                  step_.optimizer().state(),
+                                  tokenizer_json_,
+                                  TrainerState(),
+                                  average_.begun() ? &average_.state() : nullptr,
+                                  model_->ngram() == nullptr ? "" : FileIn(folder_, kNGramFile)};
   PublishCheckpoint(folder_, progress_.step, content, {.best = is_best, .before_decay = RateWasConstant()},
                     config_.train.keep_checkpoints);
   published_step_ = progress_.step;

@@ -35,11 +35,12 @@ const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* toke
 }
 
 StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
-                              double fraction) {
-  return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets);
+                              double fraction, const int64_t* positions) {
+  return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets, positions);
 }
 
-StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets) {
+StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
+                              const int64_t* positions) {
   const StepSize& size = plan.size;
   const int64_t tokens = int64_t{size.micro_batch} * size.length;
   StepOutcome outcome;
@@ -48,7 +49,8 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
     const auto random_step = static_cast<uint64_t>(plan.micro_batches + i);
     tape_.BeginTraining(size.micro_batch, size.length, seed_, random_step);
     const int32_t* read = inputs + i * tokens;
-    const Prediction prediction = model_.Forward(tape_, DropWords(random_step, read));
+    const Prediction prediction =
+        model_.Predict(tape_, DropWords(random_step, read), positions == nullptr ? nullptr : positions + i * tokens);
     const ObjectiveParts parts =
         train_.objective.Add(tape_, prediction, read, targets + i * tokens, plan.step, plan.fraction, size.accumulate);
     tape_.Backward();

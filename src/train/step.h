@@ -39,10 +39,13 @@ class TrainingStep {
  public:
   TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed);
 
-  // inputs, targets: [accumulate * micro_batch, length] of plan.size.
-  StepOutcome Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets);
+  // inputs, targets: [accumulate * micro_batch, length] of plan.size. positions: of the targets in the training stream
+  // (data/batches.h), in inputs' shape; null if they are not from there.
+  StepOutcome Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
+                  const int64_t* positions = nullptr);
   // The same where all steps have the size that TrainConfig says.
-  StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1);
+  StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1,
+                  const int64_t* positions = nullptr);
 
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }

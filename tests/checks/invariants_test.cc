@@ -85,6 +85,7 @@ std::vector<Json> Configs() {
       configs.push_back(config);
     }
   }
+  configs.push_back(TinyWithNGrams());
   return configs;
 }
 

@@ -308,6 +308,24 @@ TEST(BatchReader, TheOrdersStayWhatTheyWere) {
   EXPECT_EQ(first_targets(Documents(100), Shuffle::kDocuments), (std::vector<int32_t>{3, 132, 100, 3, 3, 729, 761}));
 }
 
+TEST(BatchReader, PositionsSayWhereTargetsStand) {
+  constexpr int kLength = 16;
+  for (const Shuffle shuffle : {Shuffle::kChunks, Shuffle::kDocuments}) {
+    const TokenData data = Documents(100);
+    const BatchReader reader(data, kLength, 7, shuffle);
+    std::vector<int32_t> inputs(2 * kLength), targets(inputs.size());
+    std::vector<int64_t> positions(inputs.size());
+    for (int64_t n = 0; n < 2 * reader.SequencesPerEpoch(); n += 2) {
+      reader.Read(n, 2, inputs.data(), targets.data(), positions.data());
+      for (size_t i = 0; i < positions.size(); ++i) ASSERT_EQ(data[positions[i]], targets[i]) << "sequence " << n;
+      for (size_t i = 1; i < kLength; ++i) {
+        if (inputs[i] == Tokenizer::kEos) continue;
+        ASSERT_EQ(positions[i], positions[i - 1] + 1);
+      }
+    }
+  }
+}
+
 TEST(BatchReader, TooLittleDataIsRefused) {
   const TokenData data = Counting(16);
   EXPECT_THROW(BatchReader(data, 16, 0), Error);

@@ -135,6 +135,25 @@ TEST(Checkpoint, RunCanBeMovedAndCopiedWithoutLinks) {
   ExpectIsStep(OpenCheckpoint(scratch / "moved", OpenFor::kResume), 4);
 }
 
+// What a model has beside its weights and never changes lies on the disk once, and is verified as the rest.
+TEST(Checkpoint, AConstantFileIsLinked) {
+  const Scratch scratch;
+  ParamBank bank;
+  FillBank(bank, 1);
+  ParamState moments(bank);
+  FillState(bank, moments, 1);
+  const std::string file = scratch / "ngram.bin";
+  WriteFileAtomic(file, std::string(1000, 'n'));
+  const CheckpointContent content{Json::object(), bank, moments, "{}", Json::object(), nullptr, file};
+  const std::string folder = PublishCheckpoint(scratch.path(), 5, content, {});
+  EXPECT_TRUE(fs::equivalent(file, FileIn(folder, "ngram.bin")));
+  EXPECT_EQ(OpenCheckpoint(scratch.path(), OpenFor::kBestModel).step, 5);
+  fs::remove(file);
+  EXPECT_EQ(OpenCheckpoint(scratch.path(), OpenFor::kBestModel).step, 5);
+  FlipByte(FileIn(folder, "ngram.bin"), 500);
+  EXPECT_NE(ErrorOf([&] { OpenCheckpoint(scratch.path(), OpenFor::kBestModel); }).find("ngram.bin"), std::string::npos);
+}
+
 // The average of weights, where a run keeps one.
 TEST(Checkpoint, AnAverageIsPartOfIt) {
   const Scratch scratch;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
@@ -13,20 +14,25 @@ constexpr int kRowsAtATime = 128;
 
 struct Saved {
   kernels::Matrix dlogits;  // compute type [N,V]
+  const float* dgates;      // [N]; null without a second opinion
 };
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& hidden = node.inputs[0];
   const Param& head = node.parameter;
-  const kernels::Matrix& dlogits = node.As<Saved>().dlogits;
+  const auto& [dlogits, dgates] = node.As<Saved>();
   kernels::WeightGradient(dlogits, hidden.matrix(),
                           {tape.bank().Gradient(head), DType::kF32, head.rows, head.cols, head.cols});
   GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
   tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
+  if (dgates == nullptr) return;
+  GradientWriter writer(tape, node.inputs[1]);
+  for (int n = 0; n < hidden.rows; ++n) *writer.matrix().Row<float>(n) = dgates[n];
 }
 
 // `batch` rows of three tokens; the last case has several blocks of kRowsAtATime, the last of them short.
-OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfig config, bool unlikely) {
+OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfig config, bool unlikely,
+            bool second_opinion = false) {
   const int rows = 3 * batch;
   const auto tokens = [&](int step, int none_every) {
     std::vector<int32_t> ids;
@@ -35,15 +41,22 @@ OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfi
   };
   // In some rows both are one token, or only one is there.
   const std::vector<int32_t> targets = tokens(3, 5), avoided = unlikely ? tokens(7, 4) : std::vector<int32_t>();
-  const auto with_tokens = [config, avoided]() {
+  std::vector<float> opinion;  // from surely to hardly
+  for (int n = 0; second_opinion && n < rows; ++n) opinion.push_back(-1.5f * static_cast<float>(n % 7));
+  const auto with_tokens = [config, avoided, opinion]() {
     CrossEntropyConfig whole = config;
     whole.unlikely = avoided.empty() ? nullptr : avoided.data();
+    whole.opinion = opinion.empty() ? nullptr : opinion.data();
     return whole;
   };
+  std::vector<OpInput> inputs = {{rows, width}, {vocab, width, true}};
+  if (second_opinion) inputs.push_back({rows, 1});
   return OpCase::Make(
-      name, batch, 3, {{rows, width}, {vocab, width, true}},
+      name, batch, 3, inputs,
       [=](Tape& tape, const std::vector<Operand>& in) {
-        return CrossEntropy(tape, in[0].tensor, in[1].param, targets.data(), with_tokens()).objective;
+        CrossEntropyConfig whole = with_tokens();
+        if (whole.opinion != nullptr) whole.gates = in[2].tensor;
+        return CrossEntropy(tape, in[0].tensor, in[1].param, targets.data(), whole).objective;
       },
       [=](const auto& in, auto& out) {
         auto total = in[0].v[0] * 0.0;
@@ -56,6 +69,7 @@ OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfi
           }
           auto ce = total * 0.0, entropy = total * 0.0;
           kernels::ref::SoftmaxCrossEntropy(config.softcap, logits.data(), &targets[n], 1, vocab, &ce, &entropy);
+          if (!opinion.empty()) ce = kernels::ref::MixedNats(ce, in[2].v[n], std::exp(double{opinion[n]}));
           total += config.scale * (ce - config.entropy_weight * entropy);
           if (avoided.empty()) continue;
           total += config.scale * config.unlikely_weight *
@@ -67,9 +81,12 @@ OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfi
 
 std::vector<OpCase> Cases() {
   const CrossEntropyConfig plain{0, 0.3, 0.25}, capped{2, 0.3, 0.25, nullptr, 0.6};
-  return {Case("no soft cap", 2, 10, 8, plain, false), Case("soft cap 2", 2, 10, 8, capped, false),
+  return {Case("no soft cap", 2, 10, 8, plain, false),
+          Case("soft cap 2", 2, 10, 8, capped, false),
           Case("soft cap 2, unlikely tokens", 2, 10, 8, capped, true),
-          Case("soft cap 2, unlikely tokens, 300 rows", 100, 5, 3, capped, true)};
+          Case("soft cap 2, unlikely tokens, 300 rows", 100, 5, 3, capped, true),
+          Case("soft cap 2, unlikely tokens, second opinion", 2, 10, 8, capped, true, true),
+          Case("second opinion, 300 rows", 100, 5, 3, plain, false, true)};
 }
 
 }  // namespace
@@ -85,6 +102,12 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   const int rows = hidden.rows, vocab = head.rows;
   float* nats = tape.Keep<float>(rows);
   float* entropies = tape.Keep<float>(rows);
+  float* gates = nullptr;
+  if (config.opinion != nullptr) {
+    gates = tape.Keep<float>(rows);
+    for (int n = 0; n < rows; ++n) gates[n] = *config.gates.matrix().Row<float>(n);
+  }
+  float* dgates = config.opinion != nullptr && tape.training() ? tape.Keep<float>(rows) : nullptr;
   float* unlikelihoods = config.unlikely != nullptr ? tape.Keep<float>(rows) : nullptr;
   kernels::Matrix dlogits{nullptr, tape.dtype(), rows, vocab, vocab};
   if (tape.training())
@@ -101,8 +124,12 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
     if (config.unlikely != nullptr) {
       unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
     }
+    kernels::Opinion opinion;
+    if (config.opinion != nullptr) {
+      opinion = {gates + begin, config.opinion + begin, dgates == nullptr ? nullptr : dgates + begin};
+    }
     kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
-                                 dlogits.Rows(begin, count), unlikely);
+                                 dlogits.Rows(begin, count), unlikely, opinion);
   }
 
   const Tensor objective = tape.New(1, 1, DType::kF32);
@@ -110,7 +137,7 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   for (int n = 0; n < rows; ++n) sum += nats[n] - config.entropy_weight * entropies[n];
   for (int n = 0; unlikelihoods != nullptr && n < rows; ++n) sum += config.unlikely_weight * unlikelihoods[n];
   *objective.f32() = static_cast<float>(config.scale * sum);
-  tape.Record({&kCrossEntropyOp, {hidden}, objective, head, tape.Keep(Saved{dlogits})});
+  tape.Record({&kCrossEntropyOp, {hidden, config.gates}, objective, head, tape.Keep(Saved{dlogits, dgates})});
   if (tape.training()) tape.Seed(objective, 1.0f);
   return {objective, nats, entropies, unlikelihoods};
 }

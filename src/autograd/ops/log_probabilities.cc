@@ -16,4 +16,8 @@ Tensor LogProbabilities(Tape& tape, const Tensor& hidden, const Param& head, dou
   return logits;
 }
 
+void MixLogProbabilities(const Tensor& log_probs, const Tensor& others, const float* gates) {
+  kernels::MixLogProbabilities(log_probs.matrix(), others.matrix(), gates);
+}
+
 }  // namespace flashlm

@@ -97,6 +97,7 @@ HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
 struct RowResult {
   float max, log_sum;  // log of the sum of e^x
   float entropy;
+  float share = 1;        // of the softmax in the target's probability; less beside a second opinion
   int32_t unlikely = -1;  // the token that should not come next
   float slope = 0;        // weight * p du/dp of it
 };
@@ -111,7 +112,22 @@ HWY_INLINE float UnlikelihoodOf(const Unlikelihood& unlikely, int64_t r, const f
   return -std::log(1.0f - std::min(p, kLargest) + kEpsilon);
 }
 
-// dL/dz = scale (p - onehot + w p (log p + H) + s (onehot_unlikely - p)), s the slope, times dz/dlogit = 1 - (z /
+float LogOfSum(float a, float b) { return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b))); }
+
+// The row's -log p of the mixture, given that of the softmax; completes `row`.
+float MixedNats(const Opinion& opinion, float gradient_scale, int64_t r, float nats, RowResult& row) {
+  const float gate = opinion.gates[r];
+  const float own = -LogOfSum(0, gate) - nats, other = -LogOfSum(0, -gate) + opinion.log_probs[r];
+  const float log_p = LogOfSum(own, other);
+  row.share = std::exp(own - log_p);
+  if (opinion.dgates != nullptr) {
+    opinion.dgates[r] = gradient_scale * (row.share - std::exp(-LogOfSum(0, gate)));  // g - (1 - share)
+  }
+  return -log_p;
+}
+
+// dL/dz = scale (r (p - onehot) + w p (log p + H) + s (onehot_unlikely - p)), s the slope, r the softmax's
+// share, times dz/dlogit = 1 - (z /
 // softcap)^2. The ones come last.
 template <class T>
 HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols, int32_t target,
@@ -119,8 +135,8 @@ HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exp
   const DF d;
   const float w = shape.entropy_weight;
   const VF p_scale = hn::Set(d, shape.gradient_scale * std::exp(-row.log_sum));
-  // 1 + w (log p + H) - s = w (z - max) + offset
-  const VF weight = hn::Set(d, w), offset = hn::Set(d, 1.0f - row.slope + w * (row.entropy - row.log_sum));
+  // r + w (log p + H) - s = w (z - max) + offset
+  const VF weight = hn::Set(d, w), offset = hn::Set(d, row.share - row.slope + w * (row.entropy - row.log_sum));
   const VF max = hn::Set(d, row.max);
   const float inverse_cap = shape.softcap > 0 ? 1.0f / shape.softcap : 0.0f;
   const VF inverse = hn::Set(d, inverse_cap), one = hn::Set(d, 1.0f);
@@ -137,10 +153,11 @@ HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exp
   const auto with_one = [&](int32_t token, float one) {
     const float zt = z[token], slope = 1.0f - zt * inverse_cap * zt * inverse_cap;
     const float log_p = zt - row.max - row.log_sum, p = std::exp(log_p);
-    dz[token] = FromFloat<T>(shape.gradient_scale * slope * (p - p * row.slope + one + w * p * (log_p + row.entropy)));
+    dz[token] = FromFloat<T>(shape.gradient_scale * slope *
+                             (p * row.share - p * row.slope + one + w * p * (log_p + row.entropy)));
   };
   if (row.unlikely >= 0) with_one(row.unlikely, row.slope);
-  with_one(target, row.unlikely == target ? row.slope - 1.0f : -1.0f);
+  with_one(target, row.unlikely == target ? row.slope - row.share : -row.share);
 }
 
 // [cols], kept by the thread between calls.
@@ -156,24 +173,25 @@ float* ThreadExps(size_t cols) {
 }
 
 void NoTarget(int64_t r, float* ce, float* entropy, int32_t* argmax, const Matrix& dlogits,
-              const Unlikelihood& unlikely) {
+              const Unlikelihood& unlikely, const Opinion& opinion) {
   if (ce != nullptr) ce[r] = 0;
   if (entropy != nullptr) entropy[r] = 0;
   if (argmax != nullptr) argmax[r] = 0;
   if (unlikely.tokens != nullptr) unlikely.nats[r] = 0;
+  if (opinion.dgates != nullptr) opinion.dgates[r] = 0;
   if (dlogits.data == nullptr) return;
   std::memset(dlogits.Row<char>(r * static_cast<int64_t>(SizeOf(dlogits.dtype))), 0,
               static_cast<size_t>(dlogits.cols) * SizeOf(dlogits.dtype));
 }
 
 void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce, float* entropy,
-                  int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
+                  int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely, const Opinion& opinion) {
   const size_t cols = static_cast<size_t>(logits.cols);
   ParallelBlocks(logits.rows, kRowsPerBlock, [&](int64_t begin, int64_t end) {
     float* exps = dlogits.data != nullptr ? ThreadExps(cols) : nullptr;
     for (int64_t r = begin; r < end; ++r) {
       if (targets[r] < 0) {
-        NoTarget(r, ce, entropy, argmax, dlogits, unlikely);
+        NoTarget(r, ce, entropy, argmax, dlogits, unlikely, opinion);
         continue;
       }
       float* z = logits.Row<float>(r);
@@ -181,7 +199,9 @@ void CrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* t
       const Sums sums = SumExp(z, cols, max, exps);
       RowResult row{max, std::log(sums.exp), std::log(sums.exp) - sums.exp_x / sums.exp};
       if (unlikely.tokens != nullptr) unlikely.nats[r] = UnlikelihoodOf(unlikely, r, z, row);
-      if (ce != nullptr) ce[r] = row.log_sum - (z[targets[r]] - max);
+      float nats = row.log_sum - (z[targets[r]] - max);
+      if (opinion.gates != nullptr) nats = MixedNats(opinion, shape.gradient_scale, r, nats, row);
+      if (ce != nullptr) ce[r] = nats;
       if (entropy != nullptr) entropy[r] = row.entropy;
       if (argmax != nullptr) argmax[r] = static_cast<int32_t>(IndexOf(max, z, cols));
       if (dlogits.data == nullptr) continue;
@@ -234,8 +254,18 @@ void ForTargets(int batch, int length, int horizon, const float* ce, const F& f)
 }  // namespace
 
 void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int32_t* targets, float* ce,
-                         float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely) {
-  FLASHLM_DISPATCH(CrossEntropy)(shape, logits, targets, ce, entropy, argmax, dlogits, unlikely);
+                         float* entropy, int32_t* argmax, const Matrix& dlogits, const Unlikelihood& unlikely,
+                         const Opinion& opinion) {
+  FLASHLM_DISPATCH(CrossEntropy)(shape, logits, targets, ce, entropy, argmax, dlogits, unlikely, opinion);
+}
+
+void MixLogProbabilities(const Matrix& log_probs, const Matrix& others, const float* gates) {
+  ParallelBlocks(log_probs.rows, 1, [&](int64_t r, int64_t) {
+    const float other = 1 / (1 + std::exp(-gates[r])), own = 1 / (1 + std::exp(gates[r]));
+    float* z = log_probs.Row<float>(r);
+    const float* q = others.Row<float>(r);
+    for (int64_t v = 0; v < log_probs.cols; ++v) z[v] = std::log(own * std::exp(z[v]) + other * q[v]);
+  });
 }
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }

@@ -35,6 +35,14 @@ void SoftmaxCrossEntropy(double softcap, const S* logits, const int* targets, in
   }
 }
 
+// -log((1 - g) e^-nats + g q), g = sigmoid(gate): of a target that a second opinion gives the probability q.
+template <class S>
+S MixedNats(S nats, S gate, double q) {
+  using std::exp, std::log;
+  const S g = 1.0 / (1.0 + exp(-gate));
+  return -log((1.0 - g) * exp(-nats) + g * q);
+}
+
 // u = -log(1 - min(p(token), 0.99) + 1e-8) of one row of logits, 0 for token -1.
 template <class S>
 S Unlikelihood(double softcap, const S* logits, int token, int cols) {
