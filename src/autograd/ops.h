@@ -200,6 +200,7 @@ struct CrossEntropyConfig {
   // A second opinion on each target (kernels/loss/loss.h): gates f32 [N,1], empty: none; log-probabilities [N].
   Tensor gates = {};
   const float* opinion = nullptr;
+  double opinion_joint = 1;  // Opinion::joint
 };
 struct CrossEntropyResult {
   Tensor objective;            // f32 [1,1], seeded: scale * sum(ce - entropy_weight * H)

@@ -12,10 +12,9 @@ float NGramOpinion::LogProbability(int n, int32_t target) const {
 
 NGramGate::NGramGate(ParamBank& bank, int order, int vocab, int width)
     : model_(std::make_shared<NGramModel>(order, vocab)) {
-  // From zero: at first half of every prediction is the counted model's, which then is far ahead of the network.
-  // Slowly: at a network's rate it opens wholly in a dozen steps, and then no gradient reaches a network that knows
-  // nothing yet.
-  constexpr double kRate = 0.05;
+  // From zero: at first half of every prediction is the counted model's, which then is far ahead of the network. Not at
+  // the rate of gains, at which it opens and shuts within a dozen steps.
+  constexpr double kRate = 0.5;
   weight_ = bank.Add({.name = "ngram.gate.weight", .shape = {width}, .role = Role::kVector, .lr_scale = kRate});
   features_ = bank.Add(
       {.name = "ngram.gate.features", .shape = {1, FeatureColumns(order)}, .role = Role::kVector, .lr_scale = kRate});

@@ -59,7 +59,7 @@ ObjectiveParts Objective::Add(Tape& tape, const Prediction& prediction, const in
                               int64_t step, double fraction, int micro_batches) const {
   const int rows = tape.rows();
   const TermInputs inputs{prediction, tokens, targets, 1.0 / micro_batches};
-  CrossEntropyConfig config{.scale = inputs.share / rows};
+  CrossEntropyConfig config{.scale = inputs.share / rows, .opinion_joint = ngram_joint_};
   for (const auto& term : terms_) {
     const double weight = term.object->Weight(step, fraction);
     if (weight != 0) term.object->Fuse(tape, inputs, weight, config);

@@ -44,7 +44,11 @@ class ObjectiveParts {
 class Objective {
  public:
   // The settings of all terms, keys of [train].
-  void VisitFields(FieldVisitor& v) { terms_.VisitFields(v); }
+  void VisitFields(FieldVisitor& v) {
+    v.Real("ngram_joint", ngram_joint_, 0, 1,
+           "beside counted n-grams: part of the network's gradient that is the mixture's, the rest is its own loss's");
+    terms_.VisitFields(v);
+  }
   // Throws UsageError for a term that needs what the model does not have. `model`: as in its config.json.
   void Validate(const Json& model) const;
   // Throws UsageError if one of `keys` of [train], which somebody asked for by name, is a setting of a term that trains
@@ -58,6 +62,9 @@ class Objective {
                      int64_t step, double fraction, int micro_batches) const;
 
  private:
+  // With the mixture's gradient alone the network does not learn what the counts know already, and is worse where they
+  // do not; docs/lab-book.md has the measurement.
+  double ngram_joint_ = 0.3;
   OneOfEach<Term> terms_;
 };
 

@@ -59,6 +59,33 @@ const Case kCases[] = {
     {67, 2, {0, 1, 1}},         {100, 5, {3, 0, 1}},  {133, 30, {30, 0.2f, 0.125f}}, {131, 0.1f, {15, 0.01f, 1}},
     {4096, 4, {0, 0.01f, 0.1f}}};
 
+// Part of the logits' gradient is the mixture's, the rest that of the softmax alone; the gate's is the mixture's.
+TEST(SoftmaxCrossEntropy, ASecondOpinionMayLeaveTheSoftmaxItsOwnGradient) {
+  constexpr int kRows = 5, kCols = 37;
+  const LossShape shape{15, 0, 0.5f};
+  const auto targets = Targets(kRows, kCols);
+  const std::vector<float> gates = Normals(kRows, 1, 3), log_probs = {-0.1f, -1, -2, -4, -8};
+  const auto compute = [&](float joint, std::vector<float>& dgates) {
+    std::vector<float> logits = Normals(int64_t{kRows} * kCols, 3, 4), gradient(logits.size());
+    dgates.resize(kRows);
+    SoftmaxCrossEntropy(shape, View(logits, kRows, kCols), targets.data(), nullptr, nullptr, nullptr,
+                        View(gradient, kRows, kCols), {}, {gates.data(), log_probs.data(), dgates.data(), joint});
+    return gradient;
+  };
+  std::vector<float> gate_none, gate_half, gate_all;
+  const auto none = compute(0, gate_none), half = compute(0.5f, gate_half), all = compute(1, gate_all);
+  const auto alone = Compute(shape, Normals(int64_t{kRows} * kCols, 3, 4), targets).gradient;
+  EXPECT_EQ(none, alone);
+  double largest = 0;
+  for (size_t i = 0; i < alone.size(); ++i) {
+    EXPECT_NEAR(half[i], 0.5f * (none[i] + all[i]), 1e-7);
+    largest = std::max(largest, std::abs(double{none[i]} - all[i]));
+  }
+  EXPECT_GT(largest, 0.01);
+  EXPECT_EQ(gate_none, gate_all);
+  EXPECT_EQ(gate_half, gate_all);
+}
+
 TEST(SoftmaxCrossEntropy, EqualsReferenceAndItsComplexStep) {
   constexpr int kRows = 3;
   for (const Case& c : kCases) {

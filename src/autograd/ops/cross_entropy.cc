@@ -126,7 +126,8 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
     }
     kernels::Opinion opinion;
     if (config.opinion != nullptr) {
-      opinion = {gates + begin, config.opinion + begin, dgates == nullptr ? nullptr : dgates + begin};
+      opinion = {gates + begin, config.opinion + begin, dgates == nullptr ? nullptr : dgates + begin,
+                 static_cast<float>(config.opinion_joint)};
     }
     kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
                                  dlogits.Rows(begin, count), unlikely, opinion);

@@ -97,7 +97,7 @@ HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
 struct RowResult {
   float max, log_sum;  // log of the sum of e^x
   float entropy;
-  float share = 1;        // of the softmax in the target's probability; less beside a second opinion
+  float share = 1;        // factor on the softmax's own gradient; less than 1 beside a second opinion
   int32_t unlikely = -1;  // the token that should not come next
   float slope = 0;        // weight * p du/dp of it
 };
@@ -119,16 +119,16 @@ float MixedNats(const Opinion& opinion, float gradient_scale, int64_t r, float n
   const float gate = opinion.gates[r];
   const float own = -LogOfSum(0, gate) - nats, other = -LogOfSum(0, -gate) + opinion.log_probs[r];
   const float log_p = LogOfSum(own, other);
-  row.share = std::exp(own - log_p);
+  const float share = std::exp(own - log_p);  // of the softmax in the target's probability
+  row.share = 1 - opinion.joint * (1 - share);
   if (opinion.dgates != nullptr) {
-    opinion.dgates[r] = gradient_scale * (row.share - std::exp(-LogOfSum(0, gate)));  // g - (1 - share)
+    opinion.dgates[r] = gradient_scale * (share - std::exp(-LogOfSum(0, gate)));  // g - (1 - share)
   }
   return -log_p;
 }
 
-// dL/dz = scale (r (p - onehot) + w p (log p + H) + s (onehot_unlikely - p)), s the slope, r the softmax's
-// share, times dz/dlogit = 1 - (z /
-// softcap)^2. The ones come last.
+// dL/dz = scale (r (p - onehot) + w p (log p + H) + s (onehot_unlikely - p)), s the slope, r the softmax's share, times
+// dz/dlogit = 1 - (z / softcap)^2. The ones come last.
 template <class T>
 HWY_INLINE void GradRow(const LossShape& shape, const float* z, const float* exps, size_t cols, int32_t target,
                         const RowResult& row, T* dz) {

@@ -28,6 +28,9 @@ struct Opinion {
   const float* gates = nullptr;      // [N]; null: none
   const float* log_probs = nullptr;  // [N] log q of the targets
   float* dgates = nullptr;           // [N], the gradient of gradient_scale * sum of ce; null: none wanted
+  // Part of the logits' gradient that is the mixture's; the rest is that of the softmax's own cross-entropy. At 1 a
+  // softmax that the other opinion is ahead of hardly learns.
+  float joint = 1;
 };
 
 // logits: f32 [N,V], may be overwritten; targets: [N] in [0,V), or -1 for a row without a target, whose results and
