@@ -11,14 +11,14 @@ Usage: ./demo.sh [--data synthetic|tinystories|FILE|DIR] [--time 3m] [--preset N
   --data    what to train on. synthetic: made-up stories, no download (default); tinystories: 2.2 GB from the
             Hugging Face hub; FILE or DIR: your own text, or a folder that `flashlm data prepare` has made
   --time    how long to train, as 90s, 10m or 2h (default 3m)
-  --preset  which model, a name in presets/ or a .toml file (default cortex-viii)
+  --preset  which model, a name in presets/ or a .toml file (default flagship, whose size the time chooses)
 
 The run goes to runs/demo, or to runs/demo-2, runs/demo-3 and so on: nothing of an earlier run is touched.
 TEXT
 }
 usage_error() { echo "demo: $1 (see ./demo.sh --help)" >&2; exit 2; }
 
-data=synthetic time=3m preset=cortex-viii
+data=synthetic time=3m preset=flagship
 while (($# > 0)); do
   case $1 in
     -h | --help) usage; exit 0 ;;

@@ -90,12 +90,14 @@ Objective WholeObjective(double value_weight) {
                   {"value_weight", value_weight},
                   {"value_start_step", 0},
                   {"unlikelihood_weight", 0.3},
-                  {"second_token_weight", 0.3}},
+                  {"second_token_weight", 0.3},
+                  {"ngram_joint", 1}},
                  "train", objective);
   return objective;
 }
 // The value loss stops its gradient at its targets, so its gradient is not the derivative that differences show; it is
-// checked by the golden states.
+// checked by the golden states. Nor is what a network learns beside n-grams the mixture's, unless all of it is
+// (ngram_joint).
 Objective DifferentiableObjective() { return WholeObjective(0); }
 
 // The objective and its gradient (in the bank, from zero) for fixed tokens.

@@ -19,7 +19,7 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset = "cortex-viii", recipe, model, precision = "auto";
+  std::string preset = "flagship-2m", recipe, model, precision = "auto";
   int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
   std::optional<int> depth;
   std::vector<std::string> sets;

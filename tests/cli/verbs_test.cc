@@ -66,7 +66,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{"generate"},
             {"REQUIRED"},
             {{"--tokens", "200"}, {"--search", "0"}, {"--prompt", "Once"}, {"--precision", "auto"}}},
-           {{"bench", "train"}, {}, {{"--preset", "cortex-viii"}, {"--precision", "auto"}}},
+           {{"bench", "train"}, {}, {{"--preset", "flagship-2m"}, {"--precision", "auto"}}},
            {{"bench", "decode"}, {}, {{"--tokens", "500"}, {"--streams", "1"}}},
            {{"bench", "gemm"}, {}, {{"--threads", "0"}}},
            {{"selftest"}, {"--preset"}, {}},

@@ -6,7 +6,9 @@
 #include <set>
 
 #include "base/files.h"
+#include "models/extras.h"
 #include "models/registry.h"
+#include "nn/ngram_tables.h"
 #include "train/config.h"
 
 namespace flashlm {
@@ -26,7 +28,10 @@ std::set<std::string> KnownKeys() {
   std::set<std::string> keys = NamesIn("train", FieldsHelp<TrainConfig>());
   keys.merge(NamesIn("optim", FieldsHelp<OptimConfig>()));
   for (const ModelEntry& entry : RegisteredModels()) keys.merge(NamesIn("model", entry.help()));
-  keys.insert("model.architecture");  // the registry's own
+  // What stands beside every architecture's own, and the pattern of some.
+  keys.merge(NamesIn("model", FieldsHelp<ModelExtras>()));
+  keys.merge(NamesIn("model", FieldsHelp<NgramTablesConfig>()));
+  keys.insert({"model.architecture", "model.table_"});
   // Files, a key of tokenizer.json, and the pattern of an override.
   keys.insert({"model.safetensors", "train.txt", "model.merges", "model.key"});
   return keys;
