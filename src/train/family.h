@@ -19,9 +19,9 @@ struct ScalingLaw {
 
   void VisitFields(FieldVisitor& v) {
     v.Real("floor", floor, 0, 100, "bits per byte that no size reaches");
-    v.Real("size", size, 0, 1e9, "of size / N^size_power");
+    v.Real("size", size, 0, 1e18, "of size / N^size_power");
     v.Real("size_power", size_power, 1e-3, 10, "of size / N^size_power");
-    v.Real("data", data, 0, 1e9, "of data / D^data_power");
+    v.Real("data", data, 0, 1e18, "of data / D^data_power");
     v.Real("data_power", data_power, 1e-3, 10, "of data / D^data_power");
     v.Real("repeats", repeats, 1e-3, 1e9, "epochs after the first that are worth reading");
   }
