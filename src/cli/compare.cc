@@ -3,12 +3,12 @@
 
 #include <filesystem>
 #include <memory>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/budget.h"
+#include "cli/lists.h"
 #include "cli/verbs.h"
 #include "models/presets.h"
 
@@ -22,16 +22,6 @@ struct Options {
   int threads = 0;
   bool resume = false, json = false;
 };
-
-std::vector<std::string> SplitAtCommas(const std::string& option, const std::string& list, const char* example) {
-  std::vector<std::string> names;
-  std::istringstream stream(list);
-  for (std::string name; std::getline(stream, name, ',');) {
-    if (name.empty()) throw UsageError(fmt::format("{} {}: an empty name", option, list), example);
-    names.push_back(name);
-  }
-  return names;
-}
 
 void Run(const Options& options) {
   InstallInterruptHandler();

@@ -73,6 +73,7 @@ int Run(int argc, char** argv) {
   AddTokenizer(app);
   AddTrain(app);
   AddCompare(app);
+  AddScaling(app);
   AddEval(app);
   AddGenerate(app);
   AddBench(app);

@@ -12,6 +12,7 @@ void AddData(CLI::App& app);
 void AddTokenizer(CLI::App& app);
 void AddTrain(CLI::App& app);
 void AddCompare(CLI::App& app);
+void AddScaling(CLI::App& app);
 void AddEval(CLI::App& app);
 void AddGenerate(CLI::App& app);
 void AddBench(CLI::App& app);

@@ -18,7 +18,9 @@ std::string RowPath(const std::string& folder) { return folder + "/comparison.js
 
 class Comparing {
  public:
-  explicit Comparing(const CompareOptions& options) : out_(options.out) {
+  explicit Comparing(const CompareOptions& options)
+      : out_(options.out),
+        go_on_(options.go_on.empty() ? fmt::format("flashlm compare --out {} --resume", out_) : options.go_on) {
     settings_ = OpenSettings(options);
     MakeFolder(out_);
     lock_ = FolderLock(out_);
@@ -36,7 +38,7 @@ class Comparing {
       if (summary.finished) WriteTables(summary);
     }
     if (!summary.finished) {
-      Say(fmt::format("interrupted. Go on with: flashlm compare --out {} --resume", out_));
+      Say("interrupted. Go on with: " + go_on_);
     } else {
       Say(fmt::format("{} runs compared, {} failed: {}/comparison.html", rows_.size(), summary.failed, out_));
     }
@@ -80,7 +82,7 @@ class Comparing {
     WriteFileAtomic(out_ + "/comparison.html", ComparisonHtml(summary.comparison));
   }
 
-  std::string out_;
+  std::string out_, go_on_;
   FolderLock lock_;
   CompareSettings settings_;
   std::vector<ComparisonRow> rows_;

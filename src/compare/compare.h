@@ -24,6 +24,9 @@ struct CompareOptions {
   std::vector<std::string> sets;      // as `--set`, for all
   std::optional<uint64_t> seed;       // the first one
   std::optional<int> seeds;           // how many, >= 1
+  // For who makes comparisons as a part of something larger:
+  std::vector<Contender> contenders;  // not empty: these, not those of presets, recipes and variants
+  std::string go_on;                  // the command that an interrupted one goes on with; "": `compare`
 };
 
 struct CompareSummary {

@@ -119,6 +119,7 @@ std::vector<std::string> AllPresets() {
 
 // Every preset with every recipe in every variant. Presets that are not named are those so far, or all.
 std::vector<Contender> ContendersOf(const CompareOptions& options, const CompareSettings& settings) {
+  if (!options.contenders.empty()) return options.contenders;
   std::vector<std::string> presets = options.presets, recipes = options.recipes;
   const bool none_named = presets.empty() && recipes.empty() && options.variants.empty();
   if (none_named && !settings.contenders.empty()) return {};

@@ -49,7 +49,8 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "eval", "generate", "bench", "selftest", "inspect", "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "eval", "generate", "bench", "selftest", "inspect",
+             "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},

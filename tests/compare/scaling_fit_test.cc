@@ -95,7 +95,7 @@ TEST(FitScalingLaw, HoldsWhatTooFewPointsCannotTell) {
   // What is held is ScalingLaw's, and the rest goes through the points.
   const ScalingFit fit =
       FitScalingLaw(Grid({.floor = 0.5, .size = 15, .data = 40, .repeats = 15}, {1e6, 3e6}, kTokens));
-  EXPECT_EQ(fit.law.size_power, ScalingLaw().size_power);
+  EXPECT_DOUBLE_EQ(fit.law.size_power, ScalingLaw().size_power);
   EXPECT_NEAR(fit.law.floor, 0.5, 1e-3);
   EXPECT_NEAR(fit.law.size, 15, 0.1);
   EXPECT_NEAR(fit.law.data, 40, 0.5);

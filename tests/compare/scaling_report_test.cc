@@ -1,0 +1,151 @@
+// What becomes of a grid: its best cells, the law's predictions, and the files that say so.
+#include "compare/scaling_report.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <regex>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+constexpr double kUnique = 3e6;
+
+// Three sizes of which a larger one is slower, three budgets; of the tokens per step 2048 are the better for the
+// smallest budget, 4096 for the others.
+Scaling Example() {
+  const ScalingLaw law{.floor = 0.4, .size = 20, .size_power = 0.35, .data = 300, .data_power = 0.45, .repeats = 15};
+  Scaling scaling;
+  scaling.grid.data.folder = "data/x";
+  scaling.grid.presets = {"small", "/dir/middle one.toml", "large"};
+  scaling.grid.tokens = {500'000, 2'000'000, 6'000'000};
+  scaling.grid.steps_of = {2048, 4096};
+  scaling.grid.seeds = 2;
+  scaling.unique = kUnique;
+  scaling.machine = "a CPU, 2 threads, bf16";
+  const double weights[] = {5e5, 2e6, 8e6};
+  for (size_t size = 0; size < 3; ++size) {
+    for (const int64_t tokens : scaling.grid.tokens) {
+      for (const int64_t steps_of : scaling.grid.steps_of) {
+        ScalingCell cell{size, tokens, steps_of, weights[size], {}, false};
+        cell.result.seeds = {1, 2};
+        cell.result.tokens = static_cast<double>(tokens);
+        cell.result.tok_per_sec = 2e10 / (weights[size] + 1e6);
+        const double worse = (steps_of == 2048) == (tokens == 500'000) ? 0 : 0.05;
+        cell.result.bits_per_byte = {2, law.BitsPerByte(weights[size], cell.result.tokens, kUnique) + worse, 0.002};
+        scaling.cells.push_back(cell);
+      }
+    }
+  }
+  return scaling;
+}
+
+TEST(ScalingGrid, TheBestOfEachSizeAndBudgetAreFitted) {
+  Scaling scaling = Example();
+  FitBest(scaling);
+  int best = 0;
+  for (const ScalingCell& cell : scaling.cells) {
+    EXPECT_EQ(cell.best, (cell.steps_of == 2048) == (cell.tokens == 500'000));
+    best += cell.best;
+  }
+  EXPECT_EQ(best, 9);
+  EXPECT_EQ(scaling.fit.residuals.size(), 9u);
+  EXPECT_LT(scaling.fit.rms, 1e-3);
+  EXPECT_EQ(scaling.fit.held, std::vector<std::string>{"repeats"});
+}
+
+TEST(ScalingGrid, WhatFailedOrDivergedIsLeftOut) {
+  Scaling scaling = Example();
+  for (ScalingCell& cell : scaling.cells) {
+    if (cell.size == 0 && cell.tokens == 500'000) {
+      cell.result = {};
+      cell.result.failed = 2;
+      cell.result.error = "out of | memory";
+    }
+    if (cell.size == 1 && cell.steps_of == 4096) cell.result.bits_per_byte.mean = std::nan("");
+  }
+  FitBest(scaling);
+  EXPECT_EQ(scaling.fit.residuals.size(), 8u);
+  for (const ScalingCell& cell : scaling.cells) {
+    if (cell.size == 1) EXPECT_EQ(cell.best, cell.steps_of == 2048);
+  }
+  const Json json = ToJson(scaling);
+  EXPECT_EQ(json.at("points").size(), 8u);
+  EXPECT_EQ(json.at("cells")[0].at("error"), "out of | memory");
+  EXPECT_NE(ScalingMarkdown(scaling).find("failed: out of \\| memory"), std::string::npos);
+  for (ScalingCell& cell : scaling.cells) {
+    if (cell.size != 2) cell.result.bits_per_byte.mean = std::nan("");
+  }
+  EXPECT_THROW(FitBest(scaling), Error) << "one size is left";
+}
+
+TEST(ScalingGrid, TimePicksTheSize) {
+  Scaling scaling = Example();
+  FitBest(scaling);
+  const std::vector<ScalingPrediction> minute = PredictAfter(scaling, 60), hours = PredictAfter(scaling, 7200);
+  ASSERT_EQ(minute.size(), 3u);
+  EXPECT_NEAR(minute[1].tokens, 60 * 2e10 / 3e6, 1);
+  EXPECT_DOUBLE_EQ(minute[1].bits_per_byte, scaling.law().BitsPerByte(2e6, minute[1].tokens, kUnique));
+  EXPECT_EQ(BestOf(minute).size, 0u) << "the small one reads most in a minute";
+  EXPECT_EQ(BestOf(hours).size, 1u) << "a larger one holds more";
+}
+
+TEST(ScalingGrid, IsReadBackAsItWasWritten) {
+  ScalingGrid grid = Example().grid;
+  grid.text = "text.txt";
+  grid.sets = {"optim.lr=0.1"};
+  grid.data.fingerprint = "abc";
+  EXPECT_EQ(ToJson(ScalingGridFromJson(ToJson(grid), "test")), ToJson(grid));
+  EXPECT_THROW(ScalingGridFromJson(Json::array(), "test"), Error);
+  EXPECT_THROW(ScalingGridFromJson(Json{{"format", "other"}, {"version", 1}}, "test"), Error);
+}
+
+TEST(ScalingReport, MarkdownHasLawBestSizesAndGrid) {
+  Scaling scaling = Example();
+  scaling.fewest_documents = 300;
+  scaling.most_documents = 900;
+  FitBest(scaling);
+  const std::string markdown = ScalingMarkdown(scaling);
+  for (const char* part : {"bits per byte = 0.4", "over 9 points", "held: repeats = 15", "| 1:00 | small |",
+                           "| 2:00:00 | middle one |", "| middle one | 2,000,000 | 2.00 M | 4096 | **", " | 0.0020 | ",
+                           "2 seeds each", "first 300 to 900 documents"}) {
+    EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
+  }
+}
+
+TEST(ScalingReport, SvgStandsAlone) {
+  Scaling scaling = Example();
+  scaling.grid.presets[1] = "<&>.toml";
+  FitBest(scaling);
+  const std::string svg = ScalingSvg(scaling);
+  const auto count = [&](const std::string& pattern) {
+    const std::regex expression(pattern);
+    return std::distance(std::sregex_iterator(svg.begin(), svg.end(), expression), {});
+  };
+  EXPECT_EQ(count("<circle "), 9);
+  EXPECT_EQ(count("<path class=\"line c[0-9]\" d=\"M[0-9. ]+L"), 3) << "a curve for each size";
+  EXPECT_EQ(count("<svg "), 1);
+  EXPECT_EQ(count("</svg>"), 1);
+  EXPECT_EQ(count("<text "), count("</text>"));
+  for (const char* absent : {"<script", "src=", "<&>", "nan"}) EXPECT_EQ(svg.find(absent), std::string::npos) << absent;
+  EXPECT_NE(svg.find(">1 M</text>"), std::string::npos) << "a tick of the logarithmic axis";
+}
+
+TEST(ScalingReport, TheFamilyIsReadByTrain) {
+  Scaling scaling = Example();
+  scaling.grid.sets = {"train.word_dropout=0.1"};
+  FitBest(scaling);
+  const std::string toml = FamilyToml(scaling);
+  EXPECT_NE(toml.find("# They were trained with: --set \"train.word_dropout=0.1\"\n"), std::string::npos) << toml;
+  const Json family = ParseToml(toml, "test");
+  EXPECT_EQ(family.at("sizes"), Json(scaling.grid.presets));
+  ScalingLaw law;
+  FieldsFromJson(family.at("law"), "law", law);
+  EXPECT_DOUBLE_EQ(law.BitsPerByte(1e6, 1e7, kUnique), scaling.law().BitsPerByte(1e6, 1e7, kUnique));
+}
+
+}  // namespace
+}  // namespace flashlm
