@@ -44,12 +44,15 @@ class ScalingTest : public testing::Test {
 Scratch* ScalingTest::shared_ = nullptr;
 
 TEST_F(ScalingTest, FitsTheLawAndWritesAFamilyThatTrains) {
-  const CommandResult result = Scaling({"--data", *shared_ / "data", "--presets", Both(), "--tokens", "4k,16k",
-                                        "--steps-of", "128,384", "--seeds", "2", "--json"});
+  // A family is its sizes.
+  WriteFileAtomic(scratch_ / "tiny.toml", "sizes = [\"" + Preset("small") + "\", \"" + Preset("large") + "\"]\n");
+  const CommandResult result = Scaling({"--data", *shared_ / "data", "--presets", scratch_ / "tiny.toml", "--tokens",
+                                        "4k,16k", "--steps-of", "128,384", "--seeds", "2", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.err.find("held: size_power = 0.3, data_power = 0.3, repeats = 15"), std::string::npos) << result.err;
   const Json scaling = Json::parse(result.out);
   EXPECT_EQ(ParseJson(In("scaling.json"), "test"), scaling);
+  EXPECT_EQ(scaling.at("grid").at("presets"), Json({Preset("small"), Preset("large")}));
   EXPECT_EQ(scaling.at("cells").size(), 8u);
   ASSERT_EQ(scaling.at("points").size(), 4u);
   double squares = 0;
@@ -150,16 +153,6 @@ TEST_F(ScalingTest, RefusesWhatIsWrongBeforeAnyWork) {
   std::filesystem::create_directory(scratch_ / "out");
   WriteFileAtomic(scratch_ / "out/file", "mine");
   EXPECT_NE(Scaling({"--data", data}).err.find("no grid"), std::string::npos);
-}
-
-// A family is its sizes, and without any the sizes are flagship's.
-TEST_F(ScalingTest, AFamilyIsItsSizes) {
-  WriteFileAtomic(scratch_ / "family.toml", "sizes = [\"" + Preset("small") + "\", \"" + Preset("large") + "\"]\n");
-  const CommandResult result = Scaling(
-      {"--data", *shared_ / "data", "--presets", scratch_ / "family.toml", "--tokens", "1k,2k", "--steps-of", "256"});
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json grid = ParseJson(In("grid.json"), "test");
-  EXPECT_EQ(grid.at("presets"), Json({Preset("small"), Preset("large")}));
 }
 
 }  // namespace
