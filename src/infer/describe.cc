@@ -57,6 +57,16 @@ std::string ShapeText(const Json& shape) {
   return text;
 }
 
+Json DescribeNGrams(const NGramModel& ngrams) {
+  Json counts = Json::array();
+  for (int n = 1; n <= ngrams.order(); ++n) counts.push_back(ngrams.NGrams(n));
+  return {{"order", ngrams.order()},
+          {"counted_tokens", ngrams.counted_tokens()},
+          {"counts", counts},
+          {"file_bytes", ngrams.Serialize().size()},
+          {"memory_mb", static_cast<double>(ngrams.MemoryBytes()) / 1048576}};
+}
+
 }  // namespace
 
 Json DescribeModel(const Model& model, int64_t state_floats) {
@@ -111,6 +121,7 @@ Json DescribeModel(const Model& model, int64_t state_floats) {
                        {"tables", mb(bank.TableCount())},
                        {"training", mb(2 * bank.size() + bank.TableCount() + finders + state_floats)}};
   json["training_flops_per_token"] = model.TrainingFlopsPerToken();
+  if (model.ngram() != nullptr) json["ngrams"] = DescribeNGrams(model.ngram()->model());
   json["config"] = model.config();
   json["tensors"] = std::move(tensors);
   return json;
@@ -144,6 +155,11 @@ std::string DescriptionTable(const Json& description) {
   table += fmt::format("\n{}: {} parameters, {:.1f} MFLOP per trained token\n",
                        description.at("architecture").get<std::string>(), description.at("parameters").dump(),
                        description.at("training_flops_per_token").get<double>() / 1e6);
+  if (const Json ngrams = description.value("ngrams", Json()); ngrams.is_object()) {
+    table += fmt::format("n-grams of 1 to {} tokens: {} counted in {} tokens, {:.1f} MB on disk, {:.1f} MB in memory\n",
+                         ngrams.at("order").dump(), ngrams.at("counts").dump(), ngrams.at("counted_tokens").dump(),
+                         ngrams.at("file_bytes").get<double>() / 1048576, ngrams.at("memory_mb").get<double>());
+  }
   if (ternary) {
     table += fmt::format(
         "{} of them ternary ({:.1f} %), {} %: -1 / 0 / +1\n", description.at("ternary_parameters").dump(),

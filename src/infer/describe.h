@@ -10,7 +10,8 @@ namespace flashlm {
 
 // {"architecture", "parameters", "table_parameters" (of which lie in sparse tables), "ternary_parameters",
 // "ternary_share", "ternary_fractions": [of -1, of 0, of +1] or null, "bytes" (f32), "packed_bytes", "memory_mb",
-// "training_flops_per_token", "config", "tensors": [{"name", "shape", "parameters", "role", "bytes", "packed_bytes",
+// "training_flops_per_token", "ngrams" (of a model that has them: {"order", "counted_tokens", "counts" by length,
+// "file_bytes", "memory_mb"}), "config", "tensors": [{"name", "shape", "parameters", "role", "bytes", "packed_bytes",
 // and of a ternary one "ternary", "scales", "ternary_fractions"}]}. Packed are ternary weights, 2 bits each with their
 // f32 scales; everything else stays f32. The fractions are those of the values in the bank. `state_floats`: what the
 // optimiser of a training would remember. "memory_mb" has "parameters", of which "tables" is a part, and "training",

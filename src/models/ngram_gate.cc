@@ -15,9 +15,11 @@ NGramGate::NGramGate(ParamBank& bank, int order, int vocab, int width)
   // From zero: at first half of every prediction is the counted model's, which then is far ahead of the network. Not at
   // the rate of gains, at which it opens and shuts within a dozen steps.
   constexpr double kRate = 0.5;
-  weight_ = bank.Add({.name = "ngram.gate.weight", .shape = {width}, .role = Role::kVector, .lr_scale = kRate});
-  features_ = bank.Add(
-      {.name = "ngram.gate.features", .shape = {1, FeatureColumns(order)}, .role = Role::kVector, .lr_scale = kRate});
+  ParamInfo weight{"ngram.gate.weight", {width}, Role::kVector, Init::Zero()};
+  ParamInfo features{"ngram.gate.features", {1, FeatureColumns(order)}, Role::kVector, Init::Zero()};
+  weight.lr_scale = features.lr_scale = kRate;
+  weight_ = bank.Add(std::move(weight));
+  features_ = bank.Add(std::move(features));
 }
 
 void NGramGate::Set(std::shared_ptr<const NGramModel> model, std::shared_ptr<const LeftOut> left_out) {

@@ -31,7 +31,7 @@ class NGramsTest : public testing::Test {
   static CommandResult Train(const std::string& out, const std::string& steps) {
     return RunCommand({"train",
                        "--preset",
-                       "gpt",
+                       "gpt-baseline",
                        "--data",
                        data_,
                        "--out",
@@ -86,6 +86,18 @@ TEST_F(NGramsTest, TheFileLiesOnTheDiskOnce) {
   const Json config = ReadJsonFile(whole_ + "/latest/config.json");
   EXPECT_EQ(config.at("ngram_order"), 5);
   EXPECT_EQ(config.at("ngram_sha256"), ReadFile(file).substr(64, 64));
+}
+
+TEST_F(NGramsTest, InspectShowsThem) {
+  const CommandResult described = RunCommand({"inspect", whole_, "--json"}, scratch_);
+  ASSERT_EQ(described.exit_code, 0) << described.err;
+  const Json ngrams = Json::parse(described.out).at("ngrams");
+  EXPECT_EQ(ngrams.at("order"), 5);
+  EXPECT_EQ(ngrams.at("counts").size(), 5u);
+  EXPECT_EQ(ngrams.at("counts")[0], 512);
+  EXPECT_EQ(ngrams.at("file_bytes"), fs::file_size(whole_ + "/ngram.bin"));
+  const CommandResult table = RunCommand({"inspect", whole_}, scratch_);
+  EXPECT_NE(table.out.find("n-grams of 1 to 5 tokens: [512,"), std::string::npos) << table.out;
 }
 
 TEST_F(NGramsTest, ResumedItEndsTheSameAndALostFileIsMadeAgain) {
