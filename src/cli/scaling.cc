@@ -48,7 +48,7 @@ void Run(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   RefuseStandardOutput("--out", options.scaling.out);
   ScalingOptions scaling = options.scaling;
-  scaling.presets = SplitAtCommas("--presets", options.presets, "as flagship-1m,flagship-2m");
+  scaling.presets = SplitAtCommas("--presets", options.presets, "as flagship-2m,flagship-5m");
   scaling.tokens = BudgetsOf(options.tokens);
   scaling.steps_of = StepsOf(options.steps_of);
   const ScalingSummary summary = Scale(scaling);
