@@ -72,7 +72,7 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   RequireUtf8("--preset", config.preset);
   RequireUtf8("--recipe", config.recipe);
   RequireUtf8("--data", config.data);
-  MakeModel(config.model, false);  // a wrong configuration is refused before anything is written
+  MakeModel(config.model, false);     // a wrong configuration is refused before anything is written
   const Growth growth(config.train);  // the same
   const bool measured = config.train.precision == "auto";
   ResolvePrecision(config);

@@ -139,7 +139,7 @@ TEST_F(ScalingTest, RefusesWhatIsWrongBeforeAnyWork) {
   };
   refused({}, 2, "scaling needs --data");
   refused({"--data", scratch_ / "nothing"}, 1, "nothing");
-  refused({"--data", data, "--presets", "flagship-3m"}, 2, "unknown preset");
+  refused({"--data", data, "--presets", "flagship-9m"}, 2, "unknown preset");
   refused({"--data", data, "--presets", "flagship-2m,,flagship-5m"}, 2, "empty name");
   refused({"--data", data, "--presets", Both(), "--tokens", "1k,x"}, 2, "--tokens x");
   refused({"--data", data, "--presets", Both(), "--steps-of", "256,1k"}, 2, "--steps-of 1k");

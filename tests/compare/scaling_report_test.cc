@@ -70,7 +70,9 @@ TEST(ScalingGrid, WhatFailedOrDivergedIsLeftOut) {
   FitBest(scaling);
   EXPECT_EQ(scaling.fit.residuals.size(), 8u);
   for (const ScalingCell& cell : scaling.cells) {
-    if (cell.size == 1) EXPECT_EQ(cell.best, cell.steps_of == 2048);
+    if (cell.size == 1) {
+      EXPECT_EQ(cell.best, cell.steps_of == 2048);
+    }
   }
   const Json json = ToJson(scaling);
   EXPECT_EQ(json.at("points").size(), 8u);

@@ -238,7 +238,9 @@ TEST(DocumentShuffle, DocumentsStayWhole) {
           EXPECT_EQ(input, before.at(target));
         }
         // Only after a document's end, or the last document's last token, is the context not the target before.
-        if (t > 0 && input != read.targets[n][t - 1]) EXPECT_EQ(read.targets[n][t - 1], documents.back().back());
+        if (t > 0 && input != read.targets[n][t - 1]) {
+          EXPECT_EQ(read.targets[n][t - 1], documents.back().back());
+        }
       }
     }
     first_of_epoch.insert(read.targets[0][0]);
