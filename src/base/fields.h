@@ -88,6 +88,19 @@ void FieldsFromJson(const Json& object, const std::string& where, Config& config
   reader.RefuseUnknownKeys();
 }
 
+// The same of an object that has others' fields too: those of `config` are taken out of it.
+template <class Config>
+void TakeFields(Json& object, const std::string& where, Config& config) {
+  Json own = Json::object();
+  const Json known = FieldsToJson(config);
+  for (const auto& [key, value] : known.items()) {
+    if (!object.contains(key)) continue;
+    own[key] = object[key];
+    object.erase(key);
+  }
+  FieldsFromJson(own, where, config);
+}
+
 // One line per field: name, default, range, meaning.
 template <class Config>
 std::string FieldsHelp(Config config = {}) {

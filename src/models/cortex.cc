@@ -91,7 +91,7 @@ class Cortex final : public Model {
       h = Apply(tape, blocks_[static_cast<size_t>(i)], h);
       if (values != nullptr) values[i] = RowDot(tape, h, value_heads_[static_cast<size_t>(i)]);  // [N,1]
     }
-    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
+    prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = embed_;
     prediction.second_head = second_head_;
     prediction.values = values;

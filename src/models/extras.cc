@@ -12,14 +12,7 @@ void ModelExtras::Write(Json& fields) const {
 
 ModelExtras TakeExtras(Json& fields) {
   ModelExtras extras;
-  Json own = Json::object();
-  const Json known = FieldsToJson(extras);
-  for (const auto& [key, value] : known.items()) {
-    if (!fields.contains(key)) continue;
-    own[key] = fields[key];
-    fields.erase(key);
-  }
-  FieldsFromJson(own, "model", extras);
+  TakeFields(fields, "model", extras);
   if (extras.ngram_order == 1) {
     throw UsageError("model.ngram_order = 1: single tokens say nothing of what follows them", "2 to 5, or 0 for none");
   }

@@ -1,5 +1,5 @@
 // The flagship: a transformer for small budgets, with every block option that short training records found worth a try
-// (docs/scaling.md has what each is worth here).
+// (docs/lab-book/2026-11-flagship.md has what each is worth here).
 //
 //   x = h = RMS_in(E[t]);  per block:  h <- r_0 h + r_1 x (+ u_1 skip);  u = RMS1(h);  q|k|v|gate = W u
 //   v <- w_0 v + w_1 V[t];  h <- h + W_o gate(mix(norm(q), norm(k), v));  h <- h + dropout(W_down mlp(W_up RMS2(h)))
@@ -105,7 +105,7 @@ class Flagship final : public Model {
       h = left[i] = Apply(tape, b, h, tokens);
     }
     Prediction prediction;
-    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
+    prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = head_;
     prediction.softcap = c_.softcap;
     return prediction;
@@ -121,9 +121,6 @@ class Flagship final : public Model {
   }
 
  private:
-  // Scores start as those of unit vectors times 1.2^2 sqrt(D), a little sharper than without gains.
-  static constexpr float kSharpness = 1.2f;
-
   struct Block {
     char mixer;
     Param residual, skip;  // [2], of WeightedSum
@@ -159,9 +156,7 @@ class Flagship final : public Model {
     }
     if (attention && c_.head_gate) parts.push_back({name + "mix.gate", H, Init::Zero()});
     b.mix_in = AddLinear(bank(), parts, C);
-    if (attention && c_.qk_norm) {
-      b.qk_norm = AddVectors(bank(), {name + "mix.q_norm.weight", name + "mix.k_norm.weight"}, C / H, kSharpness);
-    }
+    if (attention && c_.qk_norm) b.qk_norm = AddQueryKeyNorm(bank(), name + "mix", C / H);
     // sigmoid(4) = 0.982: memories start by forgetting slowly. A recurrence has channels of all speeds.
     if (b.mixer == 'D') b.forget_bias = bank().Add({name + "mix.alpha.bias", {H}, Role::kVector, Init::Constant(4)});
     if (b.mixer == 'R') b.forget_bias = bank().Add({name + "mix.forget.bias", {C}, Role::kVector, Init::Constant(1)});

@@ -64,16 +64,13 @@ class Gpt final : public Model {
     h = WithInputTables(tape, tokens, h);
     for (const Block& b : blocks_) h = Apply(tape, b, h);
     Prediction prediction;
-    prediction.hidden = WithOutputTables(tape, tokens, RmsNorm(tape, h, ln_out_));
+    prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = embed_;
     prediction.softcap = c_.softcap;
     return prediction;
   }
 
  private:
-  // Scores start as those of unit vectors times 1.2^2 sqrt(D), a little sharper than without gains.
-  static constexpr float kSharpness = 1.2f;
-
   struct Block {
     Param ln1, qkv, qk_norm, out;
     SwiGluLayer ffn;
@@ -85,8 +82,7 @@ class Gpt final : public Model {
     Block b;
     b.ln1 = AddGain(bank(), name + "ln1", C);
     b.qkv = AddLinear(bank(), {{name + "attn.qkv", 3 * C, normal, 3}}, C);
-    b.qk_norm =
-        AddVectors(bank(), {name + "attn.q_norm.weight", name + "attn.k_norm.weight"}, C / c_.n_heads, kSharpness);
+    b.qk_norm = AddQueryKeyNorm(bank(), name + "attn", C / c_.n_heads);
     b.out = AddLinear(bank(), {{name + "attn.out", C, output}}, C);
     b.ffn = AddSwiGlu(bank(), AddGain(bank(), name + "ln2", C),
                       {{name + "ffn.gate", c_.d_ff, normal}, {name + "ffn.up", c_.d_ff, normal}},

@@ -73,10 +73,6 @@ class Model {
   Tensor WithInputTables(Tape& tape, const int32_t* tokens, const Tensor& x) const {
     return input_tables_ == nullptr ? x : input_tables_->AddTo(tape, tokens, x);
   }
-  // The same of its last hidden state, compute type [N,C].
-  Tensor WithOutputTables(Tape& tape, const int32_t* tokens, const Tensor& x) const {
-    return output_tables_ == nullptr ? x : ToComputeType(tape, output_tables_->AddTo(tape, tokens, ToF32(tape, x)));
-  }
 
  private:
   friend std::unique_ptr<Model> MakeModel(const Json&, bool);

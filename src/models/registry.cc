@@ -31,14 +31,7 @@ namespace {
 // Takes what every architecture can carry out of a model's own fields.
 NgramTablesConfig TakeTables(Json& fields) {
   NgramTablesConfig config;
-  const Json known = FieldsToJson(config);
-  Json own = Json::object();
-  for (const auto& [key, value] : known.items()) {
-    if (!fields.contains(key)) continue;
-    own[key] = fields[key];
-    fields.erase(key);
-  }
-  FieldsFromJson(own, "model", config);
+  TakeFields(fields, "model", config);
   config.Validate();
   return config;
 }
@@ -93,6 +86,10 @@ std::unique_ptr<Model> MakeModel(const Json& config, bool for_training) {
 
 Prediction Model::Predict(Tape& tape, const int32_t* tokens, const int64_t* positions) {
   Prediction prediction = Forward(tape, tokens);
+  if (output_tables_ != nullptr) {
+    const Tensor hidden = output_tables_->AddTo(tape, tokens, ToF32(tape, prediction.hidden));
+    prediction.hidden = ToComputeType(tape, hidden);
+  }
   if (ngram_ != nullptr) prediction.ngram = ngram_->Listen(tape, tokens, positions, prediction.hidden);
   return prediction;
 }

@@ -1,7 +1,8 @@
-// What attention asks of a model's width.
+// What attention asks of a model's width, and the norm of its queries and keys.
 #pragma once
 
 #include "base/error.h"
+#include "nn/linear.h"
 
 namespace flashlm {
 
@@ -10,6 +11,12 @@ inline void CheckRotaryHeads(int d_model, int n_heads) {
   if (d_model % (2 * n_heads) == 0) return;
   throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
                    "rotary positions turn pairs of a head's columns");
+}
+
+// Gains of a HeadNorm of queries and keys, NAME.q_norm.weight and NAME.k_norm.weight, [2,D]. Scores start as those of
+// unit vectors times 1.2^2 sqrt(D), a little sharper than without gains.
+inline Param AddQueryKeyNorm(ParamBank& bank, const std::string& name, int head_dim) {
+  return AddVectors(bank, {name + ".q_norm.weight", name + ".k_norm.weight"}, head_dim, 1.2f);
 }
 
 }  // namespace flashlm
