@@ -69,8 +69,6 @@ const Size& BestFor(double tokens, const ScalingLaw& law, const std::vector<Size
                            [&](const Size& a, const Size& b) { return distance(a) < distance(b); });
 }
 
-std::string Million(double count) { return fmt::format("{:.{}f} M", count / 1e6, count < 9.95e6 ? 1 : 0); }
-
 }  // namespace
 
 double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) const {
@@ -95,8 +93,9 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
     const double per_step = static_cast<double>(sizes.front().config.train.TokensPerStep());
     const double tokens = request.budget.kind == "tokens" ? request.budget.amount : request.budget.amount * per_step;
     const Size& best = BestFor(tokens, law, sizes);
-    return {best.preset, fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, Million(tokens),
-                                     tokens / unique, Million(static_cast<double>(best.parameters)))};
+    return {best.preset,
+            fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, FormatCount(tokens),
+                        tokens / unique, FormatCount(static_cast<double>(best.parameters)))};
   }
   MeasureSpeed(sizes);
   const auto predicted = [&](const Size& size) {
@@ -110,7 +109,8 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
       fmt::format("{} for {} at {:.0f} M parameter-tokens/s: {} parameters, {} tokens ({:.1f} epochs), about {:.2f} "
                   "bits/byte expected on text like the law's",
                   best.preset, request.budget.ToString(), best.weights / best.seconds_per_token / 1e6,
-                  Million(static_cast<double>(best.parameters)), Million(tokens), tokens / unique, predicted(best))};
+                  FormatCount(static_cast<double>(best.parameters)), FormatCount(tokens), tokens / unique,
+                  predicted(best))};
 }
 
 }  // namespace flashlm

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "base/rng.h"
 #include "kernels/delta/ref.h"
+#include "tests/kernels/normals.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -44,13 +44,6 @@ std::vector<To> Converted(const std::vector<From>& x) {
     }
   }
   return y;
-}
-
-std::vector<float> Normals(size_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> x(n);
-  for (float& v : x) v = static_cast<float>(rng.Normal());
-  return x;
 }
 
 // Inputs of one case; alpha_bias is 4 as in the model, so that the memory is long.

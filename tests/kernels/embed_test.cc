@@ -6,18 +6,12 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "tests/kernels/normals.h"
 
 namespace flashlm::kernels {
 namespace {
 
 constexpr int kVocab = 11, kTokens = 200, kPad = 5;
-
-std::vector<float> Normals(size_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> values(n);
-  for (float& v : values) v = rng.Normal();
-  return values;
-}
 
 std::vector<int32_t> Tokens() {
   Rng rng(3, Purpose::kTest);

@@ -6,18 +6,11 @@
 #include <cmath>
 #include <vector>
 
-#include "base/rng.h"
 #include "kernels/vector/vector.h"
+#include "tests/kernels/normals.h"
 
 namespace flashlm::kernels {
 namespace {
-
-std::vector<float> Normals(int64_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = rng.Normal();
-  return values;
-}
 
 template <class T>
 std::vector<T> As(const std::vector<float>& x) {

@@ -7,6 +7,7 @@
 #include "kernels/norm/head_norm.h"
 #include "kernels/norm/layer_norm.h"
 #include "kernels/norm/ref.h"
+#include "tests/kernels/normals.h"
 #include "tests/kernels/strided_matrix.h"
 
 namespace flashlm::kernels {
@@ -18,13 +19,6 @@ constexpr float kEps = 1e-3f;
 
 // A norm of one row by its definition: y_row from x_row and the parameters.
 using Definition = std::function<void(const C* x_row, const C* parameters, C* y_row)>;
-
-std::vector<float> Normals(int64_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = static_cast<float>(rng.Normal());
-  return values;
-}
 
 struct Expected {
   std::vector<double> y, dx, dparameters;

@@ -6,18 +6,11 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "base/rng.h"
 #include "kernels/optimizer/ref.h"
+#include "tests/kernels/normals.h"
 
 namespace flashlm::kernels {
 namespace {
-
-std::vector<float> Normals(int64_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = rng.Normal();
-  return values;
-}
 
 std::vector<double> Widened(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 

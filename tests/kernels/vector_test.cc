@@ -5,17 +5,11 @@
 
 #include "base/parallel.h"
 #include "kernels/vector/ref.h"
+#include "tests/kernels/normals.h"
 #include "tests/kernels/strided_matrix.h"
 
 namespace flashlm::kernels {
 namespace {
-
-std::vector<float> Normals(int64_t n, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& v : values) v = rng.Normal();
-  return values;
-}
 
 std::vector<double> Widened(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 
