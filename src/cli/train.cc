@@ -91,7 +91,8 @@ std::string Footer() {
   text += "\n[train] (--set train.KEY=VALUE)\n" + FieldsHelp<TrainConfig>();
   text += "\n[optim] (--set optim.KEY=VALUE)\n" + FieldsHelp<OptimConfig>();
   text += "\n[model] of any architecture (--set model.KEY=VALUE)\n" + FieldsHelp<ModelExtras>();
-  text += "\n[model] of any architecture, n-gram tables (at the input: cortex-viii, flagship, gpt)\n" + FieldsHelp<NgramTablesConfig>();
+  text += "\n[model] of any architecture, n-gram tables (at the input: cortex-viii, flagship, gpt)\n" +
+          FieldsHelp<NgramTablesConfig>();
   for (const ModelEntry& entry : RegisteredModels()) {
     text += fmt::format("\n[model] of {} (--set model.KEY=VALUE)\n{}", entry.name, entry.help());
   }
