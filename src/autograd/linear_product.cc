@@ -12,7 +12,7 @@ using kernels::Matrix;
 
 // dL/d(master weight) += the straight-through form of dy^T input.
 void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& input) {
-  float* gradient = tape.bank().Gradient(weight);
+  float* gradient = tape.ParamGradient(weight);
   if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
     return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
   }
@@ -20,7 +20,7 @@ void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const 
   float* effective = tape.Scratch(size);  // dL/d(effective weight)
   std::fill(effective, effective + size, 0.0f);
   kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
-  tape.bank().AddTernaryGradient(weight, effective);
+  tape.bank().AddTernaryGradient(weight, effective, gradient);
 }
 
 }  // namespace

@@ -7,9 +7,10 @@
 
 namespace flashlm {
 
-Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype)
+Tape::Tape(ParamBank& bank, WeightPacks& packs, DType dtype, GradientsApart* apart)
     : bank_(bank),
       packs_(packs),
+      apart_(apart),
       dtype_(dtype == DType::kI8 ? DType::kBF16 : dtype),
       int8_products_(dtype == DType::kI8) {}
 

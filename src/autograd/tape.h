@@ -19,6 +19,7 @@
 #include "base/progress.h"
 #include "kernels/dropout/dropout.h"
 #include "tensor/arena.h"
+#include "tensor/gradients_apart.h"
 #include "tensor/param_bank.h"
 #include "tensor/state.h"
 #include "tensor/tensor.h"
@@ -67,7 +68,8 @@ class Tape {
  public:
   // `dtype`: what matrix products read. kI8, for inference only: their inputs are rounded to int8 per row and their
   // weights per output; everything else is then bf16. bank and packs must outlive the tape.
-  Tape(ParamBank& bank, WeightPacks& packs, DType dtype);
+  // `apart`, if any, takes the gradients of parameters in place of the bank: of tapes that run side by side.
+  Tape(ParamBank& bank, WeightPacks& packs, DType dtype, GradientsApart* apart = nullptr);
 
   // Forgets the last step. `random_step` keys dropout: equal steps drop equal elements.
   void BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step);
@@ -113,6 +115,13 @@ class Tape {
   // Appends a node (in training only).
   void Record(const Node& node) {
     if (training_) nodes_.push_back(node);
+  }
+
+  // Where the gradient of a parameter is added to [p.rows, p.cols], by the thread that runs the backward pass.
+  float* ParamGradient(const Param& p) { return apart_ == nullptr ? bank_.Gradient(p) : apart_->Of(p); }
+  // The same of a table of which only the n rows named are added to.
+  float* ParamGradient(const Param& p, const int32_t* rows, int64_t n) {
+    return apart_ == nullptr ? bank_.Gradient(p) : apart_->OfRows(p, rows, n);
   }
 
   // The gradient of an operation's output, complete when its backward runs.
@@ -171,6 +180,7 @@ class Tape {
 
   ParamBank& bank_;
   WeightPacks& packs_;
+  GradientsApart* apart_;
   DType dtype_;
   bool int8_products_;
   bool training_ = false;

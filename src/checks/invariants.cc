@@ -290,10 +290,10 @@ CheckResult CheckSteadyMemory(const Json& config) {
     int64_t after_two = 0;
     for (int s = 0; s < 6; ++s) {
       step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0);
-      if (s == 1) after_two = step.tape().grow_events();
+      if (s == 1) after_two = step.grow_events();
     }
-    result.passed = step.tape().grow_events() == after_two;
-    result.detail = fmt::format("{} growths after the second step", step.tape().grow_events() - after_two);
+    result.passed = step.grow_events() == after_two;
+    result.detail = fmt::format("{} growths after the second step", step.grow_events() - after_two);
   });
 }
 
@@ -316,6 +316,38 @@ CheckResult CheckThreads(const Json& config) {
     const double difference = std::abs(losses[0] - losses[1]) / losses[0];
     result.passed = difference < 1e-4;
     result.detail = fmt::format("loss after 5 steps {:.6f} and {:.6f}", losses[0], losses[1]);
+  });
+}
+
+CheckResult CheckLanes(const Json& config) {
+  return TimedCheck("lanes are micro-batches, on any number of threads", [&](CheckResult& result) {
+    const std::unique_ptr<Model> any = MakeRandom(config, false);
+    result.passed = !any->PassesSideBySide() || !any->bank().tables().empty();
+    result.detail = "its passes cannot run side by side";
+    if (result.passed) return;
+    const int threads = ThreadCount();
+    // The loss after some steps, and the first element of every tensor.
+    const auto train = [&](int count, TrainConfig training) {
+      SetThreadCount(count);
+      const std::unique_ptr<Model> model = MakeRandom(config, true);
+      TrainingStep step(*model, PlainAdamW(1e-3), training, DType::kF32, 1);
+      Rng rng(61, Purpose::kTest);
+      const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+      std::vector<double> seen(1);
+      for (int s = 0; s < 5; ++s) {
+        seen[0] = step.Run(s, tokens.inputs.data(), tokens.targets.data(), 1.0).parts.cross_entropy;
+      }
+      for (const ParamInfo& info : model->bank().infos()) seen.push_back(model->bank().values()[info.offset]);
+      return seen;
+    };
+    TrainConfig side_by_side = SmallTraining(kBatch, kLength), one_by_one = SmallTraining(kBatch / 2, kLength);
+    side_by_side.lanes = 2;
+    one_by_one.accumulate = 2;
+    const std::vector<double> two = train(2, side_by_side), one = train(1, side_by_side), other = train(1, one_by_one);
+    SetThreadCount(threads);
+    result.passed = one == two && std::abs(one[0] - other[0]) < 1e-3 * other[0];
+    result.detail = fmt::format("loss after 5 steps {:.6f} on one thread, {:.6f} on two, {:.6f} in micro-batches",
+                                one[0], two[0], other[0]);
   });
 }
 
@@ -423,6 +455,7 @@ std::vector<CheckResult> CheckModel(const Json& config) {
           CheckEveryParameterLearns(config),
           CheckSteadyMemory(config),
           CheckThreads(config),
+          CheckLanes(config),
           CheckCompany(config)};
 }
 

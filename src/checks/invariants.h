@@ -36,6 +36,7 @@ CheckResult CheckGradients(const Json& config);                  // 5: direction
 CheckResult CheckEveryParameterLearns(const Json& config);       // gradients reach every tensor; first loss about ln V
 CheckResult CheckSteadyMemory(const Json& config);               // 7: the arenas do not grow after the second step
 CheckResult CheckThreads(const Json& config);                    // 9: one and two threads agree
+CheckResult CheckLanes(const Json& config);    // 9: lanes on one thread and on two: same bits, those of micro-batches
 CheckResult CheckCompany(const Json& config);  // 9: texts and streams, alone and beside others: same bits
 
 }  // namespace flashlm

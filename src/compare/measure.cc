@@ -14,7 +14,7 @@
 #include "infer/generate.h"
 #include "infer/loaded_model.h"
 #include "kernels/gemm/precision.h"
-#include "train/run_precision.h"
+#include "train/run_machine.h"
 #include "train/trainer.h"
 #include "train/validation.h"
 

@@ -110,6 +110,7 @@ class Supernova final : public Model {
     return prediction;
   }
 
+  bool PassesSideBySide() const override { return false; }  // what was written and addressed is summed up
   void BeginStep() override {
     std::fill(written_.begin(), written_.end(), 0.0);
     std::fill(addressed_.begin(), addressed_.end(), 0.0);

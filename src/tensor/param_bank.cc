@@ -92,10 +92,10 @@ void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
   });
 }
 
-void ParamBank::AddTernaryGradient(const Param& p, const float* effective) {
+void ParamBank::AddTernaryGradient(const Param& p, const float* effective, float* gradient) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
     kernels::TernaryGradient(p.quantization.ternary, values() + info.offset, effective + offset, info.size / p.cols,
-                             p.cols, gradients() + info.offset);
+                             p.cols, gradient + offset);
   });
 }
 

@@ -83,8 +83,8 @@ class ParamBank {
   // The ternary form of a handle's matrices side by side, each quantised by itself. trits: [rows, cols];
   // scales: [rows].
   void Ternarize(const Param& p, float* trits, float* scales) const;
-  // Gradient(p) += the straight-through gradient, given dL/d(effective weight) [rows, cols].
-  void AddTernaryGradient(const Param& p, const float* effective);
+  // gradient += the straight-through gradient, given dL/d(effective weight); both [rows, cols].
+  void AddTernaryGradient(const Param& p, const float* effective, float* gradient) const;
 
   // The flat arrays, padding included (zero, and of zero gradient).
   int64_t size() const { return size_; }

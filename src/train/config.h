@@ -16,6 +16,7 @@ struct TrainConfig {
   int sequence_length = 256;
   int micro_batch = 8;
   int accumulate = 4;
+  int lanes = 0;
   GrowthConfig growth;
   std::string shuffle = "chunks";
   Objective objective;  // the terms and their settings
@@ -35,6 +36,9 @@ struct TrainConfig {
     v.Int("sequence_length", sequence_length, 1, 1 << 20, "tokens of a training sequence");
     v.Int("micro_batch", micro_batch, 1, 65536, "sequences of one forward and backward pass");
     v.Int("accumulate", accumulate, 1, 65536, "micro-batches of one optimiser step");
+    v.Int("lanes", lanes, 0, 256,
+          "equal parts of a micro-batch that are passed side by side, each by a thread of its own; 0: as many as there "
+          "are threads, kept by the run");
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");

@@ -10,7 +10,7 @@
 #include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "models/extras.h"
-#include "train/run_precision.h"
+#include "train/run_machine.h"
 
 namespace flashlm {
 namespace {
@@ -64,14 +64,16 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
 void Run::Announce() const {
   const auto mb = [](int64_t floats) { return static_cast<double>(floats) * 4 / 1048576; };
   const int64_t size = model_->bank().size(), tables = model_->bank().TableCount();
-  Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads, {}", model_->architecture(),
-                  model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(), kernels::CpuName()));
+  const int lanes = config_.train.lanes;
+  Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads{}, {}", model_->architecture(),
+                  model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(),
+                  lanes > 1 ? fmt::format(", {} lanes", lanes) : "", kernels::CpuName()));
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));
   const int64_t averaged = average_.state().size();
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
-                  mb(size + tables), mb(size), mb(step_.optimizer().state().size()),
+                  mb(size + tables), mb(size * std::max(1, lanes)), mb(step_.optimizer().state().size()),
                   averaged > 0 ? fmt::format("average of weights {:.0f} MB, ", mb(averaged)) : ""));
   Say(fmt::format("budget: {}; run folder: {}{}", budget_.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));

@@ -1,8 +1,11 @@
 #include "train/step.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "text/tokenizer.h"
 
@@ -20,18 +23,44 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
     : model_(model),
       train_(train),
       seed_(seed),
-      tape_(model.bank(), model.packs(), dtype),
+      lanes_(static_cast<size_t>(std::max(1, train.lanes))),
       optimizer_(optim, model.bank(), dtype) {
-  if (train.word_dropout > 0) read_.resize(static_cast<size_t>(train.micro_batch) * train.sequence_length);
+  lanes_[0].tape.emplace(model.bank(), model.packs(), dtype);
+  for (size_t i = 1; i < lanes_.size(); ++i) {
+    lanes_[i].gradients = std::make_unique<GradientsApart>(model.bank());
+    lanes_[i].packs = std::make_unique<WeightPacks>(model.bank());
+    lanes_[i].tape.emplace(model.bank(), *lanes_[i].packs, dtype, lanes_[i].gradients.get());
+  }
 }
 
-const int32_t* TrainingStep::DropWords(uint64_t random_step, const int32_t* tokens) {
-  if (read_.empty()) return tokens;
+const int32_t* TrainingStep::DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const {
+  if (train_.word_dropout <= 0) return tokens;
+  lane.read.resize(static_cast<size_t>(n));
   Rng rng(seed_, Purpose::kWordDropout, random_step);
-  for (size_t n = 0; n < read_.size(); ++n) {
-    read_[n] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[n];
+  for (size_t i = 0; i < lane.read.size(); ++i) {
+    lane.read[i] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[i];
   }
-  return read_.data();
+  return lane.read.data();
+}
+
+void TrainingStep::RunLane(int index, int lanes, const StepPlan& plan, const StepData& data) {
+  Lane& lane = lanes_[static_cast<size_t>(index)];
+  const int sequences = plan.size.micro_batch / lanes;
+  const int64_t tokens = int64_t{sequences} * plan.size.length;
+  lane.parts = {};
+  for (int i = 0; i < plan.size.accumulate; ++i) {
+    const int64_t begin = (int64_t{i} * lanes + index) * tokens;
+    const auto random_step = static_cast<uint64_t>((plan.micro_batches + i) * lanes + index);
+    Tape& tape = *lane.tape;
+    tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
+    const int32_t* read = data.inputs + begin;
+    const Prediction prediction = model_.Predict(tape, DropWords(lane, random_step, read, tokens),
+                                                 data.positions == nullptr ? nullptr : data.positions + begin);
+    const int passes = plan.size.accumulate * lanes;
+    lane.parts.AddShare(
+        train_.objective.Add(tape, prediction, read, data.targets + begin, plan.step, plan.fraction, passes), passes);
+    tape.Backward();
+  }
 }
 
 StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
@@ -41,20 +70,28 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
 
 StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
                               const int64_t* positions) {
-  const StepSize& size = plan.size;
-  const int64_t tokens = int64_t{size.micro_batch} * size.length;
+  const StepData data{inputs, targets, positions};
+  // A growing sequence leaves fewer of them in a micro-batch.
+  const int lanes = std::gcd(plan.size.micro_batch, static_cast<int>(lanes_.size()));
   StepOutcome outcome;
   model_.BeginStep();
-  for (int i = 0; i < size.accumulate; ++i) {
-    const auto random_step = static_cast<uint64_t>(plan.micro_batches + i);
-    tape_.BeginTraining(size.micro_batch, size.length, seed_, random_step);
-    const int32_t* read = inputs + i * tokens;
-    const Prediction prediction =
-        model_.Predict(tape_, DropWords(random_step, read), positions == nullptr ? nullptr : positions + i * tokens);
-    const ObjectiveParts parts =
-        train_.objective.Add(tape_, prediction, read, targets + i * tokens, plan.step, plan.fraction, size.accumulate);
-    tape_.Backward();
-    outcome.parts.AddShare(parts, size.accumulate);
+  if (lanes == 1) {
+    RunLane(0, 1, plan, data);
+  } else {
+    ParallelPieces(lanes, [&](int64_t i) {
+      Lane& lane = lanes_[static_cast<size_t>(i)];
+      try {
+        RunLane(static_cast<int>(i), lanes, plan, data);
+      } catch (...) {
+        lane.failure = std::current_exception();
+      }
+    });
+  }
+  for (int i = 0; i < lanes; ++i) {
+    Lane& lane = lanes_[static_cast<size_t>(i)];
+    if (lane.failure) std::rethrow_exception(std::exchange(lane.failure, nullptr));
+    if (lane.gradients) lane.gradients->MoveTo(model_.bank());
+    outcome.parts.AddShare(lane.parts, 1);
   }
   const Stopwatch watch;
   outcome.gradient_norm = optimizer_.GradientNorm();
@@ -83,6 +120,46 @@ StepOutcome::Verdict TrainingStep::Judge(const StepOutcome& outcome) const {
   const bool guarded = train_.spike_factor > 0 && state_.updates >= kUpdatesBeforeGuard;
   if (guarded && outcome.gradient_norm > train_.spike_factor * state_.mean_norm) return StepOutcome::Verdict::kSpike;
   return StepOutcome::Verdict::kApplied;
+}
+
+void TrainingStep::SetProfiling(bool on) {
+  for (Lane& lane : lanes_) lane.tape->SetProfiling(on);
+}
+
+Profile TrainingStep::TakeProfile() {
+  Profile all;
+  const auto lanes = static_cast<double>(lanes_.size());
+  for (Lane& lane : lanes_) {
+    for (const auto& [name, time] : lane.tape->profile()) {
+      OpTime& sum = all[name];
+      sum.forward_seconds += time.forward_seconds / lanes;
+      sum.backward_seconds += time.backward_seconds / lanes;
+      sum.calls += time.calls;
+    }
+    lane.tape->ClearProfile();
+  }
+  return all;
+}
+
+namespace {
+
+template <class Lanes, class Figure>
+auto SumOver(const Lanes& lanes, const Figure& figure) {
+  decltype(figure(*lanes[0].tape)) sum = 0;
+  for (const auto& lane : lanes) sum += figure(*lane.tape);
+  return sum;
+}
+
+}  // namespace
+
+size_t TrainingStep::activation_bytes() const {
+  return SumOver(lanes_, [](const Tape& tape) { return tape.activation_bytes(); });
+}
+size_t TrainingStep::gradient_bytes() const {
+  return SumOver(lanes_, [](const Tape& tape) { return tape.gradient_bytes(); });
+}
+int64_t TrainingStep::grow_events() const {
+  return SumOver(lanes_, [](const Tape& tape) { return tape.grow_events(); });
 }
 
 double TrainingStep::TakeOptimizerSeconds() { return std::exchange(optimizer_seconds_, 0.0); }

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "models/model.h"
@@ -49,25 +52,49 @@ class TrainingStep {
 
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }
-  Tape& tape() { return tape_; }
+  // For passes apart from steps.
+  Tape& tape() { return *lanes_[0].tape; }
+  // --- measuring, of all lanes ---
+  void SetProfiling(bool on);
+  // Seconds in which all lanes together did one operation, as if they had shared it.
+  Profile TakeProfile();
+  size_t activation_bytes() const;
+  size_t gradient_bytes() const;
+  int64_t grow_events() const;
   Optimizer& optimizer() { return optimizer_; }
   const Optimizer& optimizer() const { return optimizer_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
   double TakeOptimizerSeconds();
 
  private:
-  // The tokens of a micro-batch with some read as <unk>: another choice in every micro-batch, the same when it is
-  // repeated.
-  const int32_t* DropWords(uint64_t random_step, const int32_t* tokens);
+  // What passes its part of every micro-batch forward and backward, beside the others.
+  struct Lane {
+    // Of the first lane neither: it has the model's own.
+    std::unique_ptr<GradientsApart> gradients;
+    std::unique_ptr<WeightPacks> packs;
+    std::optional<Tape> tape;
+    std::vector<int32_t> read;  // tokens of a pass after word dropout
+    ObjectiveParts parts;       // of the step
+    std::exception_ptr failure;
+  };
+  // Where a step's tokens lie (Run).
+  struct StepData {
+    const int32_t *inputs, *targets;
+    const int64_t* positions;
+  };
+
+  // The share of lane `index` of `lanes` of a step.
+  void RunLane(int index, int lanes, const StepPlan& plan, const StepData& data);
+  // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
+  const int32_t* DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const;
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
 
   Model& model_;
   TrainConfig train_;
   uint64_t seed_;
-  Tape tape_;
+  std::vector<Lane> lanes_;
   Optimizer optimizer_;
   StepState state_;
-  std::vector<int32_t> read_;  // [micro_batch, sequence_length] after word dropout; empty without it
   double optimizer_seconds_ = 0;
 };
 

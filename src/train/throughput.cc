@@ -10,6 +10,7 @@
 #include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 #include "models/model.h"
+#include "train/run_machine.h"
 #include "train/step.h"
 
 namespace flashlm {
@@ -54,7 +55,7 @@ class RandomTraining {
  public:
   RandomTraining(const RunConfig& config, DType dtype)
       : model_(Initialized(config)),
-        step_(*model_, config.optim, config.train, dtype, config.seed),
+        step_(*model_, config.optim, Resolved(config.train), dtype, config.seed),
         inputs_(static_cast<size_t>(config.train.TokensPerStep())),
         targets_(inputs_.size()) {
     Rng rng(config.seed, Purpose::kTest);
@@ -79,6 +80,10 @@ class RandomTraining {
     std::unique_ptr<Model> model = MakeModel(config.model, true);
     model->bank().Initialize(config.seed);
     return model;
+  }
+  TrainConfig Resolved(TrainConfig train) const {
+    ResolveLanes(*model_, train);
+    return train;
   }
 
   std::unique_ptr<Model> model_;
@@ -111,10 +116,10 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
 
-  training.step().tape().SetProfiling(true);
+  training.step().SetProfiling(true);
   training.step().TakeOptimizerSeconds();
   const double profiled = training.Step();
-  const std::vector<Row> rows = RowsOf(training.step().tape().profile(), training.step().TakeOptimizerSeconds());
+  const std::vector<Row> rows = RowsOf(training.step().TakeProfile(), training.step().TakeOptimizerSeconds());
   const int64_t tokens = config.train.TokensPerStep();
   if (table != nullptr) *table = TableOf(rows, 1e3 * profiled, tokens);
 
@@ -131,8 +136,8 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   json["model_flops_per_token"] = training.model().TrainingFlopsPerToken();
   json["fraction_of_peak"] = rate * training.model().TrainingFlopsPerToken() / (peak * 1e9);
   json["peak_rss_mb"] = PeakRssMb();
-  json["activations_mb"] = static_cast<double>(training.step().tape().activation_bytes()) / 1048576.0;
-  json["gradients_mb"] = static_cast<double>(training.step().tape().gradient_bytes()) / 1048576.0;
+  json["activations_mb"] = static_cast<double>(training.step().activation_bytes()) / 1048576.0;
+  json["gradients_mb"] = static_cast<double>(training.step().gradient_bytes()) / 1048576.0;
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
   json["precision"] = NameOf(dtype);

@@ -16,7 +16,7 @@
 #include "models/model.h"
 #include "train/data_place.h"
 #include "train/run.h"
-#include "train/run_precision.h"
+#include "train/run_machine.h"
 
 namespace flashlm {
 namespace {
@@ -72,8 +72,9 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   RequireUtf8("--preset", config.preset);
   RequireUtf8("--recipe", config.recipe);
   RequireUtf8("--data", config.data);
-  MakeModel(config.model, false);     // a wrong configuration is refused before anything is written
-  const Growth growth(config.train);  // the same
+  // A wrong configuration is refused before anything is written.
+  ResolveLanes(*MakeModel(config.model, false), config.train);
+  const Growth growth(config.train);
   const bool measured = config.train.precision == "auto";
   ResolvePrecision(config);
   const DataPlace data = DataIn(config.data);
@@ -215,7 +216,7 @@ TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request)
   FolderLock lock(run_folder);
   RunConfig config = ReadConfig(run_folder);
   const Json before = config.ToJson();
-  RefuseDisagreement(WithoutAutoPrecision(request.expected), before, run_folder);
+  RefuseDisagreement(WithoutMachineChoices(request.expected), before, run_folder);
   const bool has_checkpoint = !ListStepFolders(run_folder).empty();
   std::optional<OpenedCheckpoint> checkpoint;
   if (has_checkpoint) {

@@ -81,6 +81,10 @@ std::vector<Json> Configs() {
       config["memory"] = config["memory"] == "delta" ? "linear" : "delta";
       configs.push_back(config);
     }
+    if (config.contains("weights")) {
+      config["weights"] = "ternary";
+      configs.push_back(config);
+    }
     if (config.contains("second_head")) {
       config["second_head"] = true;
       configs.push_back(config);
@@ -101,6 +105,7 @@ TEST_P(InvariantsTest, Gradients) { Expect(CheckGradients(GetParam())); }
 TEST_P(InvariantsTest, EveryParameterLearns) { Expect(CheckEveryParameterLearns(GetParam())); }
 TEST_P(InvariantsTest, SteadyMemory) { Expect(CheckSteadyMemory(GetParam())); }
 TEST_P(InvariantsTest, Threads) { Expect(CheckThreads(GetParam())); }
+TEST_P(InvariantsTest, Lanes) { Expect(CheckLanes(GetParam())); }
 TEST_P(InvariantsTest, Company) { Expect(CheckCompany(GetParam())); }
 
 INSTANTIATE_TEST_SUITE_P(Registry, InvariantsTest, testing::ValuesIn(Configs()), [](const auto& info) {

@@ -145,7 +145,7 @@ TEST(ParamBankTest, TernaryNeighboursKeepTheirOwnScales) {
 
   const std::vector<float> effective(40, 1.0f);
   for (int twice = 1; twice <= 2; ++twice) {  // gradients are added
-    bank.AddTernaryGradient(both, effective.data());
+    bank.AddTernaryGradient(both, effective.data(), bank.Gradient(both));
     std::vector<float> alone(24, 0.0f);
     kernels::TernaryGradient(Ternary::kScaleGradient, bank.Value(first), effective.data(), 3, 8, alone.data());
     for (size_t i = 0; i < alone.size(); ++i) {

@@ -219,9 +219,9 @@ SteadyStep MeasureSteadyStep(Model& model, DType dtype, const OptimConfig& optim
   EXPECT_EQ(counts[1], counts[2]);
 
   SteadyStep steady{counts[2]};
-  step.tape().SetProfiling(true);
+  step.SetProfiling(true);
   RunOn(step, batch, index);
-  for (const auto& [name, time] : step.tape().profile()) {
+  for (const auto& [name, time] : step.TakeProfile()) {
     if (name.find("GEMM") == std::string::npos) continue;
     steady.products += 3 * time.calls;                     // forward, gradient of the input, gradient of the weight
     steady.repacked += 2 * time.calls / train.accumulate;  // once a step for each of the first two

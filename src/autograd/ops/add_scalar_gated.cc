@@ -10,7 +10,7 @@ void Backward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1];
   GradientWriter dbranch(tape, branch);
   kernels::AddGatedGrad(branch.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output),
-                        dbranch.matrix(), tape.bank().Gradient(node.parameter),
+                        dbranch.matrix(), tape.ParamGradient(node.parameter),
                         tape.Scratch(kernels::AddGatedGradScratch(x.rows)));
   tape.PassGradient(node.output, x);
 }

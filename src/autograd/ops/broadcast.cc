@@ -8,7 +8,7 @@ namespace flashlm {
 namespace {
 
 void Backward(Tape& tape, const Node& node) {
-  kernels::SumRows(tape.GradientOf(node.output), tape.bank().Gradient(node.parameter),
+  kernels::SumRows(tape.GradientOf(node.output), tape.ParamGradient(node.parameter),
                    tape.Scratch(kernels::SumRowsScratch(node.output.rows, node.output.cols)));
 }
 

@@ -22,7 +22,7 @@ void Backward(Tape& tape, const Node& node) {
   const Param& head = node.parameter;
   const auto& [dlogits, dgates] = node.As<Saved>();
   kernels::WeightGradient(dlogits, hidden.matrix(),
-                          {tape.bank().Gradient(head), DType::kF32, head.rows, head.cols, head.cols});
+                          {tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols});
   GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
   tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
   if (dgates == nullptr) return;

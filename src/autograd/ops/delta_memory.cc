@@ -18,7 +18,7 @@ void Backward(Tape& tape, const Node& node) {
   GradientWriter dproj(tape, proj);
   kernels::DeltaMemoryGrad(saved.shape, proj.matrix(), has_bias ? tape.bank().Value(node.parameter) : nullptr,
                            saved.states, tape.GradientOf(node.output), dproj.matrix(),
-                           has_bias ? tape.bank().Gradient(node.parameter) : nullptr);
+                           has_bias ? tape.ParamGradient(node.parameter) : nullptr);
 }
 
 std::vector<OpCase> Cases() {

@@ -39,7 +39,7 @@ void Backward(Tape& tape, const Node& node) {
   if (saved.held) return;
   const int64_t n = Size(saved.lambda_q);
   const float each = dlambda * saved.lambda / static_cast<float>(n);
-  float *dq = tape.bank().Gradient(saved.lambda_q), *dk = tape.bank().Gradient(saved.lambda_k);
+  float *dq = tape.ParamGradient(saved.lambda_q), *dk = tape.ParamGradient(saved.lambda_k);
   for (int64_t i = 0; i < n; ++i) {
     dq[i] += each;
     dk[i] -= each;

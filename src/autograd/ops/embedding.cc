@@ -13,8 +13,10 @@ struct Saved {
 void Backward(Tape& tape, const Node& node) {
   const Param& table = node.parameter;
   const Saved& saved = node.As<Saved>();
-  kernels::EmbedGrad(saved.tokens, tape.GradientOf(node.output),
-                     {tape.bank().Gradient(table), DType::kF32, table.rows, table.cols, table.cols}, saved.scale);
+  kernels::EmbedGrad(
+      saved.tokens, tape.GradientOf(node.output),
+      {tape.ParamGradient(table, saved.tokens, tape.rows()), DType::kF32, table.rows, table.cols, table.cols},
+      saved.scale);
 }
 
 std::vector<OpCase> Cases() {

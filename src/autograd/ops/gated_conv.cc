@@ -15,7 +15,7 @@ void Backward(Tape& tape, const Node& node) {
   const kernels::ConvShape& shape = node.As<Saved>().shape;
   GradientWriter dx(tape, node.inputs[0]);
   kernels::GatedConvGrad(shape, node.inputs[0].matrix(), tape.bank().Value(node.parameter),
-                         tape.GradientOf(node.output), dx.matrix(), tape.bank().Gradient(node.parameter),
+                         tape.GradientOf(node.output), dx.matrix(), tape.ParamGradient(node.parameter),
                          tape.Scratch(kernels::GatedConvGradScratch(shape)));
 }
 

@@ -17,7 +17,7 @@ void Backward(Tape& tape, const Node& node) {
   const Tensor& proj = node.inputs[0];
   GradientWriter dproj(tape, proj);
   kernels::GatedScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.floor, saved.states,
-                         tape.GradientOf(node.output), dproj.matrix(), tape.bank().Gradient(node.parameter),
+                         tape.GradientOf(node.output), dproj.matrix(), tape.ParamGradient(node.parameter),
                          tape.Scratch(saved.shape.batch * saved.shape.width));
 }
 

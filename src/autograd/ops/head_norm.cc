@@ -16,7 +16,7 @@ void Backward(Tape& tape, const Node& node) {
   const Param& gains = node.parameter;
   GradientWriter dx(tape, x);
   kernels::HeadNormGrad(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, node.As<Saved>().inv_rms,
-                        tape.GradientOf(node.output), dx.matrix(), tape.bank().Gradient(gains),
+                        tape.GradientOf(node.output), dx.matrix(), tape.ParamGradient(gains),
                         tape.Scratch(kernels::HeadNormGradScratch(x.rows, gains.rows, gains.cols)));
 }
 

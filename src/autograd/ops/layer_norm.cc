@@ -20,9 +20,8 @@ void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::LayerNormGrad(x.matrix(), tape.bank().Value(node.parameter), saved.groups, saved.moments,
-                         tape.GradientOf(node.output), dx.matrix(), dx.accumulate(),
-                         tape.bank().Gradient(node.parameter), tape.bank().Gradient(saved.bias),
-                         tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
+                         tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), tape.ParamGradient(node.parameter),
+                         tape.ParamGradient(saved.bias), tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
 }
 
 std::vector<OpCase> Cases() {

@@ -55,7 +55,6 @@ void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const Reasoning
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const ReasoningParams& p = saved.params;
-  ParamBank& bank = tape.bank();
   const auto zeros = [&](const Param& map) {
     const int64_t size = int64_t{map.rows} * map.cols;
     return std::fill_n(tape.Scratch(size), size, 0.0f) - size;
@@ -65,23 +64,23 @@ void Backward(Tape& tape, const Node& node) {
   gradients.router = zeros(p.router);
   gradients.operations = zeros(p.operations);
   gradients.classifier = zeros(p.classifier);
-  gradients.read_key = bank.Gradient(p.read_key);
-  gradients.mix = bank.Gradient(p.mix);
-  gradients.gain = bank.Gradient(p.gain);
-  gradients.bias = bank.Gradient(p.bias);
-  gradients.write_gate = bank.Gradient(p.write_gate);
-  gradients.write_value = bank.Gradient(p.write_value);
-  gradients.write_key = bank.Gradient(p.write_key);
-  gradients.write_scale = bank.Gradient(p.write_scale);
+  gradients.read_key = tape.ParamGradient(p.read_key);
+  gradients.mix = tape.ParamGradient(p.mix);
+  gradients.gain = tape.ParamGradient(p.gain);
+  gradients.bias = tape.ParamGradient(p.bias);
+  gradients.write_gate = tape.ParamGradient(p.write_gate);
+  gradients.write_value = tape.ParamGradient(p.write_value);
+  gradients.write_key = tape.ParamGradient(p.write_key);
+  gradients.write_scale = tape.ParamGradient(p.write_scale);
   const float* dusage =
       tape.HasGradient(saved.usage) ? static_cast<const float*>(tape.GradientOf(saved.usage).data) : nullptr;
   GradientWriter dr(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
   kernels::ReasoningGrad(saved.shape, *saved.pack, saved.memory, saved.passes, tape.GradientOf(node.output), dusage,
                          dr.matrix(), dr.accumulate(), tape.Scratch(Floats(kernels::ReasoningGradScratch(saved.shape))),
                          gradients);
-  bank.AddTernaryGradient(p.router, gradients.router);
-  bank.AddTernaryGradient(p.operations, gradients.operations);
-  bank.AddTernaryGradient(p.classifier, gradients.classifier);
+  tape.bank().AddTernaryGradient(p.router, gradients.router, tape.ParamGradient(p.router));
+  tape.bank().AddTernaryGradient(p.operations, gradients.operations, tape.ParamGradient(p.operations));
+  tape.bank().AddTernaryGradient(p.classifier, gradients.classifier, tape.ParamGradient(p.classifier));
 }
 
 constexpr int kWidth = 6, kOperations = 4, kSlots = 3, kRows = 7;

@@ -14,7 +14,7 @@ void Backward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::RmsNormGrad(x.matrix(), tape.bank().Value(node.parameter), node.As<Saved>().inv_rms,
-                       tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), tape.bank().Gradient(node.parameter),
+                       tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), tape.ParamGradient(node.parameter),
                        tape.Scratch(kernels::RmsNormGradScratch(x.rows, x.cols)));
 }
 

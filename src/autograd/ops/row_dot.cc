@@ -11,7 +11,7 @@ void Backward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::RowDotGrad(x.matrix(), tape.bank().Value(node.parameter),
                       static_cast<const float*>(tape.GradientOf(node.output).data), dx.matrix(), dx.accumulate(),
-                      tape.bank().Gradient(node.parameter), tape.Scratch(kernels::RowDotGradScratch(x.rows, x.cols)));
+                      tape.ParamGradient(node.parameter), tape.Scratch(kernels::RowDotGradScratch(x.rows, x.cols)));
 }
 
 std::vector<OpCase> Cases() {

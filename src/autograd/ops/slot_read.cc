@@ -16,7 +16,7 @@ void Backward(Tape& tape, const Node& node) {
   GradientWriter dquery(tape, query), dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
   kernels::SlotReadGrad(query.matrix(), tape.bank().Value(slots), slots.rows, node.As<Saved>().weights,
                         tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), dquery.matrix(),
-                        tape.bank().Gradient(slots),
+                        tape.ParamGradient(slots),
                         tape.Scratch(kernels::SlotReadGradScratch(query.rows, query.cols, slots.rows)));
 }
 

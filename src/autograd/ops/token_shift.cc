@@ -15,7 +15,7 @@ void Backward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::TokenShiftGrad(node.As<Saved>().shape, x.matrix(), tape.bank().Value(node.parameter),
                           tape.GradientOf(node.output), dx.matrix(), dx.accumulate(),
-                          tape.bank().Gradient(node.parameter),
+                          tape.ParamGradient(node.parameter),
                           tape.Scratch(kernels::TokenShiftGradScratch(x.rows, x.cols)));
 }
 

@@ -11,7 +11,7 @@ void Backward(Tape& tape, const Node& node) {
   GradientWriter da(tape, a, GradientWriter::Kernel::kCanAdd), db(tape, b, GradientWriter::Kernel::kCanAdd);
   kernels::WeightedSumGrad(a.matrix(), b.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output),
                            {da.matrix(), da.accumulate()}, {db.matrix(), db.accumulate()},
-                           tape.bank().Gradient(node.parameter), tape.Scratch(kernels::WeightedSumGradScratch(a.rows)));
+                           tape.ParamGradient(node.parameter), tape.Scratch(kernels::WeightedSumGradScratch(a.rows)));
 }
 
 std::vector<OpCase> Cases() {

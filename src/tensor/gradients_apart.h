@@ -1,0 +1,43 @@
+// Gradients of a bank's parameters that one of several passes side by side collects for itself, since all of them
+// cannot add to the bank's own; afterwards they are added up, pass after pass, which keeps the order of every sum.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tensor/param_bank.h"
+
+namespace flashlm {
+
+class GradientsApart {
+ public:
+  // All zero. The bank must be allocated for training and outlive this.
+  explicit GradientsApart(const ParamBank& bank);
+
+  // [p.rows, p.cols], any of which may be added to.
+  float* Of(const Param& p);
+  // The same where only the n rows named are added to: of a table that is looked up, few of many.
+  float* OfRows(const Param& p, const int32_t* rows, int64_t n);
+
+  // The bank's gradients += these, which are zero afterwards.
+  void MoveTo(ParamBank& bank);
+
+ private:
+  struct Range {
+    int64_t begin, end;
+  };
+  // Rows of `cols` floats from `offset` on: places_[begin, end).
+  struct Rows {
+    int64_t offset;
+    int32_t cols;
+    size_t begin, end;
+  };
+  bool IsWhole(int64_t begin, int64_t end) const;
+
+  ZeroedFloats gradients_;
+  std::vector<Range> whole_;  // apart and in order; a model adds to the same parameters in every pass
+  std::vector<Rows> rows_;
+  std::vector<int32_t> places_;
+};
+
+}  // namespace flashlm

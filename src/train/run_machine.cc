@@ -1,0 +1,47 @@
+#include "train/run_machine.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "kernels/gemm/precision.h"
+
+namespace flashlm {
+
+void ResolvePrecision(RunConfig& config) {
+  config.train.precision = NameOf(kernels::ComputeType(config.train.precision, kernels::Work::kTraining));
+}
+
+void ResolveLanes(const Model& model, TrainConfig& train) {
+  const bool has_tables = !model.bank().tables().empty();
+  const bool side_by_side = model.PassesSideBySide() && !has_tables;
+  if (train.lanes > 1 && !side_by_side) {
+    throw UsageError(
+        fmt::format("train.lanes = {}: passes of '{}' cannot run side by side", train.lanes, model.architecture()),
+        has_tables ? "hashed n-gram tables collect their gradients in one place" : "they change what the model keeps");
+  }
+  if (train.lanes > 0) return;
+  train.lanes = side_by_side ? std::min(ThreadCount(), train.micro_batch) : 1;
+  while (train.micro_batch % train.lanes != 0) --train.lanes;
+}
+
+DType SessionType(const std::string& run_machine) {
+  if (run_machine == NameOf(DType::kBF16) && !kernels::MultipliesBf16()) {
+    Say("note: the run's matrix products are in bf16, which this CPU does not multiply: it goes on in f32");
+    return DType::kF32;
+  }
+  return kernels::ComputeType(run_machine, kernels::Work::kTraining);
+}
+
+Json WithoutMachineChoices(Json expected) {
+  const auto leave_out = [&](const char* key, const Json& automatic) {
+    const Json::json_pointer path(fmt::format("/train/{}", key));
+    if (expected.contains(path) && expected[path] == automatic) expected["train"].erase(key);
+  };
+  leave_out("precision", "auto");
+  leave_out("lanes", 0);
+  return expected;
+}
+
+}  // namespace flashlm

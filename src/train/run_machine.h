@@ -1,0 +1,29 @@
+// What a run takes from the machine when it starts, then keeps, since another one gives other bits: the type of its
+// matrix products, and the lanes of a step.
+#pragma once
+
+#include <string>
+
+#include "base/dtype.h"
+#include "base/json.h"
+#include "models/model.h"
+#include "train/config.h"
+
+namespace flashlm {
+
+// train.precision: "auto" becomes what is fastest on this machine (kernels/gemm/precision.h). Throws UsageError for a
+// type that this CPU does not multiply.
+void ResolvePrecision(RunConfig& config);
+
+// train.lanes: 0 becomes as many as there are threads, if micro-batches can be cut so and the model's passes can run
+// side by side. Throws UsageError for more than one where they cannot.
+void ResolveLanes(const Model& model, TrainConfig& train);
+
+// What products read in this session of a run: its own type, or f32, with a note, on a CPU that does not have it.
+DType SessionType(const std::string& run_precision);
+
+// `expected` (keys of RunConfig::ToJson) without what leaves the choice to the machine: train.precision "auto",
+// train.lanes 0. It agrees with whatever a run has.
+Json WithoutMachineChoices(Json expected);
+
+}  // namespace flashlm

@@ -1,0 +1,77 @@
+#include "train/run_machine.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "kernels/gemm/precision.h"
+#include "models/registry.h"
+
+namespace flashlm {
+namespace {
+
+TEST(RunPrecision, AutoBecomesWhatIsFastestHere) {
+  RunConfig config;
+  ASSERT_EQ(config.train.precision, "auto");
+  ResolvePrecision(config);
+  EXPECT_EQ(config.train.precision, NameOf(kernels::ComputeType("auto", kernels::Work::kTraining)));
+  config.train.precision = "f32";
+  ResolvePrecision(config);
+  EXPECT_EQ(config.train.precision, "f32");
+}
+
+TEST(RunPrecision, ASessionKeepsTheRunsTypeWhereTheCpuHasIt) {
+  EXPECT_EQ(SessionType("f32"), DType::kF32);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(SessionType("bf16"), kernels::MultipliesBf16() ? DType::kBF16 : DType::kF32);
+  EXPECT_EQ(testing::internal::GetCapturedStderr().empty(), kernels::MultipliesBf16());
+}
+
+Json TinyConfig(const std::string& architecture) {
+  Json config = FindModel(architecture).tiny();
+  config["architecture"] = architecture;
+  return config;
+}
+
+int LanesOf(const Json& model, int micro_batch, int lanes, int threads) {
+  const int before = ThreadCount();
+  SetThreadCount(threads);
+  TrainConfig train;
+  train.micro_batch = micro_batch;
+  train.lanes = lanes;
+  const std::unique_ptr<Model> made = MakeModel(model, false);
+  ResolveLanes(*made, train);
+  SetThreadCount(before);
+  return train.lanes;
+}
+
+TEST(RunLanes, AreAsManyAsThreadsThatCutAMicroBatch) {
+  const Json gpt = TinyConfig("gpt");
+  EXPECT_EQ(LanesOf(gpt, 8, 0, 1), 1);
+  EXPECT_EQ(LanesOf(gpt, 8, 0, 2), 2);
+  EXPECT_EQ(LanesOf(gpt, 8, 0, 3), 2);
+  EXPECT_EQ(LanesOf(gpt, 1, 0, 2), 1);
+  EXPECT_EQ(LanesOf(gpt, 8, 4, 2), 4);  // as asked for: on fewer threads one after the other
+}
+
+TEST(RunLanes, AreOneWherePassesCannotRunSideBySide) {
+  Json tables = TinyConfig("gpt");
+  tables["table_bigrams"] = 100;
+  for (const Json& config : {TinyConfig("v6-supernova"), tables}) {
+    EXPECT_EQ(LanesOf(config, 8, 0, 2), 1);
+    EXPECT_EQ(LanesOf(config, 8, 1, 2), 1);
+    EXPECT_THROW(LanesOf(config, 8, 2, 2), UsageError);
+  }
+}
+
+TEST(RunMachine, ChoicesLeftToTheMachineAgreeWithWhateverARunHas) {
+  const Json named = {{"train", {{"precision", "auto"}, {"lanes", 0}, {"micro_batch", 4}}}};
+  EXPECT_EQ(WithoutMachineChoices(named), Json({{"train", {{"micro_batch", 4}}}}));
+  const Json forced = {{"train", {{"precision", "f32"}, {"lanes", 2}}}};
+  EXPECT_EQ(WithoutMachineChoices(forced), forced);
+  EXPECT_EQ(WithoutMachineChoices(Json::object()), Json::object());
+  EXPECT_EQ(WithoutMachineChoices(Json()), Json());
+}
+
+}  // namespace
+}  // namespace flashlm
