@@ -19,8 +19,9 @@ namespace {
 struct FlagshipConfig {
   int vocab = 4096;
   int d_model = 192, n_layers = 5, n_heads = 3, d_ff = 768, window = 256, local_window = 32;
-  std::string mixers = "F", mlp = "relu2";
-  bool qk_norm = true, residual_scalars = true, skips = false, head_gate = false, smear = false, tied = true;
+  std::string mixers = "F", mlp = "relu2", rope = "full", weights = "float", activation = "none";
+  bool key_shift = false, qk_norm = true, residual_scalars = true, skips = false, head_gate = false, smear = false,
+       tied = true;
   int value_tables = 0;
   bool zero_init_outputs = true;
   double softcap = 15, dropout = 0, embed_std = 0.02, init_scale = 1;
@@ -37,6 +38,12 @@ struct FlagshipConfig {
            "how blocks look back, a letter each, repeated: F full attention, W short window, D delta memory, R "
            "recurrence");
     v.Text("mlp", mlp, {"relu2", "swiglu"}, "squared ReLU, or SwiGLU");
+    v.Text("rope", rope, {"full", "half"}, "channels of queries and keys that turn with the position: all, or half");
+    v.Bool("key_shift", key_shift, "keys take in some of the one before: most, where rope leaves channels still");
+    v.Text("weights", weights, {"float", "ternary"},
+           "of the blocks' maps: as they are, or -1, 0, +1 times a scale per output");
+    v.Text("activation", activation, {"none", "int8"},
+           "what ternary maps read: as it is, or rounded to int8 per token");
     v.Bool("qk_norm", qk_norm, "RMS norm of queries and keys per head");
     v.Bool("residual_scalars", residual_scalars, "learned numbers on the stream and on the embedding, per block");
     v.Bool("skips", skips, "second half of the blocks reads what the first half left, last first (U-Net)");
@@ -74,7 +81,8 @@ class Flagship final : public Model {
     c.window = 9;
     c.local_window = 3;
     c.mixers = "FWDRF";
-    c.skips = c.head_gate = c.smear = true;
+    c.rope = "half";
+    c.skips = c.head_gate = c.smear = c.key_shift = true;
     c.tied = false;
     c.value_tables = 2;
     c.zero_init_outputs = false;
@@ -124,7 +132,7 @@ class Flagship final : public Model {
   struct Block {
     char mixer;
     Param residual, skip;  // [2], of WeightedSum
-    Param ln1, mix_in, qk_norm, forget_bias, mix_out;
+    Param ln1, mix_in, qk_norm, key_shift, forget_bias, mix_out;
     Param values, value_mix;  // a token table, and how much of it
     Param ln2, up, down;
   };
@@ -133,6 +141,10 @@ class Flagship final : public Model {
     return Init::Normal(static_cast<float>(c_.init_scale / std::sqrt(static_cast<double>(inputs))));
   }
   Init Output(int inputs) const { return c_.zero_init_outputs ? Init::Zero() : Normal(inputs); }
+  Param AddMap(const std::vector<LinearPart>& parts, int inputs) {
+    if (c_.weights == "float") return AddLinear(bank(), parts, inputs);
+    return AddLinear(bank(), parts, inputs, {kernels::Ternary::kRow, c_.activation == "int8"});
+  }
 
   Param AddScalars(const std::string& name, float first, float second) {
     const Param both = bank().Add({name + ".kept", {1}, Role::kVector, Init::Constant(first)});
@@ -155,8 +167,10 @@ class Flagship final : public Model {
       parts.push_back({name + "mix.alpha", H, Normal(C)});
     }
     if (attention && c_.head_gate) parts.push_back({name + "mix.gate", H, Init::Zero()});
-    b.mix_in = AddLinear(bank(), parts, C);
+    b.mix_in = AddMap(parts, C);
     if (attention && c_.qk_norm) b.qk_norm = AddQueryKeyNorm(bank(), name + "mix", C / H);
+    // sigmoid(2) = 0.88 of itself.
+    if (attention && c_.key_shift) b.key_shift = AddVectors(bank(), {name + "mix.key_shift"}, C, 2.0f);
     // sigmoid(4) = 0.982: memories start by forgetting slowly. A recurrence has channels of all speeds.
     if (b.mixer == 'D') b.forget_bias = bank().Add({name + "mix.alpha.bias", {H}, Role::kVector, Init::Constant(4)});
     if (b.mixer == 'R') b.forget_bias = bank().Add({name + "mix.forget.bias", {C}, Role::kVector, Init::Constant(1)});
@@ -164,12 +178,12 @@ class Flagship final : public Model {
       b.values = bank().Add({fmt::format("embed_values.{}.weight", i), {c_.vocab, C}, Role::kEmbedding, Normal(C)});
       b.value_mix = AddScalars(name + "values", 0.5f, 0.5f);
     }
-    b.mix_out = AddLinear(bank(), {{name + "mix.out", C, Output(C)}}, C);
+    b.mix_out = AddMap({{name + "mix.out", C, Output(C)}}, C);
     b.ln2 = AddGain(bank(), name + "ln2", C);
     std::vector<LinearPart> up = {{name + "mlp.up", c_.d_ff, Normal(C)}};
     if (c_.mlp == "swiglu") up.insert(up.begin(), {name + "mlp.gate", c_.d_ff, Normal(C)});
-    b.up = AddLinear(bank(), up, C);
-    b.down = AddLinear(bank(), {{name + "mlp.down", C, Output(c_.d_ff)}}, c_.d_ff);
+    b.up = AddMap(up, C);
+    b.down = AddMap({{name + "mlp.down", C, Output(c_.d_ff)}}, c_.d_ff);
     return b;
   }
 
@@ -194,10 +208,12 @@ class Flagship final : public Model {
     const int C = c_.d_model, H = c_.n_heads;
     Tensor qk = Tape::Columns(in, 0, 2 * C), v = Tape::Columns(in, 2 * C, C);
     if (c_.qk_norm) qk = HeadNorm(tape, qk, b.qk_norm);
+    Tensor k = Tape::Columns(qk, C, C);
+    if (c_.key_shift) k = TokenShift(tape, k, b.key_shift);
     if (b.values.cols > 0) v = WeightedSum(tape, v, Embedding(tape, tokens, b.values), b.value_mix);
     const int window = b.mixer == 'W' ? c_.local_window : c_.window;
-    const Tensor seen = WindowAttention(tape, Tape::Columns(qk, 0, C), Tape::Columns(qk, C, C), v,
-                                        {H, C / H, window, kernels::Rope::kHalf, 0});
+    const kernels::Rope rope = c_.rope == "half" ? kernels::Rope::kPartial : kernels::Rope::kHalf;
+    const Tensor seen = WindowAttention(tape, Tape::Columns(qk, 0, C), k, v, {H, C / H, window, rope, 0});
     return c_.head_gate ? HeadGate(tape, Tape::Columns(in, 3 * C, H), seen) : seen;
   }
 

@@ -23,13 +23,25 @@ class Scalars(nn.Module):
         return self.kept * x + self.added * y
 
 
+def rope_of_half(x: Tensor) -> Tensor:
+    """Of the pairs (i, i + D/2) of [B,H,T,D] the first D/4 turn by t * 10000^(-4i/D), the others stand still."""
+    quarter = x.shape[-1] // 4
+    parts = list(x.split(quarter, dim=-1))  # turning, still, turning, still
+    parts[0], parts[2] = rope_half(torch.cat([parts[0], parts[2]], dim=-1)).chunk(2, dim=-1)
+    return torch.cat(parts, dim=-1)
+
+
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int, window: int, values: nn.Embedding | None):
+    def __init__(self, width: int, heads: int, window: int, values: nn.Embedding | None, half: bool, shift: bool):
         super().__init__()
+        self.rope = rope_of_half if half else rope_half
+        self.shift = shift
         self.heads, self.window, self.has_values = heads, window, values is not None
         self.mix = nn.ModuleDict({"in": linear(width, 3 * width), "out": linear(width, width)})
         self.mix["gate"] = linear(width, heads)
         self.mix["q_norm"], self.mix["k_norm"] = RMSNorm(width // heads), RMSNorm(width // heads)
+        if shift:
+            self.mix.register_parameter("key_shift", nn.Parameter(torch.ones(width)))
         if values is not None:
             self.values = Scalars()
 
@@ -38,7 +50,10 @@ class Attention(nn.Module):
         if self.has_values:
             v = self.values(v, table)
         q, k, v = (split_heads(x, self.heads) for x in (q, k, v))  # [B,H,T,D]
-        q, k = rope_half(self.mix["q_norm"](q)), rope_half(self.mix["k_norm"](k))
+        q, k = self.mix["q_norm"](q), self.mix["k_norm"](k)
+        if self.shift:
+            k = split_heads(token_shift(join_heads(k), self.mix.key_shift), self.heads)
+        q, k = self.rope(q), self.rope(k)
         seen = dense_attention(q, k, v, self.window, 0.0, fused=False)
         gate = 2 * self.mix["gate"](u).sigmoid().transpose(1, 2)[..., None]  # [B,H,T,1]
         return self.mix["out"](join_heads(gate * seen))
@@ -112,7 +127,8 @@ class Block(nn.Module):
 
 class Flagship(nn.Module):
     def __init__(
-        self, vocab, d_model, n_layers, n_heads, d_ff, window, local_window, mixers, mlp, softcap, value_tables
+        self, vocab, d_model, n_layers, n_heads, d_ff, window, local_window, mixers, mlp, softcap, value_tables,
+        rope="full", key_shift=False
     ):
         super().__init__()
         self.softcap, self.mixers = softcap, mixers
@@ -127,7 +143,8 @@ class Flagship(nn.Module):
         for i, letter in enumerate(mixers):
             table = self.embed_values[str(i)] if str(i) in self.embed_values else None
             if letter in "FW":
-                mixer = Attention(d_model, n_heads, window if letter == "F" else local_window, table)
+                mixer = Attention(d_model, n_heads, window if letter == "F" else local_window, table, rope == "half",
+                                  key_shift)
             else:
                 mixer = Delta(d_model, n_heads) if letter == "D" else Recurrence(d_model)
             self.blocks.append(Block(mixer, d_model, d_ff, mlp, i > 0, i >= (n_layers + 1) // 2))
@@ -149,8 +166,11 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
     sizes = {"vocab": 48, "d_model": 32, "n_layers": 5, "n_heads": 4, "d_ff": 24, "window": 20, "local_window": 3}
     sizes |= {"softcap": 5.0, "value_tables": 4}
     options = {"skips": True, "head_gate": True, "smear": True, "tied": False}
-    states = {}
-    for name, kinds in {"flagship": ("FWDRF", "relu2"), "flagship_swiglu": ("FFFWF", "swiglu")}.items():
-        sizes |= dict(zip(("mixers", "mlp"), kinds, strict=True))
-        states[name] = ({"architecture": "flagship"} | sizes | options, Flagship(**sizes))
-    return states
+    kinds = {
+        "flagship": {"mixers": "FWDRF", "mlp": "relu2"},
+        "flagship_swiglu": {"mixers": "FFFWF", "mlp": "swiglu", "rope": "half", "key_shift": True},
+    }
+    return {
+        name: ({"architecture": "flagship"} | sizes | kind | options, Flagship(**sizes, **kind))
+        for name, kind in kinds.items()
+    }

@@ -22,7 +22,7 @@ void ExpectRow(const RopeTable& table, int head_dim, int64_t position) {
 }
 
 TEST(Rope, RowsAreRightInAndBeyondTheTable) {
-  RopeTable table(6);
+  RopeTable table(6, Rope::kHalf);
   for (int64_t end : {0, 1, 512, 513, 5000, 70000}) {
     table.Prepare(end);
     for (int64_t position : {0, 1, 511, 512, 513, 1023, 1024, 4999, 65535, 65536, 1000003}) {
@@ -32,7 +32,7 @@ TEST(Rope, RowsAreRightInAndBeyondTheTable) {
 }
 
 TEST(Rope, RowsStayWhereTheyAre) {
-  RopeTable table(8);
+  RopeTable table(8, Rope::kHalf);
   float scratch[8];
   table.Prepare(10);
   const float* before = table.Row(9, scratch);
@@ -43,7 +43,7 @@ TEST(Rope, RowsStayWhereTheyAre) {
 }
 
 TEST(Rope, ThreadsMayGrowOneTable) {
-  RopeTable table(16);
+  RopeTable table(16, Rope::kHalf);
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&table, i] {
@@ -56,7 +56,7 @@ TEST(Rope, ThreadsMayGrowOneTable) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(Rope, OddWidthIsAnError) { EXPECT_THROW(RopeTable::For(7), Error); }
+TEST(Rope, OddWidthIsAnError) { EXPECT_THROW(RopeTable::For(7, Rope::kHalf), Error); }
 
 }  // namespace
 }  // namespace flashlm::kernels

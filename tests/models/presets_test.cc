@@ -44,6 +44,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("flagship-5m"), 5'474'755);
   EXPECT_EQ(count("flagship-12m"), 12'069'673);
   EXPECT_EQ(count("flagship-25m"), 24'901'235);
+  EXPECT_EQ(count("flagship-ternary"), 5'474'755);
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
 }
 

@@ -40,7 +40,8 @@ void Backward(Tape& tape, const Node& node) {
 std::vector<OpCase> Cases() {
   std::vector<OpCase> cases;
   for (const auto& [rope, name] :
-       {std::pair{Rope::kNone, ""}, std::pair{Rope::kHalf, ", RoPE"}, std::pair{Rope::kInterleaved, ", pairs"}}) {
+       {std::pair{Rope::kNone, ""}, std::pair{Rope::kHalf, ", RoPE"}, std::pair{Rope::kInterleaved, ", pairs"},
+        std::pair{Rope::kPartial, ", half of RoPE"}}) {
     for (const int window : {1, 3, 16}) {
       const AttentionConfig config{2, 4, window, rope, 0.0};
       cases.push_back(OpCase::Make(

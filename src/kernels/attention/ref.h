@@ -11,13 +11,13 @@
 
 namespace flashlm::kernels::ref {
 
-// Turns pair i of x[D] by position * 10000^(-2i/D).
+// Turns pair i of x[D] by position * RopeFrequency.
 template <class S>
 void Rotate(Rope rope, int D, int position, S* x) {
   for (int i = 0; rope != Rope::kNone && i < D / 2; ++i) {
-    const double angle = position * std::pow(10000.0, -2.0 * i / D);
-    S& first = rope == Rope::kHalf ? x[i] : x[2 * i];
-    S& second = rope == Rope::kHalf ? x[i + D / 2] : x[2 * i + 1];
+    const double angle = position * RopeFrequency(rope, D, i);
+    S& first = rope == Rope::kInterleaved ? x[2 * i] : x[i];
+    S& second = rope == Rope::kInterleaved ? x[2 * i + 1] : x[i + D / 2];
     const S a = first, b = second;
     first = a * std::cos(angle) - b * std::sin(angle);
     second = b * std::cos(angle) + a * std::sin(angle);

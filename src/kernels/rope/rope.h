@@ -11,11 +11,15 @@
 
 namespace flashlm::kernels {
 
-// Which channels are pair i: none, (i, i + D/2), or (2i, 2i + 1).
-enum class Rope : uint8_t { kNone, kHalf, kInterleaved };
+// Which channels are pair i: none, (i, i + D/2), or (2i, 2i + 1). kPartial: pairs as kHalf, of which the first half
+// turn, at twice the steps from one frequency to the next, and the others stand still.
+enum class Rope : uint8_t { kNone, kHalf, kInterleaved, kPartial };
 
-// Cosines and sines of every position for one head width D. Grows by doubling, in segments that never move,
-// so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a
+// The angle by which pair i of a head of D channels turns from one position to the next.
+double RopeFrequency(Rope rope, int head_dim, int pair);
+
+// Cosines and sines of every position for one head width D and kind of turning. Grows by doubling, in segments that
+// never move, so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a
 // row is computed where the caller says. Angles are formed in double: in float, position 65,535 would be off
 // by up to 0.004 rad.
 class RopeTable {
@@ -23,9 +27,9 @@ class RopeTable {
   static constexpr int64_t kEnd = 65536;
 
   // The table of this head width, made at its first use; lives as long as the process. Any thread may ask.
-  static RopeTable& For(int head_dim);
+  static RopeTable& For(int head_dim, Rope rope);
 
-  explicit RopeTable(int head_dim);
+  RopeTable(int head_dim, Rope rope);
 
   // Fills the table for positions [0, end), as far as it goes. Call before Row, outside parallel loops.
   void Prepare(int64_t end);
