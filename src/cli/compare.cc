@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/lists.h"
@@ -26,6 +27,7 @@ struct Options {
 void Run(const Options& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
+  RefuseStandardOutput("--out", options.compare.out);
   CompareOptions compare = options.compare;
   compare.budget = options.budget.Get();
   compare.presets = SplitAtCommas("--presets", options.presets, "as cortex-viii,v8.3");

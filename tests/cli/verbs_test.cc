@@ -137,8 +137,10 @@ TEST_F(VerbsTest, RefusesOptionsThatWouldBeIgnored) {
 // "-" is standard output where a file is written; a folder cannot go there.
 TEST_F(VerbsTest, AFolderCannotGoToStandardOutput) {
   const std::string text = Write(scratch_ / "text", kTexts);
-  for (const std::vector<std::string>& verb :
-       {std::vector<std::string>{"data", "prepare", "--input", text}, {"train", "--data", scratch_ / "data"}}) {
+  for (const std::vector<std::string>& verb : {std::vector<std::string>{"data", "prepare", "--input", text},
+                                               {"train", "--data", scratch_ / "data"},
+                                               {"compare", "--data", scratch_ / "data"},
+                                               {"scaling", "--data", scratch_ / "data"}}) {
     std::vector<std::string> arguments = verb;
     arguments.insert(arguments.end(), {"--out", "-"});
     ExpectOneLine(Run(arguments), 2, "--out -: a folder cannot go to standard output");
