@@ -14,6 +14,7 @@
 #include "kernels/isa.h"
 #include "models/presets.h"
 #include "train/throughput.h"
+#include "train/trainer.h"
 
 namespace flashlm::cli {
 namespace {
@@ -49,7 +50,9 @@ RunConfig ConfigOf(const Options& options) {
   if (options.precision != "auto") {
     ApplyOption("--precision", "train.precision", options.precision, options.sets, document);
   }
-  return RunConfig::FromDocument(document, options.preset);
+  RunConfig config = RunConfig::FromDocument(document, options.preset);
+  RefuseIdleSettings(config, options.sets);
+  return config;
 }
 
 void Train(const Options& options) {

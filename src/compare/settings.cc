@@ -145,12 +145,27 @@ std::string Describe(const Contender& contender) {
   return text;
 }
 
-// The configuration document of a contender, its settings applied.
-Json DocumentOf(const CompareSettings& settings, const Contender& contender) {
+// Those of all and the contender's own, which come last and so count.
+std::vector<std::string> SetsOf(const CompareSettings& settings, const Contender& contender) {
+  std::vector<std::string> sets = settings.sets;
+  sets.insert(sets.end(), contender.sets.begin(), contender.sets.end());
+  return sets;
+}
+
+// A contender's settings applied; what is equal for all is not in it.
+RunConfig ConfigOf(const CompareSettings& settings, const Contender& contender) {
   Json document = LoadPreset(contender.preset, contender.recipe);
-  for (const std::string& set : settings.sets) ApplyOverride(set, document);
-  for (const std::string& set : contender.sets) ApplyOverride(set, document);
-  return document;
+  for (const std::string& set : SetsOf(settings, contender)) ApplyOverride(set, document);
+  return RunConfig::FromDocument(document, contender.preset);
+}
+
+// What is wrong with its settings is said before any work.
+void RefuseWrongSettings(const CompareSettings& settings, const Contender& contender) {
+  try {
+    RefuseIdleSettings(ConfigOf(settings, contender), SetsOf(settings, contender));
+  } catch (const UsageError& e) {
+    throw UsageError(fmt::format("{}: {}", contender.Name(), e.what()), e.hint());
+  }
 }
 
 // Adds those that are not there yet.
@@ -168,8 +183,7 @@ void AddContenders(const std::vector<Contender>& contenders, CompareSettings& se
       throw UsageError(fmt::format("'{}': a name of {} bytes", name, name.size()),
                        fmt::format("a folder is called by it: at most {}", kLongestName));
     }
-    // What is wrong with its settings is said before any work.
-    RunConfig::FromDocument(DocumentOf(settings, contender), contender.preset);
+    RefuseWrongSettings(settings, contender);
     known.push_back(contender);
   }
 }
@@ -229,13 +243,11 @@ std::vector<PlannedRun> PlanRuns(const CompareSettings& settings) {
 
 RunConfig ConfigOf(const CompareSettings& settings, const PlannedRun& run) {
   const Contender& contender = run.contender;
-  RunConfig config = RunConfig::FromDocument(DocumentOf(settings, contender), contender.preset);
+  RunConfig config = ConfigOf(settings, contender);
   config.data = settings.data;
   config.data_fingerprint = settings.data_fingerprint;
   if (config.train.precision == "auto") config.train.precision = settings.train_precision;
-  std::vector<std::string> sets = settings.sets;
-  sets.insert(sets.end(), contender.sets.begin(), contender.sets.end());
-  TakeVocabularyOfData(sets, config);
+  TakeVocabularyOfData(SetsOf(settings, contender), config);
   config.seed = run.seed;
   config.budget = settings.budget;
   return config;

@@ -61,6 +61,7 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
     if (!assignment.starts_with(kSection)) continue;
     keys.push_back(assignment.substr(kSection.size(), assignment.find('=') - kSection.size()));
   }
+  if (keys.empty()) return;
   config.train.objective.RefuseIdle(keys, MakeModel(config.model, false)->config());
 }
 

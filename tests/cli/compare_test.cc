@@ -203,6 +203,12 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", data, "--variant", "wide: d_ff=8"}, 2, "expected section.key=value");
   refused({"--data", data, "--variant", "x: model.d_ff=8", "--variant", "x: model.d_ff=9"}, 2, "the name of two");
   refused({"--data", data, "--variant", std::string(250, 'x') + ":"}, 2, "at most 200");
+  refused({"--data", data, "--presets", Preset("one"), "--tokens", "1k", "--set", "model.value_heads=false", "--set",
+           "train.value_weight=0.5"},
+          2, "one: train.value_weight: the model has no value heads");
+  refused({"--data", data, "--presets", Preset("one"), "--tokens", "1k", "--variant", "as it is:", "--variant",
+           "off: model.value_heads=false train.value_horizon=4"},
+          2, "one+off: train.value_horizon: the model has no value heads");
   refused({"--data", data, "--seeds", "0"}, 2, "--seeds");
   refused({"--data", data, "--text", scratch_ / "nothing.txt"}, 1, "nothing.txt");
   refused({"--data", data, "--time", "1m", "--hours", "2"}, 2, "one budget");

@@ -148,6 +148,9 @@ TEST_F(ScalingTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", data, "--presets", Both(), "--tokens", "1k"}, 2, "2 sizes and 1 token counts");
   refused({"--data", data, "--presets", Both(), "--set", "optim.lrr=1"}, 2, "optim.lrr");
   refused({"--data", data, "--presets", Both(), "--set", "model.d_head=7"}, 2, "must be even");
+  refused({"--data", data, "--presets", Both(), "--tokens", "1k,2k", "--steps-of", "256", "--set",
+           "model.value_heads=false", "--set", "train.value_weight=0.5"},
+          2, "train.value_weight: the model has no value heads");
   refused({"--data", data, "--presets", Both(), "--steps-of", "256", "--text", scratch_ / "no.txt"}, 1, "no.txt");
   // A folder with something else in it stays as it is.
   std::filesystem::create_directory(scratch_ / "out");

@@ -118,6 +118,8 @@ TEST_F(VerbsTest, RefusesOptionsThatWouldBeIgnored) {
   refuse({"bench", "train", "--seq-len", "64", "--set", "train.sequence_length=32"}, "--seq-len");
   refuse({"bench", "train", "--precision", "f32", "--set", "train.precision=bf16"}, "--precision");
   refuse({"bench", "train", "--precision", "int8"}, "precision");
+  refuse({"bench", "train", "--preset", "gpt-baseline", "--set", "train.value_weight=0.5"},
+         "train.value_weight: the model has no value heads");
   refuse({"inspect", "x", "--set", "model.d_model=64"}, "--set");
   refuse({"inspect", "--preset", "v8.3", "--set", "optim.lr=1"}, "optim.lr=1");
   refuse({"inspect", "x", "--preset", "v8.3"}, "--preset");
