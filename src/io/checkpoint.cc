@@ -104,13 +104,11 @@ TrainerFile ReadTrainerFile(const std::string& path) {
     throw Error(fmt::format("'{}' is damaged: its SHA-256 is not the recorded one", path));
   }
   try {
-    TrainerFile trainer;
-    trainer.step = json.at("step").get<int64_t>();
+    std::map<std::string, FileRecord> files;
     for (const auto& [name, record] : json.at("files").items()) {
-      trainer.files[name] = {record.at("bytes").get<uint64_t>(), record.at("sha256").get<std::string>()};
+      files[name] = {record.at("bytes").get<uint64_t>(), record.at("sha256").get<std::string>()};
     }
-    trainer.state = json.at("trainer");
-    return trainer;
+    return {json.at("step").get<int64_t>(), std::move(files), json.at("trainer")};
   } catch (const Json::exception& e) {
     throw Error(fmt::format("'{}' does not describe a checkpoint of FlashLM: {}", path, e.what()));
   }
@@ -225,7 +223,8 @@ void RemoveOldCheckpoints(const std::string& run_folder, int64_t published, int 
 std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const CheckpointContent& content,
                               CheckpointMarks marks, int keep) {
   FLASHLM_CHECK(step >= 0 && keep >= 1, "checkpoint of step {}, keeping {}", step, keep);
-  const std::string final = StepFolderPath(run_folder, step), temporary = final + ".tmp";
+  std::string final = StepFolderPath(run_folder, step);
+  const std::string temporary = final + ".tmp";
   try {
     MakeFolder(fs::path(final).parent_path().string());
     CleanLeftovers(run_folder);

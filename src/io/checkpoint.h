@@ -46,7 +46,7 @@ enum class OpenFor {
   kBestModel,  // the best model, or the newest if none was marked best
 };
 
-struct OpenedCheckpoint {
+struct OpenedCheckpoint {  // NOLINT(bugprone-exception-escape): Json's move is noexcept and keeps to it
   std::string folder;
   int64_t step = -1;  // -1: a plain model folder
   Json config;

@@ -112,6 +112,7 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   RandomTraining training(config, dtype);
   for (int i = 0; i < options.warmup_steps; ++i) training.Step();
   std::vector<double> seconds;
+  seconds.reserve(static_cast<size_t>(options.steps));
   for (int s = 0; s < options.steps; ++s) seconds.push_back(training.Step());
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];

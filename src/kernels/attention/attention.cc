@@ -268,7 +268,7 @@ void Forward(const AttentionShape& shape, const Qkv& in, const AttentionState* s
       return;
     }
     // Long sequences are cut, so that few heads can occupy many threads; a cut lays out W keys a second time.
-    const int64_t chunk = std::max<int64_t>(256, RoundUp(2 * std::min(shape.window, shape.length), kBlock));
+    const int64_t chunk = std::max<int64_t>(256, RoundUp(int64_t{2} * std::min(shape.window, shape.length), kBlock));
     const int64_t chunks = (shape.length + chunk - 1) / chunk;
     ParallelFor(units * chunks, [&](int64_t i) {
       const int64_t begin = i % chunks * chunk;

@@ -63,7 +63,7 @@ HWY_NOINLINE void ScoreTile(const float* a, int64_t a_stride, const float* panel
   const DF d;
   const hn::Half<DF> dh;
   using VH = hn::Vec<decltype(dh)>;
-  constexpr int64_t kFulls = kFull > 0 ? kFull : 1;
+  constexpr int64_t kFulls = std::max(kFull, 1);
   const int64_t panel_size = depth * kLanes;
   const float* full_panel = panel + kHead * (panel_size - kTile);
   const float* tail_panel = full_panel + kFull * panel_size;

@@ -200,7 +200,7 @@ HWY_EXPORT(Multiply);
 int64_t PanelOutputs() { return FLASHLM_DISPATCH(OutputsOfPanel)(); }
 
 void FewRowsProduct(const Matrix& x, const Panels& w, const Matrix& y, bool accumulate) {
-  constexpr int64_t kWorthAThread = 32 * 1024;  // weights
+  constexpr int64_t kWorthAThread = 32 * int64_t{1024};  // weights
   ParallelShares(w.count(), WorthThreads(x.rows, w.out() * w.in(), kWorthAThread), [&](int64_t begin, int64_t end) {
     // Each thread arranges x for itself: waiting for another's copy takes as long.
     thread_local Buffer arranged;

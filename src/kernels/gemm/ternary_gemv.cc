@@ -94,7 +94,8 @@ void MultiplyTile(const int8_t* q, int64_t stride, const uint8_t* tile, float* s
       for (int64_t i = 0; i < stride; ++i) {
         const int64_t chunk = i / (4 * kBytes), within = i % (4 * kBytes);
         const uint8_t byte = tile[(chunk * kOutputs + o) * kBytes + within % kBytes];
-        sum += ((byte >> (2 * (within / kBytes))) & 3) * q[n * stride + i];
+        const int64_t code = (byte >> (2 * (within / kBytes))) & 3;
+        sum += code * q[n * stride + i];
       }
       sums[n * kOutputs + o] = static_cast<float>(sum);
     }
@@ -186,7 +187,7 @@ void TernaryMatVecWeight::SetValues(const float* w, int64_t out, int64_t in) {
 
 void TernaryMatVec(const Matrix& q, const TernaryMatVecWeight& w, const Matrix& y) {
   // Below this much work another thread costs more than it takes over.
-  constexpr int64_t kWorthAThread = 512 * 1024;
+  constexpr int64_t kWorthAThread = 512 * int64_t{1024};
   const int64_t stride = PaddedInputs(w.in());
   thread_local std::vector<int8_t> padded;
   thread_local std::vector<float> row_sums;

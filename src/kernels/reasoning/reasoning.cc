@@ -134,7 +134,7 @@ class ForwardBlock {
       const int64_t begin = 2 * visit + offsets[j];
       const RowList chosen{offsets[j + 1] - offsets[j], plan_.list_rows + begin, plan_.list_weights + begin,
                            pack_.operation_scales[j]};
-      RowsProduct(chosen, q, r_, pack_.operation_t + j * shape_.width * r_, r_, shape_.width, mixed, r_, true);
+      RowsProduct(chosen, q, r_, pack_.operation_t + int64_t{j} * shape_.width * r_, r_, shape_.width, mixed, r_, true);
     }
     float* address = plan_.address + visit * s_;
     RowsProduct(all, x, r_, pack_.read_t, s_, shape_.width, address, s_, false);
