@@ -2,6 +2,7 @@
 // Written as comparison.json, read by the reports.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct CompareSettings {
   int seeds = 1;
   std::vector<std::string> sets;
   std::string train_precision, decode_precision;  // of matrix products, measured once, so that all runs get the same
+  std::map<std::string, std::string> sizes;       // of a family by its name: the preset that takes its place
   std::vector<Contender> contenders;
 };
 Json ToJson(const CompareSettings& settings);

@@ -5,13 +5,16 @@
 #include <set>
 #include <sstream>
 
+#include "base/child_process.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/mapped_file.h"
 #include "base/paths.h"
+#include "base/progress.h"
 #include "kernels/gemm/precision.h"
 #include "models/presets.h"
 #include "train/data_place.h"
+#include "train/family.h"
 #include "train/trainer.h"
 
 namespace flashlm {
@@ -117,14 +120,47 @@ std::vector<std::string> AllPresets() {
   return names;
 }
 
+// ChooseSize in a process of its own: it trains for a moment, and the runs to come are forked from this one.
+SizeChoice ChooseSizeApart(const Json& family, const std::string& preset, const SizeRequest& request) {
+  const ChildResult child = RunInChild([&] {
+    Json answer;
+    try {
+      const SizeChoice choice = ChooseSize(family, preset, request);
+      answer = {{"preset", choice.preset}, {"why", choice.why}};
+    } catch (const Error& e) {
+      answer = {{"error", e.what()}, {"hint", e.hint()}};
+    }
+    return answer.dump();
+  });
+  if (!child.problem.empty()) throw Error(fmt::format("{}: no size was chosen: {}", preset, child.problem));
+  const Json answer = Json::parse(child.text);
+  if (answer.contains("error")) throw UsageError(answer.at("error"), answer.at("hint"));
+  return {answer.at("preset"), answer.at("why")};
+}
+
+// A family takes part in the size that the budget asks for here: chosen once, then kept, by the settings of all.
+std::string SizedPreset(const std::string& preset, const std::string& recipe, CompareSettings& settings) {
+  const Json document = LoadPreset(preset);
+  if (!IsFamily(document)) return preset;
+  const std::string name = NameOfToml(preset);
+  if (!settings.sizes.contains(name)) {
+    const SizeChoice choice =
+        ChooseSizeApart(document, preset, {settings.budget, recipe, settings.data, settings.sets});
+    Say("size: " + choice.why);
+    settings.sizes[name] = choice.preset;
+  }
+  return settings.sizes[name];
+}
+
 // Every preset with every recipe in every variant. Presets that are not named are those so far, or all.
-std::vector<Contender> ContendersOf(const CompareOptions& options, const CompareSettings& settings) {
+std::vector<Contender> ContendersOf(const CompareOptions& options, CompareSettings& settings) {
   if (!options.contenders.empty()) return options.contenders;
   std::vector<std::string> presets = options.presets, recipes = options.recipes;
   const bool none_named = presets.empty() && recipes.empty() && options.variants.empty();
   if (none_named && !settings.contenders.empty()) return {};
   if (presets.empty()) presets = settings.contenders.empty() ? AllPresets() : PresetsSoFar(settings);
   if (recipes.empty()) recipes = {""};
+  for (std::string& preset : presets) preset = SizedPreset(preset, recipes.front(), settings);
   std::vector<Variant> variants;
   for (const std::string& text : options.variants) variants.push_back(ParseVariant(text));
   if (variants.empty()) variants.emplace_back();

@@ -195,7 +195,6 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", scratch_ / "nothing"}, 1, "nothing");
   refused({"--data", data, "--presets", "v8.4x"}, 2, "unknown preset");
   refused({"--data", data, "--presets", "v8.3,,"}, 2, "empty name");
-  refused({"--data", data, "--presets", "flagship"}, 2, "name one of its sizes");
   refused({"--data", data, "--recipes", "moderm"}, 2, "did you mean 'modern'?");
   refused({"--data", data, "--recipes", "modern,,adamw"}, 2, "empty name");
   refused({"--data", data, "--variant", "wide"}, 2, "expected NAME: section.key=value");
@@ -221,6 +220,23 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   EXPECT_NE(all.err.find("file/out"), std::string::npos) << all.err;
   ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
   refused({"--data", data, "--text", scratch_ / "pipe"}, 2, "every preset reads it again");
+}
+
+TEST_F(CompareTest, AFamilyTakesPartInOneOfItsSizes) {
+  // By time: two sizes train for a moment, and runs can still be forked.
+  WriteFileAtomic(scratch_ / "family.toml",
+                  fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 10.0\n", Preset("one"), Preset("two")));
+  const std::vector<std::string> arguments = {
+      "--presets", scratch_ / "family.toml", "--data", *shared_ / "data", "--time", "2s"};
+  ASSERT_EQ(Compare(arguments).exit_code, 0);
+  const Json settings = ParseJson(In("settings.json"), "test");
+  const std::string chosen = settings.at("sizes").at("family");
+  ASSERT_EQ(settings.at("contenders").size(), 1u);
+  EXPECT_EQ(settings.at("contenders")[0].at("preset"), chosen);
+  EXPECT_TRUE(chosen == Preset("one") || chosen == Preset("two")) << chosen;
+  // Named again it is still that one.
+  ASSERT_EQ(Compare(arguments).exit_code, 0);
+  EXPECT_EQ(ParseJson(In("settings.json"), "test"), settings);
 }
 
 // All figures of a row are of the model that `eval` and `generate` use: the best one, also when it is not the last.
