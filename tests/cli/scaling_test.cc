@@ -72,6 +72,11 @@ TEST_F(ScalingTest, FitsTheLawAndWritesAFamilyThatTrains) {
   }
   EXPECT_NEAR(scaling.at("rms").get<double>(), std::sqrt(squares / 4), 1e-12);
   EXPECT_LT(scaling.at("points")[0].at("weights"), scaling.at("points")[2].at("weights"));
+  for (const Json& cell : scaling.at("cells")) {  // nearly all weights of such a model are met once by a token
+    const double share = cell.at("weights").get<double>() / cell.at("params").get<double>();
+    EXPECT_GT(share, 0.5);
+    EXPECT_LE(share, 1);
+  }
   EXPECT_EQ(scaling.at("predictions").size(), 5u);
   // 384 tokens are 6 sequences of 64: two micro-batches of 3, for 4 do not go into 6.
   const Json config = ParseToml(In("tokens-4000/small+steps-of-384/config.toml"), "test");

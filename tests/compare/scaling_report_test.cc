@@ -33,7 +33,8 @@ Scaling Example() {
         ScalingCell cell{size, tokens, steps_of, weights[size], {}, false};
         cell.result.seeds = {1, 2};
         cell.result.tokens = static_cast<double>(tokens);
-        cell.result.tok_per_sec = 2e10 / (weights[size] + 1e6);
+        // Short runs are slower: what begins a run is paid by fewer tokens.
+        cell.result.tok_per_sec = 2e10 / (weights[size] + 1e6) * (tokens == 6'000'000 ? 1 : 0.5);
         const double worse = (steps_of == 2048) == (tokens == 500'000) ? 0 : 0.05;
         cell.result.bits_per_byte = {2, law.BitsPerByte(weights[size], cell.result.tokens, kUnique) + worse, 0.002};
         scaling.cells.push_back(cell);

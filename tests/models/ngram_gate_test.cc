@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include "base/error.h"
@@ -121,6 +123,9 @@ TEST(NGramGateTest, PositionsBeyondWhatWasCountedAreReadAsAnyText) {
     positions[i] = static_cast<int64_t>(i) + kLength;
     inputs[i] = i % kLength == 0 ? kEos : stream[static_cast<size_t>(positions[i] - 1)];
   }
+  // At first the gate is 0 whatever it hears; here each feature weighs something.
+  float* weights = model->bank().values() + model->bank().Find("ngram.gate.features")->offset;
+  for (int i = 0; i < FeatureColumns(4); ++i) weights[i] = 0.3f - 0.1f * static_cast<float>(i);
   Tape tape(model->bank(), model->packs(), DType::kF32);
   tape.BeginTraining(4, kLength, 1, 1);
   const NGramOpinion opinion = model->Predict(tape, inputs.data(), positions.data()).ngram;
@@ -133,6 +138,12 @@ TEST(NGramGateTest, PositionsBeyondWhatWasCountedAreReadAsAnyText) {
     EXPECT_EQ(opinion.LogProbability(n, target), position < 3 * kLength
                                                      ? left_out->LogProbability(position)
                                                      : std::log(counted->Probability(context, target)));
+    std::array<ContextFeatures, 3> read;
+    counted->Features(context, read.data());
+    std::array<float, 10> row;
+    ExpandFeatures(position < 3 * kLength ? left_out->Features(position) : read.data(), 4, row.data());
+    EXPECT_NEAR(*opinion.gates.matrix().Row<float>(n), std::inner_product(row.begin(), row.end(), weights, 0.0f), 1e-5)
+        << "row " << n;
   }
 }
 

@@ -18,7 +18,12 @@ namespace flashlm {
 namespace {
 
 constexpr int kVocab = 12, kEos = 3;
-const std::vector<Discounts> kDiscounts(kMaxNGramOrder, Discounts{{0.4f, 0.9f, 1.3f}});
+// Every order has its own, so that one taken for another shows.
+const std::vector<Discounts> kDiscounts = {
+    {{0.4f, 0.9f, 1.3f}}, {{0.5f, 1.1f, 1.4f}}, {{0.6f, 1.0f, 1.7f}}, {{0.7f, 1.3f, 1.9f}}, {{0.8f, 1.4f, 2.1f}}};
+float DiscountOf(size_t order, int count) {
+  return kDiscounts[order - 1].of[static_cast<size_t>(std::min(count, 3)) - 1];
+}
 
 using Words = std::vector<int>;
 using Documents = std::vector<Words>;  // each with <eos> before it and at its end
@@ -73,7 +78,7 @@ class Definition {
       const Words context(ngram.begin(), ngram.end() - 1);
       total_[context] += count;
       const bool kept = Kept(ngram);
-      mass_[context] += kept ? kDiscounts[0].of[static_cast<size_t>(std::min(count, 3)) - 1] : count;
+      mass_[context] += kept ? DiscountOf(ngram.size(), count) : static_cast<float>(count);
     }
   }
 
@@ -99,7 +104,7 @@ class Definition {
     double share = 0;
     if (Kept(ngram)) {
       const int count = counts_.at(ngram);
-      share = (count - kDiscounts[0].of[static_cast<size_t>(std::min(count, 3)) - 1]) / Total(context);
+      share = (count - DiscountOf(ngram.size(), count)) / Total(context);
     }
     return share + Gamma(context) * lower;
   }

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.h"
-#include "models/presets.h"
+#include "base/files.h"
+#include "data/shards.h"
 
 namespace flashlm {
 namespace {
@@ -21,6 +23,62 @@ TEST(ScalingLawTest, LossFallsWithSizeAndDataAndRepeatsAreWorthLess) {
   EXPECT_LT(repeated, law.BitsPerByte(1e4, 1e4, 1e4));
   // Read for ever, a text is worth 1 + repeats readings.
   EXPECT_NEAR(law.BitsPerByte(1e4, 1e12, 1e4), 0.7 + 100 / std::sqrt(5e4), 1e-9);
+}
+
+class ChooseSizeTest : public testing::Test {
+ protected:
+  ChooseSizeTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "flashlm_family_XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~ChooseSizeTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string Size(const std::string& name, int width) const {
+    const std::string path = folder_ + "/" + name + ".toml";
+    WriteFileAtomic(path, fmt::format("[model]\narchitecture = \"gpt\"\nd_model = {}\nn_heads = 2\nn_layers = 1\n"
+                                      "d_ff = 16\n[train]\nmicro_batch = 2\naccumulate = 1\nsequence_length = 16\n",
+                                      width));
+    return path;
+  }
+  // As much of a data set as the choice looks at.
+  std::string Data(double tokens) const {
+    const Json meta = {{"format", "flashlm-data"},
+                       {"version", kDataVersion},
+                       {"tokenizer", {{"vocab_size", 64}}},
+                       {"train", {{"tokens", tokens}}}};
+    WriteFileAtomic(folder_ + "/meta.json", meta.dump());
+    return folder_;
+  }
+
+  std::string folder_;
+};
+
+// By this law size is worth next to nothing, and so decides only where the tokens' worth is the same.
+TEST_F(ChooseSizeTest, InATimeTheFasterSizeReadsMoreUnlessThereIsNoMoreToRead) {
+  const std::string slow = Size("slow", 512), fast = Size("fast", 8);
+  const Json family = {
+      {"sizes", {slow, fast}},
+      {"law",
+       {{"floor", 0.0}, {"size", 1e-6}, {"size_power", 0.5}, {"data", 1.0}, {"data_power", 0.5}, {"repeats", 1.0}}}};
+  const auto chosen = [&](double unique) {
+    return ChooseSize(family, "family", {Budget::Time("24h"), "", Data(unique), {}}).preset;
+  };
+  EXPECT_EQ(chosen(1e15), fast);
+  EXPECT_EQ(chosen(1000), slow) << "both have read it for ever";
+}
+
+// 1 / N + 1 / sqrt(D) with N D given is least at N = 2 sqrt(D); the sizes have about a thousand weights and a million.
+TEST_F(ChooseSizeTest, ForTokensTheSizeWhoseBestUseTheyAre) {
+  const std::string large = Size("large", 512), small = Size("small", 8);
+  const Json family = {{"sizes", {large, small}},
+                       {"law", {{"size", 1.0}, {"size_power", 1.0}, {"data", 1.0}, {"data_power", 0.5}}}};
+  const auto chosen = [&](const std::string& kind, double amount) {
+    return ChooseSize(family, "family", {{kind, amount}, "", Data(1e6), {}}).preset;
+  };
+  EXPECT_EQ(chosen("tokens", 1e6), small);
+  EXPECT_EQ(chosen("tokens", 1e11), large);
+  EXPECT_EQ(chosen("steps", 1e6 / 32), small);
+  EXPECT_EQ(chosen("steps", 1e11 / 32), large);
 }
 
 }  // namespace
