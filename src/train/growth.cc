@@ -65,7 +65,7 @@ Growth::Growth(const TrainConfig& train)
 
 void Growth::Advance(double fraction) {
   const auto advance = [&](const std::vector<Stage>& stages, int& stage) {
-    while (stage + 1 < std::ssize(stages) && fraction >= stages[static_cast<size_t>(stage + 1)].from) ++stage;
+    while (stage + 1 < std::ssize(stages) && fraction >= stages[static_cast<size_t>(stage) + 1].from) ++stage;
   };
   advance(batch_, batch_stage_);
   advance(lengths_, length_stage_);

@@ -32,7 +32,7 @@ std::vector<OpCase> Cases() {
         },
         [shape](const auto& in, auto& out) {
           for (int n = 0; n < out.rows; ++n) {
-            const int row = kernels::ref::NgramRow(shape, kTokens + n / kLength * kLength, n % kLength + 1);
+            const int row = kernels::ref::NgramRow(shape, kTokens + int64_t{n} / kLength * kLength, n % kLength + 1);
             for (int c = 0; c < out.cols; ++c) out.v[n * out.cols + c] = in[0].v[row * out.cols + c];
           }
         }));

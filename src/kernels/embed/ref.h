@@ -16,7 +16,7 @@ inline int32_t NgramRow(const NgramShape& shape, const int32_t* tokens, int64_t 
   }
   ngram.resize(static_cast<size_t>(shape.order), -1);
   uint64_t hash = HashToken(0, shape.variant);
-  for (const int32_t token : ngram) hash = HashToken(hash, static_cast<uint64_t>(token + 1));
+  for (const int32_t token : ngram) hash = HashToken(hash, static_cast<uint64_t>(token) + 1);
   return static_cast<int32_t>(hash % static_cast<uint64_t>(shape.rows));
 }
 
