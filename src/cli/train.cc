@@ -35,6 +35,7 @@ RunConfig ConfigOf(const Options& options) {
     Say("size: " + choice.why);
     preset = choice.preset;
     document = LoadPreset(preset, options.recipe);
+    for (const std::string& assignment : choice.sets) ApplyOverride(assignment, document);
   }
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);

@@ -66,7 +66,10 @@ Json ToJson(const CompareSettings& settings) {
   json["seeds"] = settings.seeds;
   json["sets"] = settings.sets;
   json["precision"] = {{"train", settings.train_precision}, {"decode", settings.decode_precision}};
-  json["sizes"] = settings.sizes;
+  json["sizes"] = Json::object();
+  for (const auto& [family, size] : settings.sizes) {
+    json["sizes"][family] = {{"preset", size.preset}, {"sets", size.sets}};
+  }
   json["contenders"] = Json::array();
   for (const Contender& contender : settings.contenders) json["contenders"].push_back(ToJson(contender));
   return json;
@@ -90,7 +93,10 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.sets = json.at("sets").get<std::vector<std::string>>();
     settings.train_precision = json.at("precision").at("train").get<std::string>();
     settings.decode_precision = json.at("precision").at("decode").get<std::string>();
-    settings.sizes = json.value("sizes", settings.sizes);
+    const Json sizes = json.value("sizes", Json::object());
+    for (const auto& [family, size] : sizes.items()) {
+      settings.sizes[family] = {size.at("preset").get<std::string>(), size.at("sets").get<std::vector<std::string>>()};
+    }
     for (const Json& contender : json.at("contenders")) settings.contenders.push_back(ContenderFromJson(contender));
     return settings;
   } catch (const Json::exception& e) {

@@ -126,7 +126,7 @@ SizeChoice ChooseSizeApart(const Json& family, const std::string& preset, const 
     Json answer;
     try {
       const SizeChoice choice = ChooseSize(family, preset, request);
-      answer = {{"preset", choice.preset}, {"why", choice.why}};
+      answer = {{"preset", choice.preset}, {"sets", choice.sets}, {"why", choice.why}};
     } catch (const Error& e) {
       answer = {{"error", e.what()}, {"hint", e.hint()}};
     }
@@ -135,19 +135,19 @@ SizeChoice ChooseSizeApart(const Json& family, const std::string& preset, const 
   if (!child.problem.empty()) throw Error(fmt::format("{}: no size was chosen: {}", preset, child.problem));
   const Json answer = Json::parse(child.text);
   if (answer.contains("error")) throw UsageError(answer.at("error"), answer.at("hint"));
-  return {answer.at("preset"), answer.at("why")};
+  return {answer.at("preset"), answer.at("sets"), answer.at("why")};
 }
 
 // A family takes part in the size that the budget asks for here: chosen once, then kept, by the settings of all.
-std::string SizedPreset(const std::string& preset, const std::string& recipe, CompareSettings& settings) {
+FamilySize SizeFor(const std::string& preset, const std::string& recipe, CompareSettings& settings) {
   const Json document = LoadPreset(preset);
-  if (!IsFamily(document)) return preset;
+  if (!IsFamily(document)) return {preset, {}};
   const std::string name = NameOfToml(preset);
   if (!settings.sizes.contains(name)) {
     const SizeChoice choice =
         ChooseSizeApart(document, preset, {settings.budget, recipe, settings.data, settings.sets});
     Say("size: " + choice.why);
-    settings.sizes[name] = choice.preset;
+    settings.sizes[name] = {choice.preset, choice.sets};
   }
   return settings.sizes[name];
 }
@@ -160,14 +160,17 @@ std::vector<Contender> ContendersOf(const CompareOptions& options, CompareSettin
   if (none_named && !settings.contenders.empty()) return {};
   if (presets.empty()) presets = settings.contenders.empty() ? AllPresets() : PresetsSoFar(settings);
   if (recipes.empty()) recipes = {""};
-  for (std::string& preset : presets) preset = SizedPreset(preset, recipes.front(), settings);
   std::vector<Variant> variants;
   for (const std::string& text : options.variants) variants.push_back(ParseVariant(text));
   if (variants.empty()) variants.emplace_back();
   std::vector<Contender> contenders;
   for (const std::string& preset : presets) {
+    const FamilySize size = SizeFor(preset, recipes.front(), settings);
     for (const std::string& recipe : recipes) {
-      for (const auto& [name, sets] : variants) contenders.push_back({preset, recipe, name, sets});
+      for (const auto& [name, sets] : variants) {
+        contenders.push_back({size.preset, recipe, name, size.sets});
+        contenders.back().sets.insert(contenders.back().sets.end(), sets.begin(), sets.end());
+      }
     }
   }
   return contenders;

@@ -49,6 +49,59 @@ std::vector<Size> SizesOf(const Json& family, const std::string& name, const Siz
   return sizes;
 }
 
+// What a family says beside its sizes.
+struct Rules {
+  ScalingLaw law;
+  double repeated_from = HUGE_VAL;    // epochs
+  std::vector<std::string> repeated;  // settings from there on
+};
+
+Rules ReadRules(const Json& family, const std::string& name) {
+  const auto refuse = [&](const std::string& what) {
+    throw UsageError(fmt::format("{}: {}", name, what),
+                     "a family has sizes, [law], and [repeated] with epochs and [repeated.model], [repeated.optim], "
+                     "[repeated.train]");
+  };
+  Rules rules;
+  for (const auto& [section, content] : family.items()) {
+    if (section == "law") {
+      FieldsFromJson(content, "law", rules.law);
+    } else if (section == "repeated") {
+      if (!content.is_object() || !content.contains("epochs") || !content["epochs"].is_number()) {
+        refuse("[repeated] without a number of epochs");
+      }
+      rules.repeated_from = content["epochs"].get<double>();
+      for (const auto& [part, settings] : content.items()) {
+        if (part == "epochs") continue;
+        if (!settings.is_object()) refuse(fmt::format("[repeated] has no '{}'", part));
+        for (const auto& [key, value] : settings.items()) {
+          rules.repeated.push_back(
+              fmt::format("{}.{}={}", part, key, value.is_string() ? value.get<std::string>() : value.dump()));
+        }
+      }
+    } else if (section != "sizes") {
+      refuse(fmt::format("a family has no section [{}]", section));
+    }
+  }
+  return rules;
+}
+
+SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& size, double epochs, std::string why) {
+  SizeChoice choice{size.preset, {}, std::move(why)};
+  if (epochs < rules.repeated_from) return choice;
+  for (const std::string& setting : rules.repeated) {
+    const std::string key = setting.substr(0, setting.find('=') + 1);
+    const bool asked = std::any_of(request.sets.begin(), request.sets.end(),
+                                   [&](const std::string& set) { return set.starts_with(key); });
+    if (!asked) choice.sets.push_back(setting);
+  }
+  if (!choice.sets.empty()) {
+    choice.why +=
+        fmt::format("; for text read {:g} times and more: {}", rules.repeated_from, fmt::join(choice.sets, " "));
+  }
+  return choice;
+}
+
 // Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both.
 void MeasureSpeed(std::vector<Size>& sizes) {
   constexpr double kSecondsEach = 0.7;
@@ -78,24 +131,17 @@ double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) con
 }
 
 SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request) {
-  ScalingLaw law;
-  for (const auto& [section, content] : family.items()) {
-    if (section == "law") {
-      FieldsFromJson(content, "law", law);
-    } else if (section != "sizes") {
-      throw UsageError(fmt::format("{}: a family has no section [{}]", name, section),
-                       "its sizes have: sizes and [law] only");
-    }
-  }
+  const Rules rules = ReadRules(family, name);
+  const ScalingLaw& law = rules.law;
   std::vector<Size> sizes = SizesOf(family, name, request);
   const double unique = ReadDataMeta(request.data).at("train").at("tokens").get<double>();
   if (request.budget.kind != "time") {
     const double per_step = static_cast<double>(sizes.front().config.train.TokensPerStep());
     const double tokens = request.budget.kind == "tokens" ? request.budget.amount : request.budget.amount * per_step;
     const Size& best = BestFor(tokens, law, sizes);
-    return {best.preset,
-            fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, FormatCount(tokens),
-                        tokens / unique, FormatCount(static_cast<double>(best.parameters)))};
+    return Choice(rules, request, best, tokens / unique,
+                  fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, FormatCount(tokens),
+                              tokens / unique, FormatCount(static_cast<double>(best.parameters))));
   }
   MeasureSpeed(sizes);
   const auto predicted = [&](const Size& size) {
@@ -104,13 +150,13 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
   const Size& best = *std::min_element(sizes.begin(), sizes.end(),
                                        [&](const Size& a, const Size& b) { return predicted(a) < predicted(b); });
   const double tokens = request.budget.amount / best.seconds_per_token;
-  return {
-      best.preset,
+  return Choice(
+      rules, request, best, tokens / unique,
       fmt::format("{} for {} at {:.0f} M parameter-tokens/s: {} parameters, {} tokens ({:.1f} epochs), about {:.2f} "
                   "bits/byte expected on text like the law's",
                   best.preset, request.budget.ToString(), best.weights / best.seconds_per_token / 1e6,
                   FormatCount(static_cast<double>(best.parameters)), FormatCount(tokens), tokens / unique,
-                  predicted(best))};
+                  predicted(best)));
 }
 
 }  // namespace flashlm

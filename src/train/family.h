@@ -1,5 +1,6 @@
 // A family: one model in several sizes, of which the budget chooses. Its preset has, in place of a model, the presets
-// of its sizes (sizes = ["small", "large"]) and a scaling law (docs/scaling.md).
+// of its sizes (sizes = ["small", "large"]), a scaling law, and what to change where a text is read again and again
+// (docs/scaling.md).
 #pragma once
 
 #include <cstdint>
@@ -36,8 +37,9 @@ struct SizeRequest {
   std::vector<std::string> sets;  // as `--set`
 };
 struct SizeChoice {
-  std::string preset;  // of the family's sizes
-  std::string why;     // in a sentence
+  std::string preset;             // of the family's sizes
+  std::vector<std::string> sets;  // of [repeated], if it holds: as `--set`, without what the request sets itself
+  std::string why;                // in a sentence
 };
 // The size whose predicted loss at the end of the budget is the lowest. With a budget of time two sizes train for a
 // moment, some two seconds in all, to know how fast they are here; with one of tokens or steps it is the size for which

@@ -224,15 +224,17 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
 
 TEST_F(CompareTest, AFamilyTakesPartInOneOfItsSizes) {
   // By time: two sizes train for a moment, and runs can still be forked.
-  WriteFileAtomic(scratch_ / "family.toml",
-                  fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 10.0\n", Preset("one"), Preset("two")));
+  WriteFileAtomic(scratch_ / "family.toml", fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 10.0\n"
+                                                        "[repeated]\nepochs = 0.0\n[repeated.model]\ndropout = 0.125\n",
+                                                        Preset("one"), Preset("two")));
   const std::vector<std::string> arguments = {
       "--presets", scratch_ / "family.toml", "--data", *shared_ / "data", "--time", "2s"};
   ASSERT_EQ(Compare(arguments).exit_code, 0);
   const Json settings = ParseJson(In("settings.json"), "test");
-  const std::string chosen = settings.at("sizes").at("family");
+  const std::string chosen = settings.at("sizes").at("family").at("preset");
   ASSERT_EQ(settings.at("contenders").size(), 1u);
   EXPECT_EQ(settings.at("contenders")[0].at("preset"), chosen);
+  EXPECT_EQ(settings.at("contenders")[0].at("sets"), Json({"model.dropout=0.125"}));
   EXPECT_TRUE(chosen == Preset("one") || chosen == Preset("two")) << chosen;
   // Named again it is still that one.
   ASSERT_EQ(Compare(arguments).exit_code, 0);

@@ -75,6 +75,22 @@ TEST_F(TrainTest, TheBudgetChoosesTheSizeOfAFamily) {
         RunCommand({"train", "--resume", scratch_ / "few", "--preset", preset, "--tokens", "128"}, scratch_);
     EXPECT_EQ(again.exit_code, 0) << again.err;
   }
+  // Where the budget reads the text again and again [repeated] holds, but for what is set by hand.
+  const std::string often = write("often.toml", ReadFile(family) + "[repeated]\nepochs = 0.02\n[repeated.model]\n" +
+                                                    "dropout = 0.25\n[repeated.train]\nword_dropout = 0.125\n");
+  const auto dropout = [&](const std::string& run, std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"train", "--preset", often, "--data", data_, "--out", scratch_ / run};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(RunCommand(arguments, scratch_).exit_code, 0);
+    const Json config = ParseToml(ReadFile(scratch_ / run + "/config.toml"), "config.toml");
+    return std::pair<double, double>(config.at("model").at("dropout"), config.at("train").at("word_dropout"));
+  };
+  EXPECT_EQ(dropout("seldom", {"--steps", "1"}), (std::pair{0.0, 0.0}));
+  EXPECT_EQ(dropout("often", {"--steps", "600"}), (std::pair{0.25, 0.125}));
+  EXPECT_EQ(dropout("by-hand", {"--steps", "600", "--set", "model.dropout=0.5"}), (std::pair{0.5, 0.125}));
+  const std::string aimless = write("aimless.toml", ReadFile(family) + "[repeated]\n");
+  ExpectOneLine(RunCommand({"train", "--preset", aimless, "--data", data_, "--out", scratch_ / "x"}, scratch_), 2,
+                "without a number of epochs");
   ExpectOneLine(RunCommand({"bench", "train", "--preset", family}, scratch_), 2, "is a family");
   ExpectOneLine(RunCommand({"inspect", "--preset", "flagship"}, scratch_), 2, "flagship-2m");
   const std::string none = write("none.toml", "sizes = []\n");
