@@ -27,10 +27,8 @@ constexpr int kBatch = 4, kLength = 24;
 void CountRandomTokens(Model& model) {
   constexpr int kTokens = 4000;
   Rng rng(13, Purpose::kTest);
-  std::vector<uint16_t> tokens;
-  for (int i = 0; i < kTokens; ++i) {
-    tokens.push_back(static_cast<uint16_t>(rng.Below(static_cast<uint64_t>(model.vocab()))));
-  }
+  std::vector<uint16_t> tokens(kTokens);
+  for (uint16_t& token : tokens) token = static_cast<uint16_t>(rng.Below(static_cast<uint64_t>(model.vocab())));
   NGramOptions options;
   options.order = model.ngram()->order();
   options.vocab = model.vocab();
@@ -327,7 +325,7 @@ CheckResult CheckLanes(const Json& config) {
     if (result.passed) return;
     const int threads = ThreadCount();
     // The loss after some steps, and the first element of every tensor.
-    const auto train = [&](int count, TrainConfig training) {
+    const auto train = [&](int count, const TrainConfig& training) {
       SetThreadCount(count);
       const std::unique_ptr<Model> model = MakeRandom(config, true);
       TrainingStep step(*model, PlainAdamW(1e-3), training, DType::kF32, 1);
