@@ -179,7 +179,7 @@ struct ReasoningResult {
   const float* mean_write = nullptr;    // [R]
   int64_t passes = 0;                   // that all tokens took together
 };
-// `pack` belongs to the model and is renewed when the parameters changed.
+// `pack` belongs to the model, whose passes share it, and is renewed when the parameters changed.
 ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
                           kernels::ReasoningPack& pack);
 

@@ -20,9 +20,11 @@ struct Saved {
 
 int64_t Floats(int64_t bytes) { return (bytes + 3) / 4; }
 
+// Passes side by side come here one after another, so that none reads what another is writing.
 void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const ReasoningParams& p,
                kernels::ReasoningPack& pack) {
   ParamBank& bank = tape.bank();
+  const std::lock_guard lock(pack.renewing);
   const auto version = static_cast<int64_t>(bank.version());
   if (pack.version == version) return;
   const int64_t n = shape.width;

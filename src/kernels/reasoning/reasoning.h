@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 
 #include "base/rng.h"
 #include "kernels/matrix.h"
@@ -64,7 +65,9 @@ struct ReasoningPack {
   struct Free {
     void operator()(float* p) const { std::free(p); }
   };
-  int64_t version = -1;  // of the values it was made from; the owner's business
+  // The owner's business: of the values it was made from; held while it is renewed, for passes that share it.
+  int64_t version = -1;
+  std::mutex renewing;
   int width = 0, operations = 0, slots = 0;
   int64_t r = 0, k = 0, s = 0;  // width, operations, slots rounded up to 16: row strides
   std::unique_ptr<float[], Free> memory;

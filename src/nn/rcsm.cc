@@ -1,0 +1,118 @@
+#include "nn/rcsm.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "base/error.h"
+
+namespace flashlm {
+
+Rcsm::Rcsm(ParamBank& bank, const std::string& name, const RcsmConfig& config, const MapInit& init,
+           const MapInit& init_up)
+    : bank_(bank), c_(config) {
+  CheckDepth(c_.depth);
+  const int C = c_.channels, R = c_.width;
+  down_ = AddLinear(bank, {{name + ".down_proj", R, init(C)}}, C, c_.quantization);
+  AddEngine(name + ".", init);
+  sums_.resize(static_cast<size_t>(c_.slots + R));
+  up_ = AddLinear(bank, {{name + ".up_proj", C, init_up(R)}}, R, c_.quantization);
+}
+
+// One of the engine's own.
+Param Rcsm::AddMap(const std::string& name, int rows, int inputs, const Init& init, Quantization quantization) {
+  engine_weights_ += static_cast<double>(rows) * inputs;
+  return AddLinear(bank_, {{name, rows, init}}, inputs, quantization);
+}
+
+void Rcsm::AddEngine(const std::string& name, const MapInit& init) {
+  const int R = c_.width;
+  const Quantization& quantization = c_.quantization;
+  for (int j = 0; j < c_.operations; ++j) {
+    const Param one = bank_.Add(
+        {fmt::format("{}op_library.ops.{}", name, j), {R, R}, Role::kMatrix, init(R), 1, quantization}, j > 0);
+    if (j == 0) engine_.operations = one;
+  }
+  engine_.operations.rows = c_.operations * R;
+  engine_weights_ += static_cast<double>(engine_.operations.rows) * R;
+  engine_.router = AddMap(name + "router.router", c_.operations, R, init(R), quantization);
+  engine_.classifier = AddMap(name + "depth_ctrl.classifier", kernels::kDepthChoices, R, init(R), quantization);
+  engine_.read_key = AddMap(name + "memory.read_key", R, R, init(R));
+  engine_.write_key = AddMap(name + "memory.write_key", R, R, init(R));
+  engine_.write_value = AddMap(name + "memory.write_value", R, R, init(R));
+  engine_.write_gate = AddMap(name + "memory.write_gate", 1, R, init(R));
+  engine_.slots = bank_.Add({name + "memory.slots", {c_.slots, R}, Role::kBuffer, Init::Normal(0.01f)});
+  engine_.mix = AddMap(name + "mem_mix", R, 2 * R, init(2 * R));
+  const GainBias norm = AddGainBias(bank_, name + "reason_norm", R);
+  engine_.gain = norm.gain;
+  engine_.bias = norm.bias;
+  engine_.write_scale = bank_.Add({name + "write_scale", {1}, Role::kVector, Init::Constant(0.01f)});
+}
+
+void Rcsm::CheckDepth(int depth) {
+  if (depth == 0) return;
+  for (const int known : kernels::kReasoningDepths) {
+    if (depth == known) return;
+  }
+  throw UsageError(fmt::format("depth {}: must be 1, 3, 8, or 0 for adaptive", depth),
+                   "the depths that the classifier chooses from");
+}
+
+void Rcsm::SetDepth(int depth) {
+  CheckDepth(depth);
+  c_.depth = depth;
+}
+
+Tensor Rcsm::Apply(Tape& tape, const Tensor& h, Tensor& auxiliary) {
+  const Tensor r = Linear(tape, ToComputeType(tape, h), down_);  // [N,R]
+  const ReasoningConfig config{c_.operations, c_.slots, c_.depth, c_.depth_noise};
+  const ReasoningResult engine = Reasoning(tape, r, engine_, config, pack_);  // state [N,R]
+  if (tape.training()) Remember(tape.random_step(), engine);
+  if (tape.training() && c_.balance_weight > 0) {
+    auxiliary = BalanceLoss(tape, engine.usage, engine.shares, c_.balance_weight);
+  }
+  return AddDropout(tape, h, Linear(tape, engine.state, up_), 0.0);
+}
+
+// A pass that is repeated, as for a gradient by differences, is still one.
+void Rcsm::Remember(uint64_t pass, const ReasoningResult& engine) {
+  const std::lock_guard lock(writes_mutex_);
+  size_t i = 0;
+  while (i < written_ && writes_[i].pass != pass) ++i;
+  if (i == writes_.size()) writes_.push_back({pass, std::vector<float>(sums_.size())});
+  if (i == written_) ++written_;
+  Write& write = writes_[i];
+  write.pass = pass;
+  std::copy_n(engine.mean_address, c_.slots, write.means.begin());
+  std::copy_n(engine.mean_write, c_.width, write.means.begin() + c_.slots);
+}
+
+void Rcsm::BeginStep() { written_ = 0; }
+
+// The deferred write: slot_s <- 0.99 slot_s + 0.01 (mean address weight)_s (mean z).
+void Rcsm::EndStep(bool applied) {
+  if (!applied || written_ == 0) return;
+  const auto end = writes_.begin() + static_cast<std::ptrdiff_t>(written_);
+  std::sort(writes_.begin(), end, [](const Write& a, const Write& b) { return a.pass < b.pass; });
+  std::fill(sums_.begin(), sums_.end(), 0.0);
+  std::for_each(writes_.begin(), end, [&](const Write& write) {
+    for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += write.means[i];
+  });
+  const auto S = static_cast<size_t>(c_.slots), R = static_cast<size_t>(c_.width);
+  const auto passes = static_cast<double>(written_);
+  float* slots = bank_.Value(engine_.slots);  // [S,R]
+  for (size_t s = 0; s < S; ++s) {
+    for (size_t i = 0; i < R; ++i) {
+      float& slot = slots[s * R + i];
+      slot = static_cast<float>(0.99 * slot + 0.01 * sums_[s] / passes * sums_[S + i] / passes);
+    }
+  }
+  bank_.Touch();
+}
+
+double Rcsm::FlopsBeyondWeights() const {
+  const double R = c_.width, K = c_.operations, S = c_.slots, passes = c_.depth > 0 ? c_.depth : (1 + 3 + 8) / 3.0;
+  // Per pass: two operations, W_mix o, router, reading the slots; once: the write.
+  return 6.0 * (passes * (3 * R * R + R * (K + 2 * S)) + R * R + 2 * R * S - engine_weights_);
+}
+
+}  // namespace flashlm

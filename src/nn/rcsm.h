@@ -1,0 +1,78 @@
+// The reasoning engine of v6 (RCSM, docs/spec/supernova.md) as a layer of a residual stream:
+//
+//   h <- h + W_up engine(W_down h)
+//
+// The engine works on a narrow state: a choice of operations, a memory of slots, an adaptive number of passes through
+// the same weights (kernels/reasoning/reasoning.h). The slots are a buffer: what a step writes into them, averaged over
+// its tokens, is seen from the next step on, so nothing passes between the sequences of a batch, and evaluation leaves
+// them alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "nn/linear.h"
+
+namespace flashlm {
+
+struct RcsmConfig {
+  int channels = 0;                          // C of the stream
+  int width = 0, operations = 0, slots = 0;  // R of the state, K >= 2, S
+  int depth = 0;                             // passes of every token, 1, 3 or 8; 0: each token chooses
+  double depth_noise = 1;                    // factor on the Gumbel noise of that choice, in training
+  double balance_weight = 0.01;              // of the loss that keeps all operations in use
+  Quantization quantization = {};            // of W_down, W_up, operations, router and classifier: of a scale a matrix
+};
+
+class Rcsm {
+ public:
+  using MapInit = std::function<Init(int inputs)>;  // how a map of so many inputs starts
+
+  // Declares NAME.down_proj.weight [R,C], the engine's own parameters and NAME.up_proj.weight [C,R].
+  Rcsm(ParamBank& bank, const std::string& name, const RcsmConfig& config, const MapInit& init, const MapInit& init_up);
+
+  // Throws UsageError for a depth that no token can choose; 0 is adaptive.
+  static void CheckDepth(int depth);
+  void SetDepth(int depth);
+
+  // h f32 [N,C] -> f32 [N,C]. `auxiliary`, in training: f32 [1,1], the weighted loss that balances the operations; left
+  // as it is if that has no weight. Passes of one step, told apart by their tapes' random_step, may run side by side.
+  Tensor Apply(Tape& tape, const Tensor& h, Tensor& auxiliary);
+
+  // Around an optimiser step, as of Model. EndStep writes into the slots what the step's passes would have them keep:
+  // the mean over passes, summed in their order, whichever ran first.
+  void BeginStep();
+  void EndStep(bool applied);
+
+  // Training's floating-point operations per token less the 6 per weight of every map: most operations are not
+  // computed, and what is, once a pass. Adaptive tokens count as if all depths were as frequent.
+  double FlopsBeyondWeights() const;
+
+ private:
+  // What a pass would write.
+  struct Write {
+    uint64_t pass;             // random_step
+    std::vector<float> means;  // address [S], z [R]
+  };
+
+  Param AddMap(const std::string& name, int rows, int inputs, const Init& init, Quantization quantization = {});
+  void AddEngine(const std::string& name, const MapInit& init);
+  void Remember(uint64_t pass, const ReasoningResult& engine);
+
+  ParamBank& bank_;
+  RcsmConfig c_;
+  Param down_, up_;
+  ReasoningParams engine_;
+  double engine_weights_ = 0;  // in the engine's own maps
+  kernels::ReasoningPack pack_;
+  std::mutex writes_mutex_;
+  // The first `written_` are of this step; memory stays from step to step.
+  std::vector<Write> writes_;
+  size_t written_ = 0;
+  std::vector<double> sums_;  // [S+R], of EndStep
+};
+
+}  // namespace flashlm
