@@ -155,7 +155,7 @@ Tensor RunningMean(Tape& tape, const Tensor& x);
 
 // The engine of v6 (kernels/reasoning/reasoning.h): operations and router, depth classifier, memory of slots.
 struct ReasoningParams {
-  Param router;                  // [K,R], ternary like the next two
+  Param router;                  // [K,R], float like the rest or, as the next two, ternary with a scale a matrix
   Param operations;              // K matrices [R,R]
   Param classifier;              // [3,R]
   Param read_key;                // [R,R]

@@ -3,15 +3,17 @@
 //
 //   x = h = RMS_in(E[t]);  per block:  h <- r_0 h + r_1 x (+ u_1 skip);  u = RMS1(h);  q|k|v|gate = W u
 //   v <- w_0 v + w_1 V[t];  h <- h + W_o gate(mix(norm(q), norm(k), v));  h <- h + dropout(W_down mlp(W_up RMS2(h)))
-//   logits = c tanh(E RMS_out(h) / c)
+//   h <- h + W_up engine(W_down h) (nn/rcsm.h), if there is one;  logits = c tanh(E RMS_out(h) / c)
 //
 // `mixers` names each block's way to look back by a letter, repeated as often as needed: F full attention, W attention
 // in a short window, D gated delta memory, R gated recurrence.
 #include <cmath>
+#include <optional>
 
 #include "models/registry.h"
 #include "nn/heads.h"
 #include "nn/linear.h"
+#include "nn/rcsm.h"
 
 namespace flashlm {
 namespace {
@@ -23,6 +25,7 @@ struct FlagshipConfig {
   bool key_shift = false, qk_norm = true, residual_scalars = true, skips = false, head_gate = false, smear = false,
        tied = true;
   int value_tables = 0;
+  int rcsm_operations = 0, rcsm_width = 96, rcsm_slots = 16, rcsm_depth = 0;
   bool zero_init_outputs = true;
   double softcap = 15, dropout = 0, embed_std = 0.02, init_scale = 1;
 
@@ -51,6 +54,12 @@ struct FlagshipConfig {
     v.Bool("smear", smear, "embeddings take in some of the one before");
     v.Bool("tied", tied, "the token table is the output head as well");
     v.Int("value_tables", value_tables, 0, 64, "blocks, from the last, with a token table of values for attention");
+    v.Int("rcsm_operations", rcsm_operations, 0, 256,
+          "operations of a reasoning engine after the last block, of which each pass takes two; 0: no engine");
+    v.Int("rcsm_width", rcsm_width, 1, 1024, "width of the engine's state");
+    v.Int("rcsm_slots", rcsm_slots, 1, 1024, "slots of the engine's memory");
+    v.Int("rcsm_depth", rcsm_depth, 0, kernels::kMaxReasoningDepth,
+          "passes of every token through the engine, 1, 3 or 8; 0: each token chooses");
     v.Bool("zero_init_outputs", zero_init_outputs, "start maps into the residual stream at zero");
     v.Real("softcap", softcap, 0, 1000, "c of c tanh(logit / c); 0: none");
     v.Real("dropout", dropout, 0, 0.9, "probability, in training");
@@ -64,6 +73,10 @@ struct FlagshipConfig {
       throw UsageError(fmt::format("model.mixers = '{}': letters F, W, D, R only", mixers),
                        "F full attention, W short window, D delta memory, R recurrence, as in FWWF");
     }
+    if (rcsm_operations == 1) {
+      throw UsageError("model.rcsm_operations = 1: an engine chooses two", "0 for none, or 2 and more");
+    }
+    Rcsm::CheckDepth(rcsm_depth);
   }
 };
 
@@ -96,6 +109,7 @@ class Flagship final : public Model {
     if (c_.smear) smear_ = AddVectors(bank(), {"smear.mix"}, c_.d_model, 4.0f);  // sigmoid(4) = 0.982 of itself
     ln_in_ = AddGain(bank(), "ln_in", c_.d_model);
     for (int i = 0; i < c_.n_layers; ++i) blocks_.push_back(MakeBlock(i));
+    if (c_.rcsm_operations > 0) AddEngine();
     ln_out_ = AddGain(bank(), "ln_out", c_.d_model);
     if (!c_.tied) head_ = bank().Add({"head.weight", {c_.vocab, c_.d_model}, Role::kEmbedding, table});
   }
@@ -113,10 +127,22 @@ class Flagship final : public Model {
       h = left[i] = Apply(tape, b, h, tokens);
     }
     Prediction prediction;
+    if (engine_) h = engine_->Apply(tape, h, prediction.auxiliary);
     prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = head_;
     prediction.softcap = c_.softcap;
     return prediction;
+  }
+
+  void BeginStep() override {
+    if (engine_) engine_->BeginStep();
+  }
+  void EndStep(bool applied) override {
+    if (engine_) engine_->EndStep(applied);
+  }
+  void SetDepth(int depth) override {
+    if (!engine_) return Model::SetDepth(depth);
+    engine_->SetDepth(depth);
   }
 
   // Tables are looked up; only the head is multiplied by.
@@ -125,7 +151,7 @@ class Flagship final : public Model {
     for (const ParamInfo& info : bank().infos()) {
       if (info.role == Role::kMatrix) weights += static_cast<double>(info.size);
     }
-    return 6 * weights;
+    return 6 * weights + (engine_ ? engine_->FlopsBeyondWeights() : 0);
   }
 
  private:
@@ -187,6 +213,20 @@ class Flagship final : public Model {
     return b;
   }
 
+  // Ternary where the blocks' maps are; its kind needs one scale a matrix.
+  void AddEngine() {
+    Quantization quantization;
+    if (c_.weights == "ternary") quantization = {kernels::Ternary::kScaleGradient, c_.activation == "int8"};
+    const RcsmConfig engine{.channels = c_.d_model,
+                            .width = c_.rcsm_width,
+                            .operations = c_.rcsm_operations,
+                            .slots = c_.rcsm_slots,
+                            .depth = c_.rcsm_depth,
+                            .quantization = quantization};
+    engine_.emplace(
+        bank(), "rcsm", engine, [&](int inputs) { return Normal(inputs); }, [&](int inputs) { return Output(inputs); });
+  }
+
   Tensor Apply(Tape& tape, const Block& b, const Tensor& h, const int32_t* tokens) const {
     const Tensor in = Linear(tape, RmsNorm(tape, h, b.ln1), b.mix_in);
     Tensor seen;  // [N,C]
@@ -220,6 +260,7 @@ class Flagship final : public Model {
   Config c_;
   Param embed_, head_, smear_, ln_in_, ln_out_;
   std::vector<Block> blocks_;
+  std::optional<Rcsm> engine_;
 };
 
 FLASHLM_REGISTER_MODEL("flagship", Flagship);

@@ -24,7 +24,7 @@ struct RcsmConfig {
   int depth = 0;                             // passes of every token, 1, 3 or 8; 0: each token chooses
   double depth_noise = 1;                    // factor on the Gumbel noise of that choice, in training
   double balance_weight = 0.01;              // of the loss that keeps all operations in use
-  Quantization quantization = {};            // of W_down, W_up, operations, router and classifier: of a scale a matrix
+  Quantization quantization = {};            // of W_down, W_up, operations, router and classifier; a scale a matrix
 };
 
 class Rcsm {

@@ -85,6 +85,10 @@ std::vector<Json> Configs() {
       config["weights"] = "ternary";
       configs.push_back(config);
     }
+    if (config.contains("rcsm_operations")) {
+      config.update({{"rcsm_operations", 4}, {"rcsm_width", 24}, {"rcsm_slots", 5}, {"weights", "float"}});
+      configs.push_back(config);
+    }
     if (config.contains("second_head")) {
       config["second_head"] = true;
       configs.push_back(config);

@@ -292,6 +292,8 @@ TEST_F(VerbsTest, ImpossibleSizesAreRefused) {
       {"cortex-viii", "model.d_head=63", "d_head"},
       {"cortex-viii", "model.n_layers=0", "n_layers"},
       {"v6-supernova", "model.depth=2", "depth"},
+      {"flagship-2m", "model.rcsm_operations=1", "rcsm_operations"},
+      {"flagship-2m", "model.rcsm_depth=2", "depth"},
       {"v4-bolt", "model.kernel=0", "kernel"},
       {"v6-prcsm", "model.n_slots=0", "n_slots"},
       {"v6-supernova", "model.n_layer=8", "did you mean 'n_layers'?"}};

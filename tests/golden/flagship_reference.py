@@ -8,6 +8,8 @@
 import torch
 import torch.nn.functional as F
 from cortex_reference import RMSNorm, delta_loop, dense_attention, join_heads, linear, rope_half, split_heads
+from supernova_reference import Config as EngineConfig
+from supernova_reference import Engine, Supernova
 from thunderbolt_reference import token_shift
 from torch import Tensor, nn
 
@@ -158,8 +160,29 @@ class Flagship(nn.Module):
             mirrored = len(self.blocks) - 1 - i
             h = block(h, x, left[mirrored] if mirrored < i else None, table)
             left.append(h)
+        h = self.reason(h)
         logits = self.head(self.ln_out(h))
         return self.softcap * (logits / self.softcap).tanh()
+
+
+    def reason(self, h: Tensor) -> Tensor:
+        return h
+
+
+class Reasoning(Flagship):
+    """With the engine of v6 between the last block and the last norm."""
+
+    def __init__(self, d_model, rcsm_operations, rcsm_width, rcsm_slots, rcsm_depth, **sizes):
+        super().__init__(d_model=d_model, **sizes)
+        self.rcsm = Engine(
+            EngineConfig(d_model=d_model, n_operations=rcsm_operations, d_reason=rcsm_width, n_slots=rcsm_slots,
+                         depth=rcsm_depth, weights="float")
+        )
+
+    def reason(self, h: Tensor) -> Tensor:
+        return self.rcsm(h)
+
+    auxiliary_loss, after_update = Supernova.auxiliary_loss, Supernova.after_update
 
 
 def golden_states() -> dict[str, tuple[dict, nn.Module]]:
@@ -169,8 +192,11 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
     kinds = {
         "flagship": {"mixers": "FWDRF", "mlp": "relu2"},
         "flagship_swiglu": {"mixers": "FFFWF", "mlp": "swiglu", "rope": "half", "key_shift": True},
+        "flagship_rcsm": {"mixers": "FFFFF", "mlp": "relu2", "rcsm_operations": 5, "rcsm_width": 20, "rcsm_slots": 6,
+                          "rcsm_depth": 3},  # adaptive depth draws noise
     }
     return {
-        name: ({"architecture": "flagship"} | sizes | kind | options, Flagship(**sizes, **kind))
+        name: ({"architecture": "flagship"} | sizes | kind | options,
+               (Reasoning if "rcsm_depth" in kind else Flagship)(**sizes, **kind))
         for name, kind in kinds.items()
     }

@@ -25,6 +25,7 @@ class Config:
     depth: int = 0
     balance_weight: float = 0.01
     activation: str = "none"
+    weights: str = "ternary"
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:
@@ -37,6 +38,10 @@ def ternary(w: Tensor) -> Tensor:
     return s * straight_through((w / s).round().clamp(-1, 1), w)
 
 
+def effective(w: Tensor, c: Config) -> Tensor:
+    return ternary(w) if c.weights == "ternary" else w
+
+
 def rounded(x: Tensor, activation: str) -> Tensor:
     if activation == "none":
         return x
@@ -44,14 +49,16 @@ def rounded(x: Tensor, activation: str) -> Tensor:
     return straight_through((x / scale.clamp_min(1e-30)).round() * scale, x)
 
 
-class TernaryLinear(nn.Module):
-    def __init__(self, d_in: int, d_out: int, activation: str):
+class Map(nn.Module):
+    """Linear, of ternary weights unless the configuration says float."""
+
+    def __init__(self, d_in: int, d_out: int, c: Config):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(d_out, d_in))
-        self.activation = activation
+        self.c = c
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(rounded(x, self.activation), ternary(self.weight))
+        return F.linear(rounded(x, self.c.activation), effective(self.weight, self.c))
 
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
@@ -62,8 +69,8 @@ class GatedRecurrence(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.norm = nn.LayerNorm(c.d_model)
-        self.gate_proj = TernaryLinear(c.d_model, c.d_model, c.activation)
-        self.value_proj = TernaryLinear(c.d_model, c.d_model, c.activation)
+        self.gate_proj = Map(c.d_model, c.d_model, c)
+        self.value_proj = Map(c.d_model, c.d_model, c)
         self.decay = nn.Parameter(torch.full((c.d_model,), 0.9))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,13 +93,13 @@ class Operations(nn.Module):
 class Router(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
-        self.router = TernaryLinear(c.d_reason, c.n_operations, c.activation)
+        self.router = Map(c.d_reason, c.n_operations, c)
 
 
 class DepthControl(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
-        self.classifier = TernaryLinear(c.d_reason, len(DEPTHS), c.activation)
+        self.classifier = Map(c.d_reason, len(DEPTHS), c)
 
 
 class SlotMemory(nn.Module):
@@ -121,8 +128,8 @@ class Engine(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.c = c
-        self.down_proj = TernaryLinear(c.d_model, c.d_reason, c.activation)
-        self.up_proj = TernaryLinear(c.d_reason, c.d_model, c.activation)
+        self.down_proj = Map(c.d_model, c.d_reason, c)
+        self.up_proj = Map(c.d_reason, c.d_model, c)
         self.op_library = Operations(c)
         self.router = Router(c)
         self.memory = SlotMemory(c)
@@ -139,7 +146,7 @@ class Engine(nn.Module):
         top, chosen = logits.topk(2, dim=-1)
         weights = torch.zeros_like(logits).scatter(-1, chosen, top.softmax(-1))  # [N,K]
         x = rounded(r, self.c.activation)
-        results = torch.stack([F.linear(x, ternary(w)) for w in self.op_library.ops], dim=1)  # [N,K,R]
+        results = torch.stack([F.linear(x, effective(w, self.c)) for w in self.op_library.ops], dim=1)  # [N,K,R]
         mixed = (weights[..., None] * results).sum(1)
         after = self.reason_norm(r + self.mem_mix(torch.cat([mixed, self.memory.read(r)], dim=-1)))
         return after, logits.softmax(-1), torch.zeros_like(logits).scatter(-1, chosen, 1.0)
@@ -208,6 +215,7 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
     for name, depth in (("adaptive", 0), ("depth3", 3)):
         c = dataclasses.replace(small, depth=depth)
         config = {"architecture": "v6-supernova"} | dataclasses.asdict(c) | {"depth_noise": 0.0}
+        del config["weights"]  # ternary, as ever
         states[f"supernova_{name}"] = (config, Supernova(c))
     return states
 

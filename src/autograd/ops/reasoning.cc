@@ -20,6 +20,8 @@ struct Saved {
 
 int64_t Floats(int64_t bytes) { return (bytes + 3) / 4; }
 
+bool IsTernary(const Param& map) { return map.quantization.ternary != kernels::Ternary::kNone; }
+
 // Passes side by side come here one after another, so that none reads what another is writing.
 void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const ReasoningParams& p,
                kernels::ReasoningPack& pack) {
@@ -29,10 +31,11 @@ void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const Reasoning
   if (pack.version == version) return;
   const int64_t n = shape.width;
   kernels::ReasoningMaps<const float> maps;
-  // Trits of a handle and the scale of each of its rows.
-  const auto trits = [&](const Param& map, float** scales) {
+  // Trits of a handle and the scale of each of its rows; of a float map its values, and ones.
+  const auto trits = [&](const Param& map, float** scales) -> const float* {
+    *scales = std::fill_n(tape.Scratch(map.rows), map.rows, 1.0f) - map.rows;
+    if (!IsTernary(map)) return bank.Value(map);
     float* values = tape.Scratch(int64_t{map.rows} * map.cols);
-    *scales = tape.Scratch(map.rows);
     bank.Ternarize(map, values, *scales);
     return values;
   };
@@ -57,15 +60,16 @@ void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const Reasoning
 void Backward(Tape& tape, const Node& node) {
   const Saved& saved = node.As<Saved>();
   const ReasoningParams& p = saved.params;
-  const auto zeros = [&](const Param& map) {
+  // dL/d(effective weight), which of a float map is the weight itself.
+  const auto effective = [&](const Param& map) {
+    if (!IsTernary(map)) return tape.ParamGradient(map);
     const int64_t size = int64_t{map.rows} * map.cols;
     return std::fill_n(tape.Scratch(size), size, 0.0f) - size;
   };
   kernels::ReasoningMaps<float> gradients;
-  // Of the ternary maps' effective weights.
-  gradients.router = zeros(p.router);
-  gradients.operations = zeros(p.operations);
-  gradients.classifier = zeros(p.classifier);
+  gradients.router = effective(p.router);
+  gradients.operations = effective(p.operations);
+  gradients.classifier = effective(p.classifier);
   gradients.read_key = tape.ParamGradient(p.read_key);
   gradients.mix = tape.ParamGradient(p.mix);
   gradients.gain = tape.ParamGradient(p.gain);
@@ -80,20 +84,22 @@ void Backward(Tape& tape, const Node& node) {
   kernels::ReasoningGrad(saved.shape, *saved.pack, saved.memory, saved.passes, tape.GradientOf(node.output), dusage,
                          dr.matrix(), dr.accumulate(), tape.Scratch(Floats(kernels::ReasoningGradScratch(saved.shape))),
                          gradients);
-  tape.bank().AddTernaryGradient(p.router, gradients.router, tape.ParamGradient(p.router));
-  tape.bank().AddTernaryGradient(p.operations, gradients.operations, tape.ParamGradient(p.operations));
-  tape.bank().AddTernaryGradient(p.classifier, gradients.classifier, tape.ParamGradient(p.classifier));
+  const auto pass_through = [&](const Param& map, const float* gradient) {
+    if (IsTernary(map)) tape.bank().AddTernaryGradient(map, gradient, tape.ParamGradient(map));
+  };
+  pass_through(p.router, gradients.router);
+  pass_through(p.operations, gradients.operations);
+  pass_through(p.classifier, gradients.classifier);
 }
 
 constexpr int kWidth = 6, kOperations = 4, kSlots = 3, kRows = 7;
 
 // Inputs of a case: r, then the maps in the order of ReasoningParams.
-std::vector<OpInput> CaseInputs(bool int8) {
-  const Quantization ternary{kernels::Ternary::kScaleGradient, int8};
+std::vector<OpInput> CaseInputs(const Quantization& maps) {
   return {{kRows, kWidth},
-          {kOperations, kWidth, true, 1, 0, ternary},
-          {kOperations * kWidth, kWidth, true, 1, 0, ternary},
-          {kernels::kDepthChoices, kWidth, true, 1, 0, ternary},
+          {kOperations, kWidth, true, 1, 0, maps},
+          {kOperations * kWidth, kWidth, true, 1, 0, maps},
+          {kernels::kDepthChoices, kWidth, true, 1, 0, maps},
           {kWidth, kWidth, true},
           {kWidth, 2 * kWidth, true},
           {1, kWidth, true, 0.2, 1},
@@ -131,29 +137,34 @@ std::vector<OpCase> Cases() {
     const char* name;
     int depth;
     double noise;
-    bool int8;
+    Quantization maps;
   };
+  constexpr Quantization kFloat, kTernary{kernels::Ternary::kScaleGradient},
+      kTernaryInt8{kernels::Ternary::kScaleGradient, true};
   std::vector<OpCase> cases;
-  for (const Kind& kind : {Kind{"depth 1", 1, 0, false}, Kind{"depth 3", 3, 0, false}, Kind{"adaptive", 0, 0, false},
-                           Kind{"adaptive, noise", 0, 2, false}, Kind{"adaptive, noise, int8 input", 0, 2, true}}) {
+  for (const Kind& kind :
+       {Kind{"depth 1", 1, 0, kTernary}, Kind{"depth 3", 3, 0, kTernary}, Kind{"adaptive", 0, 0, kTernary},
+        Kind{"adaptive, noise", 0, 2, kTernary}, Kind{"adaptive, noise, int8 input", 0, 2, kTernaryInt8},
+        Kind{"adaptive, noise, float maps", 0, 2, kFloat}}) {
     const ReasoningConfig config{kOperations, kSlots, kind.depth, kind.noise};
-    const bool int8 = kind.int8;
+    const Quantization quantization = kind.maps;
     cases.push_back(OpCase::Make(
-        kind.name, 1, kRows, CaseInputs(int8),
+        kind.name, 1, kRows, CaseInputs(quantization),
         [config](Tape& tape, const std::vector<Operand>& in) { return RunCase(tape, in, config); },
-        [config, int8](const auto& in, auto& out) {
+        [config, quantization](const auto& in, auto& out) {
           using S = std::remove_cvref_t<decltype(out.v[0])>;
           auto maps = in;
           for (size_t i : {1, 2, 3}) {
-            kernels::ref::Ternarize(kernels::Ternary::kScaleGradient, in[i].data(), in[i].rows, in[i].cols,
-                                    maps[i].data());
+            if (quantization.ternary == kernels::Ternary::kNone) break;
+            kernels::ref::Ternarize(quantization.ternary, in[i].data(), in[i].rows, in[i].cols, maps[i].data());
           }
           const kernels::ReasoningMaps<const S> all{maps[1].data(), maps[2].data(),  maps[3].data(),  maps[4].data(),
                                                     maps[5].data(), maps[6].data(),  maps[7].data(),  maps[8].data(),
                                                     maps[9].data(), maps[10].data(), maps[11].data(), maps[12].data()};
           std::vector<S> usage;
           std::vector<double> shares;
-          kernels::ref::Reasoning<S>(CaseShape(config, int8), all, in[0].data(), out.data(), usage, shares);
+          kernels::ref::Reasoning<S>(CaseShape(config, quantization.int8_input), all, in[0].data(), out.data(), usage,
+                                     shares);
         }));
   }
   return cases;

@@ -10,7 +10,7 @@
 // D passes, weighted by the softmax restricted to them: the classifier learns from what the token has computed, and
 // nobody pays for passes that he does not take. Only the two chosen operations are computed.
 //
-// Router, operations and classifier are ternary. With `int8` they read r rounded to int8 per token.
+// Router, operations and classifier may be ternary. With `int8` they read r rounded to int8 per token.
 #pragma once
 
 #include <array>
@@ -81,7 +81,8 @@ struct ReasoningPack {
   float router_scale = 0, classifier_scale = 0, kappa = 0;
 };
 
-// router, operations and classifier of `maps` hold trits; their scales stand apart (one per operation).
+// router, operations and classifier of `maps` hold trits, whose scales stand apart (one per operation), or values and
+// the scales are 1.
 void PackReasoning(const ReasoningShape& shape, const ReasoningMaps<const float>& maps, float router_scale,
                    const float* operation_scales, float classifier_scale, ReasoningPack& pack);
 
