@@ -50,8 +50,9 @@ class Model {
   // before its first Forward, EndStep after the update, or after the step was dropped (`applied` false).
   virtual void BeginStep() {}
   virtual void EndStep(bool applied) { static_cast<void>(applied); }
-  // Whether passes of one step may run side by side: false where Forward changes something that it keeps.
-  virtual bool PassesSideBySide() const { return true; }
+  // Whether passes of one step may run side by side, which Forward must be fit for: not those that collect gradients of
+  // hashed tables, in one place.
+  bool PassesSideBySide() const { return bank_.tables().empty(); }
 
   // How often every token passes through the model's reasoning engine from now on, in training and inference; 0: each
   // token as often as the model finds right. Throws UsageError for a depth, or a model, that has none.

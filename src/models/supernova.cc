@@ -96,7 +96,6 @@ class Supernova final : public Model {
     return prediction;
   }
 
-  bool PassesSideBySide() const override { return false; }  // what was written and addressed is summed up
   void BeginStep() override { engine_->BeginStep(); }
   void EndStep(bool applied) override { engine_->EndStep(applied); }
   void SetDepth(int depth) override { engine_->SetDepth(depth); }

@@ -14,15 +14,13 @@ void ResolvePrecision(RunConfig& config) {
 }
 
 void ResolveLanes(const Model& model, TrainConfig& train) {
-  const bool has_tables = !model.bank().tables().empty();
-  const bool side_by_side = model.PassesSideBySide() && !has_tables;
-  if (train.lanes > 1 && !side_by_side) {
+  if (train.lanes > 1 && !model.PassesSideBySide()) {
     throw UsageError(
         fmt::format("train.lanes = {}: passes of '{}' cannot run side by side", train.lanes, model.architecture()),
-        has_tables ? "hashed n-gram tables collect their gradients in one place" : "they change what the model keeps");
+        "hashed n-gram tables collect their gradients in one place");
   }
   if (train.lanes > 0) return;
-  train.lanes = side_by_side ? std::min(ThreadCount(), train.micro_batch) : 1;
+  train.lanes = model.PassesSideBySide() ? std::min(ThreadCount(), train.micro_batch) : 1;
   while (train.micro_batch % train.lanes != 0) --train.lanes;
 }
 
