@@ -125,9 +125,11 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
       FieldsFromJson(content, "train", config.train);
     } else if (section == "recipe") {
       config.recipe = content.get<std::string>();
+    } else if (section == "phases") {
+      config.phases = PhasesFromJson(content, preset);
     } else {
       throw UsageError(fmt::format("{}: unknown section [{}]", preset, section),
-                       NearestHint(section, {"model", "optim", "train"}));
+                       NearestHint(section, {"model", "optim", "train", "phases"}));
     }
   }
   if (config.model.is_null()) throw UsageError(fmt::format("{}: no section [model]", preset));
@@ -148,6 +150,8 @@ Json RunConfig::ToJson() const {
   json["model"] = model;
   json["optim"] = FieldsToJson(optim);
   json["train"] = FieldsToJson(train);
+  if (!phases.empty()) json["phases"] = Json::array();
+  for (const Phase& phase : phases) json["phases"].push_back(phase.ToJson());
   return json;
 }
 
@@ -165,6 +169,7 @@ RunConfig RunConfig::FromJson(const Json& json) {
   config.model = json.at("model");
   FieldsFromJson(json.at("optim"), "optim", config.optim);
   FieldsFromJson(json.at("train"), "train", config.train);
+  config.phases = PhasesFromJson(json.value("phases", Json::array()), "config.toml");
   return config;
 }
 

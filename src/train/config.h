@@ -9,6 +9,7 @@
 #include "optim/config.h"
 #include "train/average.h"
 #include "train/growth.h"
+#include "train/phases.h"
 
 namespace flashlm {
 
@@ -101,6 +102,7 @@ struct RunConfig {
   Json model;          // {"architecture": ..., fields}; read by MakeModel
   OptimConfig optim;
   TrainConfig train;
+  std::vector<Phase> phases;          // empty: one, which is all of the run
   Budget budget;                      // as the run was begun
   std::vector<Extension> extensions;  // the last one is in force
   std::string data;                   // folder that `data prepare` made: an absolute path

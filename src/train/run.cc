@@ -47,10 +47,12 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
       average_(config_.train.average, model_->bank()),
       growth_(config_.train),
+      phases_(config_.phases, config_.train.objective, *model_),
       inputs_(static_cast<size_t>(growth_.MostTokens())),
       targets_(inputs_.size()) {
   data_.ExpectTokenizer(tokenizer_.Hash(), "tokenizer.json beside it");
   config_.model = model_->config();
+  EnterPhase();
   if (from) {
     Restore(*from);
   } else {
@@ -71,6 +73,12 @@ void Run::Announce() const {
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));
+  for (int i = 0; i < phases_.count(); ++i) {
+    const Phase& phase = config_.phases[static_cast<size_t>(i)];
+    Say(fmt::format("phase {}, {}: from {:.0f} % on{}{}", i + 1, phase.name, 100 * phase.from,
+                    phase.freeze.empty() ? "" : ", without " + phase.freeze,
+                    phase.depth < 0 ? "" : fmt::format(", depth {}", phase.depth)));
+  }
   const int64_t averaged = average_.state().size();
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
                   mb(size + tables), mb(size * std::max(1, lanes)), mb(step_.optimizer().state().size()),
@@ -118,11 +126,23 @@ void Run::OneStep() {
 void Run::Grow() {
   const StepSize before = growth_.Size();
   growth_.Advance(Fraction());
+  if (phases_.Advance(Fraction())) {
+    EnterPhase();
+    Say(fmt::format("from step {} on: phase {} of {}, {}", progress_.step + 1, phases_.number(), phases_.count(),
+                    phases_.phase().name));
+  }
   const StepSize size = growth_.Size();
   if (size == before) return;
   progress_.step_seconds *= static_cast<double>(size.Tokens()) / static_cast<double>(before.Tokens());
   Say(fmt::format("from step {} on: {} tokens a step, sequences of {}", progress_.step + 1, size.Tokens(),
                   size.length));
+}
+
+void Run::EnterPhase() {
+  if (phases_.empty()) return;
+  step_.SetObjective(phases_.objective());
+  step_.Freeze(phases_.frozen());
+  if (phases_.depth() >= 0) model_->SetDepth(phases_.depth());
 }
 
 void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
@@ -135,6 +155,7 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
                                                                               : "skipped: spike";
   Json line;
   line["step"] = progress_.step;
+  if (!phases_.empty()) line["phase"] = phases_.number();
   line["tokens"] = Tokens();
   line["step_tokens"] = size.Tokens();
   line["sequence_length"] = size.length;
@@ -157,9 +178,10 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   }
   const double fraction = Fraction();
   const double left = fraction > 0 ? progress_.seconds * (1 - fraction) / fraction : 0;
+  const std::string phase = phases_.empty() ? "" : fmt::format("  phase {}/{}", phases_.number(), phases_.count());
   const std::string text = fmt::format(
-      "step {:>5}  {:>3.0f} %  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
-      progress_.step, 100 * fraction, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
+      "step {:>5}  {:>3.0f} %{}  loss {:.4f}  {:.3f} bits/byte  lr {:.2e}  norm {:.2f}  {:>6.0f} tok/s  left {}",
+      progress_.step, 100 * fraction, phase, parts.cross_entropy, bits_per_byte, config_.optim.lr * factor,
       outcome.gradient_norm, rate, FormatDuration(left));
   if (progress_.step % config_.train.log_every == 0 || progress_.step == 1) {
     Say(text);

@@ -18,6 +18,7 @@
 #include "models/model.h"
 #include "train/average.h"
 #include "train/growth.h"
+#include "train/phases.h"
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -68,6 +69,7 @@ class Run {
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
   void OneStep();
   void Grow();
+  void EnterPhase();
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
@@ -100,6 +102,7 @@ class Run {
   TrainingStep step_;
   WeightAverage average_;
   Growth growth_;
+  Phases phases_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
   std::vector<int32_t> inputs_, targets_;

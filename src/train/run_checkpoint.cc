@@ -40,6 +40,8 @@ void Run::Restore(const OpenedCheckpoint& from) {
   KnownFieldsFromJson(state, "trainer.json", progress_);
   RestoreAverage(from);
   KnownFieldsFromJson(state, "trainer.json", growth_);
+  KnownFieldsFromJson(state, "trainer.json", phases_);
+  EnterPhase();
   Grow();  // a shorter budget is further
   TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
@@ -80,6 +82,7 @@ Json Run::TrainerState() {
   state.update(FieldsToJson(progress_));
   state.update(FieldsToJson(average_));
   state.update(FieldsToJson(growth_));
+  state.update(FieldsToJson(phases_));
   state["tokens"] = Tokens();
   state["updates"] = guard.updates;
   state["skipped"] = guard.skipped;

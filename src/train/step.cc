@@ -94,10 +94,12 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
     outcome.parts.AddShare(lane.parts, 1);
   }
   const Stopwatch watch;
+  ClearFrozenGradients();
   outcome.gradient_norm = optimizer_.GradientNorm();
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
-    optimizer_.Update(outcome.gradient_norm, plan.factor, ++state_.updates, plan.fraction);
+    ++state_.updates;
+    Update(outcome.gradient_norm, plan.factor, plan.fraction);
     state_.skipped_in_a_row = 0;
     state_.mean_norm = state_.updates == 1 ? outcome.gradient_norm
                                            : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;
@@ -111,6 +113,23 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   model_.EndStep(outcome.verdict == StepOutcome::Verdict::kApplied);
   optimizer_seconds_ += watch.Seconds();
   return outcome;
+}
+
+void TrainingStep::ClearFrozenGradients() {
+  float* const gradients = model_.bank().gradients();
+  for (const auto& [begin, end] : frozen_) std::fill(gradients + begin, gradients + end, 0.0f);
+}
+
+void TrainingStep::Update(double gradient_norm, double factor, double fraction) {
+  float* const values = model_.bank().values();
+  kept_.clear();
+  for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
+  optimizer_.Update(gradient_norm, factor, state_.updates, fraction);
+  auto kept = kept_.begin();
+  for (const auto& [begin, end] : frozen_) {
+    std::copy(kept, kept + (end - begin), values + begin);
+    kept += end - begin;
+  }
 }
 
 StepOutcome::Verdict TrainingStep::Judge(const StepOutcome& outcome) const {

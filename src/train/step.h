@@ -52,6 +52,9 @@ class TrainingStep {
 
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }
+  // For the steps to come: what is minimised, and parameters that keep their values.
+  void SetObjective(const Objective& objective) { train_.objective = objective; }
+  void Freeze(const std::vector<FrozenRange>& ranges) { frozen_ = ranges; }
   // For passes apart from steps.
   Tape& tape() { return *lanes_[0].tape; }
   // --- measuring, of all lanes ---
@@ -88,6 +91,9 @@ class TrainingStep {
   // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
   const int32_t* DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const;
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
+  // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone.
+  void ClearFrozenGradients();
+  void Update(double gradient_norm, double factor, double fraction);
 
   Model& model_;
   TrainConfig train_;
@@ -95,6 +101,8 @@ class TrainingStep {
   std::vector<Lane> lanes_;
   Optimizer optimizer_;
   StepState state_;
+  std::vector<FrozenRange> frozen_;
+  std::vector<float> kept_;  // values of what is frozen, during an update
   double optimizer_seconds_ = 0;
 };
 

@@ -74,7 +74,9 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   RequireUtf8("--recipe", config.recipe);
   RequireUtf8("--data", config.data);
   // A wrong configuration is refused before anything is written.
-  ResolveLanes(*MakeModel(config.model, false), config.train);
+  const std::unique_ptr<Model> model = MakeModel(config.model, false);
+  ResolveLanes(*model, config.train);
+  const Phases phases(config.phases, config.train.objective, *model);
   const Growth growth(config.train);
   const bool measured = config.train.precision == "auto";
   ResolvePrecision(config);

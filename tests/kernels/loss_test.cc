@@ -259,6 +259,26 @@ TEST(LogSoftmax, ALargeMaximumCostsNoDigits) {
   EXPECT_NEAR(logits[3], -2e4 - std::log(3.0), 1e-2);
 }
 
+TEST(MixLogProbabilities, EqualsTheDefinition) {
+  for (int cols : {1, 15, 64, 4096}) {
+    constexpr int kRows = 5;
+    const float gates[kRows] = {-20, -1.5f, 0, 0.7f, 30};
+    std::vector<float> log_probs = Normals(kRows * cols, 20, 11), others = Normals(kRows * cols, 6, 12);
+    for (float& z : log_probs) z = -std::abs(z);
+    for (float& q : others) q = std::exp(-std::abs(q));
+    const std::vector<float> own = log_probs;
+    MixLogProbabilities(View(log_probs, kRows, cols), View(others, kRows, cols), gates);
+    for (int r = 0; r < kRows; ++r) {
+      const double gate = 1 / (1 + std::exp(-double{gates[r]}));
+      for (int v = 0; v < cols; ++v) {
+        const auto i = static_cast<size_t>(r * cols + v);
+        const double expected = std::log((1 - gate) * std::exp(double{own[i]}) + gate * double{others[i]});
+        EXPECT_NEAR(log_probs[i], expected, 2e-6 * (1 + std::abs(expected))) << cols << " " << r << " " << v;
+      }
+    }
+  }
+}
+
 TEST(ValueLoss, EqualsReferenceAndItsComplexStep) {
   for (int length : {8, 9, 30}) {
     constexpr int kBatch = 2, kHorizon = 8;

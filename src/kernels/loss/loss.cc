@@ -225,6 +225,44 @@ void LogProbabilities(float softcap, const Matrix& logits) {
   });
 }
 
+// log x to about 2 ulp for normal x > 0 (Cephes' logf: x = 2^e (1 + r), r in [sqrt(1/2) - 1, sqrt(2) - 1)).
+HWY_INLINE VF Log(DF d, VF x) {
+  const DI di;
+  const auto bits = hn::BitCast(di, x);
+  const auto half_exponent = hn::Set(di, 126 << 23);
+  VF exponent = hn::ConvertTo(d, hn::Sub(hn::ShiftRight<23>(bits), hn::Set(di, 126)));
+  VF mantissa = hn::BitCast(d, hn::Or(hn::And(bits, hn::Set(di, 0x7fffff)), half_exponent));  // [1/2, 1)
+  const auto below = hn::Lt(mantissa, hn::Set(d, 0.707106781f));
+  exponent = hn::Sub(exponent, hn::IfThenElseZero(below, hn::Set(d, 1.0f)));
+  const VF r = hn::Sub(hn::Add(mantissa, hn::IfThenElseZero(below, mantissa)), hn::Set(d, 1.0f));
+  const VF square = hn::Mul(r, r);
+  VF p = hn::Set(d, 7.0376836292e-2f);
+  p = hn::MulAdd(p, r, hn::Set(d, -1.1514610310e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.1676998740e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, -1.2420140846e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.4249322787e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, -1.6668057665e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 2.0000714765e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, -2.4999993993e-1f));
+  p = hn::MulAdd(p, r, hn::Set(d, 3.3333331174e-1f));
+  VF y = hn::Mul(hn::Mul(p, r), square);
+  y = hn::MulAdd(exponent, hn::Set(d, -2.12194440e-4f), y);
+  y = hn::NegMulAdd(square, hn::Set(d, 0.5f), y);
+  return hn::Add(hn::MulAdd(exponent, hn::Set(d, 0.693359375f), y), r);
+}
+
+void MixLogs(const Matrix& log_probs, const Matrix& others, const float* gates) {
+  const DF d;
+  ParallelBlocks(log_probs.rows, 1, [&](int64_t r, int64_t) {
+    const float other = 1 / (1 + std::exp(-gates[r])), own = 1 / (1 + std::exp(gates[r]));
+    const auto mixed = [=](VF z, VF q) {
+      return Log(d, hn::MulAdd(hn::Set(d, other), q, hn::Mul(hn::Set(d, own), Exp(d, z))));
+    };
+    float* z = log_probs.Row<float>(r);
+    MapRow(log_probs.cols, mixed, z, z, others.Row<float>(r));
+  });
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -234,6 +272,7 @@ namespace {
 
 HWY_EXPORT(CrossEntropy);
 HWY_EXPORT(LogProbabilities);
+HWY_EXPORT(MixLogs);
 
 // Calls f(index in [B,T], tau) for every position that has a target.
 template <class F>
@@ -260,12 +299,7 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 }
 
 void MixLogProbabilities(const Matrix& log_probs, const Matrix& others, const float* gates) {
-  ParallelBlocks(log_probs.rows, 1, [&](int64_t r, int64_t) {
-    const float other = 1 / (1 + std::exp(-gates[r])), own = 1 / (1 + std::exp(gates[r]));
-    float* z = log_probs.Row<float>(r);
-    const float* q = others.Row<float>(r);
-    for (int64_t v = 0; v < log_probs.cols; ++v) z[v] = std::log(own * std::exp(z[v]) + other * q[v]);
-  });
+  FLASHLM_DISPATCH(MixLogs)(log_probs, others, gates);
 }
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }

@@ -1,0 +1,100 @@
+#include "train/phases.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace flashlm {
+namespace {
+
+// "rcsm., embed" -> {"rcsm.", "embed"}
+std::vector<std::string> Names(const std::string& list) {
+  std::vector<std::string> names;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = std::min(list.find_first_of(", ", begin), list.size());
+    if (end > begin) names.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+std::vector<FrozenRange> FrozenBy(const Phase& phase, const ParamBank& bank) {
+  std::vector<FrozenRange> ranges;
+  for (const std::string& beginning : Names(phase.freeze)) {
+    const size_t before = ranges.size();
+    for (const ParamInfo& info : bank.infos()) {
+      if (info.name.starts_with(beginning)) ranges.push_back({info.offset, info.offset + info.size});
+    }
+    if (ranges.size() == before) {
+      throw UsageError(fmt::format("phase '{}': no parameter's name begins with '{}'", phase.name, beginning),
+                       "flashlm inspect --preset NAME lists them");
+    }
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  // Named twice, once as part of more: once is enough.
+  const auto same = [](const FrozenRange& a, const FrozenRange& b) { return a.begin == b.begin; };
+  ranges.erase(std::unique(ranges.begin(), ranges.end(), same), ranges.end());
+  return ranges;
+}
+
+}  // namespace
+
+Phase Phase::FromJson(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw UsageError(fmt::format("{}: a phase is a table", where), "[[phases]]");
+  Phase phase;
+  Json fields = json;
+  if (fields.contains("train")) {
+    phase.losses = fields["train"];
+    fields.erase("train");
+  }
+  FieldsFromJson(fields, "phases", phase);
+  return phase;
+}
+
+Json Phase::ToJson() const {
+  Json json = FieldsToJson(*this);
+  if (!losses.empty()) json["train"] = losses;
+  return json;
+}
+
+std::vector<Phase> PhasesFromJson(const Json& json, const std::string& where) {
+  if (!json.is_array()) throw UsageError(fmt::format("{}: phases is no list", where), "[[phases]], one for each");
+  std::vector<Phase> phases;
+  for (const Json& one : json) phases.push_back(Phase::FromJson(one, where));
+  for (size_t i = 0; i < phases.size(); ++i) {
+    const bool right = i == 0 ? phases[i].from == 0 : phases[i].from > phases[i - 1].from;
+    if (!right) {
+      throw UsageError(fmt::format("{}: phase {} is from {} on", where, i + 1, phases[i].from),
+                       "the first is from 0 on, each later than the one before");
+    }
+  }
+  return phases;
+}
+
+Phases::Phases(std::vector<Phase> phases, const Objective& objective, const Model& model) : phases_(std::move(phases)) {
+  for (const Phase& phase : phases_) {
+    objectives_.push_back(objective);
+    FieldsFromJson(phase.losses, fmt::format("phase '{}', train", phase.name), objectives_.back());
+    objectives_.back().Validate(model.config());
+    frozen_.push_back(FrozenBy(phase, model.bank()));
+    if (phase.depth >= 0) MakeModel(model.config(), false)->SetDepth(phase.depth);
+  }
+}
+
+int Phases::depth() const {
+  int depth = -1;
+  for (int i = 0; i <= current_; ++i) {
+    const int own = phases_[static_cast<size_t>(i)].depth;
+    if (own >= 0) depth = own;
+  }
+  return depth;
+}
+
+bool Phases::Advance(double fraction) {
+  const int before = current_;
+  while (current_ + 1 < count() && fraction >= phases_[static_cast<size_t>(current_) + 1].from) ++current_;
+  return current_ != before;
+}
+
+}  // namespace flashlm
