@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -46,15 +47,16 @@ uint64_t IndexPermutation::operator()(uint64_t index) const {
   return index;
 }
 
-BatchReader::BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle)
+BatchReader::BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle,
+                         std::vector<uint32_t> documents)
     : data_(data),
       length_(length),
       seed_(seed),
-      per_epoch_(data.size() / std::max(length, 1)),
-      ring_(data, shuffle, seed) {
+      ring_(data, shuffle, seed, std::move(documents)),
+      per_epoch_(ring_.size() / std::max(length, 1)) {
   FLASHLM_CHECK(length > 0, "sequences of {} tokens", length);
-  if (data.size() <= length) {
-    throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", data.size(), length),
+  if (ring_.size() <= length) {
+    throw Error(fmt::format("the data has {} tokens, too few for one sequence of {}", ring_.size(), length),
                 "prepare more text, or lower train.sequence_length");
   }
 }
@@ -67,7 +69,7 @@ void BatchReader::Sequence(int64_t n, int32_t* inputs, int32_t* targets, int64_t
   const int64_t start = EpochOffset(seed_, epoch, length_) + chunk * length_;
   ring_.Arrange(epoch);
   for (int64_t done = 0, count; done < length_; done += count) {
-    const DocumentRing::Piece piece = ring_.At((start + done) % data_.size());
+    const DocumentRing::Piece piece = ring_.At((start + done) % ring_.size());
     count = std::min(piece.count, length_ - done);
     data_.Copy(piece.begin, count, targets + done);
     inputs[done] = piece.first ? Tokenizer::kEos : data_[piece.begin - 1];

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "data/document_ring.h"
 #include "data/shards.h"
@@ -35,8 +36,11 @@ class IndexPermutation {
 // Of one thread: it remembers where the documents of an epoch are.
 class BatchReader {
  public:
-  // `data` must outlive the reader. Throws Error if it has fewer than `length` + 1 tokens.
-  BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle = Shuffle::kChunks);
+  // `data` must outlive the reader. documents: those that are read, as numbers in the stream (DocumentsWithin of
+  // data/difficulty.h finds them by percentiles of difficulty), laid out in this order with kChunks; empty: all. Throws
+  // Error if they have fewer than `length` + 1 tokens.
+  BatchReader(const TokenData& data, int length, uint64_t seed, Shuffle shuffle = Shuffle::kChunks,
+              std::vector<uint32_t> documents = {});
 
   int length() const { return length_; }
   int64_t SequencesPerEpoch() const { return per_epoch_; }
@@ -53,8 +57,8 @@ class BatchReader {
   const TokenData& data_;
   int length_;
   uint64_t seed_;
-  int64_t per_epoch_;
   mutable DocumentRing ring_;
+  int64_t per_epoch_;
 };
 
 }  // namespace flashlm

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -10,23 +11,36 @@
 
 namespace flashlm {
 
-DocumentRing::DocumentRing(const TokenData& data, Shuffle shuffle, uint64_t seed) : seed_(seed), begins_{0} {
-  if (shuffle == Shuffle::kDocuments) {
-    for (const int64_t end : data.PositionsOf(Tokenizer::kEos)) begins_.push_back(end + 1);
+std::vector<int64_t> DocumentBorders(const TokenData& data) {
+  std::vector<int64_t> borders = {0};
+  for (const int64_t end : data.PositionsOf(Tokenizer::kEos)) borders.push_back(end + 1);
+  if (borders.back() != data.size()) borders.push_back(data.size());
+  return borders;
+}
+
+DocumentRing::DocumentRing(const TokenData& data, Shuffle shuffle, uint64_t seed, std::vector<uint32_t> documents)
+    : seed_(seed), shuffle_(shuffle), documents_(std::move(documents)) {
+  const bool whole = shuffle == Shuffle::kChunks && documents_.empty();
+  begins_ = whole ? std::vector<int64_t>{0, data.size()} : DocumentBorders(data);
+  const size_t count = begins_.size() - 1;
+  FLASHLM_CHECK(count <= std::numeric_limits<uint32_t>::max(), "{} documents", count);
+  if (documents_.empty()) {
+    documents_.resize(count);
+    std::iota(documents_.begin(), documents_.end(), uint32_t{0});
   }
-  if (begins_.back() != data.size()) begins_.push_back(data.size());  // the last document may lack its <eos>
-  const size_t documents = begins_.size() - 1;
-  FLASHLM_CHECK(documents <= std::numeric_limits<uint32_t>::max(), "{} documents", documents);
-  order_.resize(documents);
-  places_.resize(documents);
+  for (const uint32_t document : documents_) {
+    FLASHLM_CHECK(document < count, "document {} of {}", document, count);
+    size_ += begins_[document + 1] - begins_[document];
+  }
+  places_.resize(documents_.size());
 }
 
 void DocumentRing::Arrange(int64_t epoch) {
   if (epoch == epoch_) return;
   epoch_ = epoch;
-  std::iota(order_.begin(), order_.end(), uint32_t{0});
+  order_ = documents_;
   Rng rng(seed_, Purpose::kDocumentOrder, static_cast<uint64_t>(epoch));
-  for (size_t left = order_.size(); left > 1; --left) {  // Fisher and Yates
+  for (size_t left = shuffle_ == Shuffle::kDocuments ? order_.size() : 0; left > 1; --left) {  // Fisher and Yates
     std::swap(order_[left - 1], order_[rng.Below(left)]);
   }
   int64_t place = 0;

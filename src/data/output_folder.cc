@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/paths.h"
+#include "data/difficulty.h"
 
 namespace flashlm {
 namespace {
@@ -23,7 +24,8 @@ bool IsShardName(const std::string& name) {
 
 bool IsOurs(const std::string& name) {
   return name == ".lock" || name == "meta.json" || name == "tokenizer.json" || name == "valid.txt" ||
-         (name.find(".json.") != std::string::npos && name.ends_with(".tmp")) || IsShardName(name);
+         name.starts_with(kDifficultyFile) || IsShardName(name) ||
+         (name.find(".json.") != std::string::npos && name.ends_with(".tmp"));
 }
 
 void RefuseForeignFiles(const std::string& folder) {

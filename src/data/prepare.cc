@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/paths.h"
 #include "base/progress.h"
+#include "data/difficulty.h"
 #include "data/documents.h"
 #include "data/hash.h"
 #include "data/output_folder.h"
@@ -393,6 +394,16 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   return meta;
 }
 
+void AddDifficulty(const std::string& folder) {
+  const TokenData train(folder, "train", Verify::kHeaders);
+  const Stopwatch watch;
+  WriteDifficulty(folder, train, ComputeDifficulty(train, [&](double done) {
+                    StopIfInterrupted();
+                    ShowStatus(fmt::format("difficulty of the stories {:3.0f} %, {} left", 100 * done,
+                                           FormatDuration(watch.Seconds() * (1 - done) / std::max(done, 0.01))));
+                  }));
+}
+
 void SaySummary(const Json& meta, const std::string& out) {
   const auto line = [&](const char* split) {
     const Json& part = meta.at(split);
@@ -422,6 +433,7 @@ Json PrepareData(const PrepareOptions& options) {
   Json meta = Build(options, inputs, folder.work());
   meta["fingerprint"] = DataFingerprint(folder.work(), meta);
   WriteFileAtomic(folder.work() + "/meta.json", ToText(meta, 2) + "\n");
+  AddDifficulty(folder.work());
   StopIfInterrupted();
   folder.Publish();
   SaySummary(meta, out);

@@ -1,4 +1,5 @@
-// From text to a prepared data set (data/shards.h): tokenizer, token shards, validation text, meta.json.
+// From text to a prepared data set (data/shards.h): tokenizer, token shards, validation text, meta.json, and how hard
+// each training document is (data/difficulty.h).
 #pragma once
 
 #include <cstdint>

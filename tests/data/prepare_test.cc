@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
+#include "data/difficulty.h"
 #include "data/documents.h"
 #include "data/inspect.h"
 #include "data/shards.h"
@@ -388,6 +391,45 @@ TEST_F(PrepareTest, InspectionTellsWhatIsThere) {
   EXPECT_NE(DescribeData(report).find("train: "), std::string::npos);
   std::ofstream(options_.out + "/valid.txt") << "\n";
   ExpectError([&] { InspectData(options_.out); }, "valid.txt' holds no text");
+}
+
+TEST_F(PrepareTest, DifficultyLiesBesideTheShardsAndIsComputedWhereItDoesNot) {
+  PrepareData(options_);
+  const TokenData train(options_.out, "train");
+  const std::vector<float> difficulty = ReadDifficulty(options_.out, train);
+  EXPECT_TRUE(fs::exists(options_.out + "/train_difficulty.bin"));
+  EXPECT_EQ(difficulty, ComputeDifficulty(train));
+  const Json stored = InspectData(options_.out);
+  fs::remove(options_.out + "/train_difficulty.bin");  // data sets from before it was made
+  Json computed = InspectData(options_.out);
+  EXPECT_EQ(computed["difficulty"]["stored"], false);
+  computed["difficulty"]["stored"] = true;
+  EXPECT_EQ(computed, stored);
+
+  const Json& report = stored["difficulty"];
+  const auto documents = Decoded(options_.out, "train");
+  int64_t counted = 0;
+  for (const Json& bin : report["histogram"]) {
+    EXPECT_LE(bin["from"], bin["to"]);
+    counted += bin["documents"].get<int64_t>();
+  }
+  EXPECT_EQ(counted, std::ssize(documents));
+  EXPECT_EQ(report["percentiles"]["0"], *std::min_element(difficulty.begin(), difficulty.end()));
+  EXPECT_EQ(report["percentiles"]["100"], *std::max_element(difficulty.begin(), difficulty.end()));
+  for (const auto& [end, extreme] : {std::pair{"easiest", "0"}, {"hardest", "100"}}) {
+    ASSERT_EQ(report[end].size(), 5u);
+    EXPECT_EQ(report[end][0]["difficulty"], report["percentiles"][extreme]);
+    for (const Json& shown : report[end]) {
+      const auto document = shown["document"].get<size_t>();
+      EXPECT_EQ(shown["difficulty"].get<float>(), difficulty[document]);
+      auto text = shown["text"].get<std::string>();
+      if (text.ends_with("...")) text.resize(text.size() - 3);
+      EXPECT_TRUE(documents[document].starts_with(text)) << text;
+    }
+  }
+  EXPECT_NE(DescribeData(stored).find("hardest:"), std::string::npos);
+  options_.vocab = 500;  // replaces the folder with what lies in it
+  EXPECT_NO_THROW(PrepareData(options_));
 }
 
 TEST_F(PrepareTest, ForeignFoldersAndLocksAreRespected) {
