@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -15,10 +16,11 @@ namespace {
 struct Item {
   std::vector<std::string> choices;
   size_t right = 0;
-  std::string category;
+  std::string category = "", field = "", term = "";  // "": none is named
 };
 
-constexpr char kPairHint[] = R"(a line looks like {"good": "The cat sleeps.", "bad": "The cat sleep."})";
+constexpr char kPairHint[] =
+    R"(a line looks like {"good": "The cat sleeps.", "bad": "The cat sleep."}, or has BLiMP's names)";
 constexpr char kClozeHint[] =
     R"(a line looks like {"context": "The cat drinks", "options": ["milk", "stones"], "answer": 0})";
 
@@ -33,6 +35,8 @@ struct Line {
     if (!json.contains(key) || !json[key].is_string()) Refuse(fmt::format("\"{}\" must be a text", key));
     return json[key].get<std::string>();
   }
+  // "" if it is not there.
+  std::string TextIfThere(const char* key) const { return json.contains(key) ? Text(key) : ""; }
   // What is scored must have tokens: nothing at all would be the likeliest choice.
   const std::string& NotEmpty(const char* key, const std::string& text) const {
     if (text.empty()) Refuse(fmt::format("\"{}\" holds an empty text", key));
@@ -41,7 +45,14 @@ struct Line {
 };
 
 Item ReadPair(const Line& line) {
-  return {{line.NotEmpty("good", line.Text("good")), line.NotEmpty("bad", line.Text("bad"))}, 0, ""};
+  const bool blimp = !line.json.contains("good") && line.json.contains("sentence_good");
+  Item item;
+  for (const char* key : {blimp ? "sentence_good" : "good", blimp ? "sentence_bad" : "bad"}) {
+    item.choices.push_back(line.NotEmpty(key, line.Text(key)));
+  }
+  item.field = line.TextIfThere("field");
+  item.term = line.TextIfThere("linguistics_term");
+  return item;
 }
 
 // ASCII only: other bytes belong to letters far more often than to blanks.
@@ -67,7 +78,7 @@ Item ReadCloze(const Line& line) {
     line.Refuse(fmt::format("\"answer\" must be an index from 0 to {}", item.choices.size() - 1));
   }
   item.right = answer.get<size_t>();
-  if (line.json.contains("category")) item.category = line.Text("category");
+  item.category = line.TextIfThere("category");
   return item;
 }
 
@@ -109,21 +120,34 @@ ChoiceResult JudgeAll(Model& model, DType dtype, const Tokenizer& tokenizer, con
     for (const float n : nats[i]) scores[i] -= n;
   }
   ChoiceResult result;
-  const auto count = [](ChoiceCount& counter, double right) {
-    ++counter.items;
-    counter.right += right;
-  };
   size_t next = 0;
   for (const Item& item : items) {
     const double right = Judge(item, std::span(scores).subspan(next, item.choices.size()));
     next += item.choices.size();
-    count(result.all, right);
-    if (!item.category.empty()) count(result.by_category[item.category], right);
+    result.all.Add(right);
+    if (!item.category.empty()) result.by_category[item.category].Add(right);
+    if (!item.field.empty()) result.by_field[item.field].Add(right);
+    if (!item.term.empty()) result.by_term[item.term].Add(right);
   }
   return result;
 }
 
+Json ToJson(const ChoiceCount& count) {
+  return {{"pairs", count.items}, {"accuracy", count.accuracy()}, {"stderr", count.stderr_accuracy()}};
+}
+
+std::string Describe(const std::string& name, const ChoiceCount& count) {
+  return fmt::format("{}: {:.1f} % ± {:.1f} of {}\n", name, 100 * count.accuracy(), 100 * count.stderr_accuracy(),
+                     count.items);
+}
+
 }  // namespace
+
+double ChoiceCount::stderr_accuracy() const {
+  if (items < 2) return 0;
+  const auto n = static_cast<double>(items);
+  return std::sqrt(std::max(0.0, squares / n - accuracy() * accuracy()) / (n - 1));
+}
 
 ChoiceResult EvaluatePairs(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& path) {
   return JudgeAll(model, dtype, tokenizer, ReadItems(path, kPairHint, ReadPair));
@@ -134,7 +158,19 @@ ChoiceResult EvaluateCloze(Model& model, DType dtype, const Tokenizer& tokenizer
 }
 
 Json PairsToJson(const ChoiceResult& result) {
-  return {{"pairs", result.all.items}, {"accuracy", result.all.accuracy()}};
+  Json json = ToJson(result.all);
+  for (const auto& [name, count] : result.by_field) json["by_field"][name] = ToJson(count);
+  for (const auto& [name, count] : result.by_term) json["by_linguistics_term"][name] = ToJson(count);
+  return json;
+}
+
+std::string DescribePairs(const ChoiceResult& result) {
+  std::string text = Describe("pairs", result.all);
+  for (const auto& [name, count] : result.by_field) text += Describe("  " + name, count);
+  // A file of one phenomenon, as BLiMP's own are, would say the same twice.
+  if (result.by_term.size() < 2) return text;
+  for (const auto& [name, count] : result.by_term) text += Describe("    " + name, count);
+  return text;
 }
 
 Json ClozeToJson(const ChoiceResult& result) {

@@ -17,17 +17,29 @@ namespace flashlm {
 // counts 1/n.
 struct ChoiceCount {
   int64_t items = 0;
-  double right = 0;
+  double right = 0, squares = 0;  // sums over items of what each counts, and of its square
+  void Add(double counts) {
+    ++items;
+    right += counts;
+    squares += counts * counts;
+  }
   double accuracy() const { return right / static_cast<double>(items); }
+  // Of the accuracy, over items; 0 for a single one.
+  double stderr_accuracy() const;
 };
+
+using ChoiceCounts = std::map<std::string, ChoiceCount>;
 
 struct ChoiceResult {
   ChoiceCount all;
-  std::map<std::string, ChoiceCount> by_category;  // cloze items that name one
+  ChoiceCounts by_category;        // cloze items that name one
+  ChoiceCounts by_field, by_term;  // pairs that name one
 };
 
 // `path`: a file, or "-": standard input. Lines {"good": text, "bad": text}: right if the good text is the likelier
-// one. Throws Error naming the file and the line for anything else, and for a file without items.
+// one. As in BLiMP (Warstadt et al. 2020) the texts may be called "sentence_good" and "sentence_bad", and "field"
+// ("morphology") and "linguistics_term" ("anaphor_agreement") say what the pair is about; both may be missing. Throws
+// Error naming the file and the line for anything else, and for a file without items.
 ChoiceResult EvaluatePairs(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& path);
 
 // Lines {"context": text, "options": [text, text, ...], "answer": index from 0 on, "category": text (may be
@@ -37,7 +49,11 @@ ChoiceResult EvaluatePairs(Model& model, DType dtype, const Tokenizer& tokenizer
 // same for all options and so plays no part.
 ChoiceResult EvaluateCloze(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& path);
 
-Json PairsToJson(const ChoiceResult& result);  // {"pairs", "accuracy"}
+// {"pairs", "accuracy", "stderr"}, and where pairs name theirs "by_field" and "by_linguistics_term": {NAME: {"pairs",
+// "accuracy", "stderr"}}.
+Json PairsToJson(const ChoiceResult& result);
+// The same as lines of text, each ending with a line break.
+std::string DescribePairs(const ChoiceResult& result);
 Json ClozeToJson(const ChoiceResult& result);  // {"items", "accuracy", "accuracy_by_category"}
 
 }  // namespace flashlm

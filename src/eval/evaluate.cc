@@ -26,12 +26,23 @@ int64_t CountCodePoints(std::string_view text) {
 
 double BitsPer(double nats, int64_t units) { return nats / std::numbers::ln2 / static_cast<double>(units); }
 
+// The last position of a bucket of EvalResult::by_position.
+int64_t LastOf(size_t bucket) { return int64_t{1} << (2 * bucket); }
+
 // Sums up documents, in order.
 class Tally {
  public:
   void Add(std::string_view text, std::span<const float> nats) {
     double sum = 0;
-    for (const float n : nats) sum += n;
+    size_t bucket = 0;
+    for (int64_t i = 0; i < std::ssize(nats); ++i) {
+      const double n = nats[static_cast<size_t>(i)];
+      sum += n;
+      if (i + 1 > LastOf(bucket)) ++bucket;
+      if (bucket == result_.by_position.size()) result_.by_position.emplace_back();
+      ++result_.by_position[bucket].tokens;
+      result_.by_position[bucket].nats += n;
+    }
     result_.nats += sum;
     result_.eos_nats += nats.back();
     result_.bytes += std::ssize(text);
@@ -144,6 +155,29 @@ Json ToJson(const EvalResult& result) {
           {"perplexity", std::exp(result.nats_per_token())},
           {"seconds", result.seconds},
           {"tokens_per_s", static_cast<double>(result.tokens) / result.seconds}};
+}
+
+Json NatsByPosition(const EvalResult& result) {
+  Json buckets = Json::array();
+  for (size_t b = 0; b < result.by_position.size(); ++b) {
+    const EvalResult::Bucket& bucket = result.by_position[b];
+    buckets.push_back({{"from", b == 0 ? 1 : LastOf(b - 1) + 1},
+                       {"to", LastOf(b)},
+                       {"tokens", bucket.tokens},
+                       {"nats_per_token", bucket.nats / static_cast<double>(bucket.tokens)}});
+  }
+  return buckets;
+}
+
+std::string DescribeNatsByPosition(const EvalResult& result) {
+  std::string text = "position in the story    tokens  nats per token\n";
+  for (const Json& bucket : NatsByPosition(result)) {
+    const auto from = bucket.at("from").get<int64_t>(), to = bucket.at("to").get<int64_t>();
+    text +=
+        fmt::format("  {:<18} {:>10}  {:.4f}\n", from == to ? fmt::format("{}", to) : fmt::format("{}-{}", from, to),
+                    bucket.at("tokens").get<int64_t>(), bucket.at("nats_per_token").get<double>());
+  }
+  return text;
 }
 
 EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::span<const std::string_view> documents,

@@ -29,6 +29,12 @@ struct EvalResult {
   int64_t tokens = 0;            // scored: with one <eos> per document
   int64_t documents = 0;
   double seconds = 0;
+  // Nats by how far into its document a token stands, the first being 1: buckets 1, 2-4, 5-16, 17-64, ..., up to 4^b.
+  struct Bucket {
+    int64_t tokens = 0;
+    double nats = 0;
+  };
+  std::vector<Bucket> by_position;
 
   double nats_per_token() const { return nats / static_cast<double>(tokens); }
   double nats_per_token_without_eos() const { return (nats - eos_nats) / static_cast<double>(tokens - documents); }
@@ -39,6 +45,10 @@ struct EvalResult {
 // bytes, tokens, documents), and chars, nats_per_token_without_eos, perplexity (per token), seconds,
 // tokens_per_s.
 Json ToJson(const EvalResult& result);
+// by_position as [{"from", "to", "tokens", "nats_per_token"}], both ends being in the bucket.
+Json NatsByPosition(const EvalResult& result);
+// The same as lines of text.
+std::string DescribeNatsByPosition(const EvalResult& result);
 
 struct DocumentScore {
   int64_t document;               // from 0 on

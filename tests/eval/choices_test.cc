@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "base/error.h"
@@ -64,6 +65,43 @@ TEST_F(ChoicesTest, CountsPairsWhoseGoodTextIsLikelier) {
   EXPECT_EQ(PairsToJson(result)["pairs"], 3);
 }
 
+TEST_F(ChoicesTest, TakesBlimpsFieldsAndCountsByPhenomenon) {
+  const auto [good, bad] = Ordered("The cat was happy.", "The dog was not sad!");
+  std::string content;
+  const auto add = [&](bool right, const char* field, const char* term) {
+    Json line = {{"sentence_good", right ? good : bad}, {"sentence_bad", right ? bad : good}, {"UID", "x"}};
+    if (field != nullptr) line["field"] = field;
+    if (term != nullptr) line["linguistics_term"] = term;
+    content += line.dump() + "\n";
+  };
+  for (const bool right : {true, true, true, false}) add(right, "morphology", "agreement");
+  for (const bool right : {true, false}) add(right, "syntax", "islands");
+  add(false, "syntax", nullptr);
+  add(true, nullptr, nullptr);
+  content += Json{{"good", good}, {"bad", bad}, {"field", "syntax"}}.dump();  // the other names are as good
+  const ChoiceResult result = Pairs(content);
+  const Json json = PairsToJson(result);
+  EXPECT_EQ(json["pairs"], 9);
+  EXPECT_DOUBLE_EQ(json["accuracy"], 6.0 / 9);
+  EXPECT_NEAR(json["stderr"], std::sqrt(6.0 / 9 * 3.0 / 9 / 8), 1e-12);
+  ASSERT_EQ(json["by_field"].size(), 2u);
+  EXPECT_EQ(json["by_field"]["morphology"]["pairs"], 4);
+  EXPECT_DOUBLE_EQ(json["by_field"]["morphology"]["accuracy"], 0.75);
+  EXPECT_NEAR(json["by_field"]["morphology"]["stderr"], std::sqrt(0.75 * 0.25 / 3), 1e-12);
+  EXPECT_DOUBLE_EQ(json["by_field"]["syntax"]["accuracy"], 0.5);
+  EXPECT_EQ(json["by_linguistics_term"]["islands"]["pairs"], 2);
+  EXPECT_EQ(DescribePairs(result),
+            "pairs: 66.7 % ± 16.7 of 9\n  morphology: 75.0 % ± 25.0 of 4\n  syntax: 50.0 % ± 28.9 of 4\n"
+            "    agreement: 75.0 % ± 25.0 of 4\n    islands: 50.0 % ± 50.0 of 2\n");
+}
+
+// A single item, and items that are all right or all a tie, have no error that could be told.
+TEST_F(ChoicesTest, ErrorsAreNumbersForFewItems) {
+  const std::string tie = R"({"good": "a b", "bad": "a b", "field": "x"})";
+  EXPECT_EQ(PairsToJson(Pairs(tie))["by_field"]["x"]["stderr"], 0);
+  EXPECT_EQ(PairsToJson(Pairs(tie + "\n" + tie + "\n" + tie))["stderr"], 0);
+}
+
 // Equal texts have equal scores whatever stands beside them, also where their rows meet matrix products of different
 // shapes: 132 tokens twice are more rows than two blocks of the head.
 TEST_F(ChoicesTest, EqualTextsAreATie) {
@@ -103,7 +141,10 @@ TEST_F(ChoicesTest, CountsClozeItemsByCategory) {
 TEST_F(ChoicesTest, NamesTheLineThatIsWrong) {
   const std::string fine = R"({"good": "a b", "bad": "b a"})";
   for (const char* wrong :
-       {"{\"good\": ", "[1]", R"({"good": "a"})", R"({"good": "a", "bad": 3})", R"({"good": "a", "bad": ""})"}) {
+       {"{\"good\": ", "[1]", R"({"good": "a"})", R"({"good": "a", "bad": 3})", R"({"good": "a", "bad": ""})",
+        R"({"sentence_good": "a", "bad": "b"})", R"({"sentence_good": "a", "sentence_bad": ""})",
+        R"({"sentence_good": "a", "sentence_bad": "b", "field": 3})",
+        R"({"good": "a", "bad": "b", "linguistics_term": ["c"]})"}) {
     const std::string error = ErrorOf([&] { Pairs(fine + "\n" + wrong + "\n"); });
     EXPECT_NE(error.find("line 2"), std::string::npos) << wrong << ": " << error;
     EXPECT_EQ(error.find('\n'), std::string::npos) << error;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
@@ -165,6 +166,38 @@ TEST_F(EvaluateTest, StandardErrorIsThatOfARatio) {
   EXPECT_GT(result.stderr_bits_per_byte, 0);
   const std::vector<std::string_view> single = {views[1]};
   EXPECT_EQ(Evaluate(*model_, DType::kF32, TinyTokenizer(), single).stderr_bits_per_byte, 0);
+}
+
+// Against sums made from the scores themselves; buckets are filled from the first on, and together are everything.
+TEST_F(EvaluateTest, CountsNatsByPosition) {
+  const auto documents = Documents();
+  const std::vector<int64_t> ends = {1, 4, 16, 64, 256, 1024, 4096};
+  std::vector<double> nats(ends.size(), 0);
+  std::vector<int64_t> tokens(ends.size(), 0);
+  EvalOptions options;
+  options.on_document = [&](const DocumentScore& score) {
+    for (size_t i = 0; i < score.nats.size(); ++i) {
+      const size_t bucket =
+          static_cast<size_t>(std::lower_bound(ends.begin(), ends.end(), static_cast<int64_t>(i) + 1) - ends.begin());
+      nats[bucket] += score.nats[i];
+      ++tokens[bucket];
+    }
+  };
+  const auto views = Views(documents);
+  const EvalResult result = Evaluate(*model_, DType::kF32, TinyTokenizer(), views, options);
+  const Json buckets = NatsByPosition(result);
+  ASSERT_GE(buckets.size(), 5u);
+  int64_t all = 0, next = 1;
+  for (size_t b = 0; b < buckets.size(); ++b) {
+    EXPECT_EQ(buckets[b]["from"], next);
+    EXPECT_EQ(buckets[b]["to"], ends[b]);
+    EXPECT_EQ(buckets[b]["tokens"], tokens[b]);
+    EXPECT_NEAR(buckets[b]["nats_per_token"], nats[b] / static_cast<double>(tokens[b]), 1e-9);
+    next = ends[b] + 1;
+    all += tokens[b];
+  }
+  EXPECT_EQ(all, result.tokens);
+  EXPECT_NE(DescribeNatsByPosition(result).find("5-16"), std::string::npos);
 }
 
 TEST_F(EvaluateTest, WritesOneLinePerToken) {
