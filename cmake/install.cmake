@@ -20,5 +20,9 @@ install(FILES ${PROJECT_BINARY_DIR}/generated/flashlm-config.cmake
               ${PROJECT_BINARY_DIR}/generated/flashlm-config-version.cmake DESTINATION ${package})
 
 file(RELATIVE_PATH to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # the installed folder may be moved
+set(pc_link_grammar "")
+if(FLASHLM_HAS_LINK_GRAMMAR)
+  set(pc_link_grammar " link-grammar")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/flashlm.pc.in ${PROJECT_BINARY_DIR}/generated/flashlm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/generated/flashlm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

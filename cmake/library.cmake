@@ -8,6 +8,9 @@ endforeach()
 set_target_properties(flashlm_archive PROPERTIES OUTPUT_NAME flashlm)
 set(FLASHLM_LIBRARY_NEEDS fmt::fmt OpenSSL::Crypto CURL::libcurl OpenMP::OpenMP_CXX
                           PkgConfig::FLASHLM_HWY PkgConfig::FLASHLM_TOMLPLUSPLUS)
+if(FLASHLM_HAS_LINK_GRAMMAR)
+  list(APPEND FLASHLM_LIBRARY_NEEDS PkgConfig::FLASHLM_LINKGRAMMAR)
+endif()
 target_link_libraries(flashlm_archive PRIVATE ${FLASHLM_LIBRARY_NEEDS} ${FLASHLM_DNNL_LIBRARY})
 
 add_library(flashlm_flashlm INTERFACE)

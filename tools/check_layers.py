@@ -48,6 +48,7 @@ THIRD_PARTY = {
     "pcre2": [],
     "CLI/": ["cli"],
     "curl/": ["sources"],
+    "link-grammar/": ["eval"],
     "nlohmann/": ["base", "io"],
     "toml++/": ["base", "io"],
     "openssl/": ["base"],

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs and this machine lacks, with apt. Does nothing, fast and without network or root, when all
-# is there. Usage: tools/setup.sh [bench|dev]
+# is there. Usage: tools/setup.sh [bench|dev|grammar]
 #   bench   Google Benchmark too, for -DFLASHLM_BENCH=ON
+#   grammar link-grammar too, which builds use if it is there (FLASHLM_LINK_GRAMMAR)
 #   dev     clang-format and clang-tidy too, for tools/lint.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,8 +15,9 @@ libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-
 case "${1:-}" in
   "") ;;
   bench) libraries+=(libbenchmark-dev) ;;
+  grammar) libraries+=(liblink-grammar-dev link-grammar-dictionaries-en) ;;
   dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it
-  *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench|dev])" >&2; exit 2 ;;
+  *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench|dev|grammar])" >&2; exit 2 ;;
 esac
 
 missing=()

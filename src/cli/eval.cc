@@ -8,20 +8,24 @@
 #include "cli/verbs.h"
 #include "eval/choices.h"
 #include "eval/evaluate.h"
+#include "eval/stories.h"
 #include "infer/loaded_model.h"
+#include "kernels/gemm/precision.h"
 
 namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string model, text, tokens, pairs, cloze, precision = "auto";
+  std::string model, text, tokens, pairs, cloze, data, precision = "auto";
   std::optional<int> depth;
+  std::optional<int> stories;
+  WriteOptions write;
   bool json = false;
 };
 
-void Run(const Options& options) {
-  if (options.text.empty() && options.pairs.empty() && options.cloze.empty()) {
-    throw UsageError("eval needs --text FILE, --pairs FILE or --cloze FILE");
+void CheckOptions(const Options& options) {
+  if (options.text.empty() && options.pairs.empty() && options.cloze.empty() && !options.stories) {
+    throw UsageError("eval needs --text FILE, --pairs FILE, --cloze FILE or --stories N");
   }
   if (!options.pairs.empty() && !options.cloze.empty()) {
     throw UsageError("--pairs and --cloze together", "both report \"accuracy\"; ask for one at a time");
@@ -30,13 +34,14 @@ void Run(const Options& options) {
   if (options.tokens == "-" && options.json) {
     throw UsageError("--tokens - and --json together", "both are written to standard output; name a file for one");
   }
-  if (options.text == "-" && (options.pairs == "-" || options.cloze == "-")) {
+  if (options.text == "-" && (options.pairs == "-" || options.cloze == "-" || options.stories)) {
     throw UsageError("standard input for two options", "it can be read once");
   }
-  // Beside the tokens' lines on standard output there is nothing else.
-  const auto report = [&](const std::string& line) { options.tokens == "-" ? Say(line) : Print(line + "\n"); };
   RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
-  LoadedModel loaded = LoadModel(options.model);
+}
+
+// What is read of the model must not be where the tokens are written.
+void RefuseTokensInside(const Options& options, const LoadedModel& loaded) {
   for (const char* part :
        {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "trainer.json"}) {
     RefuseOverwriting("--tokens", options.tokens, {{loaded.folder + "/" + part}});
@@ -45,45 +50,79 @@ void Run(const Options& options) {
     // Of the run, whether it was named itself or by one of its checkpoints.
     RefuseOverwriting("--tokens", options.tokens, {{options.model + "/" + part, loaded.folder + "/../../" + part}});
   }
+}
+
+// Each part of an evaluation adds to the JSON and returns its lines of text.
+
+std::string EvaluateText(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+  if (!options.tokens.empty()) InstallInterruptHandler();  // what is half written is removed before the end
+  EvalOptions eval_options;
+  eval_options.interactive = true;
+  const EvalResult result =
+      EvaluateFile(*loaded.model, dtype, loaded.tokenizer, options.text, options.tokens, eval_options);
+  json.update(ToJson(result));
+  json["nats_by_position"] = NatsByPosition(result);
+  return fmt::format(
+             "{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
+             "{})\n",
+             result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens, result.bytes,
+             result.documents, NameOf(dtype)) +
+         DescribeNatsByPosition(result);
+}
+
+std::string EvaluateChoices(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+  if (!options.pairs.empty()) {
+    const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
+    json.update(PairsToJson(result));
+    return DescribePairs(result);
+  }
+  const ChoiceResult result = EvaluateCloze(*loaded.model, dtype, loaded.tokenizer, options.cloze);
+  json.update(ClozeToJson(result));
+  return fmt::format("cloze: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype));
+}
+
+std::string WriteStories(const Options& options, const LoadedModel& loaded, Json& json) {
+  StoriesOptions stories;
+  stories.write = options.write;
+  stories.write.documents = *options.stories;
+  stories.text = options.text;
+  stories.data = options.data.empty() ? TrainingDataOf(loaded) : options.data;
+  stories.interactive = true;
+  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  const StoriesReport report = EvaluateStories(*loaded.model, dtype, loaded.tokenizer, stories);
+  json["stories"] = ToJson(report);
+  return DescribeStories(report);
+}
+
+void Run(const Options& options) {
+  CheckOptions(options);
+  const LoadedModel loaded = LoadModel(options.model);
+  RefuseTokensInside(options, loaded);
   const DType dtype = ScoringType(loaded, options.precision);
   if (options.depth) loaded.model->SetDepth(*options.depth);
   Json json;
   json["model"] = loaded.folder;
   json["precision"] = NameOf(dtype);
-  if (!options.text.empty()) {
-    if (!options.tokens.empty()) InstallInterruptHandler();  // what is half written is removed before the end
-    EvalOptions eval_options;
-    eval_options.interactive = true;
-    const EvalResult result =
-        EvaluateFile(*loaded.model, dtype, loaded.tokenizer, options.text, options.tokens, eval_options);
-    json.update(ToJson(result));
-    if (!options.json) {
-      report(
-          fmt::format("{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
-                      "{})",
-                      result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens,
-                      result.bytes, result.documents, NameOf(dtype)));
+  // Beside the tokens' lines on standard output there is nothing else.
+  const auto report = [&](const std::string& lines) {
+    if (options.json) return;
+    if (options.tokens == "-") {
+      Say(lines.substr(0, lines.size() - 1));
+    } else {
+      Print(lines);
     }
-  }
-  if (!options.pairs.empty()) {
-    const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
-    json.update(PairsToJson(result));
-    if (!options.json)
-      report(fmt::format("pairs: {:.1f} % of {} ({})", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
-  }
-  if (!options.cloze.empty()) {
-    const ChoiceResult result = EvaluateCloze(*loaded.model, dtype, loaded.tokenizer, options.cloze);
-    json.update(ClozeToJson(result));
-    if (!options.json)
-      report(fmt::format("cloze: {:.1f} % of {} ({})", 100 * result.all.accuracy(), result.all.items, NameOf(dtype)));
-  }
+  };
+  if (!options.text.empty()) report(EvaluateText(options, loaded, dtype, json));
+  if (!options.pairs.empty() || !options.cloze.empty()) report(EvaluateChoices(options, loaded, dtype, json));
+  if (options.stories) report(WriteStories(options, loaded, json));
   if (options.json) PrintJson(json);
 }
 
 }  // namespace
 
 void AddEval(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items");
+  CLI::App* verb =
+      app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items, measures of stories");
   auto options = std::make_shared<Options>();
   verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
   verb->add_option(
@@ -92,9 +131,25 @@ void AddEval(CLI::App& app) {
       "where a text clearly uses it so; every token is scored once");
   verb->add_option("--tokens", options->tokens,
                    "write one JSON object per scored token to this file, or to standard output (-)");
-  verb->add_option("--pairs", options->pairs, "JSON lines {\"good\": text, \"bad\": text}; -: standard input");
+  verb->add_option("--pairs", options->pairs,
+                   "JSON lines {\"good\": text, \"bad\": text}, or as BLiMP has them: {\"sentence_good\", "
+                   "\"sentence_bad\", \"field\", \"linguistics_term\"}; -: standard input");
   verb->add_option("--cloze", options->cloze,
                    "JSON lines {\"context\": text, \"options\": [...], \"answer\": index}; -: standard input");
+  CLI::Option* stories = verb->add_option(
+      "--stories", options->stories,
+      "let the model write so many stories and measure them beside as many of --text, or of the run's validation text");
+  stories->check(CLI::Range(1, 1 << 20));
+  SamplerConfig& sampler = options->write.sampler;
+  verb->add_option("--temp,--temperature", sampler.temperature, "of --stories; 0: always the most probable token")
+      ->needs(stories);
+  verb->add_option("--top-p", sampler.top_p, "of --stories: the shortest list of tokens whose mass exceeds p; 1: all")
+      ->needs(stories);
+  verb->add_option("--seed", sampler.seed, "of --stories")->needs(stories);
+  verb->add_option("--story-tokens", options->write.max_tokens, "after which a story is cut off")->needs(stories);
+  verb->add_option("--data", options->data,
+                   "the training data, for what stories copy from it; the run's own if it is there")
+      ->needs(stories);
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
   verb->add_option("--precision", options->precision,
                    "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");

@@ -78,6 +78,11 @@ void Session::Restore(const State& state) {
   state_ = state;
 }
 
+void Session::ResetRow(int row) {
+  FLASHLM_CHECK(row >= 0 && row < rows(), "stream {} of {}", row, rows());
+  state_.ResetRow(row);
+}
+
 void Session::Swap(State& state) {
   FLASHLM_CHECK(state.rows() == rows(), "a state of {} streams in a session of {}", state.rows(), rows());
   std::swap(state_, state);

@@ -27,7 +27,7 @@ class Session {
 
   int rows() const { return state_.rows(); }
   int vocab() const { return vocab_; }
-  // Tokens that each row has read.
+  // Tokens that each row has read; of the first, where rows were begun anew apart.
   int64_t position() const { return state_.position(0); }
 
   // To branch: keep a copy of the state, read on, come back. A state fits any session of the same model and
@@ -36,6 +36,8 @@ class Session {
   void Restore(const State& state);
   void Swap(State& state);
   void Reset() { state_.Reset(); }
+  // One row is at the beginning again; the others go on.
+  void ResetRow(int row);
 
  private:
   const float* Read(std::span<const int32_t> tokens, int length);

@@ -2,6 +2,7 @@
 // copying it forks the stream. Training has none (every sequence starts empty and its end is dropped).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -32,6 +33,15 @@ class State {
   void Reset() {
     for (int64_t& position : positions_) position = 0;
     for (auto& slot : slots_) slot.assign(slot.size(), 0.0f);
+  }
+
+  // The same of one stream.
+  void ResetRow(int row) {
+    positions_[static_cast<size_t>(row)] = 0;
+    for (auto& slot : slots_) {
+      const auto floats = static_cast<int64_t>(slot.size() / positions_.size());  // of a row
+      std::fill_n(slot.begin() + row * floats, floats, 0.0f);
+    }
   }
 
   int64_t Bytes() const {

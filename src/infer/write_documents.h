@@ -1,0 +1,34 @@
+// Whole documents, each from <eos> to its own <eos>, written many at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "infer/sampler.h"
+#include "infer/session.h"
+
+namespace flashlm {
+
+struct WriteOptions {
+  SamplerConfig sampler;
+  int documents = 100;
+  int max_tokens = 512;  // of a document; one that has so many is cut off
+  // Documents that are written side by side. Beyond 32 (kernels::kFewRows) a document may depend on its neighbours in
+  // its last bits.
+  int streams = 32;
+  // Gets how many documents are finished, after every one; may be empty. What it throws ends the writing.
+  std::function<void(int64_t finished)> on_progress;
+};
+
+struct WrittenDocument {
+  std::vector<int32_t> tokens;  // without the closing <eos>
+  bool ended = false;           // by <eos>
+};
+
+// Document i is drawn with the numbers of (seed, i): it is the same whatever `documents` and `streams` are, and the
+// first is what Generate (infer/generate.h) writes without a prompt. Streams that come to an end begin the next
+// document at once, so that all are busy but at the very end. Throws UsageError for options out of range.
+std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const WriteOptions& options);
+
+}  // namespace flashlm

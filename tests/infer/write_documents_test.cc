@@ -1,0 +1,94 @@
+#include "infer/write_documents.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+
+#include "base/error.h"
+#include "infer/generate.h"
+#include "tests/infer/tiny_model.h"
+
+namespace flashlm {
+namespace {
+
+using Tokens = std::vector<int32_t>;
+
+std::vector<Tokens> TokensOf(const std::vector<WrittenDocument>& documents) {
+  std::vector<Tokens> tokens;
+  for (const WrittenDocument& document : documents) tokens.push_back(document.tokens);
+  return tokens;
+}
+
+WriteOptions Options(int documents, int max_tokens, int streams) {
+  WriteOptions options;
+  options.documents = documents;
+  options.max_tokens = max_tokens;
+  options.streams = streams;
+  options.sampler.temperature = 1;
+  options.sampler.top_p = 1;  // so that an untrained model ends some documents early
+  return options;
+}
+
+class WriteDocumentsOf : public testing::TestWithParam<ModelEntry> {};
+
+// A stream that begins anew remembers nothing of the document before, and its neighbours do not notice: for every
+// architecture a document is what it is alone.
+TEST_P(WriteDocumentsOf, ADocumentIsTheSameInAnyCompany) {
+  const auto model = TinyModel(GetParam());
+  constexpr int kDocuments = 12, kMost = 40;
+  const auto alone = TokensOf(WriteDocuments(*model, DType::kF32, Options(kDocuments, kMost, 1)));
+  ASSERT_EQ(alone.size(), static_cast<size_t>(kDocuments));
+  for (const int streams : {2, 5, 12, 32}) {
+    EXPECT_EQ(TokensOf(WriteDocuments(*model, DType::kF32, Options(kDocuments, kMost, streams))), alone) << streams;
+  }
+  const auto fewer = TokensOf(WriteDocuments(*model, DType::kF32, Options(5, kMost, 3)));
+  EXPECT_TRUE(std::equal(fewer.begin(), fewer.end(), alone.begin()));
+  EXPECT_GT(std::set<Tokens>(alone.begin(), alone.end()).size(), 10u) << "documents repeat each other";
+
+  Session session(*model, DType::kF32);
+  GenerateOptions generate;
+  generate.sampler = Options(1, 1, 1).sampler;
+  generate.max_tokens = kMost;
+  EXPECT_EQ(Generate(session, TinyTokenizer(), "", generate, {}).tokens, alone[0]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, WriteDocumentsOf, testing::ValuesIn(RegisteredModels()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return name;
+});
+
+TEST(WriteDocuments, DocumentsEndByThemselvesOrAtTheLimit) {
+  const auto model = TinyModel(RegisteredModels().front());
+  std::vector<int64_t> progress;
+  WriteOptions options = Options(40, 100, 8);
+  options.on_progress = [&](int64_t finished) { progress.push_back(finished); };
+  const auto documents = WriteDocuments(*model, DType::kF32, options);
+  int ended = 0;
+  for (const WrittenDocument& document : documents) {
+    EXPECT_EQ(std::count(document.tokens.begin(), document.tokens.end(), Tokenizer::kEos), 0);
+    EXPECT_LE(document.tokens.size(), 100u);
+    EXPECT_EQ(document.ended, document.tokens.size() < 100);
+    ended += document.ended;
+  }
+  EXPECT_GT(ended, 0);
+  EXPECT_LT(ended, 40);
+  ASSERT_EQ(progress.size(), 40u);
+  EXPECT_TRUE(std::is_sorted(progress.begin(), progress.end()));
+  EXPECT_EQ(progress.back(), 40);
+  options.sampler.seed = 2;
+  EXPECT_NE(TokensOf(WriteDocuments(*model, DType::kF32, options)), TokensOf(documents));
+}
+
+TEST(WriteDocuments, OptionsOutOfRangeAreRefused) {
+  const auto model = TinyModel(RegisteredModels().front());
+  for (const WriteOptions& options : {Options(0, 1, 1), Options(1, 0, 1), Options(1, 1, 0)}) {
+    EXPECT_THROW(WriteDocuments(*model, DType::kF32, options), UsageError);
+  }
+}
+
+}  // namespace
+}  // namespace flashlm
