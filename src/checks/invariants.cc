@@ -438,9 +438,9 @@ CheckResult CheckCompany(const Json& config) {
 }
 
 Json TinyWithNGrams() {
-  const ModelEntry& entry = FindModel("gpt");
-  Json config = entry.tiny();
-  config["architecture"] = entry.name;
+  const std::string architecture = "gpt";
+  Json config = FindModel(architecture).tiny();
+  config["architecture"] = architecture;
   config["ngram_order"] = 5;
   return config;
 }
