@@ -190,9 +190,9 @@ StoriesReport EvaluateStories(Model& model, DType dtype, const Tokenizer& tokeni
   report.write = options.write;
   report.real_from = options.text.empty() ? FileIn(options.data, "valid.txt") : options.text;
   report.copied_from = options.data;
-  const std::vector<Story> real = Take(report.real_from, tokenizer, options.write);
   std::optional<TrainingTexts> training;  // opened first: what is wrong with it is said before anything is written
   if (!options.data.empty()) training.emplace(options.data, options.interactive);
+  const std::vector<Story> real = Take(report.real_from, tokenizer, options.write);
 
   const Stopwatch watch;
   const std::vector<Story> written = Write(model, dtype, tokenizer, options);
