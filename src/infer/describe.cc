@@ -69,6 +69,16 @@ Json DescribeNGrams(const NGramModel& ngrams) {
 
 }  // namespace
 
+Json TernaryFractions(const ParamBank& bank) {
+  Counts all{};
+  for (const ParamInfo& info : bank.infos()) {
+    if (info.quantization.ternary == kernels::Ternary::kNone) continue;
+    const Counts counts = CountTrits(bank, info);
+    for (size_t i = 0; i < all.size(); ++i) all[i] += counts[i];
+  }
+  return Fractions(all);
+}
+
 Json DescribeModel(const Model& model, int64_t state_floats) {
   const ParamBank& bank = model.bank();
   Json json, tensors = Json::array();

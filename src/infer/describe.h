@@ -18,7 +18,10 @@ namespace flashlm {
 // to which the gradients of what a step reads of tables are to be added.
 Json DescribeModel(const Model& model, int64_t state_floats);
 
-// The same as an aligned table and a summary.
+// [of -1, of 0, of +1] among all ternary weights, as they are in the bank; null if there are none.
+Json TernaryFractions(const ParamBank& bank);
+
+// What DescribeModel gives as an aligned table and a summary.
 std::string DescriptionTable(const Json& description);
 
 }  // namespace flashlm

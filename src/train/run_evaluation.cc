@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "infer/describe.h"
 #include "infer/generate.h"
 #include "kernels/isa.h"
 #include "train/run.h"
@@ -109,6 +110,9 @@ void Run::EvaluateAndPublish() {
     line["tokens"] = Tokens();
     line["part"] = "dev";
     line["eval"] = ToJson(result);
+    if (const Json fractions = TernaryFractions(model_->bank()); !fractions.is_null()) {
+      line["ternary_fractions"] = {{"minus", fractions[0]}, {"zero", fractions[1]}, {"plus", fractions[2]}};
+    }
     if (average_.begun() && Done()) CompareWithRaw(now, line);
     line["seconds"] = progress_.seconds;
     line["seconds_evaluating"] = before + result.seconds;

@@ -47,6 +47,8 @@ TEST(Describe, CountsTritsAndBytes) {
   EXPECT_EQ(tensors[2].at("ternary_fractions"), Json({0.0, 1.0, 0.0}));
   EXPECT_EQ(tensors[2].at("packed_bytes"), 40 / 4 + 4);
   EXPECT_EQ(json.at("packed_bytes"), 290 * 8 * 4 + 36 + 14);
+  EXPECT_EQ(TernaryFractions(model.bank()), json.at("ternary_fractions"));
+  EXPECT_EQ(TernaryFractions(model.bank()), Json({12 / 88.0, (18 + 40) / 88.0, 18 / 88.0}));
 
   const std::string table = DescriptionTable(json);
   EXPECT_NE(table.find("25.0 / 37.5 / 37.5"), std::string::npos) << table;
