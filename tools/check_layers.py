@@ -28,8 +28,9 @@ ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "ngram", "mod
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data"}
 ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
-ALLOWED["compare"] = ALLOWED["train"] | {"train"}
-ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare"}
+ALLOWED["report"] = {"base"}
+ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
+ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare", "report"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {

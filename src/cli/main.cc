@@ -74,6 +74,7 @@ int Run(int argc, char** argv) {
   AddTrain(app);
   AddCompare(app);
   AddScaling(app);
+  AddReport(app);
   AddEval(app);
   AddGenerate(app);
   AddBench(app);

@@ -11,6 +11,8 @@
 
 #include "base/progress.h"
 #include "compare/report_parts.h"
+#include "report/chart_sheet.h"
+#include "report/page.h"
 
 namespace flashlm {
 namespace {
@@ -141,124 +143,43 @@ const ComparisonRow* SampleOf(const Comparison& comparison, const Aggregate& one
   return nullptr;
 }
 
-// --- loss curves --------------------------------------------------------------------------------------------------
-
-// In the units of the SVG's viewBox: at this size its letters are readable on a phone too.
-constexpr double kWidth = 480, kHeight = 320, kLeft = 44, kRight = 8, kTop = 10, kBottom = 34;
-
-class Chart {
- public:
-  Chart(const std::vector<ComparisonRow>& rows, double CurvePoint::*key, double unit, std::string axis)
-      : key_(key), unit_(unit), axis_(std::move(axis)) {
-    x_.Include(0);
-    double best = HUGE_VAL;
-    for (const ComparisonRow& row : rows) {
-      for (const CurvePoint& point : row.curve) {
-        x_.Include(X(point));
-        y_.Include(point.bits_per_byte);
-      }
-      if (!row.curve.empty()) best = std::min(best, row.curve.back().bits_per_byte);
-    }
-    // Where the curves end is what is compared: the first steps would take most of the height.
-    if (std::isfinite(best)) y_.high = std::min(y_.high, 3 * best);
-    empty_ = !(x_.high > x_.low) || !(y_.high > y_.low);
-  }
-
-  // A line for each run, in the style of its contender.
-  std::string Svg(const Comparison& comparison) const {
-    if (empty_) return "";
-    std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"bits per byte over {}\">\n",
-                                  kWidth, kHeight, axis_);
-    svg += Grid();
-    for (size_t i = 0; i < comparison.aggregates.size(); ++i) {
-      for (const ComparisonRow& row : comparison.rows) {
-        if (row.name == comparison.aggregates[i].name && !row.curve.empty())
-          svg += Line(row, RunText(comparison, row), i);
-      }
-    }
-    return svg + "</svg>\n";
-  }
-
- private:
-  double X(const CurvePoint& point) const { return point.*key_ / unit_; }
-  double PixelX(double x) const { return kLeft + (kWidth - kLeft - kRight) * (x - x_.low) / (x_.high - x_.low); }
-  double PixelY(double y) const { return kTop + (kHeight - kTop - kBottom) * (y_.high - y) / (y_.high - y_.low); }
-
-  std::string Grid() const {
-    std::string svg;
-    const double step_x = TickStep(x_.high - x_.low), step_y = TickStep(y_.high - y_.low);
-    for (double y = std::ceil(y_.low / step_y) * step_y; y <= y_.high; y += step_y) {
-      svg += fmt::format(
-          "<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" class=\"right\">{}</text>\n", kLeft,
-          PixelY(y), kWidth - kRight, kLeft - 5, PixelY(y) + 4, TickText(y, step_y));
-    }
-    for (double x = 0; x <= x_.high; x += step_x) {
-      svg += fmt::format(
-          "<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/><text x=\"{0:.1f}\" y=\"{3}\" class=\"middle\">{4}</text>\n",
-          PixelX(x), kTop, kHeight - kBottom, kHeight - kBottom + 15, TickText(x, step_x));
-    }
-    return svg + fmt::format("<text x=\"{}\" y=\"{}\" class=\"middle\">{}</text>\n", kLeft + (kWidth - kLeft) / 2,
-                             kHeight - 3, axis_);
-  }
-
-  std::string Line(const ComparisonRow& row, const std::string& title, size_t index) const {
-    std::string path;
-    for (const CurvePoint& point : row.curve) {
-      const double y = point.bits_per_byte;
-      if (!std::isfinite(y) || !std::isfinite(X(point)) || y > y_.high) continue;
-      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", PixelX(X(point)), PixelY(y));
-    }
-    return fmt::format("<path class=\"line {}\" d=\"{}\"><title>{}</title></path>\n", StyleClass(index), path,
-                       ForHtml(title));
-  }
-
-  double CurvePoint::*key_;
-  double unit_;
-  std::string axis_;
-  Range x_, y_;
-  bool empty_ = true;
-};
-
 // --- the page -----------------------------------------------------------------------------------------------------
 
-constexpr char kHead[] = R"(<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>FlashLM: comparison</title>
-<style>
-)";
-
-constexpr char kPageStyle[] =
-    R"(body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem;
-  margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-p.soft { color: var(--soft); }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
-td.words { text-align: left; white-space: normal; min-width: 14rem; } .error { color: var(--soft); }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-svg { width: 100%; height: auto; } svg.key { width: 1.8rem; height: .8rem; margin-right: .4rem; }
-blockquote { margin: .3rem 0 1rem; padding-left: .8rem; border-left: 3px solid var(--rule); white-space: pre-wrap; }
-)";
-
-constexpr char kBody[] = R"(</style>
-</head>
-<body>
-<h1>Comparison</h1>
-)";
+// Bits per byte over tokens and over minutes: a curve for each run, in the colour of its contender.
+std::string Curves(const Comparison& comparison, ChartSheet& sheet) {
+  Chart chart{.unit = "bits per byte"};
+  double best = HUGE_VAL;
+  for (const Aggregate& one : comparison.aggregates) {
+    const size_t owner = sheet.AddOwner(one.name);
+    for (const ComparisonRow& row : comparison.rows) {
+      if (row.name != one.name || row.curve.empty()) continue;
+      const bool several = comparison.settings.seeds > 1;
+      Series series{owner, several ? fmt::format("seed {}", row.result.seed) : "", {}, {}};
+      for (const CurvePoint& point : row.curve) {
+        series.at.push_back({0, std::llround(point.tokens), point.seconds});
+        series.values.push_back(point.bits_per_byte);
+      }
+      best = std::min(best, series.values.back());
+      chart.lines.push_back({sheet.AddSeries(series)});
+    }
+  }
+  // Where the curves end is what is compared: the first steps would take most of the height.
+  if (std::isfinite(best)) chart.highest = 3 * best;
+  std::string html;
+  for (const char* over : {"tokens", "minutes"}) {
+    chart.title = fmt::format("Over {}", over);
+    chart.over = over;
+    html += sheet.AddChart(chart);
+  }
+  return html;
+}
 
 std::string TableHtml(const std::vector<Aggregate>& rows) {
   std::string html = "<div class=\"wide\"><table>\n<tr><th>run</th>";
   for (const Column& column : kColumns) html += fmt::format("<th>{}</th>", column.heading);
   html += "</tr>\n";
   for (size_t i = 0; i < rows.size(); ++i) {
-    html += fmt::format(
-        "<tr><td><svg class=\"key\" viewBox=\"0 0 28 12\"><path class=\"line {}\" d=\"M0 6H28\"/></svg>{}</td>",
-        StyleClass(i), ForHtml(rows[i].name));
+    html += fmt::format("<tr><td><span class=\"swatch {}\"></span>{}</td>", StyleClass(i), ForHtml(rows[i].name));
     if (rows[i].without_result()) {
       html += fmt::format("<td class=\"words error\" colspan=\"{}\">failed: {}</td>", std::size(kColumns),
                           ForHtml(rows[i].error));
@@ -304,22 +225,23 @@ std::string ComparisonMarkdown(const Comparison& comparison) {
 }
 
 std::string ComparisonHtml(const Comparison& comparison) {
-  std::string html = std::string(kHead) + kPalette + kPageStyle + kChartStyle + kBody;
-  html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Circumstances(comparison)));
+  std::string html = fmt::format("<h1>Comparison</h1>\n<p class=\"soft\">{}</p>\n", ForHtml(Circumstances(comparison)));
   html += TableHtml(comparison.aggregates);
   html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(Reading(comparison)));
   for (const std::string& note : Notes(comparison)) html += fmt::format("<p class=\"soft\">{}</p>\n", ForHtml(note));
-  html += "<h2>Bits per byte of the training text</h2>\n<div class=\"charts\">\n";
-  html += Chart(comparison.rows, &CurvePoint::tokens, 1, "tokens").Svg(comparison);
-  html += Chart(comparison.rows, &CurvePoint::seconds, 60, "minutes").Svg(comparison);
-  html += "</div>\n<h2>What they write</h2>\n";
+  ChartSheet sheet;
+  const std::string curves = Curves(comparison, sheet);
+  if (!curves.empty()) {
+    html += "<h2>Bits per byte of the training text</h2>\n<div class=\"charts\">\n" + curves + "</div>\n";
+  }
+  html += "<h2>What they write</h2>\n";
   for (const Aggregate& one : comparison.aggregates) {
     const ComparisonRow* row = SampleOf(comparison, one);
     if (row == nullptr) continue;
     html += fmt::format("<b>{}</b><blockquote><i>{}</i>{}</blockquote>\n", ForHtml(one.name), ForHtml(row->prompt),
                         ForHtml(row->sample));
   }
-  return html + "</body>\n</html>\n";
+  return PageHtml("comparison", html, ToText(sheet.Data()));
 }
 
 }  // namespace flashlm

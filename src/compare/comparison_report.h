@@ -9,7 +9,8 @@ namespace flashlm {
 
 std::string ComparisonMarkdown(const Comparison& comparison);
 
-// One page without anything from elsewhere: table, loss curves (SVG), samples; light and dark, wide and narrow.
+// One page without anything from elsewhere (report/page.h): table, loss curves, samples; light and dark, wide and
+// narrow.
 std::string ComparisonHtml(const Comparison& comparison);
 
 }  // namespace flashlm

@@ -1,19 +1,14 @@
-// What the reports of comparisons and of scaling laws are made of: words, axes, and the style of their charts.
+// What the reports of comparisons and of scaling laws are made of: words, and the axes and style of charts in SVG.
 #pragma once
 
 #include <cmath>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace flashlm {
 
-// 6566400 -> "6,566,400".
-std::string Grouped(double number);
-
 // A table's cell and a paragraph are one line; a bar would end a cell.
 std::string ForMarkdown(std::string_view text);
-std::string ForHtml(std::string_view text);
 
 struct Range {
   double low = HUGE_VAL, high = -HUGE_VAL;
@@ -24,11 +19,7 @@ struct Range {
 double TickStep(double span);
 std::string TickText(double value, double step);
 
-// Of the line with this number. Colours tell eight apart, dashes the rest.
-std::string StyleClass(size_t index);
-
-// Style sheets: the colours, light and dark, as variables; and of what is drawn with them.
-extern const char* const kPalette;
+// Style sheet of an SVG chart, drawn with the colours of kPalette (report/page.h).
 extern const char* const kChartStyle;
 
 }  // namespace flashlm

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "compare/comparison.h"
 #include "compare/report_parts.h"
+#include "report/page.h"
 
 namespace flashlm {
 namespace {

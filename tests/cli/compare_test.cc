@@ -73,7 +73,7 @@ TEST_F(CompareTest, OneFailureDoesNotLoseTheOthers) {
   }
   EXPECT_EQ(ParseJson(In("comparison.json"), "test"), comparison);
   EXPECT_NE(In("comparison.md").find("failed: model.d"), std::string::npos);
-  EXPECT_NE(In("comparison.html").find("<svg"), std::string::npos);
+  EXPECT_NE(In("comparison.html").find("<canvas data-chart=\"1\""), std::string::npos);
 
   EXPECT_EQ(comparison.at("aggregates").size(), 3u);
   EXPECT_EQ(comparison.at("aggregates")[0].at("verdict").at("apart"), false) << "one seed says nothing about seeds";

@@ -49,8 +49,8 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "scaling", "eval", "generate", "bench", "selftest", "inspect",
-             "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "generate", "bench", "selftest",
+             "inspect", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},
@@ -63,6 +63,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{"train"},
             {"10m without any budget", "1 without it", "presets: ", "recipes: ", "micro_batch", "muon_lr", "n_layers"},
             {{"--threads", "0"}}},
+           {{"report"}, {"REQUIRED", "--out", "--json"}, {}},
            {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
            {{"generate"},
             {"REQUIRED"},

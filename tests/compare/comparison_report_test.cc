@@ -6,6 +6,8 @@
 #include <cmath>
 #include <regex>
 
+#include "tests/report/page_testing.h"
+
 namespace flashlm {
 namespace {
 
@@ -83,20 +85,32 @@ TEST(ComparisonReport, MarkdownIsOneTable) {
 }
 
 TEST(ComparisonReport, HtmlStandsAlone) {
-  const std::string html = ComparisonHtml(Example());
-  for (const char* absent : {"<script", "http", "src=", "<wide>", "<b>there", "nan", "null"}) {
-    EXPECT_EQ(html.find(absent), std::string::npos) << absent;
+  const Comparison comparison = Example();
+  const std::string html = ComparisonHtml(comparison), body = BodyOf(html);
+  ExpectWellFormed(html);
+  for (const char* absent : {"http", "src=", "<wide>", "<b>there", "nan", "null"}) {
+    EXPECT_EQ(body.find(absent), std::string::npos) << absent;
   }
   for (const char* present : {"prefers-color-scheme: dark", "width=device-width", "&lt;b&gt;there &amp; |was*",
                               "failed: too &lt;wide&gt; | by far", "<td>0.8061</td>"}) {
     EXPECT_NE(html.find(present), std::string::npos) << present;
   }
-  EXPECT_EQ(Count(html, "<svg viewBox"), 2);
-  EXPECT_EQ(Count(html, "<path class=\"line c0\" d=\"M[0-9]"), 3);  // a key and two curves
-  for (const char* element : {"svg", "table", "tr", "td", "th", "text", "div", "p", "blockquote"}) {
-    EXPECT_EQ(Count(html, std::string("<") + element + "[ >]"), Count(html, std::string("</") + element + ">"))
-        << element;
+  EXPECT_EQ(Count(body, "<canvas data-chart="), 2) << "over tokens and over minutes";
+  EXPECT_EQ(Count(body, "<span class=\"swatch c[01]\">"), 2);
+  const Json data = DataOf(html);
+  EXPECT_EQ(data.at("owners").dump(), R"(["one","two"])");
+  ASSERT_EQ(data.at("series").size(), 1u) << "what failed has no curve";
+  const Json& curve = data.at("series")[0];
+  ASSERT_EQ(curve.at("values").size(), 40u);
+  for (size_t i = 0; i < 40; ++i) {
+    const CurvePoint& point = comparison.rows[0].curve[i];
+    EXPECT_EQ(curve.at("tokens")[i], point.tokens);
+    EXPECT_EQ(curve.at("seconds")[i], point.seconds);
+    if (i == 5) continue;
+    EXPECT_NEAR(curve.at("values")[i].get<double>(), point.bits_per_byte, 1e-5);
   }
+  EXPECT_TRUE(curve.at("values")[5].is_null());
+  EXPECT_NEAR(data.at("charts")[0].at("highest").get<double>(), 3 * (0.8 + 3.0 / 40), 1e-4);
 }
 
 TEST(ComparisonReport, NothingButFailuresIsStillAPage) {
@@ -105,7 +119,7 @@ TEST(ComparisonReport, NothingButFailuresIsStillAPage) {
   EXPECT_NE(ComparisonHtml(comparison).find("failed"), std::string::npos);
   EXPECT_NE(ComparisonMarkdown(comparison).find("failed"), std::string::npos);
   comparison = Conclude(comparison.settings, {});
-  EXPECT_EQ(Count(ComparisonHtml(comparison), "<svg"), 0);
+  EXPECT_EQ(Count(ComparisonHtml(comparison), "<canvas"), 0);
 }
 
 // A row is one model's; the table says which where it is not the last.
@@ -129,9 +143,12 @@ TEST(ComparisonReport, WithSeedsItSaysHowSureItIs) {
     EXPECT_NE(markdown.find(part), std::string::npos) << part << "\n" << markdown;
   }
   EXPECT_EQ(Count(markdown, "\n\\*\\*"), 2) << "a sample of each";
-  EXPECT_EQ(Count(html, "<path class=\"line c0\" d=\"M[0-9]"), 1 + 2 * 3) << "a line for each seed, in one colour";
-  EXPECT_EQ(Count(html, "<path class=\"line c1\" d=\"M[0-9]"), 1 + 2 * 2);
-  EXPECT_NE(html.find("<title>one+narrow, seed 3</title>"), std::string::npos);
+  int lines[2] = {0, 0};
+  const Json data = DataOf(html);
+  for (const Json& series : data.at("series")) ++lines[series.at("owner").get<size_t>()];
+  EXPECT_EQ(lines[0], 3) << "a line for each seed, in the colour of its contender";
+  EXPECT_EQ(lines[1], 2) << "one failed";
+  EXPECT_EQ(data.at("series")[2].at("label"), "seed 3");
 }
 
 TEST(Comparison, IsReadBackAsItWasWritten) {

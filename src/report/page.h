@@ -1,0 +1,28 @@
+// A page that is one file: its frame, its style, and the script that draws its charts (chart_sheet.h) with Chart.js,
+// all of it inside. Nothing is fetched, which a content security policy in the page makes sure of.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace flashlm {
+
+// Embedded at build time (cmake/embed_page.cmake): Chart.js, page.js and page.css of this folder.
+extern const std::string_view kChartJs, kPageScript, kPageStyle;
+// The style sheet's colours as variables, light and dark; --c0 to --c7 tell eight lines apart.
+extern const char* const kPalette;
+
+// Colour and dashes of the line with this number, as classes: c0 to c7, and from the ninth on d1 to d3 too.
+std::string StyleClass(size_t index);
+
+// For content and quoted attributes: markup is escaped, what is not UTF-8 and control bytes become U+FFFD.
+std::string ForHtml(std::string_view text);
+
+// 6566400 -> "6,566,400".
+std::string Grouped(double number);
+
+// `body` is HTML; `data` JSON for the script (ChartSheet::Data), which may hold any text.
+std::string PageHtml(std::string_view title, std::string_view body, std::string_view data);
+
+}  // namespace flashlm
