@@ -1,0 +1,71 @@
+// Eight people in a ring, told link by link in any order, and one of them: who is k links further on?
+//
+// The ring is longer than twice the most hops, so that going back is never the shorter way, and as long for every k: k
+// alone makes the difference. Everybody is mentioned once as giving and once as taking.
+#include <fmt/format.h>
+
+#include "probes/draft.h"
+
+namespace flashlm {
+namespace {
+
+// The question is opening + k - 1 times `more` + ending, or has {times}.
+struct Form {
+  std::string_view link, start, opening, more, ending;
+};
+constexpr Form kTraining[] = {
+    {"{from} gives to {to}.", " {who} has the ball. It goes on {times}.", "Now the ball is with", "", ""},
+    {"The friend of {from} is {to}.", "", "The friend of", " the friend of", " {who} is"},
+    {"{from} writes to {to}.", " {who} starts a letter. It goes on {times}.", "The letter ends with", "", ""},
+};
+constexpr Form kHeldOut[] = {
+    {"Behind {from} stands {to}.", "", "Behind", " the one behind", " {who} stands"},
+    {"{from} calls {to}.", " {who} hears the news. The news move on {times}.", "The last one to hear them is", "", ""},
+    {"From the house of {from} a path goes to the house of {to}.",
+     " A cat is at the house of {who}. It walks on {times}.", "Now the cat is at the house of", "", ""},
+};
+constexpr std::string_view kTimes[] = {"no time", "one time", "two times", "three times", "four times"};
+constexpr size_t kRing = 8, kEndings = 4;
+
+// Where the endings stand in the ring: k, and others that are not the start.
+std::vector<size_t> PlacesOfEndings(WordDeal& deal, size_t k) {
+  std::vector<size_t> others;
+  for (size_t place = 1; place < kRing; ++place) {
+    if (place != k) others.push_back(place);
+  }
+  deal.Shuffle(others);
+  others.resize(kEndings - 1);
+  others.insert(others.begin(), k);
+  return others;
+}
+
+}  // namespace
+
+Draft DraftKHop(WordDeal& deal, int k) {
+  Draft draft;
+  draft.k = k;
+  const auto hops = static_cast<size_t>(k);
+  const Form& form = deal.PickForm<Form>(kTraining, kHeldOut, draft.form);
+  draft.words = deal.Group(NameWords(), kEndings);
+  std::vector<std::string> ring = deal.Others(NameWords(), kRing, draft.words);
+  const std::vector<size_t> places = PlacesOfEndings(deal, hops);
+  for (size_t r = 0; r < kEndings; ++r) ring[places[r]] = Role(r);
+  draft.answer = 0;
+
+  std::vector<size_t> order(kRing);
+  for (size_t i = 0; i < kRing; ++i) order[i] = i;
+  deal.Shuffle(order);
+  for (const size_t i : order) {
+    if (!draft.facts.empty()) draft.facts += " ";
+    draft.facts +=
+        fmt::format(fmt::runtime(form.link), fmt::arg("from", ring[i]), fmt::arg("to", ring[(i + 1) % kRing]));
+  }
+  const auto who = fmt::arg("who", ring[0]);
+  draft.facts += fmt::format(fmt::runtime(form.start), who, fmt::arg("times", kTimes[hops]));
+  draft.question = form.opening;
+  for (int hop = 1; hop < k; ++hop) draft.question += form.more;
+  draft.question += fmt::format(fmt::runtime(form.ending), who);
+  return draft;
+}
+
+}  // namespace flashlm
