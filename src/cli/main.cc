@@ -76,6 +76,7 @@ int Run(int argc, char** argv) {
   AddScaling(app);
   AddReport(app);
   AddEval(app);
+  AddProbe(app);
   AddGenerate(app);
   AddBench(app);
   AddSelftest(app);

@@ -15,6 +15,7 @@ void AddCompare(CLI::App& app);
 void AddScaling(CLI::App& app);
 void AddReport(CLI::App& app);
 void AddEval(CLI::App& app);
+void AddProbe(CLI::App& app);
 void AddGenerate(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddSelftest(CLI::App& app);

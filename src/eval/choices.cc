@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -102,13 +101,6 @@ std::vector<Item> ReadItems(const std::string& path, const char* hint, Item (*re
   return items;
 }
 
-// The share of the item that counts as right.
-double Judge(const Item& item, std::span<const double> scores) {
-  const double highest = *std::max_element(scores.begin(), scores.end());
-  if (scores[item.right] < highest) return 0;
-  return 1.0 / static_cast<double>(std::count(scores.begin(), scores.end(), highest));
-}
-
 ChoiceResult JudgeAll(Model& model, DType dtype, const Tokenizer& tokenizer, const std::vector<Item>& items) {
   std::vector<TokenIds> texts;
   for (const Item& item : items) {
@@ -122,7 +114,7 @@ ChoiceResult JudgeAll(Model& model, DType dtype, const Tokenizer& tokenizer, con
   ChoiceResult result;
   size_t next = 0;
   for (const Item& item : items) {
-    const double right = Judge(item, std::span(scores).subspan(next, item.choices.size()));
+    const double right = RightShare(std::span(scores).subspan(next, item.choices.size()), item.right);
     next += item.choices.size();
     result.all.Add(right);
     if (!item.category.empty()) result.by_category[item.category].Add(right);
@@ -147,6 +139,12 @@ double ChoiceCount::stderr_accuracy() const {
   if (items < 2) return 0;
   const auto n = static_cast<double>(items);
   return std::sqrt(std::max(0.0, squares / n - accuracy() * accuracy()) / (n - 1));
+}
+
+double RightShare(std::span<const double> scores, size_t right) {
+  const double highest = *std::max_element(scores.begin(), scores.end());
+  if (scores[right] < highest) return 0;
+  return 1.0 / static_cast<double>(std::count(scores.begin(), scores.end(), highest));
 }
 
 ChoiceResult EvaluatePairs(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& path) {

@@ -6,12 +6,16 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 
 #include "models/model.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
+
+// 1 if scores[right] is the highest, 1/n if it ties for that with n - 1 others, else 0.
+double RightShare(std::span<const double> scores, size_t right);
 
 // Counts of items of which the right choice scored highest; one that ties for the highest with n - 1 others
 // counts 1/n.

@@ -1,6 +1,7 @@
 // The counted model of a run, made before its first step.
 #include "base/error.h"
 #include "base/progress.h"
+#include "data/first_documents.h"
 #include "io/model_folder.h"
 #include "io/paths.h"
 #include "models/extras.h"
@@ -8,18 +9,6 @@
 #include "train/run.h"
 
 namespace flashlm {
-namespace {
-
-// The whole documents among the first `most` tokens, at least one.
-std::vector<uint16_t> TokensToCount(const TokenData& data, int64_t most) {
-  int64_t end = std::min(most, data.size());
-  while (end > 1 && end < data.size() && data[end - 1] != Tokenizer::kEos) --end;
-  std::vector<int32_t> ids(static_cast<size_t>(end));
-  data.Copy(0, end, ids.data());
-  return {ids.begin(), ids.end()};
-}
-
-}  // namespace
 
 // What a stopped run counted is counted again, with the same result: its training needs what the file does not have,
 // the counts without each document.
@@ -34,7 +23,7 @@ void Run::CountNGrams(const std::string& checksum) {
     options.at_least[n - 1] = static_cast<uint32_t>(extras.ngram_min_count);
   }
   ShowStatus("counting n-grams");
-  const NGramCounts counts(TokensToCount(data_, extras.ngram_tokens), options);
+  const NGramCounts counts(FirstDocuments(data_, extras.ngram_tokens), options);
   auto model = std::make_shared<NGramModel>(counts.Pack());
   if (!checksum.empty() && model->checksum() != checksum) {
     throw Error(

@@ -49,12 +49,12 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "generate", "bench", "selftest",
-             "inspect", "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "probe", "generate", "bench",
+             "selftest", "inspect", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},
-            {"REQUIRED", "synthetic", "tinystories", "valid_bytes", "<|endoftext|>"},
+            {"REQUIRED", "synthetic", "tinystories", "valid_bytes", "<|endoftext|>", "--mix", "probes"},
             {{"--vocab", "4096"}}},
            {{"tokenizer"}, {"train", "encode", "decode"}, {}},
            {{"tokenizer", "train"}, {"REQUIRED"}, {{"--vocab", "4096"}}},
@@ -65,6 +65,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
             {{"--threads", "0"}}},
            {{"report"}, {"REQUIRED", "--out", "--json"}, {}},
            {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
+           {{"probe"}, {"REQUIRED", "--depth"}, {{"--items", "500"}, {"--seed", "1"}, {"--split", "heldout"}}},
            {{"generate"},
             {"REQUIRED"},
             {{"--tokens", "200"}, {"--search", "0"}, {"--prompt", "Once"}, {"--precision", "auto"}}},

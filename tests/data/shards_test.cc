@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "data/first_documents.h"
 #include "tests/data/scratch.h"
 
 namespace flashlm {
@@ -168,6 +169,15 @@ TEST(Shards, ManyTokensAreReadAtOnceAcrossShards) {
   EXPECT_EQ(data.PositionsOf(3), expected);
   EXPECT_LT(expected.front(), 600'000);
   EXPECT_GT(expected.back(), 600'000);
+}
+
+TEST(Shards, TheFirstDocumentsAreWhole) {
+  const TokenData data = TokenData::FromTokens({10, 11, 3, 20, 3, 30, 31}, 40);
+  using Ids = std::vector<uint16_t>;
+  EXPECT_EQ(FirstDocuments(data, 4), (Ids{10, 11, 3}));
+  EXPECT_EQ(FirstDocuments(data, 5), (Ids{10, 11, 3, 20, 3}));
+  EXPECT_EQ(FirstDocuments(data, 2), Ids{10});
+  EXPECT_EQ(FirstDocuments(data, 100), (Ids{10, 11, 3, 20, 3, 30, 31}));
 }
 
 TEST(Shards, AFullDiskIsReported) {

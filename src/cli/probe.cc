@@ -1,0 +1,131 @@
+// flashlm probe
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "cli/verbs.h"
+#include "data/shards.h"
+#include "eval/probe_bigrams.h"
+#include "eval/probe_report.h"
+#include "infer/loaded_model.h"
+#include "train/data_place.h"
+
+namespace flashlm::cli {
+namespace {
+
+struct Options {
+  std::string model, data, split = "heldout", precision = "auto";
+  ProbeOptions probes;
+  std::optional<int> depth;
+  bool json = false;
+};
+
+// What the bigrams are counted in, and whether the model has read such text.
+struct Training {
+  std::string folder;  // of the training data; "": not to be had
+  std::string why_not;
+  double probes;  // their share of its tokens
+  NGramModel bigrams;
+};
+
+// By meta.json of a data set.
+double ShareOfProbes(const Json& meta) {
+  constexpr const char* kName = "probes";
+  if (meta.value("source", "") == kName) return 1;
+  const Json mix = meta.value("mix", Json::object());
+  return mix.value("source", "") == kName ? mix.value("share_of_tokens", 0.0) : 0;
+}
+
+Training LookAtTraining(const LoadedModel& loaded, const Options& options) {
+  const Json run = loaded.trainer_state.is_object() ? loaded.trainer_state.value("run", Json()) : Json();
+  const DataPlace kept =
+      run.is_object() ? DataPlace{run.value("data", ""), run.value("data_fingerprint", "")} : DataPlace{};
+  try {
+    if (kept.folder.empty() && options.data.empty()) throw Error("the model folder names no training data");
+    const std::string folder = kept.folder.empty()
+                                   ? options.data
+                                   : FindData(kept, options.data, fmt::format("the run of '{}'", options.model)).folder;
+    const TokenData data(folder, "train", Verify::kHeaders);
+    data.ExpectTokenizer(loaded.tokenizer.Hash(), "the model");
+    ShowStatus("counting bigrams");
+    return {folder, "", ShareOfProbes(data.meta()), CountBigrams(data)};
+  } catch (const Error& error) {
+    if (!options.data.empty()) throw;
+    return {"", error.what(), 0, CountBigramsOfProbes(loaded.tokenizer)};
+  }
+}
+
+// One line about what the model has read.
+std::string AboutTraining(const Training& training) {
+  if (training.folder.empty()) {
+    return fmt::format("trained on probe-like text: unknown ({}); bigrams counted in probes of the training split",
+                       training.why_not);
+  }
+  const std::string bigrams = fmt::format("; bigrams counted in '{}'", training.folder);
+  if (training.probes == 0) return "trained on probe-like text: none of ours" + bigrams;
+  return fmt::format("trained on probe-like text: {:.1f} % of its tokens, probes of the training split{}",
+                     100 * training.probes, bigrams);
+}
+
+Json TrainingToJson(const Training& training) {
+  const bool known = !training.folder.empty();
+  return {{"data", known ? Json(training.folder) : Json()},
+          {"share_of_probes", known ? Json(training.probes) : Json()},
+          {"bigrams_counted_in", known ? training.folder : "probes of the training split"},
+          {"bigrams_tokens", training.bigrams.counted_tokens()}};
+}
+
+void Run(const Options& options) {
+  ProbeOptions probes = options.probes;
+  probes.split = options.split == "train" ? ProbeSplit::kTrain : ProbeSplit::kHeldOut;
+  LoadedModel loaded = LoadModel(options.model);
+  const DType dtype = ScoringType(loaded, options.precision);
+  const std::unique_ptr<Model> untrained = MakeModel(loaded.model->config(), /*for_training=*/false);
+  untrained->bank().Initialize(~probes.seed);  // no run starts with such a seed
+  if (options.depth) {
+    loaded.model->SetDepth(*options.depth);
+    untrained->SetDepth(*options.depth);
+  }
+  const Training training = LookAtTraining(loaded, options);
+  const ProbeReaders readers{ScoreByModel(*loaded.model, dtype), ScoreByModel(*untrained, dtype),
+                             ScoreByNGrams(training.bigrams)};
+  const std::vector<ProbeCategoryResult> results = RunProbes(readers, loaded.tokenizer, probes);
+  ShowStatus("");
+  if (options.json) {
+    Json json = {{"model", loaded.folder},
+                 {"seed", probes.seed},
+                 {"split", options.split},
+                 {"depth", options.depth ? Json(*options.depth) : Json()},
+                 {"precision", NameOf(dtype)}};
+    const bool known = !training.folder.empty();
+    json["trained_on_probes"] = known ? Json(training.probes > 0) : Json();
+    json["training"] = TrainingToJson(training);
+    json["categories"] = ProbesToJson(results);
+    return PrintJson(json);
+  }
+  Print(fmt::format("{} ({}, {} templates, seed {}{})\n", loaded.folder, NameOf(dtype),
+                    options.split == "train" ? "training" : "held-out", probes.seed,
+                    options.depth ? fmt::format(", depth {}", *options.depth) : ""));
+  Print(AboutTraining(training) + "\n" + ProbesTable(results));
+}
+
+}  // namespace
+
+void AddProbe(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("probe", "whether a model follows what it reads: accuracy beside controls");
+  auto options = std::make_shared<Options>();
+  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--items", options->probes.items, "of each category, at least")->check(CLI::Range(1, 1'000'000));
+  verb->add_option("--seed", options->probes.seed, "another one gives other items");
+  verb->add_option("--split", options->split, "heldout, or train: the templates that data prepare --mix probes uses")
+      ->check(CLI::IsMember({"heldout", "train"}));
+  verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
+  verb->add_option("--data", options->data, "the model's training data, if it is no longer where it was trained on");
+  verb->add_option("--precision", options->precision,
+                   "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");
+  verb->add_flag("--json", options->json, "print JSON");
+  verb->callback([options] { Run(*options); });
+}
+
+}  // namespace flashlm::cli
