@@ -16,7 +16,7 @@ namespace {
 
 struct PrepareArguments {
   PrepareOptions options;
-  std::string tokens;
+  std::string tokens, mix;
   std::optional<int64_t> seed, synthetic_bytes;
   std::vector<std::string> sets;
   bool json = false;
@@ -31,6 +31,7 @@ void Prepare(const PrepareArguments& arguments) {
   for (const std::string& assignment : arguments.sets) ApplyOverride("source." + assignment, set);
   options.source_options = set["source"];
   if (!arguments.tokens.empty()) options.tokens = static_cast<int64_t>(Budget::Tokens(arguments.tokens).amount);
+  if (!arguments.mix.empty()) options.mix = ParseMix(arguments.mix);
   const Json meta = PrepareData(options);
   if (arguments.json) PrintJson(meta);
 }
@@ -61,6 +62,9 @@ void AddPrepareData(CLI::App& data) {
       "validation text, as --input; without it the source's own, else 1 % of the documents are held out");
   prepare->add_option("--vocab", options.vocab, "entries of the tokenizer");
   prepare->add_option("--tokens", arguments->tokens, "keep only the first so many tokens of training text, as 10M");
+  prepare->add_option("--mix", arguments->mix,
+                      "SOURCE=SHARE, as probes=0.1: so much of the training tokens from documents of another source, "
+                      "evenly among the others; tokenizer and validation text stay as they are");
   prepare->add_option("--set", arguments->sets, "KEY=VALUE: an option of the source");
   prepare->add_option("--seed", arguments->seed, "the same as --set seed=N");
   prepare->add_option("--synthetic-bytes", arguments->synthetic_bytes, "the same as --set bytes=N");

@@ -10,6 +10,7 @@
 #include "data/difficulty.h"
 #include "data/document_ring.h"
 #include "data/documents.h"
+#include "data/mixture.h"
 #include "data/shards.h"
 #include "text/tokenizer.h"
 
@@ -133,6 +134,7 @@ Json InspectData(const std::string& folder) {
   Json report = {
       {"folder", folder}, {"source", meta.value("source", "")}, {"validation", meta.value("validation", "")}};
   report["fingerprint"] = DataFingerprint(folder, meta);
+  if (meta.contains("mix")) report["mix"] = meta["mix"];
   Json splits, difficulty;
   int64_t documents = 0, tokens = 0, bytes = 0;
   for (const char* split : {"train", "valid"}) {
@@ -166,6 +168,7 @@ std::string DescribeData(const Json& report) {
                         part.at("tokens").get<int64_t>(), part.at("bytes").get<int64_t>(),
                         part.contains("subset_tokens") ? ", the first tokens of a longer text" : "");
   }
+  if (report.contains("mix")) text += DescribeMix(report["mix"]) + "\n";
   text += fmt::format("fingerprint: {}\n", report.at("fingerprint").get<std::string>());
   return text + DifficultyText(report.at("difficulty"));
 }

@@ -208,7 +208,13 @@ class SplitWriter {
         out.push_back(Tokenizer::kEos);
       }
     });
-    for (const auto& block : ids) Append(block);
+    for (const auto& block : ids) {
+      if (mixture_ == nullptr) {
+        Append(block);
+      } else {
+        AppendMixed(block);
+      }
+    }
     for (const std::string_view document : documents) {
       if (most_tokens_ == 0) bytes_ += std::ssize(document);
       WriteText(document);
@@ -224,8 +230,32 @@ class SplitWriter {
   }
 
   int64_t tokens() const { return shards_.tokens(); }
+  // From now on documents of `mixture`, which must outlive the writer, follow those added where they are due.
+  void MixIn(Mixture& mixture) { mixture_ = &mixture; }
+  // What was written of them.
+  Json Mixed() const {
+    const double share = static_cast<double>(mixed_tokens_) / static_cast<double>(std::max<int64_t>(tokens(), 1));
+    return {{"documents", mixed_documents_}, {"tokens", mixed_tokens_}, {"share_of_tokens", share}};
+  }
 
  private:
+  // ids: whole documents.
+  void AppendMixed(std::span<const uint16_t> ids) {
+    while (!ids.empty()) {
+      const auto end = std::find(ids.begin(), ids.end(), Tokenizer::kEos);
+      const auto own = static_cast<size_t>(end - ids.begin()) + 1;
+      Append(ids.first(own));
+      ids = ids.subspan(own);
+      mixture_->After(static_cast<int64_t>(own), tokenizer_, [&](const Mixture::Document& document) {
+        const int64_t before = tokens();
+        Append(document.ids);
+        if (most_tokens_ == 0) bytes_ += document.bytes;
+        mixed_documents_ += tokens() > before;
+        mixed_tokens_ += tokens() - before;
+      });
+    }
+  }
+
   void Append(std::span<const uint16_t> ids) {
     if (full_) return;
     if (most_tokens_ > 0 && std::ssize(ids) >= most_tokens_ - shards_.tokens()) {
@@ -272,6 +302,8 @@ class SplitWriter {
   int64_t texts_ = 0, mentions_ = 0;  // documents in valid.txt, separators inside their lines
   int64_t documents_ = 0;             // one that was cut included
   int64_t bytes_ = 0;
+  Mixture* mixture_ = nullptr;
+  int64_t mixed_documents_ = 0, mixed_tokens_ = 0;
 };
 
 // Encodes `text` into `kept`, and what `split` holds out into `held_out`. Returns the number of documents
@@ -295,7 +327,8 @@ int64_t EncodeAll(Text& text, const char* doing, const Split& split, SplitWriter
 // What is read, and what identifies it.
 struct Inputs {
   std::unique_ptr<Text> train;
-  std::unique_ptr<Text> valid;  // null: hold documents out of `train`
+  std::unique_ptr<Text> valid;       // null: hold documents out of `train`
+  std::unique_ptr<Mixture> mixture;  // null: none
   std::string fingerprint;
 };
 
@@ -324,6 +357,11 @@ Inputs OpenInputs(const PrepareOptions& options) {
     inputs.valid = std::make_unique<Text>(std::move(valid), options.valid.empty() ? options.input : options.valid);
   }
   inputs.train = std::make_unique<Text>(std::move(train), options.input);
+  if (!options.mix.source.empty()) {
+    inputs.mixture = std::make_unique<Mixture>(options.mix);
+    RefuseOverlap(options.out, inputs.mixture->source());
+    identity.push_back({"mix", inputs.mixture->Identity()});
+  }
   inputs.fingerprint = Sha256(ToText(identity));
   return inputs;
 }
@@ -370,6 +408,7 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   tokenizer.Save(folder + "/tokenizer.json");
 
   SplitWriter train(folder, "train", tokenizer, options.tokens), valid(folder, "valid", tokenizer);
+  if (inputs.mixture) train.MixIn(*inputs.mixture);
   const int64_t dropped = EncodeAll(*inputs.train, "encoding", split, train, valid);
   if (inputs.valid) EncodeAll(*inputs.valid, "encoding validation text", Split::All(), valid, valid);
 
@@ -378,6 +417,10 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   meta["validation"] = inputs.valid ? (options.valid.empty() ? "its own validation set" : options.valid)
                                     : "held out: the 1 % of the documents with the smallest hashes";
   meta.update(inputs.train->source().Describe());
+  if (inputs.mixture) {
+    meta["mix"] = inputs.mixture->Describe();
+    meta["mix"].update(train.Mixed());
+  }
   meta["tokenizer"] = {{"sha256", tokenizer.Hash()},
                        {"vocab_size", tokenizer.vocab_size()},
                        {"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
@@ -412,6 +455,7 @@ void SaySummary(const Json& meta, const std::string& out) {
                     part.at("documents").get<int64_t>(), bytes / 1e6, FormatCount(tokens), bytes / tokens));
   };
   line("train");
+  if (meta.contains("mix")) Say(DescribeMix(meta.at("mix")));
   line("valid");
   if (meta.contains("entropy_bound_bits_per_byte")) {
     Say(fmt::format("the text's entropy is at most {:.3f} bits per byte",

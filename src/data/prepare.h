@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "data/mixture.h"
 
 namespace flashlm {
 
@@ -16,6 +17,7 @@ struct PrepareOptions {
   std::string valid;                     // the same for validation text; "": the source's own, or 1 % of the documents
   int vocab = 4096;
   int64_t tokens = 0;  // keep only so many tokens of training text, the first ones; 0: all
+  MixOptions mix;      // documents of another source among the training documents
 };
 
 // Makes OUT, or finds that it already holds the data of the same input and options. Returns its meta.json.
@@ -24,8 +26,8 @@ struct PrepareOptions {
 // sample of about that size. Without `valid`, the 1 % of the documents whose hash is smallest are held out,
 // so equal documents fall on one side; with it, documents that also occur in the validation text are left out
 // of training. Every document ends with <eos>. With `tokens` training text stops after so many, in the middle of a
-// document perhaps; tokenizer and validation text are those of the whole. The validation text is also written to
-// OUT/valid.txt, for `flashlm eval --text`.
+// document perhaps; tokenizer and validation text are those of the whole, and those that they would be without `mix`.
+// The validation text is also written to OUT/valid.txt, for `flashlm eval --text`.
 //
 // Work happens in OUT.tmp, which is renamed at the end: OUT is complete or not there. Memory is bounded by
 // the batches (8 MB of text), the tokenizer's sample and 8 bytes per document. The text is read two or three times;

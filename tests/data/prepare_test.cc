@@ -11,6 +11,7 @@
 #include "data/inspect.h"
 #include "data/shards.h"
 #include "data/sources.h"
+#include "probes/probes.h"
 #include "stories/story_writer.h"
 #include "tests/data/scratch.h"
 #include "text/tokenizer.h"
@@ -376,6 +377,82 @@ TEST_F(PrepareTest, ValidationTextThatMentionsTheSeparatorIsReadAsItWasPrepared)
   PrepareData(options_);
   EXPECT_EQ(Decoded(options_.out, "valid").size(), 3u);
   EXPECT_EQ(DocumentsOf(ReadFile(options_.out + "/valid.txt")), Decoded(options_.out, "valid"));
+}
+
+// Documents of another source stand evenly among the training documents, and nowhere else.
+TEST_F(PrepareTest, MixesAnotherSourceIntoTraining) {
+  const Json plain = PrepareData(options_);
+  const std::vector<std::string> own = Decoded(options_.out, "train");
+  const std::string valid = ReadFile(options_.out + "/valid.txt");
+  options_.mix = ParseMix("probes=0.1");
+  options_.out = folder_ / "mixed";
+  const Json meta = PrepareData(options_);
+  EXPECT_EQ(meta["tokenizer"], plain["tokenizer"]);
+  EXPECT_EQ(meta["valid"], plain["valid"]);
+  EXPECT_EQ(ReadFile(options_.out + "/valid.txt"), valid);
+  EXPECT_NE(meta["fingerprint"], plain["fingerprint"]);
+
+  const Tokenizer tokenizer = Tokenizer::Load(options_.out + "/tokenizer.json");
+  size_t next_own = 0;
+  uint64_t next_probe = 0;
+  double own_tokens = 0, probe_tokens = 0, bytes = 0;
+  for (const std::string& document : Decoded(options_.out, "train")) {
+    const auto tokens = static_cast<double>(tokenizer.Encode(document).size() + 1);
+    bytes += static_cast<double>(document.size());
+    if (next_own < own.size() && document == own[next_own]) {
+      ++next_own;
+      own_tokens += tokens;
+    } else {
+      ASSERT_EQ(document, ProbeDocument(0, next_probe++));
+      probe_tokens += tokens;
+    }
+    // Everywhere, but for the documents at the end.
+    if (next_own <= 50) continue;
+    ASSERT_NEAR(probe_tokens / (own_tokens + probe_tokens), 0.1, 0.01);
+  }
+  EXPECT_EQ(next_own, own.size());
+  EXPECT_NEAR(probe_tokens / (own_tokens + probe_tokens), 0.1, 0.002);
+  EXPECT_EQ(meta["mix"]["source"], "probes");
+  EXPECT_EQ(meta["mix"]["share"], 0.1);
+  EXPECT_EQ(meta["mix"]["documents"], next_probe);
+  EXPECT_EQ(meta["mix"]["tokens"], probe_tokens);
+  EXPECT_EQ(meta["train"]["documents"], own.size() + next_probe);
+  EXPECT_EQ(meta["train"]["tokens"], own_tokens + probe_tokens);
+  EXPECT_EQ(meta["train"]["bytes"], bytes);
+  EXPECT_EQ(InspectData(options_.out)["mix"], meta["mix"]);
+
+  const auto time = fs::last_write_time(options_.out + "/meta.json");
+  PrepareData(options_);  // finds it again
+  EXPECT_EQ(fs::last_write_time(options_.out + "/meta.json"), time);
+  options_.tokens = 5000;
+  const Json first = PrepareData(options_);
+  EXPECT_EQ(first["train"]["tokens"], 5000);
+  EXPECT_NEAR(first["mix"]["share_of_tokens"].get<double>(), 0.1, 0.02);
+}
+
+TEST_F(PrepareTest, AShortSourceIsMixedInAgainAndAgain) {
+  options_.mix = ParseMix(folder_.Write("two.txt", "One.\n<|endoftext|>\nTwo.") + "=0.5");
+  PrepareData(options_);
+  int ones = 0, twos = 0;
+  for (const std::string& document : Decoded(options_.out, "train")) {
+    ones += document == "One.";
+    twos += document == "Two.";
+  }
+  EXPECT_GT(ones, 1000);
+  EXPECT_NEAR(ones, twos, 1);
+}
+
+TEST_F(PrepareTest, WrongMixturesAreRefused) {
+  for (const char* wrong :
+       {"probes", "probes=", "=0.1", "probes=0", "probes=1", "probes=-1", "probes=0.1x", "probes=nan"}) {
+    ExpectError([&] { ParseMix(wrong); }, std::string("--mix '") + wrong);
+  }
+  options_.mix = {folder_ / "missing.txt", 0.1};
+  ExpectError([&] { PrepareData(options_); }, "missing.txt");
+  options_.mix = {folder_.Write("blank.txt", " \n<|endoftext|>\n"), 0.1};
+  ExpectError([&] { PrepareData(options_); }, "holds no text");
+  options_.mix = {folder_.Write("out/a.txt", "One."), 0.1};
+  ExpectError([&] { PrepareData(options_); }, "would be replaced");
 }
 
 TEST_F(PrepareTest, InspectionTellsWhatIsThere) {

@@ -1,0 +1,54 @@
+#include "data/mixture.h"
+
+#include <charconv>
+
+#include "base/error.h"
+#include "data/sources.h"
+
+namespace flashlm {
+
+MixOptions ParseMix(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  const std::string share = equals == std::string::npos ? "" : text.substr(equals + 1);
+  MixOptions options{text.substr(0, equals), 0};
+  const auto [end, error] = std::from_chars(share.data(), share.data() + share.size(), options.share);
+  if (options.source.empty() || share.empty() || error != std::errc() || end != share.data() + share.size()) {
+    throw UsageError(fmt::format("--mix '{}': not SOURCE=SHARE", text), "as --mix probes=0.1");
+  }
+  if (!(options.share > 0 && options.share < 1)) {
+    throw UsageError(fmt::format("--mix '{}': the share of the tokens must lie between 0 and 1", text),
+                     "as --mix probes=0.1");
+  }
+  return options;
+}
+
+Mixture::Mixture(const MixOptions& options) : options_(options), source_(OpenSource(options.source)) {}
+
+Mixture::Document Mixture::Read(const Tokenizer& tokenizer) {
+  bool rewound = false;
+  while (read_ == batch_.documents.size()) {
+    read_ = 0;
+    if (source_->Next(batch_)) continue;
+    if (rewound) throw Error(fmt::format("'{}' holds no text to mix in", options_.source));
+    source_->Rewind();
+    rewound = true;
+  }
+  const std::string_view text = batch_.documents[read_++];
+  Document document{tokenizer.Encode(text), std::ssize(text)};
+  document.ids.push_back(Tokenizer::kEos);
+  return document;
+}
+
+Json Mixture::Describe() const {
+  Json json = {{"source", options_.source}, {"share", options_.share}};
+  json.update(source_->Describe());
+  return json;
+}
+
+std::string DescribeMix(const Json& mix) {
+  return fmt::format("mixed in: {} documents of '{}', {} tokens ({:.1f} % of train)",
+                     mix.at("documents").get<int64_t>(), mix.at("source").get<std::string>(),
+                     mix.at("tokens").get<int64_t>(), 100 * mix.at("share_of_tokens").get<double>());
+}
+
+}  // namespace flashlm
