@@ -27,7 +27,7 @@ TEST(Sources, AreRegisteredInTheOrderOfTheirNames) {
     names.push_back(entry.name);
     EXPECT_FALSE(entry.about.empty());
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"json-lines", "synthetic", "tinystories"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"json-lines", "probes", "synthetic", "tinystories"}));
 }
 
 TEST(Sources, SyntheticStoriesAreThoseOfTheWriter) {
