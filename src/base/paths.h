@@ -4,8 +4,23 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <system_error>
 
 namespace flashlm {
+
+inline std::string FileIn(const std::string& folder, const std::string& name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+// The next two never throw: what cannot be looked at counts as absent.
+inline bool Exists(const std::string& path) {
+  std::error_code code;
+  return std::filesystem::exists(path, code);
+}
+inline bool IsFolder(const std::string& path) {
+  std::error_code code;
+  return std::filesystem::is_directory(path, code);
+}
 
 // The absolute path that opening or creating `path` would reach: links are followed, also one that leads to nothing
 // yet, and what does not exist is taken as written. Never throws; what cannot be looked at is taken as written, too.

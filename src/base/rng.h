@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <utility>
+#include <vector>
 
 namespace flashlm {
 
@@ -93,5 +95,11 @@ class Rng {
   std::array<uint32_t, 4> block_{};
   int used_ = 4;
 };
+
+// All orders are equally likely (Fisher and Yates, from the last item down).
+template <class T>
+void ShuffleItems(std::vector<T>& items, Rng& rng) {
+  for (size_t left = items.size(); left > 1; --left) std::swap(items[left - 1], items[rng.Below(left)]);
+}
 
 }  // namespace flashlm

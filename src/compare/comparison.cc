@@ -67,9 +67,7 @@ Json ToJson(const CompareSettings& settings) {
   json["sets"] = settings.sets;
   json["precision"] = {{"train", settings.train_precision}, {"decode", settings.decode_precision}};
   json["sizes"] = Json::object();
-  for (const auto& [family, size] : settings.sizes) {
-    json["sizes"][family] = {{"preset", size.preset}, {"sets", size.sets}};
-  }
+  for (const auto& [family, size] : settings.sizes) json["sizes"][family] = size.ToJson();
   json["contenders"] = Json::array();
   for (const Contender& contender : settings.contenders) json["contenders"].push_back(ToJson(contender));
   return json;
@@ -94,9 +92,7 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.train_precision = json.at("precision").at("train").get<std::string>();
     settings.decode_precision = json.at("precision").at("decode").get<std::string>();
     const Json sizes = json.value("sizes", Json::object());
-    for (const auto& [family, size] : sizes.items()) {
-      settings.sizes[family] = {size.at("preset").get<std::string>(), size.at("sets").get<std::vector<std::string>>()};
-    }
+    for (const auto& [family, size] : sizes.items()) settings.sizes[family] = SizeChoice::FromJson(size);
     for (const Json& contender : json.at("contenders")) settings.contenders.push_back(ContenderFromJson(contender));
     return settings;
   } catch (const Json::exception& e) {

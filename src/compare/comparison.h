@@ -9,6 +9,7 @@
 #include "compare/aggregate.h"
 #include "compare/row.h"
 #include "train/config.h"
+#include "train/family.h"
 
 namespace flashlm {
 
@@ -27,12 +28,6 @@ struct Contender {
   bool operator==(const Contender&) const = default;
 };
 
-// The size of a family that takes part, and what it sets (train/family.h).
-struct FamilySize {
-  std::string preset;
-  std::vector<std::string> sets;
-};
-
 // What is equal for all contenders, and who they are (settings.json).
 struct CompareSettings {
   std::string data, data_fingerprint;  // as in RunConfig
@@ -42,7 +37,7 @@ struct CompareSettings {
   int seeds = 1;
   std::vector<std::string> sets;
   std::string train_precision, decode_precision;  // of matrix products, measured once, so that all runs get the same
-  std::map<std::string, FamilySize> sizes;        // what takes a family's place, by the family's name
+  std::map<std::string, SizeChoice> sizes;        // what takes a family's place, by the family's name
   std::vector<Contender> contenders;
 };
 Json ToJson(const CompareSettings& settings);

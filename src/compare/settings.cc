@@ -125,8 +125,7 @@ SizeChoice ChooseSizeApart(const Json& family, const std::string& preset, const 
   const ChildResult child = RunInChild([&] {
     Json answer;
     try {
-      const SizeChoice choice = ChooseSize(family, preset, request);
-      answer = {{"preset", choice.preset}, {"sets", choice.sets}, {"why", choice.why}};
+      answer = ChooseSize(family, preset, request).ToJson();
     } catch (const Error& e) {
       answer = {{"error", e.what()}, {"hint", e.hint()}};
     }
@@ -135,19 +134,17 @@ SizeChoice ChooseSizeApart(const Json& family, const std::string& preset, const 
   if (!child.problem.empty()) throw Error(fmt::format("{}: no size was chosen: {}", preset, child.problem));
   const Json answer = Json::parse(child.text);
   if (answer.contains("error")) throw UsageError(answer.at("error"), answer.at("hint"));
-  return {answer.at("preset"), answer.at("sets"), answer.at("why")};
+  return SizeChoice::FromJson(answer);
 }
 
 // A family takes part in the size that the budget asks for here: chosen once, then kept, by the settings of all.
-FamilySize SizeFor(const std::string& preset, const std::string& recipe, CompareSettings& settings) {
+SizeChoice SizeFor(const std::string& preset, const std::string& recipe, CompareSettings& settings) {
   const Json document = LoadPreset(preset);
-  if (!IsFamily(document)) return {preset, {}};
+  if (!IsFamily(document)) return {preset, {}, ""};
   const std::string name = NameOfToml(preset);
   if (!settings.sizes.contains(name)) {
-    const SizeChoice choice =
-        ChooseSizeApart(document, preset, {settings.budget, recipe, settings.data, settings.sets});
-    Say("size: " + choice.why);
-    settings.sizes[name] = {choice.preset, choice.sets};
+    settings.sizes[name] = ChooseSizeApart(document, preset, {settings.budget, recipe, settings.data, settings.sets});
+    Say("size: " + settings.sizes[name].why);
   }
   return settings.sizes[name];
 }
@@ -165,7 +162,7 @@ std::vector<Contender> ContendersOf(const CompareOptions& options, CompareSettin
   if (variants.empty()) variants.emplace_back();
   std::vector<Contender> contenders;
   for (const std::string& preset : presets) {
-    const FamilySize size = SizeFor(preset, recipes.front(), settings);
+    const SizeChoice size = SizeFor(preset, recipes.front(), settings);
     for (const std::string& recipe : recipes) {
       for (const auto& [name, sets] : variants) {
         contenders.push_back({size.preset, recipe, name, size.sets});

@@ -150,15 +150,20 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
   return difficulty;
 }
 
+std::vector<uint32_t> EasiestFirst(std::span<const float> difficulty) {
+  std::vector<uint32_t> order(difficulty.size());
+  std::iota(order.begin(), order.end(), uint32_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return difficulty[a] < difficulty[b]; });
+  return order;
+}
+
 std::vector<uint32_t> DocumentsWithin(std::span<const float> difficulty, double low, double high) {
   if (!(low >= 0 && low < high && high <= 100)) {
     throw UsageError(fmt::format("percentiles {} to {}: the first must be less than the second", low, high),
                      "both lie in 0..100");
   }
   FLASHLM_CHECK(!difficulty.empty(), "percentiles of no documents");
-  std::vector<uint32_t> order(difficulty.size());
-  std::iota(order.begin(), order.end(), uint32_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return difficulty[a] < difficulty[b]; });
+  const std::vector<uint32_t> order = EasiestFirst(difficulty);
   const auto rank = [&](double percentile) {
     return static_cast<int64_t>(std::llround(percentile / 100 * static_cast<double>(order.size())));
   };

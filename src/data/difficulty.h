@@ -38,6 +38,9 @@ void WriteDifficulty(const std::string& folder, const TokenData& train, std::spa
 // Error if the file is damaged or of another stream.
 std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& train);
 
+// All documents by difficulty, of equal ones the earlier first.
+std::vector<uint32_t> EasiestFirst(std::span<const float> difficulty);
+
 // The documents whose difficulty lies within percentiles low to high of all, 0 <= low < high <= 100, in the order of
 // the stream: by rank, of equal ones the earlier first. Ranges that touch share no document and leave none out; one too
 // narrow to hold any gives the document that is there. Throws UsageError for other bounds.

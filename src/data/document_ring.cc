@@ -40,9 +40,7 @@ void DocumentRing::Arrange(int64_t epoch) {
   epoch_ = epoch;
   order_ = documents_;
   Rng rng(seed_, Purpose::kDocumentOrder, static_cast<uint64_t>(epoch));
-  for (size_t left = shuffle_ == Shuffle::kDocuments ? order_.size() : 0; left > 1; --left) {  // Fisher and Yates
-    std::swap(order_[left - 1], order_[rng.Below(left)]);
-  }
+  if (shuffle_ == Shuffle::kDocuments) ShuffleItems(order_, rng);
   int64_t place = 0;
   for (size_t i = 0; i < order_.size(); ++i) {
     places_[i] = place;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace flashlm {
 namespace {
@@ -117,9 +118,7 @@ size_t PieceEnd(std::string_view text) {
     const size_t at = window.rfind(mark);
     if (at != std::string_view::npos && at >= kPieceBytes / 4) return at + mark.size();
   }
-  size_t end = kPieceBytes;
-  while (end > 1 && (static_cast<uint8_t>(text[end]) & 0xC0) == 0x80) --end;
-  return end;
+  return std::max<size_t>(1, WholeCharacters(text, kPieceBytes));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "data/difficulty.h"
 #include "data/document_ring.h"
 #include "data/documents.h"
@@ -39,11 +40,8 @@ Json Histogram(std::span<const float> sorted) {
   return histogram;
 }
 
-// At most so many bytes of a text, of whole characters.
 std::string Beginning(const std::string& text, size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<uint8_t>(text[most]) & 0xC0) == 0x80) --most;
-  return text.substr(0, most) + "...";
+  return text.size() <= most ? text : text.substr(0, WholeCharacters(text, most)) + "...";
 }
 
 // Training documents as `data inspect` shows them.
@@ -80,9 +78,7 @@ class Documents {
 Json DescribeDifficulty(const std::string& folder, const TokenData& train) {
   constexpr int64_t kShown = 5;
   const std::vector<float> difficulty = ReadDifficulty(folder, train);
-  std::vector<uint32_t> order(difficulty.size());
-  std::iota(order.begin(), order.end(), uint32_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return difficulty[a] < difficulty[b]; });
+  const std::vector<uint32_t> order = EasiestFirst(difficulty);
   std::vector<float> sorted;
   for (const uint32_t document : order) sorted.push_back(difficulty[document]);
   Json json = {{"measure", kDifficultyMeasure},

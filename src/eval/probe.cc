@@ -1,5 +1,7 @@
 #include "eval/probe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -36,12 +38,8 @@ std::string ShuffleWords(const std::string& text, uint64_t seed) {
     }
   }
   Rng rng(Hash64(text, seed), Purpose::kCorpus);
-  std::string shuffled;
-  for (size_t left = words.size(); left > 0; --left) {
-    std::swap(words[left - 1], words[rng.Below(left)]);
-    shuffled += words[left - 1] + (left > 1 ? " " : "");
-  }
-  return shuffled;
+  ShuffleItems(words, rng);
+  return fmt::format("{}", fmt::join(words.rbegin(), words.rend(), " "));
 }
 
 std::string ContextOf(const ProbeSet& set, size_t item, Reading reading, uint64_t seed) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "data/document_ring.h"
@@ -15,7 +16,6 @@
 #include "eval/grammar.h"
 #include "eval/story_text.h"
 #include "infer/utf8_stream.h"
-#include "io/paths.h"
 
 namespace flashlm {
 namespace {
@@ -110,7 +110,7 @@ std::string Shuffled(const std::string& sentence, uint64_t number) {
     words.push_back(sentence.substr(begin, end - begin));
   }
   Rng rng(1, Purpose::kTest, number);
-  for (size_t left = words.size(); left > 1; --left) std::swap(words[left - 1], words[rng.Below(left)]);
+  ShuffleItems(words, rng);
   std::string shuffled;
   for (const std::string& word : words) shuffled += (shuffled.empty() ? "" : " ") + word;
   return shuffled + sentence.substr(stop);

@@ -2,10 +2,10 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/paths.h"
 #include "io/bank_files.h"
 #include "io/checkpoint.h"
 #include "io/model_folder.h"
-#include "io/paths.h"
 #include "kernels/gemm/precision.h"
 
 namespace flashlm {

@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/mapped_file.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
-#include "io/paths.h"
 #include "io/run_folder.h"
 
 namespace flashlm {

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "io/bank_files.h"
-#include "io/paths.h"
 #include "io/safetensors.h"
 
 namespace flashlm {

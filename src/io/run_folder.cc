@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
 #include "base/progress.h"
-#include "io/paths.h"
 
 namespace flashlm {
 namespace {

@@ -36,7 +36,7 @@ class WordDeal {
   size_t Below(size_t n) { return static_cast<size_t>(rng_.Below(n)); }
   template <class T>
   void Shuffle(std::vector<T>& items) {
-    for (size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[Below(i)]);
+    ShuffleItems(items, rng_);
   }
   // One of this split's templates, and which.
   template <class Form>

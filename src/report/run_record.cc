@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/paths.h"
+#include "base/utf8.h"
 
 namespace flashlm {
 namespace {
@@ -15,17 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostSamples = 12, kMostOfSample = 4000;  // bytes
 
-bool Exists(const std::string& path) {
-  std::error_code code;
-  return fs::exists(path, code);
-}
-
-// Whole characters of at most so many bytes.
 std::string Beginning(const std::string& text, size_t most) {
-  if (text.size() <= most) return text;
-  size_t end = most;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end) + " …";
+  return text.size() <= most ? text : text.substr(0, WholeCharacters(text, most)) + " …";
 }
 
 // "== step N", the text, an empty line; the text may hold empty lines.

@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "base/parallel.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
 
 void Move(float* from, float* to, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+  kernels::Axpby(1, from, 1, to, n);
   std::fill_n(from, n, 0.0f);
 }
 

@@ -130,6 +130,12 @@ double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) con
   return floor + size / std::pow(weights, size_power) + data / std::pow(std::max(1.0, worth), data_power);
 }
 
+Json SizeChoice::ToJson() const { return {{"preset", preset}, {"sets", sets}, {"why", why}}; }
+
+SizeChoice SizeChoice::FromJson(const Json& json) {
+  return {json.at("preset").get<std::string>(), json.at("sets").get<std::vector<std::string>>(), json.value("why", "")};
+}
+
 SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request) {
   const Rules rules = ReadRules(family, name);
   const ScalingLaw& law = rules.law;

@@ -40,6 +40,9 @@ struct SizeChoice {
   std::string preset;             // of the family's sizes
   std::vector<std::string> sets;  // of [repeated], if it holds: as `--set`, without what the request sets itself
   std::string why;                // in a sentence
+
+  Json ToJson() const;
+  static SizeChoice FromJson(const Json& json);
 };
 // The size whose predicted loss at the end of the budget is the lowest. With a budget of time two sizes train for a
 // moment, some two seconds in all, to know how fast they are here; with one of tokens or steps it is the size for which

@@ -73,12 +73,15 @@ std::vector<Phase> PhasesFromJson(const Json& json, const std::string& where) {
 }
 
 Phases::Phases(std::vector<Phase> phases, const Objective& objective, const Model& model) : phases_(std::move(phases)) {
+  std::unique_ptr<Model> trial;  // `model` keeps its depth
   for (const Phase& phase : phases_) {
     objectives_.push_back(objective);
     FieldsFromJson(phase.losses, fmt::format("phase '{}', train", phase.name), objectives_.back());
     objectives_.back().Validate(model.config());
     frozen_.push_back(FrozenBy(phase, model.bank()));
-    if (phase.depth >= 0) MakeModel(model.config(), false)->SetDepth(phase.depth);
+    if (phase.depth < 0) continue;
+    if (trial == nullptr) trial = MakeModel(model.config(), false);
+    trial->SetDepth(phase.depth);
   }
 }
 

@@ -1,10 +1,10 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
-#include "io/paths.h"
 #include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "train/known_fields.h"

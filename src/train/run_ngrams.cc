@@ -1,9 +1,9 @@
 // The counted model of a run, made before its first step.
 #include "base/error.h"
+#include "base/paths.h"
 #include "base/progress.h"
 #include "data/first_documents.h"
 #include "io/model_folder.h"
-#include "io/paths.h"
 #include "models/extras.h"
 #include "ngram/ngram_counts.h"
 #include "train/run.h"

@@ -2,10 +2,10 @@
 
 #include <sys/wait.h>
 
+#include "base/paths.h"
 #include "base/progress.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
-#include "io/paths.h"
 #include "io/run_folder.h"
 #include "tests/io/io_testing.h"
 

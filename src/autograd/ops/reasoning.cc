@@ -22,6 +22,19 @@ int64_t Floats(int64_t bytes) { return (bytes + 3) / 4; }
 
 bool IsTernary(const Param& map) { return map.quantization.ternary != kernels::Ternary::kNone; }
 
+// Sets the maps that are float in any engine, each to what of(its handle) says; the slots have no gradient.
+template <class T, class Of>
+void SetFloatMaps(const ReasoningParams& p, const Of& of, kernels::ReasoningMaps<T>& maps) {
+  maps.read_key = of(p.read_key);
+  maps.mix = of(p.mix);
+  maps.gain = of(p.gain);
+  maps.bias = of(p.bias);
+  maps.write_gate = of(p.write_gate);
+  maps.write_value = of(p.write_value);
+  maps.write_key = of(p.write_key);
+  maps.write_scale = of(p.write_scale);
+}
+
 // Passes side by side come here one after another, so that none reads what another is writing.
 void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const ReasoningParams& p,
                kernels::ReasoningPack& pack) {
@@ -44,14 +57,8 @@ void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const Reasoning
   maps.operations = trits(p.operations, &operation_scales);
   maps.classifier = trits(p.classifier, &classifier_scales);
   for (int j = 0; j < shape.operations; ++j) operation_scales[j] = operation_scales[j * n];
-  maps.read_key = bank.Value(p.read_key);
-  maps.mix = bank.Value(p.mix);
-  maps.gain = bank.Value(p.gain);
-  maps.bias = bank.Value(p.bias);
-  maps.write_gate = bank.Value(p.write_gate);
-  maps.write_value = bank.Value(p.write_value);
-  maps.write_key = bank.Value(p.write_key);
-  maps.write_scale = bank.Value(p.write_scale);
+  SetFloatMaps(
+      p, [&](const Param& map) { return bank.Value(map); }, maps);
   maps.slots = bank.Value(p.slots);
   kernels::PackReasoning(shape, maps, *router_scales, operation_scales, *classifier_scales, pack);
   pack.version = version;
@@ -70,14 +77,8 @@ void Backward(Tape& tape, const Node& node) {
   gradients.router = effective(p.router);
   gradients.operations = effective(p.operations);
   gradients.classifier = effective(p.classifier);
-  gradients.read_key = tape.ParamGradient(p.read_key);
-  gradients.mix = tape.ParamGradient(p.mix);
-  gradients.gain = tape.ParamGradient(p.gain);
-  gradients.bias = tape.ParamGradient(p.bias);
-  gradients.write_gate = tape.ParamGradient(p.write_gate);
-  gradients.write_value = tape.ParamGradient(p.write_value);
-  gradients.write_key = tape.ParamGradient(p.write_key);
-  gradients.write_scale = tape.ParamGradient(p.write_scale);
+  SetFloatMaps(
+      p, [&](const Param& map) { return tape.ParamGradient(map); }, gradients);
   const float* dusage =
       tape.HasGradient(saved.usage) ? static_cast<const float*>(tape.GradientOf(saved.usage).data) : nullptr;
   GradientWriter dr(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
