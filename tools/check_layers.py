@@ -32,7 +32,8 @@ ALLOWED["checks"] = ALLOWED["train"] | {"train"}
 ALLOWED["report"] = {"base"}
 ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
 ALLOWED["api"] = ALLOWED["train"] | {"train"}
-ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "report"}
+ALLOWED["audit"] = ALLOWED["compare"]
+ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "audit", "report"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {

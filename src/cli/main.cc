@@ -75,6 +75,7 @@ int Run(int argc, char** argv) {
   AddTrain(app);
   AddCompare(app);
   AddScaling(app);
+  AddAudit(app);
   AddReport(app);
   AddEval(app);
   AddProbe(app);
