@@ -28,6 +28,7 @@ void WeightPacks::Renew(Entry& entry) {
   entry.version = bank_.version();
   if (w.quantization.ternary == kernels::Ternary::kNone) {
     entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
+    entry.packed.training.SetValues(bank_.Value(w), w.rows, w.cols);
     return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
   }
   const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);

@@ -24,6 +24,7 @@ struct TrainConfig {
   double word_dropout = 0;
   AverageConfig average;
   std::string precision = "auto";
+  std::string products = "auto";
   int log_every = 10;
   int eval_every = 0;
   int eval_documents = 100;
@@ -47,7 +48,10 @@ struct TrainConfig {
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     average.VisitFields(v);
     v.Text("precision", precision, {"auto", "f32", "bf16"},
-           "of matrix products; auto: what is fastest here, kept by the run");
+           "of tensors, and of matrix products that are not in int8; auto: what is fastest here, kept by the run");
+    v.Text("products", products, {"auto", "f32", "bf16", "int8"},
+           "what the matrix products of training read; int8: rounded with a scale per row, three products of integers "
+           "(docs/spec/integers.md); auto: what is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
     v.Int("eval_documents", eval_documents, 1, 1 << 30, "most validation documents of an evaluation on the way");

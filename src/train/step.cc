@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "text/tokenizer.h"
+#include "train/run_machine.h"
 
 namespace flashlm {
 namespace {
@@ -31,6 +32,8 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
     lanes_[i].packs = std::make_unique<WeightPacks>(model.bank());
     lanes_[i].tape.emplace(model.bank(), *lanes_[i].packs, dtype, lanes_[i].gradients.get());
   }
+  const bool int8 = SessionInt8(train);
+  for (Lane& lane : lanes_) lane.tape->SetInt8Training(int8);
 }
 
 const int32_t* TrainingStep::DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const {

@@ -78,8 +78,8 @@ TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hoo
   ResolveLanes(*model, config.train);
   const Phases phases(config.phases, config.train.objective, *model);
   const Growth growth(config.train);
-  const bool measured = config.train.precision == "auto";
-  ResolvePrecision(config);
+  const bool measured = config.train.precision == "auto" && config.train.products == "auto";
+  ResolvePrecision(config.train);
   const DataPlace data = DataIn(config.data);
   config.data = data.folder;
   config.data_fingerprint = data.fingerprint;
@@ -206,7 +206,8 @@ TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& requ
     config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
     config.extensions.clear();
   }
-  if (config.train.precision == "auto") ResolvePrecision(config);  // of a version that did not keep it
+  // Of a version that did not keep it.
+  if (config.train.precision == "auto" || config.train.products == "auto") ResolvePrecision(config.train);
   return Run(std::move(config), run_folder, std::move(lock), std::nullopt, std::move(hooks)).Go();
 }
 
@@ -228,6 +229,9 @@ TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request,
     // Of a version that did not keep it in the configuration.
     if (trained.train.precision == "auto") trained.train.precision = checkpoint->trainer_state.at("precision");
     if (config.train.precision == "auto") config.train.precision = trained.train.precision;
+    for (TrainConfig* train : {&trained.train, &config.train}) {
+      if (train->products == "auto") train->products = train->precision;
+    }
     RefuseEditedConfig(run_folder, config, trained);
     if (!trained.data_fingerprint.empty()) config.data_fingerprint = trained.data_fingerprint;
   }
