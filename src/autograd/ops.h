@@ -168,8 +168,9 @@ struct ReasoningParams {
 };
 struct ReasoningConfig {
   int operations = 0, slots = 0;
-  int depth = 0;     // passes of every token: 1, 3 or 8; 0: each token its own
-  double noise = 1;  // factor on the depths' Gumbel noise, in training
+  int depth = 0;      // passes of every token: 1, 3 or 8; 0: each token its own
+  double noise = 1;   // factor on the depths' Gumbel noise, in training
+  bool blend = true;  // of the states at depths up to the drawn one, in training
 };
 struct ReasoningResult {
   Tensor state;  // [N,R], r's type
@@ -178,6 +179,7 @@ struct ReasoningResult {
   const float* mean_address = nullptr;  // [S] of the memory write
   const float* mean_write = nullptr;    // [R]
   int64_t passes = 0;                   // that all tokens took together
+  const int32_t* depths = nullptr;      // [N], and each of them
 };
 // `pack` belongs to the model, whose passes share it, and is renewed when the parameters changed.
 ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
@@ -186,6 +188,14 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
 // usage f32 [1,K] (mean router probabilities), shares [K] (of choices made, constants) -> f32 [1,1]:
 // weight * K * sum_k shares_k usage_k; `weight` when both are even. Not seeded: goes to Prediction::auxiliary.
 Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double weight);
+
+// choices [N,D], logits of which the differences to the first are to be `gains` [N,D] (constants, 0 in column 0) ->
+// f32 [1,1], seeded: scale * mean over rows of sum_d (choice_d - choice_0 - gain_d)^2.
+struct GainLossResult {
+  Tensor objective;
+  double squared_error;  // what scale multiplies
+};
+GainLossResult GainLoss(Tape& tape, const Tensor& choices, const float* gains, double scale);
 
 // x f32 [N,C] . w [C] -> f32 [N,1].
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);

@@ -1,6 +1,7 @@
 // The cross-entropy of every token of many texts, many tokens at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -24,6 +25,14 @@ class Scorer {
   std::vector<std::vector<float>> Score(std::span<const TokenIds> texts,
                                         const std::function<void(int64_t tokens)>& on_progress = {});
 
+  // What was scored so far, by how often its tokens passed through a reasoning engine (kernels::kReasoningDepths); of a
+  // model without one nothing.
+  struct ByDepth {
+    int64_t tokens = 0;
+    double nats = 0;
+  };
+  const std::array<ByDepth, kernels::kDepthChoices>& by_depth() const { return by_depth_; }
+
  private:
   // Texts read side by side.
   struct Group {
@@ -35,10 +44,13 @@ class Scorer {
   void ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
                   std::vector<std::vector<float>>& nats);
 
+  void CountDepth(int32_t depth, float nats);
+
   Model& model_;
   Tape tape_;
   std::vector<int> order_;                 // texts by length
   std::vector<int32_t> inputs_, targets_;  // [rows, count]
+  std::array<ByDepth, kernels::kDepthChoices> by_depth_;
 };
 
 }  // namespace flashlm

@@ -7,6 +7,7 @@
 #include "base/fields.h"
 #include "objective/objective.h"
 #include "optim/config.h"
+#include "train/amplification.h"
 #include "train/average.h"
 #include "train/growth.h"
 #include "train/phases.h"
@@ -20,6 +21,8 @@ struct TrainConfig {
   int lanes = 0;
   GrowthConfig growth;
   std::string shuffle = "chunks";
+  int phases = -1;
+  AmplificationConfig amplification;
   Objective objective;  // the terms and their settings
   double word_dropout = 0;
   AverageConfig average;
@@ -44,6 +47,9 @@ struct TrainConfig {
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");
+    v.Int("phases", phases, -1, 1000,
+          "so many of the preset's phases are gone through, the last of them to the end; 0: none, -1: all");
+    amplification.VisitFields(v);
     objective.VisitFields(v);
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     average.VisitFields(v);

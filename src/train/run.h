@@ -11,14 +11,15 @@
 
 #include "base/fields.h"
 #include "base/files.h"
-#include "data/batches.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
 #include "io/checkpoint.h"
 #include "models/model.h"
+#include "train/amplification.h"
 #include "train/average.h"
 #include "train/growth.h"
 #include "train/phases.h"
+#include "train/reading.h"
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -69,10 +70,13 @@ class Run {
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
-  void OneStep();
+  bool OneStep();     // false: interrupted, nothing was done
+  bool WriteRound();  // stories to train with, where they are due; likewise
   void Grow();
   void EnterPhase();
   void Log(const Json& line);
+  double OwnShare() const;
+  ReadingPart Part() const;
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
@@ -99,9 +103,10 @@ class Run {
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;
-  BatchReader reader_;
   Validation validation_;
   DType dtype_;
+  Amplification amplification_;
+  Reading reading_;
   std::unique_ptr<Model> model_;
   TrainingStep step_;
   WeightAverage average_;
@@ -109,6 +114,7 @@ class Run {
   Phases phases_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
+  std::optional<AmplificationRound> round_;  // before the next step; for its line of the log
   std::vector<int32_t> inputs_, targets_;
   std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;

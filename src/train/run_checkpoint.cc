@@ -42,6 +42,12 @@ void Run::Restore(const OpenedCheckpoint& from) {
   KnownFieldsFromJson(state, "trainer.json", growth_);
   KnownFieldsFromJson(state, "trainer.json", phases_);
   EnterPhase();
+  if (!phases_.empty()) {
+    KnownFieldsFromJson(state, "trainer.json", amplification_);
+    amplification_.Restore(*model_, progress_.step);
+    reading_.Restore(Part());
+    KnownFieldsFromJson(state, "trainer.json", reading_);
+  }
   Grow();  // a shorter budget is further
   TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
@@ -83,6 +89,10 @@ Json Run::TrainerState() {
   state.update(FieldsToJson(average_));
   state.update(FieldsToJson(growth_));
   state.update(FieldsToJson(phases_));
+  if (!phases_.empty()) {
+    state.update(FieldsToJson(reading_));
+    state.update(FieldsToJson(amplification_));
+  }
   state["tokens"] = Tokens();
   state["updates"] = guard.updates;
   state["skipped"] = guard.skipped;

@@ -167,7 +167,7 @@ RunResult Run::Results() {
   results.steps = progress_.step;
   results.skipped_steps = step_.state().skipped;
   results.subset_tokens = data_.size();
-  results.epochs = reader_.EpochOf(progress_.next_sequence);
+  results.epochs = reading_.EpochOf(progress_.next_sequence);
   results.seconds = progress_.seconds;
   results.seconds_evaluating = progress_.seconds_evaluating;
   results.time_min = progress_.seconds / 60;
