@@ -125,11 +125,12 @@ TEST_P(Faults, PublishingACheckpoint) {
 
 TEST_P(Faults, SavingATokenizer) {
   const std::string path = scratch_ / "tokenizer.json";
+  const Tokenizer& tokenizer = TinyTokenizer();
   ForEachFault(
-      GetParam(), [&] { TinyTokenizer().Save(path); },
+      GetParam(), [&] { tokenizer.Save(path); },
       [&](bool done) {
         if (done || fs::exists(path)) {
-          EXPECT_EQ(Tokenizer::Load(path).Hash(), TinyTokenizer().Hash());
+          EXPECT_EQ(Tokenizer::Load(path).Hash(), tokenizer.Hash());
         }
       });
 }
