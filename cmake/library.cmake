@@ -16,7 +16,11 @@ set_target_properties(flashlm_flashlm PROPERTIES
   VISIBILITY_INLINES_HIDDEN ON
   LINK_DEPENDS ${symbols})
 target_link_options(flashlm_flashlm PRIVATE -Wl,--version-script=${symbols})
-set(needs fmt::fmt OpenSSL::Crypto CURL::libcurl OpenMP::OpenMP_CXX PkgConfig::FLASHLM_HWY ${FLASHLM_DNNL_LIBRARY})
+if(NOT FLASHLM_SANITIZE)  # whose symbols the program brings
+  target_link_options(flashlm_flashlm PRIVATE -Wl,-z,defs)
+endif()
+set(needs fmt::fmt OpenSSL::Crypto CURL::libcurl OpenMP::OpenMP_CXX PkgConfig::FLASHLM_HWY
+          PkgConfig::FLASHLM_TOMLPLUSPLUS ${FLASHLM_DNNL_LIBRARY})
 if(FLASHLM_HAS_LINK_GRAMMAR)
   list(APPEND needs PkgConfig::FLASHLM_LINKGRAMMAR)
 endif()

@@ -62,7 +62,7 @@ def build():
     """The folder with libflashlm and the program."""
     folder = Path(os.environ.get("FLASHLM_BUILD") or ROOT / "build" / "release")
     if not (folder / "CMakeCache.txt").exists():
-        run("cmake", "--preset", "release", "-B", str(folder), "-DFLASHLM_TESTS=OFF")
+        run("cmake", "--preset", "release", "-B", str(folder))
     jobs = str(os.cpu_count() or 1)
     run("cmake", "--build", str(folder), "--parallel", jobs, "--target", "flashlm", "flashlm_flashlm")
     return folder

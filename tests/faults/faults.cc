@@ -57,7 +57,7 @@ Function Real(const char* name) {
 }  // namespace
 
 void* operator new(size_t bytes) {
-  if (FailsNow(Fault::kMemory)) throw std::bad_alloc();
+  if (bytes >= flashlm::kSmallest && FailsNow(Fault::kMemory)) throw std::bad_alloc();
   if (void* memory = std::malloc(std::max<size_t>(bytes, 1))) return memory;
   throw std::bad_alloc();
 }

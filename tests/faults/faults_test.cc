@@ -60,7 +60,7 @@ TEST_P(Faults, LoadingAModel) {
   WriteModelFolder(folder, model->config(), model->bank(), TinyTokenizer().ToJson());
   const int64_t failures = ForEachFault(
       GetParam(), [&] { LoadModel(folder); }, [](bool) {});
-  EXPECT_EQ(failures > 10, GetParam() == Fault::kMemory || GetParam() == Fault::kIo) << failures;
+  EXPECT_EQ(failures > 3, GetParam() == Fault::kMemory || GetParam() == Fault::kIo) << failures;
   EXPECT_EQ(LoadModel(folder).model->config(), model->config());
 }
 
@@ -91,7 +91,7 @@ TEST_P(Faults, ReplacingAFile) {
         for (const auto& entry : fs::directory_iterator(scratch_ / "folder")) EXPECT_EQ(entry.path(), path);
         WriteFileAtomic(path, old_text);
       });
-  EXPECT_EQ(failures > 0, GetParam() != Fault::kShortWrite);
+  EXPECT_EQ(failures > 0, GetParam() == Fault::kIo || GetParam() == Fault::kFullDisk);
 }
 
 // A checkpoint on top of another: whatever fails, one of them can be resumed from, whole.
@@ -125,11 +125,12 @@ TEST_P(Faults, PublishingACheckpoint) {
 
 TEST_P(Faults, SavingATokenizer) {
   const std::string path = scratch_ / "tokenizer.json";
+  const Tokenizer& tokenizer = TinyTokenizer();
   ForEachFault(
-      GetParam(), [&] { TinyTokenizer().Save(path); },
+      GetParam(), [&] { tokenizer.Save(path); },
       [&](bool done) {
         if (done || fs::exists(path)) {
-          EXPECT_EQ(Tokenizer::Load(path).Hash(), TinyTokenizer().Hash());
+          EXPECT_EQ(Tokenizer::Load(path).Hash(), tokenizer.Hash());
         }
       });
 }

@@ -38,7 +38,7 @@ def test_logits_are_log_probabilities_of_what_follows(model):
 
 
 def test_evaluation_is_the_sum_of_scores(model, tmp_path):
-    nats = model.score(TEXT, closed=True).sum()
+    nats = model.score(TEXT, closed=True).sum(dtype=np.float64)
     evaluation = model.evaluate([TEXT])
     assert evaluation.bits_per_byte == pytest.approx(nats / np.log(2) / len(TEXT), rel=1e-6)
     assert evaluation.documents == 1 and evaluation.bytes == len(TEXT)
@@ -47,11 +47,11 @@ def test_evaluation_is_the_sum_of_scores(model, tmp_path):
 
 
 def test_generate_writes_what_the_program_writes(model, run):
-    story = model.generate(TEXT, max_tokens=30, seed=5, temperature=0.7)
+    story = model.generate(TEXT, max_tokens=30, seed=5, temperature=0.7, precision="f32")
     pieces = list(story)
     command = [sys.executable, "-m", "flashlm", "generate", "--model", run, "-p", TEXT, "-n", "30"]
     written = subprocess.run(
-        [*command, "--seed", "5", "--temp", "0.7", "--quiet"], check=True, capture_output=True, text=True
+        [*command, "--seed", "5", "--temp", "0.7", "--precision", "f32", "--quiet"], check=True, capture_output=True, text=True
     ).stdout
     assert written == TEXT + "".join(pieces) + "\n"
     assert story.text == "".join(pieces) and all(pieces)
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_an_exception_with_words(model, tmp_path):
 
 
 def test_other_threads_run_while_the_library_computes(model):
-    ids = model.tokenizer.encode(TEXT) * 400
+    ids = model.tokenizer.encode(TEXT) * 4000
     done, ticks = threading.Event(), [0]
 
     def tick():
@@ -114,12 +114,12 @@ def test_other_threads_run_while_the_library_computes(model):
     ticker.start()
     before = ticks[0]
     start = time.monotonic()
-    model.logits(ids)
+    model.score(ids)
     seconds = time.monotonic() - start
     during = ticks[0] - before
     done.set()
     ticker.join()
-    assert during > 10 * seconds, f"{during} ticks in {seconds} s"
+    assert during > 5 + 20 * seconds, f"{during} ticks in {seconds} s"
 
 
 def test_sessions_on_many_threads(model):

@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said_before_any_work(config, tmp_path):
         flashlm.train({**config, "output": "x"})
     with pytest.raises(flashlm.UsageError, match="one budget"):
         flashlm.train({**config, "out": tmp_path / "run", "tokens": "1M"})
-    with pytest.raises(flashlm.UsageError, match="train.micro_batch"):
+    with pytest.raises(flashlm.UsageError, match="micro_batch"):
         flashlm.train({**config, "out": tmp_path / "run", "set": {"train.micro_bach": 2}})
     with pytest.raises(flashlm.Error, match="nowhere"):
         flashlm.train({**config, "out": tmp_path / "run", "data": tmp_path / "nowhere"})
