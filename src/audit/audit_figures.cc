@@ -57,7 +57,9 @@ std::string AuditCharts(const Audit& audit, ChartSheet& sheet) {
   const double floor = std::log(ToyTask::kVocab);
   const size_t chance = sheet.AddOwner(fmt::format("ln {}: nothing can be better", ToyTask::kVocab));
   random.lines.push_back({sheet.AddSeries(SeriesOf(chance, {{0, floor}, {audit.plan.random_steps, floor}}))});
-  return sheet.AddBars(bars) + sheet.AddChart(random) + sheet.AddChart(text);
+  std::string html = sheet.AddBars(bars);
+  html += sheet.AddChart(random);
+  return html + sheet.AddChart(text);
 }
 
 std::string AuditSvg(const Audit& audit) {
