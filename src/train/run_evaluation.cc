@@ -107,6 +107,7 @@ void Run::EvaluateAndPublish() {
     }
     Json line;
     line["eval_step"] = progress_.step;
+    if (!phases_.empty()) line["phase"] = phases_.number();
     line["tokens"] = Tokens();
     line["part"] = "dev";
     line["eval"] = ToJson(result);

@@ -129,6 +129,8 @@ TEST_F(PhasesTest, ReadPartsOfTheDataAndTheModelsOwnStories) {
   EXPECT_NE(result.err.find("own stories before step 20: "), std::string::npos) << result.err;
   const std::vector<Json> steps = StepsOf(run);
   ASSERT_EQ(steps.size(), 31u);
+  std::istringstream log(ReadLogOf(run));
+  for (std::string line; std::getline(log, line);) EXPECT_TRUE(Json::parse(line).contains("phase")) << line;
   std::vector<int64_t> rounds;
   int64_t kept = 0;
   for (const Json& step : steps) {
