@@ -29,9 +29,10 @@ ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "ngram", "mod
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data", "probes"}
 ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
+ALLOWED["exchange"] = ALLOWED["train"] | {"train"}
 ALLOWED["report"] = {"base"}
 ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
-ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare", "report"}
+ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare", "exchange", "report"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {

@@ -8,9 +8,11 @@
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
+#include "infer/loaded_model.h"
 #include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "train/data_place.h"
 #include "train/family.h"
 #include "train/trainer.h"
 
@@ -18,7 +20,7 @@ namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset, recipe, data, out, resume;
+  std::string preset, recipe, data, out, resume, start;
   BudgetOptions budget;
   std::vector<std::string> sets;
   std::optional<uint64_t> seed;
@@ -26,7 +28,16 @@ struct Options {
   bool json = false;
 };
 
+// The [model] of a trained model, for a run that starts from it. What was counted beside it is counted anew.
+void TakeModel(const std::string& path, Json& document) {
+  document["model"] = LoadModel(path).model->config();
+  document["model"].erase(kNGramChecksum);
+}
+
 RunConfig ConfigOf(const Options& options) {
+  if (!options.start.empty() && options.preset.empty()) {
+    throw UsageError("--start needs --preset", "the model is that of --start; the preset says how to train it");
+  }
   std::string preset = options.preset.empty() ? "flagship" : options.preset;
   Json document = LoadPreset(preset, options.recipe);
   const Budget budget = options.budget.Get().value_or(Budget::Time("10m"));
@@ -37,9 +48,11 @@ RunConfig ConfigOf(const Options& options) {
     document = LoadPreset(preset, options.recipe);
     for (const std::string& assignment : choice.sets) ApplyOverride(assignment, document);
   }
+  if (!options.start.empty()) TakeModel(options.start, document);
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = options.data;
+  if (!options.start.empty()) config.start = AbsolutePath(options.start);
   TakeVocabularyOfData(options.sets, config);
   config.seed = options.seed.value_or(1);
   config.budget = budget;
@@ -71,6 +84,7 @@ void Run(const Options& options) {
   TrainSummary summary;
   if (!options.resume.empty()) {
     if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
+    if (!options.start.empty()) throw UsageError("--start and --resume together", "a run goes on from its checkpoint");
     summary = Resume(options.resume, {Expected(options), options.data, budget});
   } else {
     if (options.data.empty() || options.out.empty()) {
@@ -112,6 +126,10 @@ void AddTrain(CLI::App& app) {
                    "the preset's, and --set overrides both");
   verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->out, "run folder to make");
+  verb->add_option(
+      "--start", options->start,
+      "start from this model's values and [model]: a run folder, checkpoint, model folder (as import makes)\n"
+      "or packed file; --data must have its tokenizer (data prepare --tokenizer), --preset says how to train");
   verb->add_option("--resume", options->resume,
                    "run folder to go on with; a budget beside it is its new total, or +MORE, and --data\n"
                    "says where its data is now");

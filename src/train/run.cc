@@ -57,6 +57,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
     Restore(*from);
   } else {
     model_->bank().Initialize(config_.seed);
+    if (!config_.start.empty()) StartFrom(config_.start);
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }
   if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");

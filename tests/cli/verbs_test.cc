@@ -50,7 +50,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   for (const Verb& verb : std::vector<Verb>{
            {{},
             {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "probe", "generate", "bench",
-             "selftest", "inspect", "doctor"},
+             "selftest", "inspect", "export", "import", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},
