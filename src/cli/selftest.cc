@@ -70,7 +70,7 @@ void Run(const Options& options) {
   if (options.model.empty()) {
     CheckArchitectures(options.preset, report);
   } else {
-    report.Add("model", options.model, CheckTrainedModel(options.model));
+    report.Add("model", options.model, CheckTrainedModel(options.model, true));
   }
   report.End();
 }

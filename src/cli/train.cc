@@ -1,103 +1,39 @@
 // flashlm train
-#include <memory>
-#include <optional>
+#include <flashlm/train.h>
 
-#include "base/error.h"
+#include <memory>
+
 #include "base/parallel.h"
-#include "base/paths.h"
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
-#include "infer/loaded_model.h"
 #include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
-#include "train/data_place.h"
-#include "train/family.h"
-#include "train/trainer.h"
 
 namespace flashlm::cli {
 namespace {
 
 struct Options {
-  std::string preset, recipe, data, out, resume, start;
-  BudgetOptions budget;
-  std::vector<std::string> sets;
-  std::optional<uint64_t> seed;
+  api::TrainConfig train;
+  BudgetWords budget;
   int threads = 0;
   bool json = false;
 };
 
-// The [model] of a trained model, for a run that starts from it. What was counted beside it is counted anew.
-void TakeModel(const std::string& path, Json& document) {
-  document["model"] = LoadModel(path).model->config();
-  document["model"].erase(kNGramChecksum);
-}
-
-RunConfig ConfigOf(const Options& options) {
-  if (!options.start.empty() && options.preset.empty()) {
-    throw UsageError("--start needs --preset", "the model is that of --start; the preset says how to train it");
-  }
-  std::string preset = options.preset.empty() ? "flagship" : options.preset;
-  Json document = LoadPreset(preset, options.recipe);
-  const Budget budget = options.budget.Get().value_or(Budget::Time("10m"));
-  if (IsFamily(document)) {
-    const SizeChoice choice = ChooseSize(document, preset, {budget, options.recipe, options.data, options.sets});
-    Say("size: " + choice.why);
-    preset = choice.preset;
-    document = LoadPreset(preset, options.recipe);
-    for (const std::string& assignment : choice.sets) ApplyOverride(assignment, document);
-  }
-  if (!options.start.empty()) TakeModel(options.start, document);
-  for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
-  RunConfig config = RunConfig::FromDocument(document, preset);
-  config.data = options.data;
-  if (!options.start.empty()) config.start = AbsolutePath(options.start);
-  TakeVocabularyOfData(options.sets, config);
-  config.seed = options.seed.value_or(1);
-  config.budget = budget;
-  RefuseIdleSettings(config, options.sets);
-  return config;
-}
-
-// What the user named again beside --resume, in the form of RunConfig::ToJson; Resume refuses what differs.
-Json Expected(const Options& options) {
-  Json expected = Json::object();
-  if (!options.preset.empty()) {
-    // First what matters most: a checkpoint of one architecture is of no use to another.
-    const Json document = LoadPreset(options.preset);
-    if (!IsFamily(document)) {
-      expected["model"]["architecture"] = document.at("model").value("architecture", Json());
-      expected["preset"] = options.preset;
-    }
-  }
-  if (!options.recipe.empty()) expected["recipe"] = options.recipe;
-  if (options.seed) expected["seed"] = *options.seed;
-  for (const std::string& assignment : options.sets) ApplyOverride(assignment, expected);
-  return expected;
-}
-
 void Run(const Options& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
-  const std::optional<BudgetChange> budget = options.budget.GetChange();
-  TrainSummary summary;
-  if (!options.resume.empty()) {
-    if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
-    if (!options.start.empty()) throw UsageError("--start and --resume together", "a run goes on from its checkpoint");
-    summary = Resume(options.resume, {Expected(options), options.data, budget});
-  } else {
-    if (options.data.empty() || options.out.empty()) {
-      throw UsageError("train needs --data DIR and --out RUN, or --resume RUN",
-                       "make the data with: flashlm data prepare --input synthetic --out DIR");
-    }
-    RefuseStandardOutput("--out", options.out);
-    summary = Train(ConfigOf(options), options.out);
-  }
-  if (!summary.finished) {
+  api::TrainConfig config = options.train;
+  config.time = options.budget.time;
+  config.hours = options.budget.hours;
+  config.tokens = options.budget.tokens;
+  config.steps = options.budget.steps;
+  const api::TrainResult result = api::Train(config);
+  if (!result.finished) {
     SetExitCode(1);
   } else if (options.json) {
-    PrintJson(ToJson(summary.results));
+    Print(result.results + "\n");
   }
 }
 
@@ -119,26 +55,28 @@ std::string Footer() {
 void AddTrain(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
   auto options = std::make_shared<Options>();
-  verb->add_option("--preset", options->preset,
+  verb->add_option("--preset", options->train.preset,
                    "name of a preset or a .toml file; without it flagship, whose size the budget chooses");
-  verb->add_option("--recipe", options->recipe,
+  verb->add_option("--recipe", options->train.recipe,
                    "name of a recipe or a .toml file, for the preset's own: its [optim] and [train] lines override\n"
                    "the preset's, and --set overrides both");
-  verb->add_option("--data", options->data, "folder made by: flashlm data prepare");
-  verb->add_option("--out", options->out, "run folder to make");
+  verb->add_option("--data", options->train.data, "folder made by: flashlm data prepare");
+  verb->add_option("--out", options->train.out, "run folder to make");
   verb->add_option(
-      "--start", options->start,
+      "--start", options->train.start,
       "start from this model's values and [model]: a run folder, checkpoint, model folder (as import makes)\n"
       "or packed file; --data must have its tokenizer (data prepare --tokenizer), --preset says how to train");
-  verb->add_option("--resume", options->resume,
+  verb->add_option("--resume", options->train.resume,
                    "run folder to go on with; a budget beside it is its new total, or +MORE, and --data\n"
                    "says where its data is now");
-  options->budget.AddTo(*verb, "10m", true);
-  verb->add_option("--set", options->sets, "change a setting, as train.checkpoint_every=100; repeatable")
+  AddBudget(*verb, options->budget, "10m", true);
+  verb->add_option("--set", options->train.set, "change a setting, as train.checkpoint_every=100; repeatable")
       ->take_all()
       ->allow_extra_args(false);
-  verb->add_option("--seed", options->seed, "of parameters, data order and dropout; 1 without it");
+  verb->add_option("--seed", options->train.seed, "of parameters, data order and dropout; 1 without it");
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
+  verb->add_flag("--tensorboard", options->train.tensorboard,
+                 "write event files of TensorBoard into the run folder, too: all numbers of log.jsonl");
   verb->add_flag("--json", options->json, "print results.json at the end");
   verb->footer([] { return Footer(); });
   verb->callback([options] { Run(*options); });

@@ -13,6 +13,7 @@ void AddTokenizer(CLI::App& app);
 void AddTrain(CLI::App& app);
 void AddCompare(CLI::App& app);
 void AddScaling(CLI::App& app);
+void AddAudit(CLI::App& app);
 void AddReport(CLI::App& app);
 void AddEval(CLI::App& app);
 void AddProbe(CLI::App& app);

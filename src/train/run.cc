@@ -31,11 +31,13 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
 
 }  // namespace
 
-Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from)
+Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
+         RunHooks hooks)
     : config_(std::move(config)),
       budget_(config_.CurrentBudget()),
       folder_(folder),
       lock_(std::move(lock)),
+      hooks_(std::move(hooks)),
       data_(config_.data, "train"),
       tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
       tokenizer_json_(tokenizer_.ToJson()),
@@ -61,7 +63,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }
   if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");
-  log_ = std::make_unique<RunLog>(folder_, progress_.step);
+  log_ = std::make_unique<RunLog>(folder_, progress_.step, hooks_.tensorboard);
 }
 
 void Run::Announce() const {
@@ -93,6 +95,8 @@ bool Run::Done() const {
   // A step that would end beyond the budget by more than half is not started.
   return progress_.seconds + 0.5 * progress_.step_seconds >= budget_.amount;
 }
+
+bool Run::StopWanted() const { return Interrupted() || (hooks_.stop_requested && hooks_.stop_requested()); }
 
 // The schedule sees the middle of the step, so that a time budget ends near its final rate.
 double Run::NextRate() const {
@@ -146,6 +150,11 @@ void Run::EnterPhase() {
   if (phases_.depth() >= 0) model_->SetDepth(phases_.depth());
 }
 
+void Run::Log(const Json& line) {
+  log_->Write(line);
+  if (hooks_.on_line) hooks_.on_line(line, Fraction());
+}
+
 void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
   const ObjectiveParts& parts = outcome.parts;
   const double rate = static_cast<double>(size.Tokens()) / seconds;
@@ -172,7 +181,7 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   line["tokens_per_s"] = rate;
   line["seconds"] = progress_.seconds;
   line["seconds_evaluating"] = progress_.seconds_evaluating;
-  log_->Write(line);
+  Log(line);
   if (outcome.verdict != StepOutcome::Verdict::kApplied) {
     Say(fmt::format("step {}: {} (gradient norm {:.3g}; {} skipped so far)", progress_.step, verdict,
                     outcome.gradient_norm, step_.state().skipped));
@@ -220,7 +229,7 @@ TrainSummary Run::Go() {
   Announce();
   const int64_t first_step = progress_.step;
   while (!Done()) {
-    if (Interrupted()) return Stop();
+    if (StopWanted()) return Stop();
     // What a longer budget would go on from.
     if (RateWasConstant() && NextRate() < kFullRate && published_step_ != progress_.step) Publish(false);
     const double fraction_before = Fraction();
@@ -231,7 +240,7 @@ TrainSummary Run::Go() {
   }
   // However the last step came about, its model is evaluated and can become the best.
   if (progress_.evaluated_step != progress_.step) EvaluateAndPublish();
-  if (Interrupted()) return Stop();
+  if (StopWanted()) return Stop();
   // A finished run that is resumed keeps what was reported: the same model on another number of documents is no news.
   const std::optional<RunResult> reported = progress_.step == first_step ? Reported() : std::nullopt;
   TrainSummary summary{true, progress_.step, Tokens(), reported ? *reported : Results()};

@@ -50,7 +50,8 @@ inline constexpr double kFullRate = 1 - 1e-9;
 class Run {
  public:
   // `lock`: of `folder`. `from`: where to go on; without it from the start.
-  Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from);
+  Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
+      RunHooks hooks);
   TrainSummary Go();
 
  private:
@@ -65,12 +66,14 @@ class Run {
   // The same of the budget's schedule, which after an extension may begin where that did.
   double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
+  bool StopWanted() const;
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
   void OneStep();
   void Grow();
   void EnterPhase();
+  void Log(const Json& line);
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
@@ -93,6 +96,7 @@ class Run {
   Budget budget_;  // the one in force
   std::string folder_;
   FolderLock lock_;
+  RunHooks hooks_;
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;

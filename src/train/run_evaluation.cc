@@ -116,7 +116,7 @@ void Run::EvaluateAndPublish() {
     if (average_.begun() && Done()) CompareWithRaw(now, line);
     line["seconds"] = progress_.seconds;
     line["seconds_evaluating"] = before + result.seconds;
-    log_->Write(line);
+    Log(line);
     Say(fmt::format("evaluation at step {}: {:.4f} ± {:.4f} bits/byte on {} documents (dev part){}", progress_.step,
                     now, result.stderr_bits_per_byte, result.documents, is_best ? " (best)" : ""));
   }

@@ -49,8 +49,8 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "probe", "generate", "bench",
-             "selftest", "inspect", "export", "import", "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "audit", "report", "eval", "probe", "generate",
+             "bench", "selftest", "inspect", "export", "import", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},
@@ -63,6 +63,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{"train"},
             {"10m without any budget", "1 without it", "presets: ", "recipes: ", "micro_batch", "muon_lr", "n_layers"},
             {{"--threads", "0"}}},
+           {{"audit"}, {"REQUIRED", "30m without it", "--data", "--json"}, {}},
            {{"report"}, {"REQUIRED", "--out", "--json"}, {}},
            {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
            {{"probe"}, {"REQUIRED", "--depth"}, {{"--items", "500"}, {"--seed", "1"}, {"--split", "heldout"}}},
