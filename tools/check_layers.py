@@ -29,11 +29,12 @@ ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "ngram", "mod
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data", "probes"}
 ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
+ALLOWED["exchange"] = ALLOWED["train"] | {"train"}
 ALLOWED["report"] = {"base"}
 ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
 ALLOWED["api"] = ALLOWED["train"] | {"train"}
 ALLOWED["audit"] = ALLOWED["compare"]
-ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "audit", "report"}
+ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "audit", "exchange", "report"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {

@@ -18,6 +18,7 @@ struct TrainConfig {
   std::string data = {};              // folder made by `flashlm data prepare`
   std::string out = {};               // run folder to make
   std::string resume = {};            // instead of out: the run folder to go on with
+  std::string start = {};             // a model whose values and shape a new run starts with; empty: from its seed
   std::string preset = {};            // a name or a .toml file; empty: flagship, whose size the budget chooses
   std::string recipe = {};            // a name or a .toml file; empty: the preset's own
   std::string time = {};              // of training, as "90s", "10m", "2h"

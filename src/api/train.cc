@@ -15,6 +15,7 @@ TrainRequest ToEngine(const TrainConfig& config) {
   return {.data = config.data,
           .out = config.out,
           .resume = config.resume,
+          .start = config.start,
           .preset = config.preset,
           .recipe = config.recipe,
           .budget = {config.time, config.hours, config.tokens, config.steps},

@@ -104,12 +104,17 @@ struct AttentionConfig {
   kernels::Rope rope = kernels::Rope::kHalf;
   double dropout = 0;
   int value_heads = 0;  // head h reads values h mod value_heads; 0: each its own
+  double rope_base = kernels::kRopeBase;
 };
 // q, k [N, H*D], v [N, value_heads*D] -> [N, H*D]: causal sliding-window attention (kernels/attention/attention.h). A
 // window of the whole context is full attention.
 Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config);
 // The same of the columns q|k|v of one tensor.
 Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config);
+
+// Every head of x [N, K*D] `times` times, one after another -> [N, K*times*D], of x's type: keys or values that groups
+// of neighbouring query heads share (grouped-query attention, Ainslie et al., 2023).
+Tensor RepeatHeads(Tape& tape, const Tensor& x, int head_dim, int times);
 
 // Differential attention's end: x [N, 2*H*D], the heads of a first and a second softmax -> [N, H*D],
 // rms_norm(first - lambda * second) per head, lambda = 0.8 exp(mean(lambda_q) - mean(lambda_k)) held in [0.1, 2].

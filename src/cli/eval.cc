@@ -43,7 +43,7 @@ void CheckOptions(const Options& options) {
   if (options.text == "-" && (options.pairs == "-" || options.cloze == "-" || options.stories)) {
     throw UsageError("standard input for two options", "it can be read once");
   }
-  RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
+  RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze, options.model}});
 }
 
 // What is read of the model must not be where the tokens are written.
@@ -140,7 +140,7 @@ void AddEval(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items, measures of stories");
   auto options = std::make_shared<Options>();
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option(
       "--text", options->text,
       "a file, or - for standard input: documents separated by lines <|endoftext|>, or by <|endoftext|> inside lines "

@@ -48,7 +48,7 @@ void AddGenerate(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("generate", "continue a text, streaming");
   auto options = std::make_shared<Options>();
   api::GenerateOptions& generate = options->generate;
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("-p,--prompt", options->prompt, "text to continue");
   verb->add_option("-n,--tokens", generate.max_tokens, "most tokens to write")->check(CLI::Range(1, 1 << 30));
   verb->add_option("--temp,--temperature", generate.temperature, "0: always the most probable token");

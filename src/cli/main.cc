@@ -83,6 +83,8 @@ int Run(int argc, char** argv) {
   AddBench(app);
   AddSelftest(app);
   AddInspect(app);
+  AddExport(app);
+  AddImport(app);
   AddDoctor(app);
   RefuseEmptyValues(app);
   // Callbacks run while parsing; --quiet may stand anywhere, so it is looked for first.

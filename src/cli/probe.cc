@@ -129,7 +129,7 @@ void Run(const Options& options) {
 void AddProbe(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("probe", "whether a model follows what it reads: accuracy beside controls");
   auto options = std::make_shared<Options>();
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("--items", options->probes.items, "of each category, at least")->check(CLI::Range(1, 1'000'000));
   verb->add_option("--seed", options->probes.seed, "another one gives other items");
   verb->add_option("--split", options->split, "heldout, or train: the templates that data prepare --mix probes uses")

@@ -62,6 +62,10 @@ void AddTrain(CLI::App& app) {
                    "the preset's, and --set overrides both");
   verb->add_option("--data", options->train.data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->train.out, "run folder to make");
+  verb->add_option(
+      "--start", options->train.start,
+      "start from this model's values and [model]: a run folder, checkpoint, model folder (as import makes)\n"
+      "or packed file; --data must have its tokenizer (data prepare --tokenizer), --preset says how to train");
   verb->add_option("--resume", options->train.resume,
                    "run folder to go on with; a budget beside it is its new total, or +MORE, and --data\n"
                    "says where its data is now");

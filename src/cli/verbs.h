@@ -21,6 +21,8 @@ void AddGenerate(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddSelftest(CLI::App& app);
 void AddInspect(CLI::App& app);
+void AddExport(CLI::App& app);
+void AddImport(CLI::App& app);
 void AddDoctor(CLI::App& app);
 
 // Results go to stdout, everything else to stderr (base/progress.h).

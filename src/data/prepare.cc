@@ -330,10 +330,14 @@ int64_t EncodeAll(Text& text, const char* doing, const Split& split, SplitWriter
 // What is read, and what identifies it.
 struct Inputs {
   std::unique_ptr<Text> train;
-  std::unique_ptr<Text> valid;       // null: hold documents out of `train`
-  std::unique_ptr<Mixture> mixture;  // null: none
+  std::unique_ptr<Text> valid;         // null: hold documents out of `train`
+  std::unique_ptr<Mixture> mixture;    // null: none
+  std::optional<Tokenizer> tokenizer;  // none: one is trained
   std::string fingerprint;
 };
+
+// A model folder is as good as its tokenizer.
+std::string TokenizerFile(const std::string& path) { return fs::is_directory(path) ? path + "/tokenizer.json" : path; }
 
 void RefuseOverlap(const std::string& out, const DocumentSource& source) {
   RefuseOutputInside("--out", out, source);
@@ -364,6 +368,10 @@ Inputs OpenInputs(const PrepareOptions& options) {
     inputs.mixture = std::make_unique<Mixture>(options.mix);
     RefuseOverlap(options.out, inputs.mixture->source());
     identity.push_back({"mix, told from the stories", inputs.mixture->Identity()});
+  }
+  if (!options.tokenizer.empty()) {
+    inputs.tokenizer = Tokenizer::Load(TokenizerFile(options.tokenizer));
+    identity.push_back({"tokenizer", inputs.tokenizer->Hash()});
   }
   inputs.fingerprint = Sha256(ToText(identity));
   return inputs;
@@ -410,8 +418,10 @@ Built Build(const PrepareOptions& options, const Inputs& inputs, const std::stri
   if (sample.ends.empty()) {
     throw Error(fmt::format("'{}' holds no text for training that is not validation text as well", options.input));
   }
-  Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab, sample.text.size() / 1e6));
-  const Tokenizer tokenizer = Tokenizer::Train(sample.Views(), options.vocab);
+  if (!inputs.tokenizer) {
+    Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab, sample.text.size() / 1e6));
+  }
+  const Tokenizer tokenizer = inputs.tokenizer ? *inputs.tokenizer : Tokenizer::Train(sample.Views(), options.vocab);
   StopIfInterrupted();
   tokenizer.Save(folder + "/tokenizer.json");
 
@@ -429,11 +439,15 @@ Built Build(const PrepareOptions& options, const Inputs& inputs, const std::stri
     meta["mix"] = inputs.mixture->Describe();
     meta["mix"].update(train.Mixed());
   }
-  meta["tokenizer"] = {{"sha256", tokenizer.Hash()},
-                       {"vocab_size", tokenizer.vocab_size()},
-                       {"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
-                       {"trained_on_documents", sample.ends.size()},
-                       {"trained_on_bytes", sample.text.size()}};
+  meta["tokenizer"] = {{"sha256", tokenizer.Hash()}, {"vocab_size", tokenizer.vocab_size()}};
+  if (inputs.tokenizer) {
+    meta["tokenizer"]["from"] = options.tokenizer;
+  } else {
+    meta["tokenizer"].update(
+        {{"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
+         {"trained_on_documents", sample.ends.size()},
+         {"trained_on_bytes", sample.text.size()}});
+  }
   meta["train"] = train.Finish();
   meta["train"]["dropped_documents_also_in_validation"] = dropped;
   if (options.tokens > train.tokens()) {

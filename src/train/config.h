@@ -118,6 +118,8 @@ struct RunConfig {
   std::string data;                   // folder that `data prepare` made: an absolute path
   std::string data_fingerprint;       // of what is in it (data/shards.h); "" in runs of earlier versions
   uint64_t seed = 1;
+  // The model whose values the parameters start with (an absolute path that LoadModel opens); "": drawn from the seed.
+  std::string start;
 
   // The budget in force and its schedule.
   Extension Schedule() const { return extensions.empty() ? Extension{budget} : extensions.back(); }

@@ -3,13 +3,25 @@
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/progress.h"
+#include "infer/loaded_model.h"
+#include "models/extras.h"
 #include "models/presets.h"
+#include "train/data_place.h"
 #include "train/family.h"
 
 namespace flashlm {
 namespace {
 
+// The [model] of a trained model, for a run that starts from it. What was counted beside it is counted anew.
+void TakeModel(const std::string& path, Json& document) {
+  document["model"] = LoadModel(path).model->config();
+  document["model"].erase(kNGramChecksum);
+}
+
 RunConfig ConfigOf(const TrainRequest& request) {
+  if (!request.start.empty() && request.preset.empty()) {
+    throw UsageError("--start needs --preset", "the model is that of --start; the preset says how to train it");
+  }
   std::string preset = request.preset.empty() ? "flagship" : request.preset;
   Json document = LoadPreset(preset, request.recipe);
   const Budget budget = request.budget.Total().value_or(Budget::Time("10m"));
@@ -20,9 +32,11 @@ RunConfig ConfigOf(const TrainRequest& request) {
     document = LoadPreset(preset, request.recipe);
     for (const std::string& assignment : choice.sets) ApplyOverride(assignment, document);
   }
+  if (!request.start.empty()) TakeModel(request.start, document);
   for (const std::string& assignment : request.sets) ApplyOverride(assignment, document);
   RunConfig config = RunConfig::FromDocument(document, preset);
   config.data = request.data;
+  if (!request.start.empty()) config.start = AbsolutePath(request.start);
   TakeVocabularyOfData(request.sets, config);
   config.seed = request.seed.value_or(1);
   config.budget = budget;
@@ -74,6 +88,7 @@ TrainSummary TrainAsRequested(const TrainRequest& request, RunHooks hooks) {
   const std::optional<BudgetChange> budget = request.budget.Change();  // what is wrong with it is said first
   if (!request.resume.empty()) {
     if (!request.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
+    if (!request.start.empty()) throw UsageError("--start and --resume together", "a run goes on from its checkpoint");
     return Resume(request.resume, {Expected(request), request.data, budget}, std::move(hooks));
   }
   if (request.data.empty() || request.out.empty()) {

@@ -25,6 +25,7 @@ struct BudgetWords {
 struct TrainRequest {
   std::string data, out;          // of a new run: a folder that `data prepare` made, the run folder to make
   std::string resume;             // instead of out: the run folder to go on with; data then says where its data is now
+  std::string start;              // of a new run: the model whose values and [model] it starts with; "": from its seed
   std::string preset, recipe;     // names or .toml files; "": flagship, of which the budget chooses the size; its own
   BudgetWords budget;             // without any of them 10 minutes
   std::vector<std::string> sets;  // assignments "section.key=value"

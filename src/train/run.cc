@@ -80,6 +80,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
     Restore(*from);
   } else {
     model_->bank().Initialize(config_.seed);
+    if (!config_.start.empty()) StartFrom(config_.start);
     reading_.Enter(Part(), 0);
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }

@@ -56,6 +56,7 @@ class Run {
   TrainSummary Go();
 
  private:
+  void StartFrom(const std::string& model);
   void Restore(const OpenedCheckpoint& from);
   void RestoreAverage(const OpenedCheckpoint& from);
   void CountNGrams(const std::string& checksum);  // of the run so far, if it has one

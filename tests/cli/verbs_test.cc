@@ -49,8 +49,8 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "scaling", "audit", "report", "eval", "probe", "generate", "bench",
-             "selftest", "inspect", "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "audit", "report", "eval", "probe", "generate",
+             "bench", "selftest", "inspect", "export", "import", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},

@@ -376,6 +376,152 @@ def write_texts():
         write("cloze", f"bad_{name}", {**sound, **change})
 
 
+# --- models from elsewhere -----------------------------------------------------------------------------------------
+
+
+def packed(sections, table=None):
+    """As tests/fuzz/exchange_targets.cc frames it: sections are (entry of the table, bytes)."""
+    pad = lambda data, fill: data + fill * (-len(data) % 64)
+    table = pad(json.dumps([entry for entry, _ in sections]).encode() if table is None else table, b" ")
+    return struct.pack("<H", len(table)) + table + b"".join(pad(data, b"\0") for _, data in sections)
+
+
+def write_packed():
+    def file(name, data):
+        return {"name": name, "packing": "bytes", "bytes": len(data)}, data
+
+    def parameter(name, packing, shape, data, **change):
+        return {"name": name, "packing": packing, "shape": shape, "bytes": len(data), **change}, data
+
+    embed = struct.pack("<5f", *[0.01] * 5) + bytes(range(80))
+    trits = struct.pack("<3f", 0.1, 0.2, 0.3) + bytes([242, 121, 7, 100, 2])
+    sound = [
+        file("config.json", b'{"architecture": "test"}'),
+        file("about.json", b'{"step": 7}'),
+        file("tokenizer.json", b"{}"),
+        parameter("embed.weight", "int8", [5, 16], embed),
+        parameter("map.weight", "ternary_rows", [3, 7], trits),
+        parameter("gain", "f32", [4], bytes(16)),
+    ]
+    write("packed_model", "sound_int8", packed(sound))
+    write("packed_model", "sound_bf16", packed([*sound[:3], parameter("embed.weight", "bf16", [5, 16], bytes(160)), *sound[4:]]))
+    deep = b'{"a":' * 2000 + b"1" + b"}" * 2000
+    for name, section in {
+        "shape_huge": parameter("embed.weight", "int8", [2147483647, 536870912], embed),
+        "shape_overflow": parameter("embed.weight", "f32", [2147483647, 2147483647, 2147483647], embed),
+        "shape_zero": parameter("embed.weight", "int8", [0, 16], embed),
+        "shape_negative": parameter("embed.weight", "int8", [-5, 16], embed),
+        "shape_text": parameter("embed.weight", "int8", "5, 16", embed),
+        "shape_deep": parameter("embed.weight", "int8", [[5], 16], embed),
+        "shape_other": parameter("embed.weight", "int8", [10, 7], embed[:10] + bytes(100)),
+        "dimensions": parameter("embed.weight", "int8", [1, 1, 5, 16], embed),
+        "bytes_less": parameter("embed.weight", "int8", [5, 16], embed[:-1]),
+        "bytes_huge": parameter("embed.weight", "int8", [5, 16], embed, bytes=2**64 - 1),
+        "bytes_negative": parameter("embed.weight", "int8", [5, 16], embed, bytes=-1),
+        "packing_unknown": parameter("embed.weight", "int4", [5, 16], embed),
+        "packing_number": parameter("embed.weight", 3, [5, 16], embed),
+        "ternary_where_float": parameter("embed.weight", "ternary_rows", [5, 16], bytes(36)),
+        "file_where_parameter": file("embed.weight", embed),
+        "name_number": parameter(5, "int8", [5, 16], embed),
+        "name_twice": parameter("gain", "int8", [5, 16], embed),
+        "name_other": parameter("embed.wieght", "int8", [5, 16], embed),
+        "entry_number": (7, embed),
+    }.items():
+        write("packed_model", f"bad_{name}", packed([*sound[:3], section, *sound[4:]]))
+    for name, table in {"table_deep": b"[" * 640, "table_object": b"{}", "table_empty": b"", "table_cut": b'[{"name":'}.items():
+        write("packed_model", f"bad_{name}", packed([], table))
+    write("packed_model", "bad_no_digit", packed([*sound[:4], parameter("map.weight", "ternary_rows", [3, 7], trits[:-1] + b"\xff"), sound[5]]))
+    write("packed_model", "bad_config_deep", packed([file("config.json", deep), *sound[1:]]))
+    write("packed_model", "bad_config_list", packed([file("config.json", b"[1]"), *sound[1:]]))
+    write("packed_model", "bad_config_missing", packed(sound[1:]))
+    write("packed_model", "bad_bytes_behind", packed(sound) + bytes(64))
+    write("packed_model", "bad_cut", packed(sound)[:-64])
+
+
+QWEN3 = {
+    "model_type": "qwen3", "vocab_size": 290, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "hidden_act": "silu", "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 9, "rope_theta": 10000.0, "tie_word_embeddings": True, "eos_token_id": 3,
+}  # fmt: skip
+
+
+def write_hf_config():
+    write("hf_config", "sound_qwen3", QWEN3)
+    sliding = {"model_type": "mistral", "sliding_window": 7, "layer_types": ["sliding_attention"] * 2}
+    write("hf_config", "sound_mistral", {**QWEN3, **sliding, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}})
+    for name, change in {
+        "type": {"model_type": "gpt2"},
+        "type_list": {"model_type": ["qwen3"]},
+        "bias": {"attention_bias": True},
+        "activation": {"hidden_act": "gelu"},
+        "rope": {"rope_scaling": {"rope_type": "yarn"}},
+        "rope_text": {"rope_scaling": "yarn"},
+        "width_huge": {"hidden_size": 10**9},
+        "width_real": {"hidden_size": 1e300},
+        "layers_negative": {"num_hidden_layers": -1},
+        "layers_huge": {"num_hidden_layers": 2**31},
+        "heads_zero": {"num_attention_heads": 0},
+        "vocab_overflow": {"vocab_size": 2**64 - 1},
+        "vocab_text": {"vocab_size": "290"},
+        "eps_text": {"rms_norm_eps": "small"},
+        "layer_types": {"layer_types": ["full_attention", "sliding_attention"]},
+        "quantised": {"quantization_config": {"bits": 4}},
+    }.items():
+        write("hf_config", f"bad_{name}", {**QWEN3, **change})
+    for name, text in {"empty": "", "list": "[]", "deep": '{"model_type":' + "[" * 5000, "cut": '{"model_type": "qwen3"', "utf8": b'{"\xff": 1}'}.items():
+        write("hf_config", f"bad_{name}", text)
+
+
+def write_hf_tokenizer():
+    names = byte_names()
+    vocab = {name: i for i, name in enumerate(["<a>", "<b>", "<c>", "<d>", *names])}
+    merges = [["o", "n"], ["on", "c"]]
+    vocab |= {a + b: len(vocab) + i for i, (a, b) in enumerate(merges)}
+    rows = len(vocab)
+    sound = {
+        "added_tokens": [{"id": 3, "content": "<d>", "special": True}],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+        "post_processor": {"type": "TemplateProcessing"},
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges},
+    }
+
+    def write_one(name, document, eos=3, rows=rows):
+        text = json.dumps(document) if isinstance(document, dict) else document
+        write("hf_tokenizer", name, bytes([eos, 1, 3, rows % 256, rows // 256]) + text.encode())
+
+    write_one("sound_same_order", sound)
+    write_one("sound_more_rows", sound, eos=0, rows=rows + 9)
+    write_one("sound_old_merges", changed(sound, ["model", "merges"], ["o n", "on c"]))
+    write_one("bad_eos_is_text", sound, eos=9)
+    write_one("bad_fewer_rows", sound, rows=rows - 1)
+    three = {name: i for name, i in vocab.items() if name != "<a>"} | {"ti": 0}
+    write_one("bad_three_reserved", changed(changed(sound, ["model", "vocab"], three), ["model", "merges"], merges + [["t", "i"]]))
+    for name, path, value in [
+        ("no_model", ["model"], KeyError),
+        ("model_text", ["model"], "BPE"),
+        ("vocab_list", ["model", "vocab"], list(vocab)),
+        ("vocab_text", ["model", "vocab", "on"], "5"),
+        ("vocab_negative", ["model", "vocab", "on"], -1),
+        ("vocab_same_id", ["model", "vocab", "on"], 7),
+        ("merges_missing", ["model", "merges"], KeyError),
+        ("merges_text", ["model", "merges"], "o n"),
+        ("added_text", ["added_tokens"], "<d>"),
+        ("added_not_special", ["added_tokens"], [{"id": 3, "content": "<d>", "special": False}]),
+        ("added_no_content", ["added_tokens"], [{"id": 3, "special": True}]),
+        ("added_other_name", ["added_tokens"], [{"id": 3, "content": "<e>", "special": True}]),
+        ("normalizer", ["normalizer"], {"type": "NFC"}),
+        ("splitter", ["pre_tokenizer"], {"type": "Metaspace"}),
+    ]:
+        write_one(f"bad_{name}", changed(sound, path, value))
+    write_one("bad_deep", '{"model":' + "[" * 5000)
+    write_one("bad_cut", json.dumps(sound)[:-9])
+    write("hf_tokenizer", "bad_empty", b"")
+
+
+write_packed()
+write_hf_config()
+write_hf_tokenizer()
 write_safetensors()
 write_data()
 write_tokenizer()

@@ -40,6 +40,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v8.4-cortex-ix"), 7'352'832);
   EXPECT_EQ(count("v8.4-cortex-ix-small"), 6'763'008);
   EXPECT_EQ(count("gpt-baseline"), 4'985'088);  // not of the lineup, as the next
+  EXPECT_EQ(count("gpt-qwen3"), 4'984'832);
   EXPECT_EQ(count("flagship-2m"), 2'411'039);
   EXPECT_EQ(count("flagship-3m"), 3'411'743);
   EXPECT_EQ(count("flagship-5m"), 5'474'755);
