@@ -11,6 +11,7 @@
 #include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "serve/dashboard.h"
 #include "train/family.h"
 #include "train/trainer.h"
 
@@ -23,6 +24,7 @@ struct Options {
   std::vector<std::string> sets;
   std::optional<uint64_t> seed;
   int threads = 0;
+  std::optional<int> dashboard;
   bool json = false;
 };
 
@@ -68,6 +70,12 @@ void Run(const Options& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   const std::optional<BudgetChange> budget = options.budget.GetChange();
+  std::optional<DashboardServer> dashboard;
+  if (options.dashboard) {
+    const std::string& run = options.resume.empty() ? options.out : options.resume;
+    dashboard.emplace(run, *options.dashboard);
+    Say(fmt::format("dashboard: http://127.0.0.1:{}/", dashboard->port()));
+  }
   TrainSummary summary;
   if (!options.resume.empty()) {
     if (!options.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
@@ -121,6 +129,10 @@ void AddTrain(CLI::App& app) {
       ->allow_extra_args(false);
   verb->add_option("--seed", options->seed, "of parameters, data order and dropout; 1 without it");
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
+  verb->add_option("--dashboard", options->dashboard,
+                   "show the run's curves, samples and progress to browsers of this machine at this port while it\n"
+                   "trains; 0: any free port")
+      ->check(CLI::Range(0, 65535));
   verb->add_flag("--json", options->json, "print results.json at the end");
   verb->footer([] { return Footer(); });
   verb->callback([options] { Run(*options); });
