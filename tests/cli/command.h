@@ -44,9 +44,6 @@ class Command {
   explicit Command(const std::vector<std::string>& arguments, const Scratch& scratch, int64_t file_limit = 0,
                    const std::string& input = "/dev/null");
   void Kill(int signal) const { ::kill(child_, signal); }
-  // What it has printed so far.
-  std::string Out() const { return ReadFile(out_path_); }
-  std::string Err() const { return ReadFile(err_path_); }
   // True if it has ended.
   bool WaitFor(double seconds);
   CommandResult Wait();

@@ -18,10 +18,19 @@ class ServeTest : public TrainTest {
     ASSERT_EQ(RunCommand(Train(run_, {"--steps", "4"}), *shared_).exit_code, 0);
   }
 
+  // What the newest command of a folder has said so far, to "out" or "err".
+  static std::string Said(const Scratch& scratch, const std::string& where) {
+    int newest = -1;
+    for (const auto& entry : std::filesystem::directory_iterator(scratch / "")) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(where)) newest = std::max(newest, std::atoi(name.c_str() + where.size()));
+    }
+    return newest < 0 ? "" : ReadFile(scratch / (where + std::to_string(newest)));
+  }
   // The port that a command has said, 0 if it has ended or not said one in time.
-  static int PortOf(Command& command) {
+  static int PortOf(Command& command, const Scratch& scratch) {
     for (int i = 0; i < 3000 && !command.WaitFor(0.01); ++i) {
-      const Json said = Json::parse(command.Out(), nullptr, false);
+      const Json said = Json::parse(Said(scratch, "out"), nullptr, false);
       if (said.is_object()) return said.value("port", 0);
     }
     return 0;
@@ -37,8 +46,8 @@ TEST_F(ServeTest, WritesWhatGenerateWritesAndEndsWhenAsked) {
       {"generate", "--model", run_, "-p", "Once", "-n", "30", "--temp", "1", "--top-p", "1", "--seed", "5", "--json"},
       scratch_);
   Command server({"serve", "--model", run_, "--run", run_, "--port", "0", "--json"}, scratch_);
-  const int port = PortOf(server);
-  ASSERT_GT(port, 0) << server.Err();
+  const int port = PortOf(server, scratch_);
+  ASSERT_GT(port, 0) << Said(scratch_, "err");
   EXPECT_EQ(Fetch(port, "GET", "/health").status, 200);
   const Answer answer = Post(port, "/v1/completions", {{"prompt", "Once"}, {"max_tokens", 30}, {"seed", 5}});
   EXPECT_EQ(answer.json().at("choices").at(0).at("text"), Json::parse(alone.out).at("text"));
@@ -64,8 +73,8 @@ TEST_F(ServeTest, WritesWhatGenerateWritesAndEndsWhenAsked) {
 TEST_F(ServeTest, WhatCannotBeFinishedIsTold) {
   Command server({"serve", "--model", run_, "--port", "0", "--json", "--grace", "0", "--max-tokens", "1000000"},
                  scratch_);
-  const int port = PortOf(server);
-  ASSERT_GT(port, 0) << server.Err();
+  const int port = PortOf(server, scratch_);
+  ASSERT_GT(port, 0) << Said(scratch_, "err");
   std::vector<Wire> streams;
   for (int i = 0; i < 8; ++i) {
     streams.emplace_back(port);
@@ -102,7 +111,7 @@ TEST_F(ServeTest, WrongCommandsAreRefused) {
   refused({"--model", run_, "--api-key-file", scratch_ / "none"}, 1, "none");
   refused({"--model", run_, "--model", run_, "--model", run_}, 2, "twice");
   Command server({"serve", "--model", run_, "--port", "0", "--json"}, scratch_);
-  const int port = PortOf(server);
+  const int port = PortOf(server, scratch_);
   ASSERT_GT(port, 0);
   const CommandResult second = RunCommand({"serve", "--model", run_, "--port", std::to_string(port)}, scratch_);
   EXPECT_EQ(second.exit_code, 1);
@@ -116,11 +125,11 @@ TEST_F(ServeTest, ADashboardShowsARunThatTrains) {
   Command train(Train(scratch_ / "run", {"--steps", "100000000", "--dashboard", "0"}), scratch_);
   int port = 0;
   for (int i = 0; i < 3000 && port == 0 && !train.WaitFor(0.01); ++i) {
-    const std::string said = train.Err();
+    const std::string said = Said(scratch_, "err");
     const size_t at = said.find("dashboard: http://127.0.0.1:");
     if (at != std::string::npos) port = std::atoi(said.c_str() + at + 28);
   }
-  ASSERT_GT(port, 0) << train.Err();
+  ASSERT_GT(port, 0) << Said(scratch_, "err");
   Json data;
   for (int i = 0; i < 500; ++i) {
     data = Fetch(port, "GET", "/run/data").json();
