@@ -81,6 +81,7 @@ printf '  %-24s%s\n' "$run" "settings (config.toml), log, samples, results.json,
 cat <<TEXT
 
 What to try next
+  $flashlm serve --model $run    and open http://127.0.0.1:8080/ : write with it, and see what it thinks
   $flashlm generate --model $run -p "The little fox"
   ./demo.sh --data tinystories --time 1h
   ./demo.sh --data my-text.txt

@@ -13,7 +13,7 @@ readonly min_cmake=3.25 log=build/setup.log
 # Programs count wherever they come from; libraries must be the distribution's packages.
 programs=(g++ cmake ninja:ninja-build pkg-config git python3:python3-minimal)
 libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev
-           libcurl4-openssl-dev libssl-dev libjs-chart.js libgtest-dev ca-certificates)
+           libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libjs-chart.js libgtest-dev ca-certificates)
 case "${1:-}" in
   "") ;;
   bench) libraries+=(libbenchmark-dev) ;;

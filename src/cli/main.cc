@@ -80,6 +80,7 @@ int Run(int argc, char** argv) {
   AddEval(app);
   AddProbe(app);
   AddGenerate(app);
+  AddServe(app);
   AddBench(app);
   AddSelftest(app);
   AddInspect(app);

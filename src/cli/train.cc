@@ -10,6 +10,7 @@
 #include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "serve/dashboard.h"
 
 namespace flashlm::cli {
 namespace {
@@ -18,12 +19,19 @@ struct Options {
   api::TrainConfig train;
   BudgetWords budget;
   int threads = 0;
+  std::optional<int> dashboard;
   bool json = false;
 };
 
 void Run(const Options& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
+  std::optional<DashboardServer> dashboard;
+  if (options.dashboard) {
+    const std::string& run = options.train.resume.empty() ? options.train.out : options.train.resume;
+    dashboard.emplace(run, *options.dashboard);
+    Say(fmt::format("dashboard: http://127.0.0.1:{}/", dashboard->port()));
+  }
   api::TrainConfig config = options.train;
   config.time = options.budget.time;
   config.hours = options.budget.hours;
@@ -77,6 +85,10 @@ void AddTrain(CLI::App& app) {
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
   verb->add_flag("--tensorboard", options->train.tensorboard,
                  "write event files of TensorBoard into the run folder, too: all numbers of log.jsonl");
+  verb->add_option("--dashboard", options->dashboard,
+                   "show the run's curves, samples and progress to browsers of this machine at this port while it\n"
+                   "trains; 0: any free port")
+      ->check(CLI::Range(0, 65535));
   verb->add_flag("--json", options->json, "print results.json at the end");
   verb->footer([] { return Footer(); });
   verb->callback([options] { Run(*options); });

@@ -18,6 +18,7 @@ void AddReport(CLI::App& app);
 void AddEval(CLI::App& app);
 void AddProbe(CLI::App& app);
 void AddGenerate(CLI::App& app);
+void AddServe(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddSelftest(CLI::App& app);
 void AddInspect(CLI::App& app);

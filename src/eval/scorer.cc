@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "models/predict.h"
@@ -67,6 +68,28 @@ void Scorer::CountDepth(int32_t depth, float nats) {
   }
 }
 
+std::vector<ScoredText> Scorer::ScoreWithLikely(std::span<const TokenIds> texts, int likely) {
+  std::vector<ScoredText> scored(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) scored[i].likely.resize(texts[i].size());
+  scored_ = likely > 0 ? &scored : nullptr;
+  likely_ = likely;
+  std::vector<std::vector<float>> nats = Score(texts);
+  scored_ = nullptr;
+  for (size_t i = 0; i < texts.size(); ++i) scored[i].nats = std::move(nats[i]);
+  return scored;
+}
+
+void Scorer::KeepLikely(const Tensor& log_probs, const Group& group, int begin, int count) {
+  for (size_t r = 0; r < group.members.size(); ++r) {
+    std::vector<std::vector<LikelyToken>>& out = (*scored_)[static_cast<size_t>(group.members[r])].likely;
+    const int end = std::min(begin + count, static_cast<int>(out.size()));
+    for (int i = begin; i < end; ++i) {
+      const float* row = log_probs.matrix().Row<float>(static_cast<int64_t>(r) * count + i - begin);
+      FindLikelyTokens({row, static_cast<size_t>(log_probs.cols)}, likely_, out[static_cast<size_t>(i)]);
+    }
+  }
+}
+
 void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats) {
   const int rows = static_cast<int>(group.members.size());
   const int shortest = group.length <= kShortText ? kShortText : kShortestPiece;
@@ -96,6 +119,7 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
   tape_.BeginInference(rows, count, state, kernels::RowGroups::kBlocks);
   const Prediction prediction = model_.Predict(tape_, inputs_.data());
   const CrossEntropyResult loss = NextTokenLoss(tape_, prediction, targets_.data(), {});
+  if (scored_ != nullptr) KeepLikely(LogProbabilities(tape_, prediction), group, begin, count);
   for (int r = 0; r < rows; ++r) {
     std::vector<float>& out = nats[static_cast<size_t>(group.members[static_cast<size_t>(r)])];
     const int end = std::min(begin + count, static_cast<int>(out.size()));

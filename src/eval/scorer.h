@@ -7,11 +7,18 @@
 #include <span>
 #include <vector>
 
+#include "infer/likely_tokens.h"
 #include "models/model.h"
 
 namespace flashlm {
 
 using TokenIds = std::vector<uint16_t>;
+
+// Of each token of a text: what it cost, and what was expected in its place.
+struct ScoredText {
+  std::vector<float> nats;
+  std::vector<std::vector<LikelyToken>> likely;  // best first; empty lists if none were asked for
+};
 
 class Scorer {
  public:
@@ -33,6 +40,9 @@ class Scorer {
   };
   const std::array<ByDepth, kernels::kDepthChoices>& by_depth() const { return by_depth_; }
 
+  // The same, by the bit, with the `likely` most probable tokens of each position.
+  std::vector<ScoredText> ScoreWithLikely(std::span<const TokenIds> texts, int likely);
+
  private:
   // Texts read side by side.
   struct Group {
@@ -43,11 +53,15 @@ class Scorer {
   void ScoreGroup(std::span<const TokenIds> texts, const Group& group, std::vector<std::vector<float>>& nats);
   void ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
                   std::vector<std::vector<float>>& nats);
+  void KeepLikely(const Tensor& log_probs, const Group& group, int begin, int count);
 
   void CountDepth(int32_t depth, float nats);
 
   Model& model_;
   Tape tape_;
+  // Where the likely tokens of the texts go, and how many of them; null: nobody asks.
+  std::vector<ScoredText>* scored_ = nullptr;
+  int likely_ = 0;
   std::vector<int> order_;                 // texts by length
   std::vector<int32_t> inputs_, targets_;  // [rows, count]
   std::array<ByDepth, kernels::kDepthChoices> by_depth_;

@@ -4,9 +4,8 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
-#include "models/model.h"
+#include "infer/stream_reader.h"
 
 namespace flashlm {
 
@@ -14,7 +13,7 @@ namespace flashlm {
 class Session {
  public:
   // `rows` streams that advance together. dtype: what matrix products read (kernels/gemm/precision.h).
-  Session(Model& model, DType dtype, int rows = 1);
+  Session(Model& model, DType dtype, int rows = 1) : reader_(model, dtype), state_(rows) {}
 
   // Reads tokens [rows, T], T >= 1, and returns the log-probabilities [rows, V] of what follows the last of
   // each row. They live in the session until the next call. Throws Error for an id outside the vocabulary.
@@ -22,11 +21,11 @@ class Session {
   const float* Feed(int32_t token) { return Feed({&token, 1}); }
 
   // After Feed: what the last layer's value head predicts, the mean nats of the next tokens.
-  bool has_values() const { return !values_.empty(); }
-  float value(int row = 0) const { return values_[static_cast<size_t>(row)]; }
+  bool has_values() const { return reader_.has_values(); }
+  float value(int row = 0) const { return reader_.value(row); }
 
   int rows() const { return state_.rows(); }
-  int vocab() const { return vocab_; }
+  int vocab() const { return reader_.vocab(); }
   // Tokens that each row has read; of the first, where rows were begun anew apart.
   int64_t position() const { return state_.position(0); }
 
@@ -40,15 +39,8 @@ class Session {
   void ResetRow(int row);
 
  private:
-  const float* Read(std::span<const int32_t> tokens, int length);
-  Prediction FeedPiece(std::span<const int32_t> tokens, int begin, int count);
-
-  Model& model_;
-  Tape tape_;
+  StreamReader reader_;
   State state_;
-  int vocab_;
-  std::vector<int32_t> piece_;  // [rows, count]
-  std::vector<float> values_;   // [rows], empty without value heads
 };
 
 }  // namespace flashlm

@@ -81,24 +81,28 @@ std::string ForMarkdown(std::string_view text) {
   return line;
 }
 
-std::string PageHtml(std::string_view title, std::string_view body, std::string_view data) {
+std::string PageHtml(std::string_view title, std::string_view body, std::string_view data, PageKind kind) {
+  const bool live = kind == PageKind::kLive;
   std::string html = fmt::format(R"(<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
+ content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'{}">
 <title>FlashLM: {}</title>
 <style>
 {}{}</style>
 </head>
 <body>
+<main>
 )",
-                                 ForHtml(title), kPalette, kPageStyle);
+                                 live ? "; connect-src 'self'" : "", ForHtml(title), kPalette, kPageStyle);
   html += body;
+  html += "</main>\n";
   html += fmt::format("<script type=\"application/json\" id=\"data\">{}</script>\n", ForScript(data));
-  for (const std::string_view script : {kChartJs, kPageScript}) {
+  for (const std::string_view script : {kChartJs, kPageScript, kLiveScript}) {
+    if (script == kLiveScript && !live) continue;
     html += "<script>\n";
     html += script;
     html += "</script>\n";

@@ -8,8 +8,8 @@
 
 namespace flashlm {
 
-// Embedded at build time (cmake/embed_page.cmake): Chart.js, page.js and page.css of this folder.
-extern const std::string_view kChartJs, kPageScript, kPageStyle;
+// Embedded at build time (cmake/embed_page.cmake): Chart.js, page.js, page.css and live.js of this folder.
+extern const std::string_view kChartJs, kPageScript, kPageStyle, kLiveScript;
 // The style sheet's colours as variables, light and dark; --c0 to --c7 tell eight lines apart.
 extern const char* const kPalette;
 
@@ -25,7 +25,10 @@ std::string ForMarkdown(std::string_view text);
 // 6566400 -> "6,566,400".
 std::string Grouped(double number);
 
-// `body` is HTML; `data` JSON for the script (ChartSheet::Data), which may hold any text.
-std::string PageHtml(std::string_view title, std::string_view body, std::string_view data);
+// `body` is HTML; `data` JSON for the script (ChartSheet::Data), which may hold any text. A page that is served while
+// its run goes on (kLive) asks its server for newer contents (live.js), and nobody else.
+enum class PageKind { kFile, kLive };
+std::string PageHtml(std::string_view title, std::string_view body, std::string_view data,
+                     PageKind kind = PageKind::kFile);
 
 }  // namespace flashlm

@@ -2,7 +2,7 @@
 // the runs that are shown change, and for printing: charts are few and their curves thinned.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  let data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const dashes = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
@@ -212,14 +212,26 @@
     });
   }
 
-  for (const box of document.querySelectorAll("input[data-owner]")) {
-    box.addEventListener("change", () => {
-      box.checked ? hidden.delete(+box.dataset.owner) : hidden.add(+box.dataset.owner);
+  function listen() {
+    for (const box of document.querySelectorAll("input[data-owner]")) {
+      box.checked = !hidden.has(+box.dataset.owner);
+      box.addEventListener("change", () => {
+        box.checked ? hidden.delete(+box.dataset.owner) : hidden.add(+box.dataset.owner);
+        draw();
+      });
+    }
+    const over = document.getElementById("over");
+    if (over) over.value = chosen;
+    over?.addEventListener("change", (event) => {
+      chosen = event.target.value;
       draw();
     });
   }
-  document.getElementById("over")?.addEventListener("change", (event) => {
-    chosen = event.target.value;
+
+  // Contents of a run that has gone on (live.js).
+  addEventListener("newdata", (event) => {
+    data = event.detail;
+    listen();
     draw();
   });
   dark.addEventListener("change", draw);
@@ -231,5 +243,6 @@
     delete root.dataset.print;
     draw();
   });
+  listen();
   draw();
 })();

@@ -13,6 +13,7 @@
 
 #include "report/page.h"
 #include "report/probes.h"
+#include "report/run_progress.h"
 #include "report/run_tables.h"
 
 namespace flashlm {
@@ -75,17 +76,19 @@ class Report {
     Settings();
   }
 
-  std::string Html() const {
-    const std::string title = runs_.size() == 1 ? runs_[0].name : fmt::format("{} runs", runs_.size());
-    std::string body = fmt::format("<h1>{}</h1>\n", ForHtml(title));
+  std::string Title() const { return runs_.size() == 1 ? runs_[0].name : fmt::format("{} runs", runs_.size()); }
+  const Json& ChartData() const { return sheet_.Data(); }
+
+  // `top`: HTML below the heading.
+  std::string Body(const std::string& top) const {
+    std::string body = fmt::format("<h1>{}</h1>\n{}", ForHtml(Title()), top);
     body += Notes() + "<h2>Results</h2>\n" + ResultsTable(runs_);
     body +=
         "<p class=\"soft\">Bits per byte and perplexity are the last model's on the test part of the validation text, "
         "± documents their standard error; best on dev is what the best model was chosen by. Of an unfinished run the "
         "figures are those so far.</p>\n";
     body += Key() + sections_;
-    body += "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n";
-    return PageHtml(title, body, ToText(sheet_.Data()));
+    return body + "<noscript><p>The charts need JavaScript; the tables do not.</p></noscript>\n";
   }
 
   Json ForPrograms() const {
@@ -333,7 +336,20 @@ class Report {
 
 }  // namespace
 
-std::string RunReportHtml(std::span<const RunRecord> runs) { return Report(runs).Html(); }
+std::string RunReportHtml(std::span<const RunRecord> runs) {
+  const Report report(runs);
+  return PageHtml(report.Title(), report.Body(""), ToText(report.ChartData()));
+}
+
+std::string LiveReportHtml(const RunRecord& run) {
+  const Report report({&run, 1});
+  return PageHtml(report.Title(), report.Body(ProgressHtml(run)), ToText(report.ChartData()), PageKind::kLive);
+}
+
+Json LiveReportParts(const RunRecord& run) {
+  const Report report({&run, 1});
+  return {{"title", report.Title()}, {"body", report.Body(ProgressHtml(run))}, {"charts", report.ChartData()}};
+}
 
 Json RunReportJson(std::span<const RunRecord> runs) { return Report(runs).ForPrograms(); }
 

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "report/page.h"
 #include "report/probes.h"
+#include "report/run_progress.h"
 
 namespace flashlm {
 namespace {
@@ -93,13 +94,6 @@ const Column kColumns[] = {
      true},
 };
 
-// The budget in force: the last extension's, or that which the run was begun with.
-Json BudgetOf(const Json& config) {
-  const auto extensions = config.find("extensions");
-  const bool extended = extensions != config.end() && extensions->is_array() && !extensions->empty();
-  return extended ? extensions->back() : config.value("budget", Json());
-}
-
 std::string Percent(double share) { return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : ""; }
 
 std::string Interval(const ReportedProbe& probe) {
@@ -128,16 +122,10 @@ std::string StateOf(const RunRecord& run) {
   if (run.finished()) return "finished";
   const std::vector<Moment>& moments = run.log.steps.moments();
   if (moments.empty()) return "no step yet";
-  std::string state = fmt::format("unfinished: step {}", moments.back().step);
-  const Json budget = BudgetOf(run.config);
-  const double amount = NumberAt(budget, "amount");
-  const std::string kind = TextAt(budget, "kind");
-  if (!(amount > 0)) return state;
-  const double done = kind == "time"     ? moments.back().seconds
-                      : kind == "tokens" ? static_cast<double>(moments.back().tokens)
-                                         : static_cast<double>(moments.back().step);
-  return state + fmt::format(", {:.0f} % of {}", 100 * done / amount,
-                             kind == "time" ? FormatDuration(amount) : FormatCount(amount) + " " + kind);
+  const RunProgress progress = ProgressOf(run);
+  const std::string state = fmt::format("unfinished: step {}", moments.back().step);
+  return progress.budget.empty() ? state
+                                 : state + fmt::format(", {:.0f} % of {}", 100 * progress.share, progress.budget);
 }
 
 std::string ResultsTable(std::span<const RunRecord> runs) {

@@ -44,6 +44,34 @@ class State {
     }
   }
 
+  // Streams come and go: those of `other`, a state of the same model, become the last rows of this one. Either may be
+  // without slots yet, if nothing was read.
+  void Append(const State& other) {
+    if (slots_.size() < other.slots_.size()) slots_.resize(other.slots_.size());
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const size_t floats = std::max(FloatsPerRow(i), other.FloatsPerRow(i));
+      slots_[i].resize(floats * positions_.size(), 0.0f);
+      if (other.FloatsPerRow(i) > 0) slots_[i].insert(slots_[i].end(), other.slots_[i].begin(), other.slots_[i].end());
+      slots_[i].resize(floats * (positions_.size() + other.positions_.size()), 0.0f);
+    }
+    positions_.insert(positions_.end(), other.positions_.begin(), other.positions_.end());
+  }
+
+  // The stream is gone, and the last row takes its place.
+  void Remove(int row) {
+    const size_t last = positions_.size() - 1;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const size_t floats = FloatsPerRow(i);
+      if (static_cast<size_t>(row) != last) {
+        std::copy_n(slots_[i].begin() + static_cast<std::ptrdiff_t>(last * floats), floats,
+                    slots_[i].begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * floats));
+      }
+      slots_[i].resize(last * floats);
+    }
+    positions_[static_cast<size_t>(row)] = positions_[last];
+    positions_.pop_back();
+  }
+
   int64_t Bytes() const {
     int64_t bytes = 0;
     for (const auto& slot : slots_) bytes += static_cast<int64_t>(slot.size() * sizeof(float));
@@ -51,6 +79,10 @@ class State {
   }
 
  private:
+  size_t FloatsPerRow(size_t slot) const {
+    return slot < slots_.size() && !positions_.empty() ? slots_[slot].size() / positions_.size() : 0;
+  }
+
   std::vector<int64_t> positions_;
   std::vector<std::vector<float>> slots_;
 };

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <vector>
+
 namespace flashlm {
 namespace {
 
@@ -36,6 +39,59 @@ TEST(StateTest, ResetForgetsAndKeepsTheMemory) {
   EXPECT_EQ(slot[4], 0);
   EXPECT_EQ(state.positions()[0], 0);
   EXPECT_EQ(state.rows(), 2);
+}
+
+// Rows of which every float says whose it is.
+State Named(std::initializer_list<float> names, int64_t position) {
+  State state(static_cast<int>(names.size()));
+  int row = 0;
+  for (const float name : names) {
+    for (int i = 0; i < 2; ++i) state.Slot(0, 2)[2 * row + i] = name;
+    state.Slot(2, 1)[row++] = -name;
+  }
+  state.Advance(static_cast<int>(position));
+  return state;
+}
+
+void ExpectRows(State& state, const std::vector<float>& names, const std::vector<int64_t>& positions) {
+  ASSERT_EQ(state.rows(), static_cast<int>(names.size()));
+  for (size_t row = 0; row < names.size(); ++row) {
+    EXPECT_EQ(state.Slot(0, 2)[2 * row], names[row]);
+    EXPECT_EQ(state.Slot(0, 2)[2 * row + 1], names[row]);
+    EXPECT_EQ(state.Slot(2, 1)[row], -names[row]);
+    EXPECT_EQ(state.position(static_cast<int>(row)), positions[row]);
+  }
+}
+
+TEST(StateTest, StreamsComeAndGo) {
+  State state(0);
+  state.Append(Named({1, 2}, 5));
+  state.Append(Named({3}, 8));
+  ExpectRows(state, {1, 2, 3}, {5, 5, 8});
+  state.Remove(0);
+  ExpectRows(state, {3, 2}, {8, 5});
+  state.Remove(1);
+  ExpectRows(state, {3}, {8});
+  state.Append(Named({4}, 1));
+  ExpectRows(state, {3, 4}, {8, 1});
+  state.Remove(0);
+  state.Remove(0);
+  EXPECT_EQ(state.rows(), 0);
+  EXPECT_EQ(state.Bytes(), 0);
+  state.Append(Named({5}, 2));
+  ExpectRows(state, {5}, {2});
+}
+
+TEST(StateTest, AStreamThatHasReadNothingHasEmptySlots) {
+  State state = Named({1}, 5);
+  state.Append(State(1));
+  EXPECT_EQ(state.Slot(0, 2)[2], 0);
+  EXPECT_EQ(state.Slot(2, 1)[1], 0);
+  State fresh(1);
+  fresh.Append(Named({1}, 5));
+  EXPECT_EQ(fresh.Slot(0, 2)[1], 0);
+  EXPECT_EQ(fresh.Slot(0, 2)[2], 1);
+  EXPECT_EQ(fresh.position(0), 0);
 }
 
 }  // namespace

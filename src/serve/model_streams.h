@@ -1,0 +1,97 @@
+// The texts that one model is writing: prompts are scored and read piece by piece, texts written side by side.
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "eval/scorer.h"
+#include "infer/sampler.h"
+#include "infer/stream_reader.h"
+#include "serve/prefix_cache.h"
+#include "serve/stream_job.h"
+
+namespace flashlm {
+
+struct EngineCounts;
+
+struct ServedModel {
+  Model* model = nullptr;
+  DType decode = DType::kF32, score = DType::kF32;  // what products read
+};
+
+// For the inference thread.
+class ModelStreams {
+ public:
+  ModelStreams(const ServedModel& served, int64_t cache_bytes, EngineCounts& counts);
+
+  void Add(StreamJob job);
+  // Some work for every text: a few prompts are scored, a bounded number of prompt tokens read, and each text that is
+  // being written gets a token.
+  void Step();
+  // Ends those for which `end_of` says so.
+  template <class EndOf>
+  void EndIf(const EndOf& end_of);
+  // All of them.
+  void EndAll(StreamEnd end);
+
+  int size() const { return static_cast<int>(streams_.size()); }
+  int64_t cache_bytes() const { return cache_.bytes(); }
+
+ private:
+  enum class Stage : uint8_t { kScoring, kReading, kWriting, kOver };
+  struct Stream {
+    explicit Stream(StreamJob asked);
+    StreamJob job;
+    Sampler sampler;
+    Stage stage;
+    std::vector<int32_t> history;  // prompt and what was written; the first is the <eos> of the beginning
+    std::vector<int32_t> cuts;     // of the prompt
+    size_t next_cut = 0;
+    State state{1};  // while the prompt is read
+    int written = 0;
+    DrawnToken drawn;  // of the step at work
+    bool failed = false;
+  };
+  // Up to 32 texts that are decoded in one pass (kernels::kFewRows), row by row.
+  struct Group {
+    State state{0};
+    std::vector<Stream*> rows;
+  };
+
+  void ScoreSome();
+  void ReadSome();
+  int ReadPiece(Stream& stream);
+  void KeepPrefix(const Stream& stream);
+  void WriteAll();
+  void WriteGroup(Group& group);
+  void Draw(Stream& stream, std::span<const float> log_probs);
+  // Tells the listener; true if the text goes on.
+  bool Deliver(Stream& stream);
+  void Join(Stream& stream);
+  void Leave(Stream& stream);
+  void MergeGroups();
+  void End(Stream& stream, StreamEnd end);
+  void RemoveEnded();
+
+  ServedModel served_;
+  EngineCounts& counts_;
+  StreamReader reader_;
+  Scorer scorer_;
+  PrefixCache cache_;
+  std::list<std::unique_ptr<Stream>> streams_;  // in the order in which they came
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::vector<int32_t> last_;  // [rows], what a group reads next
+};
+
+template <class EndOf>
+void ModelStreams::EndIf(const EndOf& end_of) {
+  for (const auto& stream : streams_) {
+    if (stream->stage == Stage::kOver) continue;
+    if (const std::optional<StreamEnd> end = end_of(stream->job)) End(*stream, *end);
+  }
+  RemoveEnded();
+}
+
+}  // namespace flashlm

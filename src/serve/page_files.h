@@ -1,0 +1,16 @@
+// The page for writing with the models, embedded at build time (cmake/embed_writing_page.cmake): page.html, page.js and
+// page.css of this folder, which load nothing else.
+#pragma once
+
+#include <string_view>
+
+namespace flashlm {
+
+extern const std::string_view kWritingHtml, kWritingScript, kWritingStyle;
+
+// What a browser may load for it: what this server has.
+inline constexpr const char* kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'";
+
+}  // namespace flashlm

@@ -1,0 +1,105 @@
+// The routes: what each address answers. Holds the models and the engine; knows HTTP as requests and replies.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "infer/loaded_model.h"
+#include "serve/completion.h"
+#include "serve/dashboard.h"
+#include "serve/engine.h"
+#include "serve/http_server.h"
+
+namespace flashlm {
+
+struct ServiceOptions {
+  std::vector<std::string> models;  // run folders, checkpoints, model folders or files
+  std::string run;                  // a run to watch; "": none
+  std::string precision = "auto";
+  std::vector<std::string> api_keys;  // empty: everybody may ask
+  std::string cors_origin;            // of pages that may ask; "": none but our own
+  bool loopback = true;               // only this machine can connect
+  double seconds = 300;               // a request may take
+  EngineLimits engine;
+  RequestLimits request;
+};
+
+// One key a line; empty lines and lines that begin with # are none. Throws Error if there is none.
+std::vector<std::string> ReadApiKeys(const std::string& path);
+
+class Service {
+ public:
+  // Loads the models, the first one warm. Throws Error as LoadModel does.
+  explicit Service(const ServiceOptions& options);
+
+  void Handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply);
+  // For /metrics.
+  void Watch(const HttpServer* http) { http_ = http; }
+  // Nothing new; true if all that was begun is finished within so many seconds.
+  bool Finish(double seconds);
+  // Ends what is still being written; clients are told.
+  void Stop() {
+    if (engine_ != nullptr) engine_->Stop();
+  }
+
+  std::vector<std::string> ids() const;
+
+ private:
+  struct Served {
+    LoadedModel loaded;
+    ModelCard card;
+    Json description;
+  };
+  // One request on its way through the routes.
+  struct Call {
+    const HttpRequest& request;
+    const std::shared_ptr<HttpReply>& reply;
+    HttpHeaders headers;  // of the answer
+    void Send(const Json& json, int status = 200) const {
+      reply->Send(status, "application/json", ToText(json), headers);
+    }
+  };
+  using Route = void (Service::*)(const Call&);
+  struct Place {
+    const char *method, *path;
+    Route route;
+    bool open;  // without a key
+  };
+  static const std::vector<Place>& Places();
+
+  void CheckKey(const HttpRequest& request) const;
+  const Place& Find(const HttpRequest& request) const;
+  size_t ModelOf(const std::string& name) const;
+  const Tokenizer& TokenizerOf(const Json& body) const;
+  Dashboard& Watched() const;
+
+  void Health(const Call& call);
+  void Models(const Call& call);
+  void Completions(const Call& call);
+  void ChatCompletions(const Call& call);
+  void Tokenize(const Call& call);
+  void Detokenize(const Call& call);
+  void TokenizerInfo(const Call& call);
+  void Metrics(const Call& call);
+  void Page(const Call& call);
+  void PageScript(const Call& call);
+  void PageStyle(const Call& call);
+  void RunPage(const Call& call);
+  void RunParts(const Call& call);
+  void Write(const Call& call, const CompletionRequest& request, size_t model);
+
+  ServiceOptions options_;
+  std::vector<Served> models_;
+  std::unique_ptr<Dashboard> dashboard_;
+  std::unique_ptr<Engine> engine_;
+  const HttpServer* http_ = nullptr;
+  std::atomic<bool> finishing_ = false;
+  std::atomic<int64_t> requests_ = 0, refused_ = 0, busy_ = 0;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace flashlm

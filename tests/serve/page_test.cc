@@ -1,0 +1,281 @@
+// The page for writing in a headless Chromium, where there is one: every control is used, by mouse and by keyboard.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "serve/page_files.h"
+#include "tests/serve/service_fixture.h"
+
+namespace flashlm {
+namespace {
+
+// Uses the page as a person would and sends what it found to /found.
+constexpr char kPerson[] = R"JS(
+"use strict";
+const seen = [];
+addEventListener("error", (event) => seen.push(event.message));
+addEventListener("unhandledrejection", (event) => seen.push(String(event.reason)));
+addEventListener("securitypolicyviolation", (event) => seen.push("policy: " + event.violatedDirective));
+const $ = (id) => document.getElementById(id);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+async function until(what, condition) {
+  for (let i = 0; i < 400; ++i) {
+    if (condition()) return;
+    await pause(25);
+  }
+  throw new Error("waited in vain: " + what + "; status: " + $("status").textContent);
+}
+const set = (id, value) => {
+  $(id).value = value;
+  $(id).dispatchEvent(new Event("change", { bubbles: true }));
+};
+const key = (target, name, more) =>
+  target.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...more }));
+const cards = () => [...document.querySelectorAll(".text")];
+const storyOf = (card) => card.querySelector(".story").textContent;
+const tokensOf = (card) => [...card.querySelectorAll(".token")];
+const idle = () => $("stop").disabled && $("status").textContent.includes("tokens written");
+const button = (card, name) => [...card.querySelectorAll("button")].find((b) => b.textContent === name);
+
+async function person() {
+  const found = {};
+  await until("models", () => $("about").textContent !== "");
+  found.about = $("about").textContent;
+  found.models = document.querySelectorAll("#models input").length;
+  $("settings").open = true;
+  set("n", "2");
+  set("max_tokens", "24");
+  set("seed", "7");
+  set("temperature", "1");
+  set("top_p", "1");
+  $("prompt").value = "The cat";
+  $("write").click();
+  await until("first texts", () => cards().length > 0 && idle());
+  found.cards = cards().length;
+  found.first = cards().map(storyOf);
+  found.painted = document.querySelectorAll(".token[style*=background]").length;
+  found.notes = cards().map((card) => card.querySelector("p.soft").textContent);
+
+  // The same again with the keyboard: the same seed gives the same texts.
+  key(document, "Enter", { ctrlKey: true });
+  await until("the same texts", () => idle() && cards().length > 0);
+  found.same = JSON.stringify(cards().map(storyOf)) === JSON.stringify(found.first);
+
+  // What the model expected: by mouse, then by keyboard.
+  const some = tokensOf(cards()[0])[3];
+  some.dispatchEvent(new PointerEvent("pointerenter"));
+  found.tip = !$("tip").hidden && $("tip").querySelectorAll("tr").length;
+  found.facts = [...$("tip").querySelectorAll(":scope > div")].map((line) => line.textContent);
+  some.dispatchEvent(new PointerEvent("pointerleave"));
+  found.tipCloses = $("tip").hidden;
+  const story = cards()[0].querySelector(".story");
+  key(story, "ArrowRight");
+  key(story, "ArrowRight");
+  found.walked = tokensOf(cards()[0]).findIndex((token) => token.classList.contains("here"));
+  key(story, "End");
+  found.walkedToEnd = tokensOf(cards()[0]).at(-1).classList.contains("here");
+  key(document, "Escape");
+  found.escaped = $("tip").hidden;
+
+  // Colours.
+  set("colour", "none");
+  found.unpainted = [...document.querySelectorAll(".token")].every((token) => token.style.background === "");
+  set("colour", "value");
+  found.values = document.querySelectorAll(".token[style*=background]").length;
+  found.scale = !$("scale").hidden;
+  set("colour", "surprise");
+
+  // An alternative in place of a token: the text up to there stays.
+  const token = tokensOf(cards()[0])[2];
+  const before = "The cat" + tokensOf(cards()[0]).slice(0, 2).map((t) => t.textContent).join("");
+  token.click();
+  const other = [...$("tip").querySelectorAll("button:not(:disabled)")].find((b) => !b.textContent.startsWith("bytes:"));
+  other.click();
+  found.alternative = $("prompt").value.startsWith(before) && $("prompt").value.length > before.length;
+  await until("the alternative", () => idle());
+
+  // Again, edit, go on.
+  set("seed", "");
+  $("again").click();
+  await until("again", () => idle());
+  found.again = cards().length;
+  button(cards()[1], "Edit").click();
+  found.edited = $("prompt").value === storyOf(cards()[1]) && document.activeElement === $("prompt");
+  const long = storyOf(cards()[0]);
+  button(cards()[0], "Go on").click();
+  await until("going on", () => idle() && cards().length > 0);
+  found.wentOn = cards().every((card) => storyOf(card).startsWith(long));
+  button(cards()[0], "Again").click();
+  await until("one again", () => idle());
+  button(cards()[0], "Copy").click();
+  await until("copying", () => $("status").textContent.includes("cop"));
+
+  // Export.
+  let exported = null;
+  const create = URL.createObjectURL;
+  URL.createObjectURL = (blob) => { exported = blob; return create.call(URL, blob); };
+  $("export").click();
+  const file = JSON.parse(await exported.text());
+  found.exported = [file.texts.length, file.texts[0].tokens.length > 0, file.texts[0].prompt === long];
+
+  // Stop, in the middle of something long.
+  $("prompt").value = "The";
+  set("n", "1");
+  set("max_tokens", "4000");
+  set("stop_at", "\\nnever this");
+  $("write").click();
+  await until("the first tokens", () => document.querySelectorAll(".token").length > 3);
+  key(document, "Escape");
+  await until("stopping", () => $("stop").disabled);
+  found.stopped = cards().some((card) => card.querySelector("p.soft").textContent.startsWith("stopped"));
+  found.stoppedTokens = document.querySelectorAll(".token").length;
+  $("write").click();
+  await until("tokens again", () => document.querySelectorAll(".token").length > 3);
+  $("stop").click();
+  await until("stopping again", () => $("stop").disabled);
+
+  // A wrong setting is told.
+  set("temperature", "-3");
+  $("form").noValidate = true;
+  $("form").requestSubmit();
+  await until("the refusal", () => $("status").classList.contains("error"));
+  found.refused = $("status").textContent;
+  $("defaults").click();
+  found.defaults = [$("temperature").value, $("max_tokens").value, $("stop_at").value];
+
+  found.remembered = JSON.parse(localStorage.getItem("flashlm.settings")).temperature;
+  found.unlabelled = [...document.querySelectorAll("input, select, textarea")].filter((field) =>
+    !field.labels?.length && !field.ariaLabel).map((field) => field.id);
+  found.wide = document.documentElement.scrollWidth - innerWidth;
+  found.paper = getComputedStyle(document.body).backgroundColor;
+  $("clear").click();
+  found.cleared = cards().length === 0 && $("export").disabled;
+  // For a picture.
+  set("n", "2");
+  set("seed", "5");
+  set("max_tokens", "60");
+  $("prompt").value = "Once upon a time";
+  $("write").click();
+  await until("the last texts", () => idle());
+  tokensOf(cards()[0])[5].click();
+  return found;
+}
+// The page counts as loaded, and is photographed, when this script arrives: after /found.
+const hold = document.createElement("script");
+hold.src = "hold.js";
+document.head.append(hold);
+person().catch((error) => ({ error: String(error) })).then((found) =>
+  fetch("/found", { method: "POST", body: JSON.stringify({ ...found, seen }) }));
+)JS";
+
+std::string FindBrowser() {
+  std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
+  for (std::string folder; std::getline(path, folder, ':');) {
+    for (const char* name : {"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}) {
+      if (std::filesystem::exists(folder + "/" + name)) return folder + "/" + name;
+    }
+  }
+  return "";
+}
+
+// The server's own page, under its own policy, with a person in front of it.
+class PageTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    browser_ = FindBrowser();
+    if (browser_.empty()) GTEST_SKIP() << "no Chromium here (apt-get install chromium-headless-shell)";
+    service_ = std::make_unique<Service>(
+        OptionsOf({WriteTinyModel(scratch_, "cortex-viii", "first"), WriteTinyModel(scratch_, "gpt", "second", 3)}));
+    http_ = std::make_unique<HttpServer>(
+        "127.0.0.1", 0, HttpLimits(),
+        [this](HttpRequest request, const std::shared_ptr<HttpReply>& reply) { Handle(std::move(request), reply); });
+  }
+  void TearDown() override {
+    if (service_) service_->Stop();
+  }
+
+  void Handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+    if (request.path == "/") {
+      std::string html(kWritingHtml);
+      html.insert(html.find("</head>"), "<script src=\"person.js\" defer></script>\n");
+      return reply->Send(200, "text/html; charset=utf-8", html, {{"Content-Security-Policy", kPagePolicy}});
+    }
+    if (request.path == "/person.js") return reply->Send(200, "text/javascript", kPerson);
+    if (request.path == "/found") {
+      const std::lock_guard lock(mutex_);
+      found_ = request.body;
+      if (hold_) hold_->Send(200, "text/javascript", "");
+      return reply->Send(200, "text/plain", "");
+    }
+    if (request.path == "/hold.js") {
+      const std::lock_guard lock(mutex_);
+      hold_ = reply;
+      return;
+    }
+    service_->Handle(std::move(request), reply);
+  }
+
+  Json Visit(const std::string& options) {
+    const char* pictures = std::getenv("FLASHLM_PICTURES");  // a folder, to look at what was seen
+    const std::string picture = fmt::format("{}/{}.png", pictures == nullptr ? scratch_ / "" : pictures,
+                                            testing::UnitTest::GetInstance()->current_test_info()->name());
+    const std::string command = fmt::format(
+        "cd '{0}' && timeout 150 '{1}' --headless --no-sandbox --disable-gpu --user-data-dir='{0}/profile' "
+        "--enable-logging=stderr --screenshot='{2}' {3} http://127.0.0.1:{4}/ >'{0}/out' "
+        "2>'{0}/err'",
+        scratch_ / "", browser_, picture, options, http_->port());
+    if (std::system(command.c_str()) != 0) ADD_FAILURE() << command << ReadFile(scratch_ / "err");
+    const std::lock_guard lock(mutex_);
+    const Json found = Json::parse(found_, nullptr, false);
+    EXPECT_TRUE(found.is_object()) << ReadFile(scratch_ / "err");
+    EXPECT_FALSE(found.contains("error")) << found.dump(1);
+    EXPECT_EQ(found.value("seen", Json()), Json::array());
+    return found;
+  }
+
+  ServeScratch scratch_;
+  std::string browser_;
+  std::unique_ptr<Service> service_;
+  std::unique_ptr<HttpServer> http_;
+  std::mutex mutex_;
+  std::string found_;
+  std::shared_ptr<HttpReply> hold_;  // what the page waits for
+};
+
+void ExpectUsed(const Json& found, const std::string& paper) {
+  EXPECT_EQ(found.value("models", 0), 2);
+  EXPECT_EQ(found.value("cards", 0), 4) << "two texts of two models";
+  EXPECT_GT(found.value("painted", 0), 10);
+  for (const char* yes : {"same", "tipCloses", "walkedToEnd", "escaped", "unpainted", "scale", "alternative", "edited",
+                          "wentOn", "stopped", "cleared"}) {
+    EXPECT_EQ(found.value(yes, Json()), true) << yes;
+  }
+  EXPECT_EQ(found.value("tip", Json()), 8) << "alternatives";
+  EXPECT_EQ(found.value("facts", Json()).size(), 2u) << "its probability, and what the value head expects";
+  EXPECT_EQ(found.value("walked", -1), 1);
+  EXPECT_GT(found.value("values", 0), 10);
+  EXPECT_EQ(found.value("again", 0), 4);
+  EXPECT_EQ(found.value("exported", Json()), Json({4, true, true}));
+  EXPECT_LT(found.value("stoppedTokens", 100000), 8000);
+  EXPECT_NE(found.value("refused", "").find("temperature"), std::string::npos);
+  EXPECT_EQ(found.value("defaults", Json()), Json({"0.8", "200", ""}));
+  EXPECT_EQ(found.value("remembered", Json()), "0.8");
+  EXPECT_EQ(found.value("unlabelled", Json()), Json::array());
+  EXPECT_LE(found.value("wide", 1), 0) << "nothing is cut off at the side";
+  EXPECT_EQ(found.value("paper", ""), paper);
+}
+
+TEST_F(PageTest, EveryControlIsUsed) {
+  ExpectUsed(Visit("--window-size=1200,1100 --blink-settings=preferredColorScheme=1"), "rgb(255, 255, 255)");
+}
+
+TEST_F(PageTest, EveryControlIsUsedInTheDarkOnAPhone) {
+  ExpectUsed(Visit("--window-size=390,1400 --blink-settings=preferredColorScheme=0"), "rgb(21, 24, 28)");
+}
+
+}  // namespace
+}  // namespace flashlm

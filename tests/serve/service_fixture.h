@@ -1,0 +1,76 @@
+// Servers of small untrained models, one for all tests of a suite.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "infer/generate.h"
+#include "io/model_folder.h"
+#include "serve/service.h"
+#include "tests/infer/tiny_model.h"
+#include "tests/serve/http_client.h"
+
+namespace flashlm {
+
+// A folder of its own, removed at the end.
+class ServeScratch {
+ public:
+  ServeScratch() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "flashlm_serve_XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~ServeScratch() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+// Writes TinyModel of this architecture as a model folder.
+inline std::string WriteTinyModel(const ServeScratch& scratch, const std::string& architecture, const std::string& name,
+                                  uint64_t seed = 7) {
+  const auto model = TinyModel(FindModel(architecture), Json::object(), seed);
+  WriteModelFolder(scratch / name, model->config(), model->bank(), TinyTokenizer().ToJson());
+  return scratch / name;
+}
+
+// A service and its HTTP server.
+class Serving {
+ public:
+  explicit Serving(const ServiceOptions& options, const HttpLimits& limits = {})
+      : service(options),
+        http("127.0.0.1", 0, limits, [this](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+          service.Handle(std::move(request), reply);
+        }) {
+    service.Watch(&http);
+  }
+  ~Serving() { service.Stop(); }
+  int port() const { return http.port(); }
+
+  Service service;
+  HttpServer http;
+};
+
+inline ServiceOptions OptionsOf(const std::vector<std::string>& models) {
+  ServiceOptions options;
+  options.models = models;
+  options.precision = "f32";
+  return options;
+}
+
+// What `flashlm generate` writes with a model folder.
+inline Generation Alone(const std::string& folder, const std::string& prompt, const SamplerConfig& sampler,
+                        int tokens) {
+  LoadedModel loaded = LoadModel(folder);
+  Session session(*loaded.model, DType::kF32);
+  GenerateOptions options;
+  options.sampler = sampler;
+  options.max_tokens = tokens;
+  return Generate(session, loaded.tokenizer, prompt, options, {});
+}
+
+}  // namespace flashlm
