@@ -54,7 +54,9 @@ def info_files():
 def run(*command):
     """Runs a step of the build; its output is pip's to show (pip -v)."""
     print("+", *command, flush=True)
-    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+    # pip hides what is installed from Python programs, of which cmake may be one.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0:
         sys.exit(f"error: {command[0]} failed (hint: tools/setup.sh installs what the build needs)")
 
 
@@ -74,6 +76,14 @@ def get_requires_for_build_wheel(config_settings=None):
 
 def get_requires_for_build_sdist(config_settings=None):
     return []
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    for name, content in info_files().items():
+        path = Path(metadata_directory) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return path.parent.name
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):

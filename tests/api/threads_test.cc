@@ -1,6 +1,7 @@
 // Who may call what at the same time, as include/flashlm says: models and their sessions on several threads give what
 // they give alone; a session on two threads is refused.
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "tests/api/api_fixture.h"
@@ -64,6 +65,22 @@ TEST_F(ApiTest, SessionsTakeTurnsTokenByToken) {
   one.join();
   two.join();
   EXPECT_LE(furthest, 3);
+}
+
+// While one session reads a long text no other computes with the model.
+TEST_F(ApiTest, AModelComputesForOneAtATime) {
+  const api::Model model = api::Model::Load(folder_);
+  api::Session reading(model, "f32"), waiting(model, "f32");
+  const std::vector<int32_t> long_text(40000, 7);
+  std::atomic<bool> read = false;
+  std::thread reader([&] {
+    reading.Feed(long_text);
+    read = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it has begun, and is not done for a second
+  waiting.Feed(std::vector<int32_t>{5});
+  EXPECT_TRUE(read);
+  reader.join();
 }
 
 TEST_F(ApiTest, TwoModelsOnTwoThreadsDoNotMeet) {

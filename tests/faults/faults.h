@@ -8,9 +8,9 @@
 
 namespace flashlm {
 
-// Smaller pieces of memory do not fail: the destructor of nlohmann's JSON asks for 16 bytes per child, and what a
-// destructor throws ends the process. On Linux it is large ones that fail, by a limit on the address space.
-inline constexpr size_t kSmallest = 8192;
+// Smaller pieces of memory do not fail: the destructor of nlohmann's JSON asks for 16 bytes per child and more, and
+// what a destructor throws ends the process. On Linux it is large ones that fail, by a limit on the address space.
+inline constexpr size_t kSmallest = 16384;
 
 enum class Fault : uint8_t {
   kMemory,      // operator new throws std::bad_alloc for kSmallest bytes and more
