@@ -53,7 +53,8 @@ def main() -> int:
         file, text, tokens = (f"{scratch}/{name}" for name in ("model.gguf", "text", "tokens.jsonl"))
         quiet = [args.flashlm, "--quiet"]
         subprocess.run(quiet + ["export", "--model", args.model, "--out", file, "--format", "gguf", "--floats", args.floats], check=True)
-        llama = Llama(file, n_ctx=512, n_threads=args.threads, n_threads_batch=args.threads, logits_all=True, verbose=False)
+        exact = {"type_k": 0, "type_v": 0, "flash_attn": False}  # keys and values in f32, not its default of f16
+        llama = Llama(file, n_ctx=512, n_threads=args.threads, n_threads_batch=args.threads, logits_all=True, verbose=False, **exact)
         documents = documents_of(args.text)[: args.prompts]
         pathlib.Path(text).write_text("\n<|endoftext|>\n".join(documents))
         subprocess.run(

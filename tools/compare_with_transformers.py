@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("--flashlm", default="build/release/flashlm")
     parser.add_argument("--text", type=pathlib.Path, help="documents separated by lines <|endoftext|> (default: two)")
-    parser.add_argument("--documents", type=int, default=50, help="most documents that are read (default: %(default)s)")
+    parser.add_argument("--documents", type=int, default=30, help="most documents that are read (default: %(default)s)")
     args = parser.parse_args()
     try:
         import torch
