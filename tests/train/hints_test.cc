@@ -31,7 +31,7 @@ std::set<std::string> KnownKeys() {
   // What stands beside every architecture's own, and the pattern of some.
   keys.merge(NamesIn("model", FieldsHelp<ModelExtras>()));
   keys.merge(NamesIn("model", FieldsHelp<NgramTablesConfig>()));
-  keys.insert({"model.architecture", "model.table_"});
+  keys.insert({"model.architecture", "model.table_", "train.own_"});
   // Files, a key of tokenizer.json, and the pattern of an override.
   keys.insert({"model.safetensors", "train.txt", "model.merges", "model.key"});
   return keys;
