@@ -5,8 +5,9 @@ include(CMakePackageConfigHelpers)
 if(FLASHLM_PROGRAM)
   install(TARGETS flashlm RUNTIME)
 endif()
-install(TARGETS flashlm_archive ARCHIVE)
-install(DIRECTORY ${FLASHLM_GENERATED}/include/flashlm TYPE INCLUDE)
+install(TARGETS flashlm_flashlm LIBRARY)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/flashlm ${FLASHLM_GENERATED}/include/flashlm TYPE INCLUDE
+        PATTERN *.in EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE TYPE DOC)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/flashlm)
@@ -20,9 +21,5 @@ install(FILES ${PROJECT_BINARY_DIR}/generated/flashlm-config.cmake
               ${PROJECT_BINARY_DIR}/generated/flashlm-config-version.cmake DESTINATION ${package})
 
 file(RELATIVE_PATH to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # the installed folder may be moved
-set(pc_link_grammar "")
-if(FLASHLM_HAS_LINK_GRAMMAR)
-  set(pc_link_grammar " link-grammar")
-endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/flashlm.pc.in ${PROJECT_BINARY_DIR}/generated/flashlm.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/generated/flashlm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

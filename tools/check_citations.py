@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOTS = ("src", "tests", "presets", "recipes", "examples", "docs", "bench", "tools", "cmake")
 ENDINGS = (".h", ".cc", ".py", ".md", ".toml", ".txt", ".sh", ".cmake")
-ROOMS = "base|kernels|tensor|autograd|nn|models|text|stories|probes|data|sources|io|optim|objective|infer|eval|train|checks|compare|cli"
+ROOMS = "base|kernels|tensor|autograd|nn|models|text|stories|probes|data|sources|io|optim|objective|infer|eval|train|checks|compare|audit|api|cli"
 
 PAGE = re.compile(r"(?<![\w/.-])(docs/[\w./-]+\.md)(?:#([\w-]+))?")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

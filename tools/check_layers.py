@@ -29,10 +29,13 @@ ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "ngram", "mod
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data", "probes"}
 ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
+ALLOWED["exchange"] = ALLOWED["train"] | {"train"}
 ALLOWED["report"] = {"base"}
 ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
+ALLOWED["api"] = ALLOWED["train"] | {"train"}
+ALLOWED["audit"] = ALLOWED["compare"]
 ALLOWED["serve"] = ALLOWED["eval"] | {"eval", "report"}
-ALLOWED["cli"] = ALLOWED["train"] | {"train", "checks", "compare", "report", "serve"}
+ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "audit", "exchange", "report", "serve"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {
@@ -77,14 +80,27 @@ def problem_with(folder, quote, header):
     return f'{room} must not include "{header}"; it may include {", ".join(sorted(ALLOWED[room])) or "nothing"}'
 
 
+def problem_of_public(quote, header):
+    """What is wrong with this include in include/, which others read without our dependencies, or None."""
+    if quote == "<" and (header.startswith("flashlm/") or re.fullmatch(r"[a-z0-9_]+(\.h)?", header)):
+        return None
+    return f"public headers include <flashlm/...> and the standard library only, not {header}"
+
+
 def check(root):
-    files = [p for top in ("src", "examples", "tests", "bench") for p in (root / top).rglob("*") if p.suffix in {".h", ".cc"}]
+    tops = ("include", "src", "examples", "tests", "bench")
+    files = [p for top in tops for p in (root / top).rglob("*") if p.suffix in {".h", ".hpp", ".cc"}]
     problems = [] if files else [f"{root}:0: no sources here"]
     for path in sorted(files):
         name = path.relative_to(root)
         lines = path.read_text(encoding="utf-8").splitlines()
         if len(lines) > MAX_LINES:
             problems.append(f"{name}:{len(lines)}: more than {MAX_LINES} lines; split it")
+        if name.parts[0] == "include":
+            for number, match in enumerate(map(INCLUDE.match, lines), 1):
+                message = match and problem_of_public(*match.groups())
+                if message:
+                    problems.append(f"{name}:{number}: {message}")
         if name.parts[0] not in {"src", "examples"}:
             continue
         included = [match[2] for match in map(INCLUDE.match, lines) if match]

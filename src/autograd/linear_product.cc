@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/gemm/int8_training.h"
 #include "kernels/ternary/ternary.h"
 #include "kernels/vector/vector.h"
 
@@ -25,6 +26,18 @@ void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const 
 
 }  // namespace
 
+bool TrainsInInt8(const Tape& tape, const Param& weight) {
+  return tape.int8_training() && weight.quantization.ternary == kernels::Ternary::kNone &&
+         !weight.quantization.int8_input;
+}
+
+LinearInput RoundedRows(Tape& tape, const Matrix& x, const kernels::Rounding& rounding, int64_t first_row) {
+  float* scales = tape.Scratch(x.rows);
+  const Matrix integers{tape.Scratch((x.rows * x.cols + 3) / 4), DType::kI8, x.rows, x.cols, x.cols};
+  kernels::RoundRows(x, integers, scales, rounding, first_row);
+  return {integers, scales};
+}
+
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Matrix& x) {
   if (!quantization.int8_input && !tape.int8_products()) return {x, nullptr};
   float* scales = tape.Keep<float>(x.rows);
@@ -44,6 +57,10 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
                     kernels::RowGroups groups) {
   PackedLinear& packed = tape.Packed(weight);
+  if (TrainsInInt8(tape, weight)) {
+    const LinearInput rounded = RoundedRows(tape, input.x);
+    return packed.training.Forward(rounded.x, rounded.scales, y, false);
+  }
   if (input.scales == nullptr) return packed.weight.Forward(input.x, y, false, groups);
   // Sums of integers, which no grouping changes.
   const bool ternary = weight.quantization.ternary != kernels::Ternary::kNone;
@@ -58,6 +75,12 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
                         bool accumulate) {
+  if (TrainsInInt8(tape, weight)) {
+    kernels::Int8WeightGradient(dy, input.x,
+                                {tape.ParamGradient(weight), DType::kF32, weight.rows, weight.cols, weight.cols});
+    const LinearInput rounded = RoundedRows(tape, dy);
+    return tape.Packed(weight).training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
+  }
   if (input.scales == nullptr) {
     AddWeightGradient(tape, weight, dy, input.x);
   } else {

@@ -104,12 +104,17 @@ struct AttentionConfig {
   kernels::Rope rope = kernels::Rope::kHalf;
   double dropout = 0;
   int value_heads = 0;  // head h reads values h mod value_heads; 0: each its own
+  double rope_base = kernels::kRopeBase;
 };
 // q, k [N, H*D], v [N, value_heads*D] -> [N, H*D]: causal sliding-window attention (kernels/attention/attention.h). A
 // window of the whole context is full attention.
 Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config);
 // The same of the columns q|k|v of one tensor.
 Tensor WindowAttention(Tape& tape, const Tensor& qkv, const AttentionConfig& config);
+
+// Every head of x [N, K*D] `times` times, one after another -> [N, K*times*D], of x's type: keys or values that groups
+// of neighbouring query heads share (grouped-query attention, Ainslie et al., 2023).
+Tensor RepeatHeads(Tape& tape, const Tensor& x, int head_dim, int times);
 
 // Differential attention's end: x [N, 2*H*D], the heads of a first and a second softmax -> [N, H*D],
 // rms_norm(first - lambda * second) per head, lambda = 0.8 exp(mean(lambda_q) - mean(lambda_k)) held in [0.1, 2].
@@ -168,8 +173,9 @@ struct ReasoningParams {
 };
 struct ReasoningConfig {
   int operations = 0, slots = 0;
-  int depth = 0;     // passes of every token: 1, 3 or 8; 0: each token its own
-  double noise = 1;  // factor on the depths' Gumbel noise, in training
+  int depth = 0;      // passes of every token: 1, 3 or 8; 0: each token its own
+  double noise = 1;   // factor on the depths' Gumbel noise, in training
+  bool blend = true;  // of the states at depths up to the drawn one, in training
 };
 struct ReasoningResult {
   Tensor state;  // [N,R], r's type
@@ -178,6 +184,7 @@ struct ReasoningResult {
   const float* mean_address = nullptr;  // [S] of the memory write
   const float* mean_write = nullptr;    // [R]
   int64_t passes = 0;                   // that all tokens took together
+  const int32_t* depths = nullptr;      // [N], and each of them
 };
 // `pack` belongs to the model, whose passes share it, and is renewed when the parameters changed.
 ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
@@ -186,6 +193,14 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
 // usage f32 [1,K] (mean router probabilities), shares [K] (of choices made, constants) -> f32 [1,1]:
 // weight * K * sum_k shares_k usage_k; `weight` when both are even. Not seeded: goes to Prediction::auxiliary.
 Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double weight);
+
+// choices [N,D], logits of which the differences to the first are to be `gains` [N,D] (constants, 0 in column 0) ->
+// f32 [1,1], seeded: scale * mean over rows of sum_d (choice_d - choice_0 - gain_d)^2.
+struct GainLossResult {
+  Tensor objective;
+  double squared_error;  // what scale multiplies
+};
+GainLossResult GainLoss(Tape& tape, const Tensor& choices, const float* gains, double scale);
 
 // x f32 [N,C] . w [C] -> f32 [N,1].
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w);

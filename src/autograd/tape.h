@@ -85,6 +85,9 @@ class Tape {
   int rows() const { return batch_ * length_; }
   DType dtype() const { return dtype_; }
   bool int8_products() const { return int8_products_; }
+  // From the next pass on: whether the products of float matrices are of int8 in training (autograd/linear_product.h).
+  void SetInt8Training(bool on) { int8_training_ = on; }
+  bool int8_training() const { return training_ && int8_training_; }
   // How products of all rows take them.
   kernels::RowGroups row_groups() const { return row_groups_; }
   // What random choices of this pass are keyed by, in training.
@@ -183,6 +186,7 @@ class Tape {
   GradientsApart* apart_;
   DType dtype_;
   bool int8_products_;
+  bool int8_training_ = false;
   bool training_ = false;
   kernels::RowGroups row_groups_ = kernels::RowGroups::kFastest;
   int batch_ = 0, length_ = 0;

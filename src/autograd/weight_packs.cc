@@ -28,12 +28,19 @@ void WeightPacks::Renew(Entry& entry) {
   entry.version = bank_.version();
   if (w.quantization.ternary == kernels::Ternary::kNone) {
     entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
+    entry.packed.training.SetValues(bank_.Value(w), w.rows, w.cols);
     return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
+  }
+  entry.packed.scales.resize(static_cast<size_t>(w.rows));
+  if (bank_.HasScales(w)) {  // the values are what products see, and their signs the trits
+    bank_.ScalesOf(w, entry.packed.scales.data());
+    entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
+    entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
+    return entry.packed.trits.SetValues(bank_.Value(w), w.rows, w.cols);
   }
   const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
   entry.trits.resize(size);
   entry.effective.resize(size);
-  entry.packed.scales.resize(static_cast<size_t>(w.rows));
   bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
   kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
                  {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/int8_training.h"
 #include "tensor/param_bank.h"
 
 namespace flashlm {
@@ -17,6 +18,7 @@ struct PackedLinear {
   kernels::PackedTrits trits;
   std::vector<float> scales;
   kernels::PackedInt8 int8;  // the (effective) weight rounded, for inference in int8
+  kernels::TrainingInt8Weight training;  // a float matrix rounded, for training in int8
 };
 
 class WeightPacks {

@@ -67,6 +67,29 @@ toml::array ArrayFromJson(const Json& list) {
   return array;
 }
 
+// Far beyond what any file of ours has. The parser takes any depth, but copying, comparing and writing call themselves
+// for each level.
+constexpr int kDeepest = 100;
+
+bool IsTooDeep(std::string_view text) {
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
 // Where the parser stopped, at the byte with this number (from 1 on): "line 3, column 7", in a single line "column 7".
 std::string PlaceIn(const std::string& text, size_t byte) {
   const std::string_view before = std::string_view(text).substr(0, byte > 0 ? byte - 1 : 0);
@@ -78,6 +101,7 @@ std::string PlaceIn(const std::string& text, size_t byte) {
 }  // namespace
 
 Json ParseJson(const std::string& text, const std::string& where, const std::string& hint) {
+  if (IsTooDeep(text)) throw Error(fmt::format("{}: nested more than {} levels deep", where, kDeepest), hint);
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& e) {

@@ -6,6 +6,10 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <mutex>
+#include <utility>
+
+#include "base/listener.h"
 
 namespace flashlm {
 namespace {
@@ -13,6 +17,24 @@ namespace {
 bool quiet_mode = false;
 bool status_shown = false;
 std::atomic<int> interrupt_signal{0};
+
+struct Listening {
+  std::mutex mutex;
+  Listener listener;
+};
+// Never destroyed: what still runs while the process ends may say something.
+Listening& Listeners() {
+  static auto* const listening = new Listening;
+  return *listening;
+}
+
+bool ToListener(const std::string& line) {
+  Listening& listening = Listeners();
+  const std::lock_guard lock(listening.mutex);
+  if (!listening.listener) return false;
+  listening.listener(line);
+  return true;
+}
 
 void OnSignal(int signal) {
   if (interrupt_signal.exchange(signal) != 0) {
@@ -27,8 +49,13 @@ void SetQuiet(bool quiet) { quiet_mode = quiet; }
 bool Quiet() { return quiet_mode; }
 bool OnTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 
+void SetListener(Listener listener) {
+  const std::lock_guard lock(Listeners().mutex);
+  std::swap(Listeners().listener, listener);
+}
+
 void Say(const std::string& line) {
-  if (quiet_mode) return;
+  if (ToListener(line) || quiet_mode) return;
   fmt::print(stderr, "{}{}\n", status_shown ? "\r\x1b[K" : "", line);
   status_shown = false;
 }

@@ -23,6 +23,8 @@ enum class Purpose : uint32_t {
   kTest = 7,
   kWordDropout = 8,
   kDocumentOrder = 9,
+  kRoundedRows = 10,
+  kRoundedTokens = 11,
 };
 
 struct PhiloxKey {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "checks/trained_supernova.h"
 #include "eval/causality.h"
 #include "infer/loaded_model.h"
 #include "infer/session.h"
@@ -58,13 +59,16 @@ CheckResult CheckRepeats(Model& model, DType dtype) {
 
 }  // namespace
 
-std::vector<CheckResult> CheckTrainedModel(const std::string& folder) {
+std::vector<CheckResult> CheckTrainedModel(const std::string& folder, bool assert_speed) {
   std::optional<LoadedModel> loaded;
   std::vector<CheckResult> results = {CheckFiles(folder, loaded)};
   if (!loaded) return results;
   const DType dtype = ScoringType(*loaded, "auto");
   results.push_back(CheckReading(*loaded->model, dtype));
   results.push_back(CheckRepeats(*loaded->model, dtype));
+  if (!IsSupernova(*loaded->model)) return results;
+  std::vector<CheckResult> claims = CheckTrainedSupernova(*loaded, dtype, assert_speed);
+  std::move(claims.begin(), claims.end(), std::back_inserter(results));
   return results;
 }
 

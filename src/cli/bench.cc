@@ -96,6 +96,8 @@ void Decode(const Options& options) {
   if (!options.model.empty()) json["load_ms"] = load_ms;
   json["first_token_ms"] = speed.first_token_ms;
   json["prefill_tokens_per_s"] = speed.prefill_tokens_per_s;
+  json["weight_bytes_per_step"] = speed.weight_bytes_per_step;
+  json["share_of_bandwidth"] = speed.share_of_bandwidth;
   json["streams"] = options.streams;
   json["tokens"] = options.tokens;
   json["threads"] = ThreadCount();
@@ -113,6 +115,8 @@ void Decode(const Options& options) {
   Print(fmt::format("{}first token of a 30-token prompt after {:.1f} ms; 512 tokens read at {:.0f} tokens/s\n",
                     options.model.empty() ? "" : fmt::format("loaded in {:.0f} ms; ", load_ms), speed.first_token_ms,
                     speed.prefill_tokens_per_s));
+  Print(fmt::format("{:.2f} MB of weights read a step, {:.0f} % of the rate at which this machine reads as much\n",
+                    speed.weight_bytes_per_step / 1e6, 100 * speed.share_of_bandwidth));
 }
 
 void Gemm(const Options& options) {
@@ -174,7 +178,7 @@ void AddBench(CLI::App& app) {
       decode->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
           ->take_all()
           ->allow_extra_args(false);
-  decode->add_option("--model", options->model, "run or model folder instead of a preset")
+  decode->add_option("--model", options->model, "run folder, model folder or packed file instead of a preset")
       ->excludes(preset)
       ->excludes(set);
   decode->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");

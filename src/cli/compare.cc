@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   CompareOptions compare;
-  BudgetOptions budget;
+  BudgetWords budget;
   std::string presets, recipes;
   int threads = 0;
   bool resume = false, json = false;
@@ -29,7 +29,7 @@ void Run(const Options& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   RefuseStandardOutput("--out", options.compare.out);
   CompareOptions compare = options.compare;
-  compare.budget = options.budget.Get();
+  compare.budget = options.budget.Total();
   compare.presets = SplitAtCommas("--presets", options.presets, "as cortex-viii,v8.3");
   compare.recipes = SplitAtCommas("--recipes", options.recipes, "as modern,adamw");
   if (options.resume && !std::filesystem::exists(compare.out + "/settings.json")) {
@@ -64,7 +64,7 @@ void AddCompare(CLI::App& app) {
   verb->add_option("--text", options->compare.text,
                    "file to evaluate on, all of it; without it the test part of the data's validation documents");
   verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
-  options->budget.AddTo(*verb, "5m", false);
+  AddBudget(*verb, options->budget, "5m", false);
   verb->add_option("--set", options->compare.sets, "change a setting of every run, as train.micro_batch=4; repeatable")
       ->take_all()
       ->allow_extra_args(false);

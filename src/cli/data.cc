@@ -60,7 +60,11 @@ void AddPrepareData(CLI::App& data) {
   prepare->add_option(
       "--valid", options.valid,
       "validation text, as --input; without it the source's own, else 1 % of the documents are held out");
-  prepare->add_option("--vocab", options.vocab, "entries of the tokenizer");
+  CLI::Option* vocab = prepare->add_option("--vocab", options.vocab, "entries of the tokenizer");
+  prepare
+      ->add_option("--tokenizer", options.tokenizer,
+                   "a tokenizer.json, or a model folder with one, to encode with instead of training one")
+      ->excludes(vocab);
   prepare->add_option("--tokens", arguments->tokens, "keep only the first so many tokens of training text, as 10M");
   prepare->add_option("--mix", arguments->mix,
                       "SOURCE=SHARE, as probes=0.1: so much of the training tokens from documents of another source, "

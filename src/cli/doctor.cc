@@ -61,7 +61,7 @@ void AddPrecision(Json& json) {
     json["precision"][name] = NameOf(kernels::ComputeType("auto", work));
     // Where there is nothing to choose nothing is measured.
     const auto rate = [](double measured) { return measured > 0 ? Json(measured) : Json(); };
-    json["precision_rates"][name] = {{"f32", rate(rates.f32)}, {"bf16", rate(rates.bf16)}};
+    json["precision_rates"][name] = {{"f32", rate(rates.f32)}, {"bf16", rate(rates.bf16)}, {"int8", rate(rates.int8)}};
   }
 }
 

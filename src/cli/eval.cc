@@ -6,6 +6,7 @@
 #include "base/paths.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
+#include "eval/by_depth.h"
 #include "eval/choices.h"
 #include "eval/evaluate.h"
 #include "eval/stories.h"
@@ -20,6 +21,7 @@ struct Options {
   std::optional<int> depth;
   std::optional<int> stories;
   WriteOptions write;
+  bool by_depth = false;
   bool json = false;
 };
 
@@ -31,13 +33,17 @@ void CheckOptions(const Options& options) {
     throw UsageError("--pairs and --cloze together", "both report \"accuracy\"; ask for one at a time");
   }
   if (!options.tokens.empty() && options.text.empty()) throw UsageError("--tokens goes with --text");
+  if (options.by_depth && options.text.empty()) throw UsageError("--by-depth goes with --text");
+  if (options.by_depth && options.depth) {
+    throw UsageError("--by-depth and --depth together", "by depth means at every one");
+  }
   if (options.tokens == "-" && options.json) {
     throw UsageError("--tokens - and --json together", "both are written to standard output; name a file for one");
   }
   if (options.text == "-" && (options.pairs == "-" || options.cloze == "-" || options.stories)) {
     throw UsageError("standard input for two options", "it can be read once");
   }
-  RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze}});
+  RefuseOverwriting("--tokens", options.tokens, {{options.text, options.pairs, options.cloze, options.model}});
 }
 
 // What is read of the model must not be where the tokens are written.
@@ -68,6 +74,15 @@ std::string EvaluateText(const Options& options, const LoadedModel& loaded, DTyp
              result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens, result.bytes,
              result.documents, NameOf(dtype)) +
          DescribeNatsByPosition(result);
+}
+
+std::string CompareDepths(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+  EvalOptions eval_options;
+  eval_options.interactive = true;
+  const std::vector<DepthText> depths =
+      EvaluateByDepth(*loaded.model, dtype, loaded.tokenizer, options.text, eval_options);
+  json["by_depth"] = ToJson(depths);
+  return Describe(depths);
 }
 
 std::string EvaluateChoices(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
@@ -113,6 +128,7 @@ void Run(const Options& options) {
     }
   };
   if (!options.text.empty()) report(EvaluateText(options, loaded, dtype, json));
+  if (options.by_depth) report(CompareDepths(options, loaded, dtype, json));
   if (!options.pairs.empty() || !options.cloze.empty()) report(EvaluateChoices(options, loaded, dtype, json));
   if (options.stories) report(WriteStories(options, loaded, json));
   if (options.json) PrintJson(json);
@@ -124,7 +140,7 @@ void AddEval(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items, measures of stories");
   auto options = std::make_shared<Options>();
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option(
       "--text", options->text,
       "a file, or - for standard input: documents separated by lines <|endoftext|>, or by <|endoftext|> inside lines "
@@ -151,6 +167,9 @@ void AddEval(CLI::App& app) {
                    "the training data, for what stories copy from it; the run's own if it is there")
       ->needs(stories);
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
+  verb->add_flag(
+      "--by-depth", options->by_depth,
+      "the same of --text at depth 1, 3, 8 and each token's own choice: bits per byte, time, tokens by depth");
   verb->add_option("--precision", options->precision,
                    "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");
   verb->add_flag("--json", options->json, "print JSON");

@@ -1,13 +1,12 @@
 // flashlm generate
-#include "infer/generate.h"
+#include <fmt/format.h>
 
 #include <memory>
 #include <optional>
 
-#include "base/error.h"
+#include "api/json.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
-#include "infer/loaded_model.h"
 #include "kernels/gemm/precision.h"
 
 namespace flashlm::cli {
@@ -15,30 +14,31 @@ namespace {
 
 struct Options {
   std::string model, prompt = "Once upon a time", precision = "auto";
-  GenerateOptions generate;
+  api::GenerateOptions generate;
   std::optional<int> depth;
   bool json = false;
 };
 
 void Run(const Options& options) {
-  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
-  LoadedModel loaded = LoadModel(options.model);
-  if (options.depth) loaded.model->SetDepth(*options.depth);
-  Session session(*loaded.model, dtype);
+  // What is wrong with an option is said before a model is read.
+  kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  api::Model model = api::Model::Load(options.model);
+  if (options.depth) model.SetDepth(*options.depth);
+  api::Session session(model, options.precision);
   if (!options.json) Print(options.prompt);
-  const Generation generation =
-      Generate(session, loaded.tokenizer, options.prompt, options.generate, [&](std::string_view piece) {
-        if (!options.json) Print(std::string(piece));
-      });
+  const api::Generation generation = session.Generate(options.prompt, options.generate, [&](std::string_view piece) {
+    if (!options.json) Print(std::string(piece));
+    return true;
+  });
   if (options.json) {
     Json json = ToJson(generation);
     json["prompt"] = options.prompt;
-    json["precision"] = NameOf(dtype);
+    json["precision"] = session.precision();
     PrintJson(json);
   } else {
     Print("\n");
-    Say(fmt::format("{} tokens, {:.0f} tokens/s, {}", generation.tokens.size(), generation.tokens_per_s(),
-                    NameOf(dtype)));
+    Say(fmt::format("{} tokens, {:.0f} tokens/s, {}", generation.tokens.size(), generation.tokens_per_s,
+                    session.precision()));
   }
 }
 
@@ -47,21 +47,20 @@ void Run(const Options& options) {
 void AddGenerate(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("generate", "continue a text, streaming");
   auto options = std::make_shared<Options>();
-  SamplerConfig& sampler = options->generate.sampler;
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  api::GenerateOptions& generate = options->generate;
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("-p,--prompt", options->prompt, "text to continue");
-  verb->add_option("-n,--tokens", options->generate.max_tokens, "most tokens to write")->check(CLI::Range(1, 1 << 30));
-  verb->add_option("--temp,--temperature", sampler.temperature, "0: always the most probable token");
-  verb->add_option("--top-k", sampler.top_k, "keep the k most probable tokens; 0: all");
-  verb->add_option("--top-p", sampler.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");
-  verb->add_option("--min-p", sampler.min_p, "drop tokens below this fraction of the best one's probability");
-  verb->add_option("--frequency-penalty", sampler.frequency_penalty, "taken from a logit per recent occurrence");
-  verb->add_option("--penalty-window", sampler.penalty_window, "tokens back that count as recent")
+  verb->add_option("-n,--tokens", generate.max_tokens, "most tokens to write")->check(CLI::Range(1, 1 << 30));
+  verb->add_option("--temp,--temperature", generate.temperature, "0: always the most probable token");
+  verb->add_option("--top-k", generate.top_k, "keep the k most probable tokens; 0: all");
+  verb->add_option("--top-p", generate.top_p, "keep the shortest list of tokens whose mass exceeds p; 1: all");
+  verb->add_option("--min-p", generate.min_p, "drop tokens below this fraction of the best one's probability");
+  verb->add_option("--frequency-penalty", generate.frequency_penalty, "taken from a logit per recent occurrence");
+  verb->add_option("--penalty-window", generate.penalty_window, "tokens back that count as recent")
       ->needs("--frequency-penalty");
-  verb->add_option("--seed", sampler.seed, "the same seed writes the same text");
-  verb->add_option("--search", options->generate.search, "search-guided: weigh this many candidates; 0: sample");
-  verb->add_option("--beta", options->generate.search_beta, "weight of the value head in the search")
-      ->needs("--search");
+  verb->add_option("--seed", generate.seed, "the same seed writes the same text");
+  verb->add_option("--search", generate.search, "search-guided: weigh this many candidates; 0: sample");
+  verb->add_option("--beta", generate.search_beta, "weight of the value head in the search")->needs("--search");
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
   verb->add_option("--precision", options->precision,
                    "of matrix products: auto (what is fastest here), f32, bf16 or int8");

@@ -61,7 +61,7 @@ void AddInspect(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("inspect", "parameters, ternary weights and memory of a preset or a trained model");
   auto options = std::make_shared<Options>();
-  verb->add_option("folder", options->folder, "run folder, checkpoint or model folder");
+  verb->add_option("folder", options->folder, "run folder, checkpoint, model folder or packed file");
   verb->add_option("--preset", options->preset, "a preset instead, freshly initialised");
   verb->add_option("--recipe", options->recipe, "a recipe instead of the preset's: what its optimiser remembers");
   verb->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")

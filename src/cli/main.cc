@@ -1,5 +1,6 @@
 // flashlm: prepare data, train, evaluate and run small language models. Exit codes: 0, 1 (failed), 2 (usage), and where
 // a signal ended work that had to clean up after itself 128 + its number, as the shell has it for all others.
+#include <flashlm/error.h>
 #include <flashlm/version.h>
 #include <unistd.h>
 
@@ -74,6 +75,7 @@ int Run(int argc, char** argv) {
   AddTrain(app);
   AddCompare(app);
   AddScaling(app);
+  AddAudit(app);
   AddReport(app);
   AddEval(app);
   AddProbe(app);
@@ -82,6 +84,8 @@ int Run(int argc, char** argv) {
   AddBench(app);
   AddSelftest(app);
   AddInspect(app);
+  AddExport(app);
+  AddImport(app);
   AddDoctor(app);
   RefuseEmptyValues(app);
   // Callbacks run while parsing; --quiet may stand anywhere, so it is looked for first.
@@ -109,6 +113,12 @@ int Run(int argc, char** argv) {
   return exit_code;
 }
 
+int Fail(const std::string& line, int code) {
+  ShowStatus("");
+  fmt::print(stderr, "error: {}\n", line);
+  return Interrupted() ? 128 + InterruptSignal() : code;
+}
+
 }  // namespace
 
 void Print(const std::string& text) {
@@ -128,9 +138,9 @@ int main(int argc, char** argv) {
   try {
     return flashlm::cli::Run(argc, argv);
   } catch (const flashlm::Error& e) {
-    flashlm::ShowStatus("");
-    fmt::print(stderr, "error: {}\n", e.OneLine());
-    return flashlm::Interrupted() ? 128 + flashlm::InterruptSignal() : e.exit_code();
+    return flashlm::cli::Fail(e.OneLine(), e.exit_code());
+  } catch (const flashlm::api::Error& e) {
+    return flashlm::cli::Fail(e.OneLine(), e.kind() == flashlm::api::Error::Kind::kUsage ? 2 : 1);
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory (hint: use smaller settings or close other programs)\n");
   } catch (const std::exception& e) {

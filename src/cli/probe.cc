@@ -1,4 +1,5 @@
 // flashlm probe
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -6,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/verbs.h"
 #include "data/shards.h"
+#include "eval/by_depth.h"
 #include "eval/probe_bigrams.h"
 #include "eval/probe_report.h"
 #include "infer/loaded_model.h"
@@ -18,6 +20,7 @@ struct Options {
   std::string model, data, split = "heldout", precision = "auto";
   ProbeOptions probes;
   std::optional<int> depth;
+  bool by_depth = false;
   bool json = false;
 };
 
@@ -83,6 +86,11 @@ void Run(const Options& options) {
   const DType dtype = ScoringType(loaded, options.precision);
   const std::unique_ptr<Model> untrained = MakeModel(loaded.model->config(), /*for_training=*/false);
   untrained->bank().Initialize(~probes.seed);  // no run starts with such a seed
+  if (options.by_depth && options.depth) {
+    throw UsageError("--by-depth and --depth together", "by depth means at every one");
+  }
+  if (options.by_depth)
+    loaded.model->SetDepth(std::max(0, loaded.model->Depth()));  // says if it has none, before any work
   if (options.depth) {
     loaded.model->SetDepth(*options.depth);
     untrained->SetDepth(*options.depth);
@@ -91,6 +99,10 @@ void Run(const Options& options) {
   const ProbeReaders readers{ScoreByModel(*loaded.model, dtype), ScoreByModel(*untrained, dtype),
                              ScoreByNGrams(training.bigrams)};
   const std::vector<ProbeCategoryResult> results = RunProbes(readers, loaded.tokenizer, probes);
+  std::vector<DepthProbes> depths;
+  if (options.by_depth) {
+    depths = RunProbesByDepth(*loaded.model, *untrained, readers.bigrams, dtype, loaded.tokenizer, probes);
+  }
   ShowStatus("");
   if (options.json) {
     Json json = {{"model", loaded.folder},
@@ -102,12 +114,14 @@ void Run(const Options& options) {
     json["trained_on_probes"] = known ? Json(training.probes > 0) : Json();
     json["training"] = TrainingToJson(training);
     json["categories"] = ProbesToJson(results);
+    if (options.by_depth) json["by_depth"] = ToJson(std::span<const DepthProbes>(depths));
     return PrintJson(json);
   }
   Print(fmt::format("{} ({}, {} templates, seed {}{})\n", loaded.folder, NameOf(dtype),
                     options.split == "train" ? "training" : "held-out", probes.seed,
                     options.depth ? fmt::format(", depth {}", *options.depth) : ""));
   Print(AboutTraining(training) + "\n" + ProbesTable(results));
+  if (options.by_depth) Print(Describe(std::span<const DepthProbes>(depths)));
 }
 
 }  // namespace
@@ -115,12 +129,14 @@ void Run(const Options& options) {
 void AddProbe(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("probe", "whether a model follows what it reads: accuracy beside controls");
   auto options = std::make_shared<Options>();
-  verb->add_option("--model", options->model, "run folder, checkpoint or model folder")->required();
+  verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("--items", options->probes.items, "of each category, at least")->check(CLI::Range(1, 1'000'000));
   verb->add_option("--seed", options->probes.seed, "another one gives other items");
   verb->add_option("--split", options->split, "heldout, or train: the templates that data prepare --mix probes uses")
       ->check(CLI::IsMember({"heldout", "train"}));
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");
+  verb->add_flag("--by-depth", options->by_depth,
+                 "also at depth 1, 3, 8 and each token's own choice: accuracy, time per token, tokens by depth");
   verb->add_option("--data", options->data, "the model's training data, if it is no longer where it was trained on");
   verb->add_option("--precision", options->precision,
                    "of matrix products: auto (the run's own, else what is fastest here), f32, bf16 or int8");

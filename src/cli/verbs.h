@@ -13,6 +13,7 @@ void AddTokenizer(CLI::App& app);
 void AddTrain(CLI::App& app);
 void AddCompare(CLI::App& app);
 void AddScaling(CLI::App& app);
+void AddAudit(CLI::App& app);
 void AddReport(CLI::App& app);
 void AddEval(CLI::App& app);
 void AddProbe(CLI::App& app);
@@ -21,6 +22,8 @@ void AddServe(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddSelftest(CLI::App& app);
 void AddInspect(CLI::App& app);
+void AddExport(CLI::App& app);
+void AddImport(CLI::App& app);
 void AddDoctor(CLI::App& app);
 
 // Results go to stdout, everything else to stderr (base/progress.h).

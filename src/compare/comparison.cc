@@ -65,7 +65,9 @@ Json ToJson(const CompareSettings& settings) {
   json["seed"] = settings.seed;
   json["seeds"] = settings.seeds;
   json["sets"] = settings.sets;
-  json["precision"] = {{"train", settings.train_precision}, {"decode", settings.decode_precision}};
+  json["precision"] = {{"train", settings.train_precision},
+                       {"products", settings.train_products},
+                       {"decode", settings.decode_precision}};
   json["sizes"] = Json::object();
   for (const auto& [family, size] : settings.sizes) json["sizes"][family] = size.ToJson();
   json["contenders"] = Json::array();
@@ -90,6 +92,7 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.seeds = json.at("seeds").get<int>();
     settings.sets = json.at("sets").get<std::vector<std::string>>();
     settings.train_precision = json.at("precision").at("train").get<std::string>();
+    settings.train_products = json["precision"].value("products", settings.train_precision);
     settings.decode_precision = json.at("precision").at("decode").get<std::string>();
     const Json sizes = json.value("sizes", Json::object());
     for (const auto& [family, size] : sizes.items()) settings.sizes[family] = SizeChoice::FromJson(size);

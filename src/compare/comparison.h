@@ -36,7 +36,8 @@ struct CompareSettings {
   uint64_t seed = 1;  // each contender is trained with `seeds` of them: seed, seed + 1, ...
   int seeds = 1;
   std::vector<std::string> sets;
-  std::string train_precision, decode_precision;  // of matrix products, measured once, so that all runs get the same
+  // Of matrix products, measured once, so that all runs get the same.
+  std::string train_precision, train_products, decode_precision;
   std::map<std::string, SizeChoice> sizes;        // what takes a family's place, by the family's name
   std::vector<Contender> contenders;
 };

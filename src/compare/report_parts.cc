@@ -6,15 +6,6 @@
 
 namespace flashlm {
 
-std::string ForMarkdown(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    if (c == '|' || c == '<' || c == '*' || c == '_' || c == '`') line += '\\';
-    line += c == '\n' ? ' ' : c;
-  }
-  return line;
-}
-
 void Range::Include(double v) {
   if (!std::isfinite(v)) return;
   low = std::min(low, v);

@@ -1,14 +1,10 @@
-// What the reports of comparisons and of scaling laws are made of: words, and the axes and style of charts in SVG.
+// What the reports of comparisons and of scaling laws are made of: the axes and style of charts in SVG.
 #pragma once
 
 #include <cmath>
 #include <string>
-#include <string_view>
 
 namespace flashlm {
-
-// A table's cell and a paragraph are one line; a bar would end a cell.
-std::string ForMarkdown(std::string_view text);
 
 struct Range {
   double low = HUGE_VAL, high = -HUGE_VAL;

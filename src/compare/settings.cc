@@ -15,6 +15,7 @@
 #include "models/presets.h"
 #include "train/data_place.h"
 #include "train/family.h"
+#include "train/run_machine.h"
 #include "train/trainer.h"
 
 namespace flashlm {
@@ -36,7 +37,10 @@ CompareSettings SettingsOf(const CompareOptions& options) {
   settings.budget = options.budget.value_or(Budget::Time("5m"));
   settings.seed = options.seed.value_or(1);
   settings.sets = options.sets;
-  settings.train_precision = NameOf(kernels::ComputeType("auto", kernels::Work::kTraining));
+  TrainConfig train;
+  ResolvePrecision(train);
+  settings.train_precision = train.precision;
+  settings.train_products = train.products;
   settings.decode_precision = NameOf(kernels::ComputeType("auto", kernels::Work::kDecoding));
   return settings;
 }
@@ -282,7 +286,10 @@ RunConfig ConfigOf(const CompareSettings& settings, const PlannedRun& run) {
   RunConfig config = ConfigOf(settings, contender);
   config.data = settings.data;
   config.data_fingerprint = settings.data_fingerprint;
-  if (config.train.precision == "auto") config.train.precision = settings.train_precision;
+  if (config.train.precision == "auto" && config.train.products == "auto") {
+    config.train.precision = settings.train_precision;
+    config.train.products = settings.train_products;
+  }
   TakeVocabularyOfData(SetsOf(settings, contender), config);
   config.seed = run.seed;
   config.budget = settings.budget;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -85,9 +84,12 @@ std::string_view BytesOf(std::span<const float> values) {
 
 }  // namespace
 
-std::vector<float> ComputeDifficulty(const TokenData& data, const std::function<void(double)>& on_progress) {
+std::vector<float> ComputeDifficulty(const TokenData& data, const std::function<void(double)>& on_progress,
+                                     std::span<const uint32_t> mixed_in) {
   const std::vector<int64_t> borders = DocumentBorders(data);
   const size_t documents = borders.size() - 1;
+  std::vector<float> difficulty(documents, 0.0f);
+  for (const uint32_t document : mixed_in) difficulty.at(document) = kMixedIn;
   std::vector<int32_t> ids;
   const auto read = [&](size_t d) {
     ids.resize(static_cast<size_t>(borders[d + 1] - borders[d]));
@@ -100,18 +102,19 @@ std::vector<float> ComputeDifficulty(const TokenData& data, const std::function<
   };
   Bigrams bigrams(data.vocab_size());
   for (size_t d = 0; d < documents; ++d) {
+    report(d);
+    if (difficulty[d] == kMixedIn) continue;
     read(d);
     bigrams.Count(ids, 1);
-    report(d);
   }
-  std::vector<float> difficulty(documents);
   for (size_t d = 0; d < documents; ++d) {
+    report(documents + d);
+    if (difficulty[d] == kMixedIn) continue;
     read(d);
     bigrams.Count(ids, -1);
     const auto tokens = static_cast<double>(ids.size());
     difficulty[d] = static_cast<float>(bigrams.Nats(ids) / tokens + kDifficultyOfLength * std::log(tokens));
     bigrams.Count(ids, 1);
-    report(documents + d);
   }
   return difficulty;
 }
@@ -151,8 +154,10 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
 }
 
 std::vector<uint32_t> EasiestFirst(std::span<const float> difficulty) {
-  std::vector<uint32_t> order(difficulty.size());
-  std::iota(order.begin(), order.end(), uint32_t{0});
+  std::vector<uint32_t> order;
+  for (uint32_t document = 0; document < difficulty.size(); ++document) {
+    if (difficulty[document] != kMixedIn) order.push_back(document);
+  }
   std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return difficulty[a] < difficulty[b]; });
   return order;
 }
@@ -162,13 +167,16 @@ std::vector<uint32_t> DocumentsWithin(std::span<const float> difficulty, double 
     throw UsageError(fmt::format("percentiles {} to {}: the first must be less than the second", low, high),
                      "both lie in 0..100");
   }
-  FLASHLM_CHECK(!difficulty.empty(), "percentiles of no documents");
   const std::vector<uint32_t> order = EasiestFirst(difficulty);
+  FLASHLM_CHECK(!order.empty(), "percentiles of no stories");
   const auto rank = [&](double percentile) {
     return static_cast<int64_t>(std::llround(percentile / 100 * static_cast<double>(order.size())));
   };
   const int64_t begin = std::min(rank(low), std::ssize(order) - 1), end = std::max(rank(high), begin + 1);
   std::vector<uint32_t> chosen(order.begin() + begin, order.begin() + end);
+  for (uint32_t document = 0; document < difficulty.size(); ++document) {
+    if (difficulty[document] == kMixedIn) chosen.push_back(document);
+  }
   std::sort(chosen.begin(), chosen.end());
   return chosen;
 }

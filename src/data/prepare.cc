@@ -235,8 +235,10 @@ class SplitWriter {
   // What was written of them.
   Json Mixed() const {
     const double share = static_cast<double>(mixed_tokens_) / static_cast<double>(std::max<int64_t>(tokens(), 1));
-    return {{"documents", mixed_documents_}, {"tokens", mixed_tokens_}, {"share_of_tokens", share}};
+    return {{"documents", mixed_documents_.size()}, {"tokens", mixed_tokens_}, {"share_of_tokens", share}};
   }
+  // Their numbers among all documents, ascending.
+  const std::vector<uint32_t>& mixed_documents() const { return mixed_documents_; }
 
  private:
   // ids: whole documents.
@@ -247,10 +249,10 @@ class SplitWriter {
       Append(ids.first(own));
       ids = ids.subspan(own);
       mixture_->After(static_cast<int64_t>(own), tokenizer_, [&](const Mixture::Document& document) {
-        const int64_t before = tokens();
+        const int64_t before = tokens(), number = documents_;
         Append(document.ids);
         if (most_tokens_ == 0) bytes_ += document.bytes;
-        mixed_documents_ += tokens() > before;
+        if (tokens() > before) mixed_documents_.push_back(static_cast<uint32_t>(number));
         mixed_tokens_ += tokens() - before;
       });
     }
@@ -303,7 +305,8 @@ class SplitWriter {
   int64_t documents_ = 0;             // one that was cut included
   int64_t bytes_ = 0;
   Mixture* mixture_ = nullptr;
-  int64_t mixed_documents_ = 0, mixed_tokens_ = 0;
+  std::vector<uint32_t> mixed_documents_;
+  int64_t mixed_tokens_ = 0;
 };
 
 // Encodes `text` into `kept`, and what `split` holds out into `held_out`. Returns the number of documents
@@ -327,10 +330,14 @@ int64_t EncodeAll(Text& text, const char* doing, const Split& split, SplitWriter
 // What is read, and what identifies it.
 struct Inputs {
   std::unique_ptr<Text> train;
-  std::unique_ptr<Text> valid;       // null: hold documents out of `train`
-  std::unique_ptr<Mixture> mixture;  // null: none
+  std::unique_ptr<Text> valid;         // null: hold documents out of `train`
+  std::unique_ptr<Mixture> mixture;    // null: none
+  std::optional<Tokenizer> tokenizer;  // none: one is trained
   std::string fingerprint;
 };
+
+// A model folder is as good as its tokenizer.
+std::string TokenizerFile(const std::string& path) { return fs::is_directory(path) ? path + "/tokenizer.json" : path; }
 
 void RefuseOverlap(const std::string& out, const DocumentSource& source) {
   RefuseOutputInside("--out", out, source);
@@ -360,7 +367,11 @@ Inputs OpenInputs(const PrepareOptions& options) {
   if (!options.mix.source.empty()) {
     inputs.mixture = std::make_unique<Mixture>(options.mix);
     RefuseOverlap(options.out, inputs.mixture->source());
-    identity.push_back({"mix", inputs.mixture->Identity()});
+    identity.push_back({"mix, told from the stories", inputs.mixture->Identity()});
+  }
+  if (!options.tokenizer.empty()) {
+    inputs.tokenizer = Tokenizer::Load(TokenizerFile(options.tokenizer));
+    identity.push_back({"tokenizer", inputs.tokenizer->Hash()});
   }
   inputs.fingerprint = Sha256(ToText(identity));
   return inputs;
@@ -395,15 +406,22 @@ Json FindReusable(const std::string& out, const std::string& fingerprint) {
   }
 }
 
-Json Build(const PrepareOptions& options, const Inputs& inputs, const std::string& folder) {
+struct Built {
+  Json meta;
+  std::vector<uint32_t> mixed_in;  // numbers of training documents
+};
+
+Built Build(const PrepareOptions& options, const Inputs& inputs, const std::string& folder) {
   const Split split = inputs.valid ? Split::Without(inputs.valid->ReadHashes("reading validation text"))
                                    : Split::HoldOut(inputs.train->ReadHashes("reading"), options.input);
   const Sample sample = TakeSample(*inputs.train, split);
   if (sample.ends.empty()) {
     throw Error(fmt::format("'{}' holds no text for training that is not validation text as well", options.input));
   }
-  Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab, sample.text.size() / 1e6));
-  const Tokenizer tokenizer = Tokenizer::Train(sample.Views(), options.vocab);
+  if (!inputs.tokenizer) {
+    Say(fmt::format("training a tokenizer of {} entries on {:.1f} MB", options.vocab, sample.text.size() / 1e6));
+  }
+  const Tokenizer tokenizer = inputs.tokenizer ? *inputs.tokenizer : Tokenizer::Train(sample.Views(), options.vocab);
   StopIfInterrupted();
   tokenizer.Save(folder + "/tokenizer.json");
 
@@ -421,11 +439,15 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
     meta["mix"] = inputs.mixture->Describe();
     meta["mix"].update(train.Mixed());
   }
-  meta["tokenizer"] = {{"sha256", tokenizer.Hash()},
-                       {"vocab_size", tokenizer.vocab_size()},
-                       {"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
-                       {"trained_on_documents", sample.ends.size()},
-                       {"trained_on_bytes", sample.text.size()}};
+  meta["tokenizer"] = {{"sha256", tokenizer.Hash()}, {"vocab_size", tokenizer.vocab_size()}};
+  if (inputs.tokenizer) {
+    meta["tokenizer"]["from"] = options.tokenizer;
+  } else {
+    meta["tokenizer"].update(
+        {{"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},
+         {"trained_on_documents", sample.ends.size()},
+         {"trained_on_bytes", sample.text.size()}});
+  }
   meta["train"] = train.Finish();
   meta["train"]["dropped_documents_also_in_validation"] = dropped;
   if (options.tokens > train.tokens()) {
@@ -434,17 +456,18 @@ Json Build(const PrepareOptions& options, const Inputs& inputs, const std::strin
   }
   meta["valid"] = valid.Finish();
   meta["input_fingerprint"] = inputs.fingerprint;
-  return meta;
+  return {meta, train.mixed_documents()};
 }
 
-void AddDifficulty(const std::string& folder) {
+void AddDifficulty(const std::string& folder, std::span<const uint32_t> mixed_in) {
   const TokenData train(folder, "train", Verify::kHeaders);
   const Stopwatch watch;
-  WriteDifficulty(folder, train, ComputeDifficulty(train, [&](double done) {
-                    StopIfInterrupted();
-                    ShowStatus(fmt::format("difficulty of the stories {:3.0f} %, {} left", 100 * done,
-                                           FormatDuration(watch.Seconds() * (1 - done) / std::max(done, 0.01))));
-                  }));
+  const auto show = [&](double done) {
+    StopIfInterrupted();
+    ShowStatus(fmt::format("difficulty of the stories {:3.0f} %, {} left", 100 * done,
+                           FormatDuration(watch.Seconds() * (1 - done) / std::max(done, 0.01))));
+  };
+  WriteDifficulty(folder, train, ComputeDifficulty(train, show, mixed_in));
 }
 
 void SaySummary(const Json& meta, const std::string& out) {
@@ -474,10 +497,10 @@ Json PrepareData(const PrepareOptions& options) {
     return meta;
   }
   OutputFolder folder(out);
-  Json meta = Build(options, inputs, folder.work());
+  auto [meta, mixed_in] = Build(options, inputs, folder.work());
   meta["fingerprint"] = DataFingerprint(folder.work(), meta);
   WriteFileAtomic(folder.work() + "/meta.json", ToText(meta, 2) + "\n");
-  AddDifficulty(folder.work());
+  AddDifficulty(folder.work(), mixed_in);
   StopIfInterrupted();
   folder.Publish();
   SaySummary(meta, out);

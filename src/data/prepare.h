@@ -16,6 +16,8 @@ struct PrepareOptions {
   std::string out;                       // the folder to make; a link to one is followed
   std::string valid;                     // the same for validation text; "": the source's own, or 1 % of the documents
   int vocab = 4096;
+  std::string
+      tokenizer;       // a tokenizer.json, or a folder with one, to encode with; "": one of `vocab` entries is trained
   int64_t tokens = 0;  // keep only so many tokens of training text, the first ones; 0: all
   MixOptions mix;      // documents of another source among the training documents
 };

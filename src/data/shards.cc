@@ -168,7 +168,7 @@ Json ReadDataMeta(const std::string& folder) {
                 "make one with `flashlm data prepare --out DIR`");
   }
   Json meta = ReadJsonFile(path);
-  if (!meta.is_object() || meta.value("format", "") != "flashlm-data") {
+  if (!meta.is_object() || !meta.contains("format") || meta["format"] != "flashlm-data") {
     throw Error(fmt::format("'{}' does not describe a FlashLM data set", path), kPrepareAgain);
   }
   const int64_t version = meta["version"].is_number_integer() ? meta["version"].get<int64_t>() : -1;
@@ -298,7 +298,15 @@ void TokenData::Copy(int64_t begin, int64_t count, int32_t* out) const {
   while (count > 0) {
     const Shard& shard = ShardOf(begin);
     const int64_t n = std::min(count, shard.end - begin);
-    shard.Read(begin, n, [&](const uint16_t* ids, int64_t some) { out = std::copy(ids, ids + some, out); });
+    shard.Read(begin, n, [&](const uint16_t* ids, int64_t some) {
+      // A shard from a stranger has the checksum that he gave it; whoever trains looks ids up in tables.
+      if (const uint16_t most = *std::max_element(ids, ids + some); most >= vocab_size_) {
+        throw Error(
+            fmt::format("the data in '{}' has a token {} outside its vocabulary of {}", folder_, most, vocab_size_),
+            kPrepareAgain);
+      }
+      out = std::copy(ids, ids + some, out);
+    });
     begin += n;
     count -= n;
   }

@@ -143,18 +143,44 @@ double EvalResult::bits_per_byte() const { return BitsPer(nats, bytes); }
 double EvalResult::bits_per_char() const { return BitsPer(nats, chars); }
 
 Json ToJson(const EvalResult& result) {
-  return {{"nats_per_token", result.nats_per_token()},
-          {"bits_per_byte", result.bits_per_byte()},
-          {"bits_per_char", result.bits_per_char()},
-          {"stderr_bits_per_byte", result.stderr_bits_per_byte},
-          {"bytes", result.bytes},
-          {"tokens", result.tokens},
-          {"documents", result.documents},
-          {"chars", result.chars},
-          {"nats_per_token_without_eos", result.nats_per_token_without_eos()},
-          {"perplexity", std::exp(result.nats_per_token())},
-          {"seconds", result.seconds},
-          {"tokens_per_s", static_cast<double>(result.tokens) / result.seconds}};
+  Json json = {{"nats_per_token", result.nats_per_token()},
+               {"bits_per_byte", result.bits_per_byte()},
+               {"bits_per_char", result.bits_per_char()},
+               {"stderr_bits_per_byte", result.stderr_bits_per_byte},
+               {"bytes", result.bytes},
+               {"tokens", result.tokens},
+               {"documents", result.documents},
+               {"chars", result.chars},
+               {"nats_per_token_without_eos", result.nats_per_token_without_eos()},
+               {"perplexity", std::exp(result.nats_per_token())},
+               {"seconds", result.seconds},
+               {"tokens_per_s", static_cast<double>(result.tokens) / result.seconds}};
+  const auto reasoned = [](const Scorer::ByDepth& depth) { return depth.tokens > 0; };
+  if (std::any_of(result.by_depth.begin(), result.by_depth.end(), reasoned)) {
+    json["tokens_by_depth"] = SharesByDepth(result.by_depth);
+    json["nats_by_depth"] = NatsByDepth(result.by_depth);
+  }
+  return json;
+}
+
+Json SharesByDepth(std::span<const Scorer::ByDepth> by_depth) {
+  int64_t all = 0;
+  for (const Scorer::ByDepth& depth : by_depth) all += depth.tokens;
+  Json json = Json::object();
+  for (size_t d = 0; all > 0 && d < by_depth.size(); ++d) {
+    json[std::to_string(kernels::kReasoningDepths[d])] =
+        static_cast<double>(by_depth[d].tokens) / static_cast<double>(all);
+  }
+  return json;
+}
+
+Json NatsByDepth(std::span<const Scorer::ByDepth> by_depth) {
+  Json json = Json::object();
+  for (size_t d = 0; d < by_depth.size(); ++d) {
+    const auto& [tokens, nats] = by_depth[d];
+    json[std::to_string(kernels::kReasoningDepths[d])] = tokens > 0 ? Json(nats / static_cast<double>(tokens)) : Json();
+  }
+  return json;
 }
 
 Json NatsByPosition(const EvalResult& result) {
@@ -208,7 +234,9 @@ EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::
       if (options.on_document) options.on_document({static_cast<int64_t>(begin + i), texts[i], nats[i]});
     }
   }
-  return tally.Result(watch.Seconds());
+  EvalResult result = tally.Result(watch.Seconds());
+  result.by_depth = scorer.by_depth();
+  return result;
 }
 
 EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, const std::string& text_path,

@@ -6,6 +6,7 @@
 // stripped documents): the closing <eos> costs nats and brings no bytes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -14,7 +15,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "models/model.h"
+#include "eval/scorer.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -35,6 +36,8 @@ struct EvalResult {
     double nats = 0;
   };
   std::vector<Bucket> by_position;
+  // Of a model with a reasoning engine, by the passes that its tokens made.
+  std::array<Scorer::ByDepth, kernels::kDepthChoices> by_depth{};
 
   double nats_per_token() const { return nats / static_cast<double>(tokens); }
   double nats_per_token_without_eos() const { return (nats - eos_nats) / static_cast<double>(tokens - documents); }
@@ -43,8 +46,11 @@ struct EvalResult {
 };
 // What `flashlm eval --json` promises (nats_per_token, bits_per_byte, bits_per_char, stderr_bits_per_byte,
 // bytes, tokens, documents), and chars, nats_per_token_without_eos, perplexity (per token), seconds,
-// tokens_per_s.
+// tokens_per_s; and of a model with a reasoning engine tokens_by_depth and nats_by_depth.
 Json ToJson(const EvalResult& result);
+// {"1": share of the tokens, "3": ..., "8": ...}, and their nats per token, null where there were none.
+Json SharesByDepth(std::span<const Scorer::ByDepth> by_depth);
+Json NatsByDepth(std::span<const Scorer::ByDepth> by_depth);
 // by_position as [{"from", "to", "tokens", "nats_per_token"}], both ends being in the bucket.
 Json NatsByPosition(const EvalResult& result);
 // The same as lines of text.

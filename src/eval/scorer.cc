@@ -60,6 +60,14 @@ std::vector<std::vector<float>> Scorer::Score(std::span<const TokenIds> texts,
   return nats;
 }
 
+void Scorer::CountDepth(int32_t depth, float nats) {
+  for (size_t d = 0; d < by_depth_.size(); ++d) {
+    if (kernels::kReasoningDepths[d] != depth) continue;
+    ++by_depth_[d].tokens;
+    by_depth_[d].nats += nats;
+  }
+}
+
 std::vector<ScoredText> Scorer::ScoreWithLikely(std::span<const TokenIds> texts, int likely) {
   std::vector<ScoredText> scored(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) scored[i].likely.resize(texts[i].size());
@@ -115,7 +123,11 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
   for (int r = 0; r < rows; ++r) {
     std::vector<float>& out = nats[static_cast<size_t>(group.members[static_cast<size_t>(r)])];
     const int end = std::min(begin + count, static_cast<int>(out.size()));
-    for (int i = begin; i < end; ++i) out[static_cast<size_t>(i)] = loss.nats[r * count + i - begin];
+    for (int i = begin; i < end; ++i) {
+      const int n = r * count + i - begin;
+      out[static_cast<size_t>(i)] = loss.nats[n];
+      if (prediction.reasoned.depths != nullptr) CountDepth(prediction.reasoned.depths[n], loss.nats[n]);
+    }
   }
 }
 

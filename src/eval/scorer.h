@@ -1,6 +1,7 @@
 // The cross-entropy of every token of many texts, many tokens at a time.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -31,6 +32,14 @@ class Scorer {
   std::vector<std::vector<float>> Score(std::span<const TokenIds> texts,
                                         const std::function<void(int64_t tokens)>& on_progress = {});
 
+  // What was scored so far, by how often its tokens passed through a reasoning engine (kernels::kReasoningDepths); of a
+  // model without one nothing.
+  struct ByDepth {
+    int64_t tokens = 0;
+    double nats = 0;
+  };
+  const std::array<ByDepth, kernels::kDepthChoices>& by_depth() const { return by_depth_; }
+
   // The same, by the bit, with the `likely` most probable tokens of each position.
   std::vector<ScoredText> ScoreWithLikely(std::span<const TokenIds> texts, int likely);
 
@@ -46,6 +55,8 @@ class Scorer {
                   std::vector<std::vector<float>>& nats);
   void KeepLikely(const Tensor& log_probs, const Group& group, int begin, int count);
 
+  void CountDepth(int32_t depth, float nats);
+
   Model& model_;
   Tape tape_;
   // Where the likely tokens of the texts go, and how many of them; null: nobody asks.
@@ -53,6 +64,7 @@ class Scorer {
   int likely_ = 0;
   std::vector<int> order_;                 // texts by length
   std::vector<int32_t> inputs_, targets_;  // [rows, count]
+  std::array<ByDepth, kernels::kDepthChoices> by_depth_;
 };
 
 }  // namespace flashlm

@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "infer/session.h"
+#include "kernels/gemm/reading.h"
 #include "kernels/vector/vector.h"
 
 namespace flashlm {
@@ -35,6 +36,23 @@ void MeasurePrompts(Model& model, DType dtype, DecodeSpeed& speed) {
 
 }  // namespace
 
+double WeightBytesPerStep(const Model& model, DType dtype) {
+  double matrices = 0, bytes = 0;
+  for (const ParamInfo& info : model.bank().infos()) {
+    if (info.role != Role::kMatrix) continue;
+    const bool ternary = info.quantization.ternary != kernels::Ternary::kNone;
+    const bool integers = dtype == DType::kI8 || info.quantization.int8_input;
+    const auto size = static_cast<double>(info.size);
+    matrices += size;
+    bytes += size * (ternary && integers ? 0.25 : static_cast<double>(SizeOf(dtype)));
+  }
+  // What a token meets beside the matrices is the head; less than all of the matrices if there are experts.
+  const double met = model.TrainingFlopsPerToken() / 6;
+  const double head = static_cast<double>(model.vocab()) * model.config().value("d_model", 0);
+  const double part = matrices > 0 ? std::clamp((met - head) / matrices, 0.0, 1.0) : 0;
+  return part * bytes + head * static_cast<double>(SizeOf(dtype));
+}
+
 DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) {
   DecodeSpeed speed;
   MeasurePrompts(model, dtype, speed);
@@ -59,6 +77,9 @@ DecodeSpeed MeasureDecoding(Model& model, DType dtype, int streams, int tokens) 
   speed.ms_per_token = MedianMs(seconds);
   speed.ms_per_token_first_quarter = MedianMs({seconds.begin(), seconds.begin() + quarter});
   speed.ms_per_token_last_quarter = MedianMs({seconds.end() - quarter, seconds.end()});
+  speed.weight_bytes_per_step = WeightBytesPerStep(model, dtype);
+  const double rate = kernels::MeasureReading(static_cast<int64_t>(speed.weight_bytes_per_step));
+  speed.share_of_bandwidth = speed.weight_bytes_per_step / (1e-3 * speed.ms_per_token) / rate;
   return speed;
 }
 

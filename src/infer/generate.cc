@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "infer/search.h"
-#include "infer/utf8_stream.h"
 
 namespace flashlm {
 namespace {
@@ -20,8 +19,19 @@ void Check(const GenerateOptions& options) {
   }
 }
 
+}  // namespace
+
+const char* NameOf(StopReason reason) {
+  return reason == StopReason::kEos ? "eos" : reason == StopReason::kLength ? "length" : "request";
+}
+
+double Generation::tokens_per_s() const {
+  const double steps = static_cast<double>(tokens.size()) + (stop_reason == StopReason::kEos ? 1 : 0);
+  return seconds > 0 ? steps / seconds : 0;
+}
+
 // The tokens that follow a prompt, one by one.
-class Continuation {
+class Generator::Continuation {
  public:
   Continuation(Session& session, const std::vector<uint16_t>& prompt, const GenerateOptions& options)
       : session_(session), sampler_(options.sampler), history_{Tokenizer::kEos} {
@@ -58,81 +68,64 @@ class Continuation {
   bool pending_ = false;
 };
 
-// What is generated, on its way out as tokens and as text.
-class Writer {
- public:
-  Writer(const Tokenizer& tokenizer, const std::function<void(std::string_view)>& on_text, Generation& out)
-      : tokenizer_(tokenizer), on_text_(on_text), out_(out) {}
-
-  void Add(int32_t token) {
-    out_.tokens.push_back(token);
-    Show(utf8_.Push(tokenizer_.Bytes(token)));
-  }
-  void Finish() { Show(utf8_.Finish()); }
-
- private:
-  void Show(std::string_view piece) {
-    if (piece.empty()) return;
-    out_.text += piece;
-    if (on_text_) on_text_(piece);
-  }
-
-  const Tokenizer& tokenizer_;
-  const std::function<void(std::string_view)>& on_text_;
-  Generation& out_;
-  Utf8Stream utf8_;
-};
-
-}  // namespace
-
-const char* NameOf(StopReason reason) {
-  return reason == StopReason::kEos ? "eos" : reason == StopReason::kLength ? "length" : "request";
-}
-
-double Generation::tokens_per_s() const {
-  const double steps = static_cast<double>(tokens.size()) + (stop_reason == StopReason::kEos ? 1 : 0);
-  return seconds > 0 ? steps / seconds : 0;
-}
-
-Json ToJson(const Generation& generation) {
-  return {{"text", generation.text},
-          {"tokens", generation.tokens},
-          {"stop_reason", NameOf(generation.stop_reason)},
-          {"prompt_tokens", generation.prompt_tokens},
-          {"generated_tokens", generation.tokens.size()},
-          {"prompt_tokens_per_s", generation.prompt_tokens_per_s()},
-          {"tokens_per_s", generation.tokens_per_s()}};
-}
-
-Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                    const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text) {
+Generator::Generator(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                     const GenerateOptions& options)
+    : tokenizer_(tokenizer), options_(options) {
   Check(options);
   FLASHLM_CHECK(session.rows() == 1 && session.vocab() == tokenizer.vocab_size(),
                 "a tokenizer of {} entries and a session of {} streams over {}", tokenizer.vocab_size(), session.rows(),
                 session.vocab());
-  Generation out;
-  Stopwatch watch;
-  Continuation continuation(session, tokenizer.Encode(prompt), options);
-  out.prompt_tokens = static_cast<int>(session.position()) - 1;  // <eos> opens the context
-  out.prompt_seconds = watch.Seconds();
+  const Stopwatch watch;
+  continuation_ = std::make_unique<Continuation>(session, tokenizer.Encode(prompt), options);
+  out_.prompt_tokens = static_cast<int>(session.position()) - 1;  // <eos> opens the context
+  out_.prompt_seconds = watch.Seconds();
+}
 
-  watch.Restart();
-  Writer writer(tokenizer, on_text, out);
-  while (std::ssize(out.tokens) < options.max_tokens) {
-    if (options.stop_requested && options.stop_requested()) {
-      out.stop_reason = StopReason::kRequest;
-      break;
-    }
-    const int32_t token = continuation.Next();
-    if (token == Tokenizer::kEos) {
-      out.stop_reason = StopReason::kEos;
-      break;
-    }
-    writer.Add(token);
+Generator::~Generator() = default;
+
+bool Generator::Write() {
+  if (std::ssize(out_.tokens) >= options_.max_tokens) return false;
+  if (options_.stop_requested && options_.stop_requested()) {
+    out_.stop_reason = StopReason::kRequest;
+    return false;
   }
-  writer.Finish();
-  out.seconds = watch.Seconds();
-  return out;
+  const int32_t token = continuation_->Next();
+  if (token == Tokenizer::kEos) {
+    out_.stop_reason = StopReason::kEos;
+    return false;
+  }
+  out_.tokens.push_back(token);
+  piece_ = utf8_.Push(tokenizer_.Bytes(token));
+  return true;
+}
+
+void Generator::Stop() {
+  if (over_) return;
+  over_ = true;
+  out_.stop_reason = StopReason::kRequest;
+  out_.text += utf8_.Finish();
+}
+
+bool Generator::Next() {
+  piece_ = {};
+  if (over_) return false;
+  const Stopwatch watch;
+  if (!Write()) {
+    over_ = true;
+    piece_ = utf8_.Finish();
+  }
+  out_.text += piece_;
+  out_.seconds += watch.Seconds();
+  return !over_ || !piece_.empty();
+}
+
+Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                    const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text) {
+  Generator generator(session, tokenizer, prompt, options);
+  while (generator.Next()) {
+    if (on_text && !generator.piece().empty()) on_text(generator.piece());
+  }
+  return generator.generation();
 }
 
 }  // namespace flashlm

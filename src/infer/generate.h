@@ -3,13 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
 #include "infer/sampler.h"
 #include "infer/session.h"
+#include "infer/utf8_stream.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -38,13 +39,39 @@ struct Generation {
   double prompt_tokens_per_s() const { return (prompt_tokens + 1) / prompt_seconds; }  // as read, <eos> included
   double tokens_per_s() const;
 };
-// {"text", "tokens", "stop_reason", "prompt_tokens", "generated_tokens", "prompt_tokens_per_s",
-// "tokens_per_s"}
-Json ToJson(const Generation& generation);
 
-// Starts a new document in `session` (one row): <eos>, then the prompt. on_text gets the text piece by piece,
-// each of whole characters, as soon as it is known; it may be empty. Throws UsageError for options out of
-// range and Error for search without value heads.
+// A text being written, one token at a time.
+class Generator {
+ public:
+  // Starts a new document in `session` (one row): <eos>, then the prompt. Both must outlive the generator. Throws
+  // UsageError for options out of range and Error for search without value heads.
+  Generator(Session& session, const Tokenizer& tokenizer, std::string_view prompt, const GenerateOptions& options);
+  ~Generator();
+
+  // Writes a token, or at the end of the text what is left of a broken character. False when nothing is left.
+  bool Next();
+  // Ends the text here, as a request.
+  void Stop();
+  // What has become readable by it: whole characters, maybe none. Valid until the next call.
+  std::string_view piece() const { return piece_; }
+  // So far; its seconds are those spent in here.
+  const Generation& generation() const { return out_; }
+
+ private:
+  class Continuation;
+  bool Write();  // a token; false if the text ends instead
+
+  const Tokenizer& tokenizer_;
+  GenerateOptions options_;
+  std::unique_ptr<Continuation> continuation_;
+  Utf8Stream utf8_;
+  Generation out_;
+  std::string_view piece_;
+  bool over_ = false;
+};
+
+// All of a text. on_text gets it piece by piece, each of whole characters, as soon as it is known; it may be empty.
+// Throws as Generator does.
 Generation Generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
                     const GenerateOptions& options, const std::function<void(std::string_view piece)>& on_text);
 

@@ -12,15 +12,19 @@ namespace flashlm {
 struct LoadedModel {
   std::unique_ptr<Model> model;  // for inference only: no gradients, no moments
   Tokenizer tokenizer;
-  Json trainer_state;  // of the checkpoint; null for a plain model folder
-  std::string folder;  // that was read: a checkpoint of the run, or the model folder
+  Json trainer_state;  // of the checkpoint; null for a plain model folder; of a packed model what it remembers
+  std::string folder;  // that was read: a checkpoint of the run, the model folder, or the packed file
   int64_t step = -1;   // of the checkpoint; -1 for a plain model folder
 };
 
-// Opens a run (its best checkpoint, or the newest one), one of its checkpoints, or a model folder. Throws
-// Error naming the file and what is wrong with it: missing or damaged, an unknown architecture, parameters
-// that do not fit, a tokenizer of another vocabulary.
-LoadedModel LoadModel(const std::string& run_or_model_folder, bool prefer_best = true);
+// Opens a run (its best checkpoint, or the newest one), one of its checkpoints, a model folder, or a packed model,
+// which is a file (io/packed_file.h). Throws Error naming the file and what is wrong with it: missing or damaged, an
+// unknown architecture, parameters that do not fit, a tokenizer of another vocabulary.
+LoadedModel LoadModel(const std::string& path, bool prefer_best = true);
+
+// What a packed file remembers of how its model was trained: LoadedModel::trainer_state of the file. Nothing of the
+// machine, such as paths.
+Json AboutTraining(const LoadedModel& loaded);
 
 // What products read where a trained model scores text: with "auto" the type that its run trained and evaluated in, so
 // that figures agree with the run's own, where it is recorded and this CPU has it; else kernels::ComputeType for

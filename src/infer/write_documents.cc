@@ -30,7 +30,7 @@ std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const Wri
       if (writing[stream] >= options.documents) continue;
       WrittenDocument& document = documents[static_cast<size_t>(writing[stream])];
       // A document's numbers are those of positions that no other one has.
-      const int64_t position = (int64_t{writing[stream]} << 32) + std::ssize(document.tokens) + 1;
+      const int64_t position = ((options.first + writing[stream]) << 32) + std::ssize(document.tokens) + 1;
       const std::span<const float> row(log_probs + int64_t{s} * session.vocab(), static_cast<size_t>(session.vocab()));
       last[stream] = sampler.Sample(row, document.tokens, position);
       document.ended = last[stream] == Tokenizer::kEos;

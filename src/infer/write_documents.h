@@ -13,6 +13,7 @@ namespace flashlm {
 struct WriteOptions {
   SamplerConfig sampler;
   int documents = 100;
+  int64_t first = 0;     // number of the first one
   int max_tokens = 512;  // of a document; one that has so many is cut off
   // Documents that are written side by side. Beyond 32 (kernels::kFewRows) a document may depend on its neighbours in
   // its last bits.
@@ -26,9 +27,9 @@ struct WrittenDocument {
   bool ended = false;           // by <eos>
 };
 
-// Document i is drawn with the numbers of (seed, i): it is the same whatever `documents` and `streams` are, and the
-// first is what Generate (infer/generate.h) writes without a prompt. Streams that come to an end begin the next
-// document at once, so that all are busy but at the very end. Throws UsageError for options out of range.
+// Document i is drawn with the numbers of (seed, i): it is the same whatever `first`, `documents` and `streams` are,
+// and document 0 is what Generate (infer/generate.h) writes without a prompt. Streams that come to an end begin the
+// next document at once, so that all are busy but at the very end. Throws UsageError for options out of range.
 std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const WriteOptions& options);
 
 }  // namespace flashlm

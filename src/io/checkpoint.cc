@@ -246,7 +246,8 @@ std::string PublishCheckpoint(const std::string& run_folder, int64_t step, const
 OpenedCheckpoint OpenCheckpoint(const std::string& folder, OpenFor purpose) {
   if (!Exists(folder)) throw Error(fmt::format("there is no folder '{}'", folder), "check the path");
   if (!IsFolder(folder)) {
-    throw Error(fmt::format("'{}' is a file, not a model folder", folder), "give the folder that it is in");
+    throw Error(fmt::format("'{}' is a file, not a model folder, and no packed model", folder),
+                "give the folder that it is in, or what `flashlm export --format packed` wrote");
   }
   const bool has_run = IsFolder(FileIn(folder, "checkpoints")) || Exists(FileIn(folder, "config.toml"));
   const bool is_run = has_run && !Exists(FileIn(folder, kModelFile));

@@ -13,15 +13,22 @@ constexpr char kFormatKey[] = "format", kFormat[] = "flashlm";
 constexpr char kConfigKey[] = "config";
 constexpr char kTokenizerKey[] = "tokenizer_sha256";
 
-std::string ArchitectureOf(const std::string& config) {
-  const Json json = Json::parse(config, nullptr, false);
-  return json.is_object() ? json.value("architecture", Json("")).dump() : "";
+// Null if it is no JSON.
+Json Parsed(const std::string& text) {
+  try {
+    return ParseJson(text, "");
+  } catch (const Error&) {
+    return {};
+  }
 }
 
-// Both texts as JSON with sorted keys: their order means nothing.
-bool SameJson(const std::string& a, const std::string& b) {
-  return nlohmann::json::parse(a, nullptr, false) == nlohmann::json::parse(b, nullptr, false);
+std::string ArchitectureOf(const std::string& config) {
+  const Json json = Parsed(config);
+  return json.is_object() ? ToText(json.value("architecture", Json(""))) : "";
 }
+
+// With sorted keys: their order means nothing.
+bool SameJson(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
 
 }  // namespace
 
@@ -54,8 +61,8 @@ Json ReadModelFolder(const std::string& folder) {
                 "converters must set it: see docs/formats.md");
   }
   const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
-  if (!config_text.empty() && !SameJson(config_text, config.dump())) {
-    const std::string ours = ArchitectureOf(config.dump()), saved = ArchitectureOf(config_text);
+  if (!config_text.empty() && !SameJson(Parsed(config_text), config)) {
+    const std::string ours = ArchitectureOf(ToText(config)), saved = ArchitectureOf(config_text);
     throw Error(fmt::format("'{}' is not the configuration that '{}' was saved with{}", config_path, kModelFile,
                             ours == saved ? "" : fmt::format(": architecture {} instead of {}", ours, saved)),
                 "the files of two models were mixed, or config.json was edited");

@@ -127,7 +127,7 @@ class Flagship final : public Model {
       h = left[i] = Apply(tape, b, h, tokens);
     }
     Prediction prediction;
-    if (engine_) h = engine_->Apply(tape, h, prediction.auxiliary);
+    if (engine_) h = engine_->Apply(tape, h, prediction.auxiliary, prediction.reasoned);
     prediction.hidden = RmsNorm(tape, h, ln_out_);
     prediction.head = head_;
     prediction.softcap = c_.softcap;
@@ -143,6 +143,10 @@ class Flagship final : public Model {
   void SetDepth(int depth) override {
     if (!engine_) return Model::SetDepth(depth);
     engine_->SetDepth(depth);
+  }
+  int Depth() const override { return engine_ ? engine_->depth() : -1; }
+  std::span<const float> OperationShares() const override {
+    return engine_ ? std::span<const float>(engine_->shares()) : std::span<const float>();
   }
 
   // Tables are looked up; only the head is multiplied by.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "base/json.h"
 #include "models/ngram_gate.h"
 #include "nn/ngram_tables.h"
+#include "nn/rcsm.h"
 
 namespace flashlm {
 
@@ -22,6 +24,7 @@ struct Prediction {
   const Tensor* values = nullptr;
   int value_count = 0;
   NGramOpinion ngram;
+  Reasoned reasoned;
   // f32 [1,1], in training: what the model itself adds to the objective, as a balancing loss, weighted. May be empty.
   Tensor auxiliary;
 };
@@ -57,6 +60,10 @@ class Model {
   // How often every token passes through the model's reasoning engine from now on, in training and inference; 0: each
   // token as often as the model finds right. Throws UsageError for a depth, or a model, that has none.
   virtual void SetDepth(int depth);
+  // As it was set; -1: there is no engine.
+  virtual int Depth() const { return -1; }
+  // Of the choices of the engine's operations in the last training step, the part that fell on each; empty without one.
+  virtual std::span<const float> OperationShares() const { return {}; }
 
   ParamBank& bank() { return bank_; }
   const ParamBank& bank() const { return bank_; }

@@ -14,7 +14,8 @@ Rcsm::Rcsm(ParamBank& bank, const std::string& name, const RcsmConfig& config, c
   const int C = c_.channels, R = c_.width;
   down_ = AddLinear(bank, {{name + ".down_proj", R, init(C)}}, C, c_.quantization);
   AddEngine(name + ".", init);
-  sums_.resize(static_cast<size_t>(c_.slots + R));
+  sums_.resize(static_cast<size_t>(c_.slots + R + c_.operations));
+  shares_.resize(static_cast<size_t>(c_.operations));
   up_ = AddLinear(bank, {{name + ".up_proj", C, init_up(R)}}, R, c_.quantization);
 }
 
@@ -62,10 +63,11 @@ void Rcsm::SetDepth(int depth) {
   c_.depth = depth;
 }
 
-Tensor Rcsm::Apply(Tape& tape, const Tensor& h, Tensor& auxiliary) {
+Tensor Rcsm::Apply(Tape& tape, const Tensor& h, Tensor& auxiliary, Reasoned& reasoned) {
   const Tensor r = Linear(tape, ToComputeType(tape, h), down_);  // [N,R]
-  const ReasoningConfig config{c_.operations, c_.slots, c_.depth, c_.depth_noise};
+  const ReasoningConfig config{c_.operations, c_.slots, c_.depth, c_.depth_noise, c_.depth_blend};
   const ReasoningResult engine = Reasoning(tape, r, engine_, config, pack_);  // state [N,R]
+  reasoned = {engine.depths, r, engine_.classifier};
   if (tape.training()) Remember(tape.random_step(), engine);
   if (tape.training() && c_.balance_weight > 0) {
     auxiliary = BalanceLoss(tape, engine.usage, engine.shares, c_.balance_weight);
@@ -84,13 +86,14 @@ void Rcsm::Remember(uint64_t pass, const ReasoningResult& engine) {
   write.pass = pass;
   std::copy_n(engine.mean_address, c_.slots, write.means.begin());
   std::copy_n(engine.mean_write, c_.width, write.means.begin() + c_.slots);
+  std::copy_n(engine.shares, c_.operations, write.means.begin() + c_.slots + c_.width);
 }
 
 void Rcsm::BeginStep() { written_ = 0; }
 
 // The deferred write: slot_s <- 0.99 slot_s + 0.01 (mean address weight)_s (mean z).
 void Rcsm::EndStep(bool applied) {
-  if (!applied || written_ == 0) return;
+  if (written_ == 0) return;
   const auto end = writes_.begin() + static_cast<std::ptrdiff_t>(written_);
   std::sort(writes_.begin(), end, [](const Write& a, const Write& b) { return a.pass < b.pass; });
   std::fill(sums_.begin(), sums_.end(), 0.0);
@@ -99,6 +102,8 @@ void Rcsm::EndStep(bool applied) {
   });
   const auto S = static_cast<size_t>(c_.slots), R = static_cast<size_t>(c_.width);
   const auto passes = static_cast<double>(written_);
+  for (size_t k = 0; k < shares_.size(); ++k) shares_[k] = static_cast<float>(sums_[S + R + k] / passes);
+  if (!applied) return;
   float* slots = bank_.Value(engine_.slots);  // [S,R]
   for (size_t s = 0; s < S; ++s) {
     for (size_t i = 0; i < R; ++i) {

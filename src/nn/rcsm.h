@@ -23,8 +23,16 @@ struct RcsmConfig {
   int width = 0, operations = 0, slots = 0;  // R of the state, K >= 2, S
   int depth = 0;                             // passes of every token, 1, 3 or 8; 0: each token chooses
   double depth_noise = 1;                    // factor on the Gumbel noise of that choice, in training
+  bool depth_blend = true;                   // in training such a token is a blend of its states up to that depth
   double balance_weight = 0.01;              // of the loss that keeps all operations in use
   Quantization quantization = {};            // of W_down, W_up, operations, router and classifier; a scale a matrix
+};
+
+// What an engine did with the tokens of a pass, for losses and reports; in the tape's memory.
+struct Reasoned {
+  const int32_t* depths = nullptr;  // [N] passes of each token; null: there is no engine
+  Tensor state;                     // compute type [N,R], what the engine begins with and the classifier reads
+  Param classifier;                 // [3,R], to the logits of kernels::kReasoningDepths
 };
 
 class Rcsm {
@@ -37,15 +45,18 @@ class Rcsm {
   // Throws UsageError for a depth that no token can choose; 0 is adaptive.
   static void CheckDepth(int depth);
   void SetDepth(int depth);
+  int depth() const { return c_.depth; }
 
   // h f32 [N,C] -> f32 [N,C]. `auxiliary`, in training: f32 [1,1], the weighted loss that balances the operations; left
   // as it is if that has no weight. Passes of one step, told apart by their tapes' random_step, may run side by side.
-  Tensor Apply(Tape& tape, const Tensor& h, Tensor& auxiliary);
+  Tensor Apply(Tape& tape, const Tensor& h, Tensor& auxiliary, Reasoned& reasoned);
 
   // Around an optimiser step, as of Model. EndStep writes into the slots what the step's passes would have them keep:
   // the mean over passes, summed in their order, whichever ran first.
   void BeginStep();
   void EndStep(bool applied);
+  // Of the choices of operations of the last step, the part that fell on each: [K]; zeros before there was one.
+  const std::vector<float>& shares() const { return shares_; }
 
   // Training's floating-point operations per token less the 6 per weight of every map: most operations are not
   // computed, and what is, once a pass. Adaptive tokens count as if all depths were as frequent.
@@ -55,7 +66,7 @@ class Rcsm {
   // What a pass would write.
   struct Write {
     uint64_t pass;             // random_step
-    std::vector<float> means;  // address [S], z [R]
+    std::vector<float> means;  // address [S], z [R]; and shares of the operations [K]
   };
 
   Param AddMap(const std::string& name, int rows, int inputs, const Init& init, Quantization quantization = {});
@@ -72,7 +83,8 @@ class Rcsm {
   // The first `written_` are of this step; memory stays from step to step.
   std::vector<Write> writes_;
   size_t written_ = 0;
-  std::vector<double> sums_;  // [S+R], of EndStep
+  std::vector<double> sums_;  // [S+R+K], of EndStep
+  std::vector<float> shares_;
 };
 
 }  // namespace flashlm

@@ -25,8 +25,9 @@ class ObjectiveParts {
   double cross_entropy = 0;
   double total = 0;  // what is minimised: cross_entropy and all terms with their weights
 
-  // What is measured beside it: "entropy", "ngram_weight" (the mean gate of a counted model, if
-  // there is one), and what the terms report, in the order of their names.
+  // What is measured beside it: "entropy"; "ngram_weight" (the mean gate of a counted model, if there is one); of a
+  // reasoning engine "depth.D", the part of the tokens that made D passes, and "nats_by_depth.D", what these add to
+  // cross_entropy; and what the terms report, in the order of their names.
   std::span<const Part> parts() const { return {parts_.data(), count_}; }
   // 0 where nothing of that name is measured.
   double operator[](std::string_view name) const;
@@ -55,9 +56,23 @@ class Objective {
   // nothing of this model.
   void RefuseIdle(const std::vector<std::string>& keys, const Json& model) const;
 
+  // Whether some term in force wants the targets' nats at every depth (TermInputs::depth_nats).
+  bool MeasuresDepths(int64_t step, double fraction) const;
+
+  // What a pass of a step is about.
+  struct Pass {
+    const int32_t *tokens, *targets;           // [N]: what was read, before any word dropout, and what follows
+    int64_t step = 0;                          // from 0 on
+    double fraction = 1;                       // of the budget that is done
+    int micro_batches = 1;                     // equal parts of the step, of which this is one
+    const float* const* depth_nats = nullptr;  // of TermInputs
+    double measured = 0;
+  };
+
   // Records the losses on the tape (seeded, so that tape.Backward() follows) for one of `micro_batches` equal parts of
-  // a step. tokens: [N], what was read, before any word dropout; targets: [N]. `step` counts from 0; `fraction` of the
-  // budget is done.
+  // a step.
+  ObjectiveParts Add(Tape& tape, const Prediction& prediction, const Pass& pass) const;
+  // The same where no depths are measured.
   ObjectiveParts Add(Tape& tape, const Prediction& prediction, const int32_t* tokens, const int32_t* targets,
                      int64_t step, double fraction, int micro_batches) const;
 

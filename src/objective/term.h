@@ -20,6 +20,10 @@ struct TermInputs {
   const int32_t* tokens;   // [N], what was read, before any word dropout
   const int32_t* targets;  // [N], the token that follows each
   double share;            // 1 / micro-batches of the step: gradients are those of weight * share * term
+  // Nats of the targets with all tokens at each of kernels::kReasoningDepths, [3] of [N]; null: not measured in this
+  // micro-batch, but in a part `measured` of the step's.
+  const float* const* depth_nats = nullptr;
+  double measured = 0;
 };
 
 class Term {
@@ -39,6 +43,8 @@ class Term {
   // In the objective at `step` (counted from 0), when `fraction` of the budget is done. 0: the term is not part of it,
   // and costs nothing.
   virtual double Weight(int64_t step, double fraction) const = 0;
+  // Whether it wants TermInputs::depth_nats where its weight is not 0.
+  virtual bool MeasuresDepths() const { return false; }
   // Names of the numbers that Add reports, means per token; their values are 0 while the weight is.
   virtual std::span<const char* const> Parts() const { return {}; }
 

@@ -72,6 +72,15 @@ std::string Grouped(double number) {
   return digits;
 }
 
+std::string ForMarkdown(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '|' || c == '<' || c == '*' || c == '_' || c == '`') line += '\\';
+    line += c == '\n' ? ' ' : c;
+  }
+  return line;
+}
+
 std::string PageHtml(std::string_view title, std::string_view body, std::string_view data, PageKind kind) {
   const bool live = kind == PageKind::kLive;
   std::string html = fmt::format(R"(<!doctype html>

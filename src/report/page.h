@@ -19,6 +19,9 @@ std::string StyleClass(size_t index);
 // For content and quoted attributes: markup is escaped, what is not UTF-8 and control bytes become U+FFFD.
 std::string ForHtml(std::string_view text);
 
+// For a table's cell or a paragraph of Markdown, which are one line; a bar would end a cell.
+std::string ForMarkdown(std::string_view text);
+
 // 6566400 -> "6,566,400".
 std::string Grouped(double number);
 

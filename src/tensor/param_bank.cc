@@ -87,8 +87,36 @@ int64_t ParamBank::TernaryCount() const {
 
 void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    if (const auto known = scales_.find(info.offset); known != scales_.end()) {
+      std::copy(known->second.begin(), known->second.end(), scales + offset / p.cols);
+      std::transform(values() + info.offset, values() + info.offset + info.size, trits + offset,
+                     [](float value) { return static_cast<float>((value > 0) - (value < 0)); });
+      return;
+    }
     kernels::Ternarize(p.quantization.ternary, values() + info.offset, info.size / p.cols, p.cols, trits + offset,
                        scales + offset / p.cols);
+  });
+}
+
+void ParamBank::SetScales(const std::string& name, std::vector<float> scales) {
+  const ParamInfo* info = Find(name);
+  FLASHLM_CHECK(info != nullptr && info->quantization.ternary != kernels::Ternary::kNone && !for_training() &&
+                    std::ssize(scales) * info->shape.back() == info->size,
+                "{} scales of '{}'", scales.size(), name);
+  scales_[info->offset] = std::move(scales);
+  Touch();
+}
+
+bool ParamBank::HasScales(const Param& p) const {
+  bool all = !scales_.empty();
+  if (all) ForEachIn(p, [&](const ParamInfo& info, int64_t) { all &= scales_.contains(info.offset); });
+  return all;
+}
+
+void ParamBank::ScalesOf(const Param& p, float* scales) const {
+  ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    const std::vector<float>& known = scales_.at(info.offset);
+    std::copy(known.begin(), known.end(), scales + offset / p.cols);
   });
 }
 

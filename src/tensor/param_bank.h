@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -83,6 +84,12 @@ class ParamBank {
   // The ternary form of a handle's matrices side by side, each quantised by itself. trits: [rows, cols];
   // scales: [rows].
   void Ternarize(const Param& p, float* trits, float* scales) const;
+  // Of the ternary matrix of that name the values are scale * {-1, 0, +1} already, as packed files have them: Ternarize
+  // gives these scales ([rows]) and the values' signs. Rounding such values anew would give other scales.
+  void SetScales(const std::string& name, std::vector<float> scales);
+  // Whether all of a handle's matrices have such scales; and these, [rows].
+  bool HasScales(const Param& p) const;
+  void ScalesOf(const Param& p, float* scales) const;
   // gradient += the straight-through gradient, given dL/d(effective weight); both [rows, cols].
   void AddTernaryGradient(const Param& p, const float* effective, float* gradient) const;
 
@@ -114,6 +121,7 @@ class ParamBank {
   std::vector<ParamInfo> infos_;
   std::vector<std::unique_ptr<SparseTable>> tables_;
   std::vector<Init> table_inits_;
+  std::map<int64_t, std::vector<float>> scales_;  // of SetScales, by offset
   int64_t size_ = 0;
   uint64_t version_ = 1;
   ZeroedFloats values_, gradients_;

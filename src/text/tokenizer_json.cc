@@ -84,11 +84,19 @@ void Reader::Parse(const std::string& json) {
     Fail(fmt::format("{} bytes, more than the {} a tokenizer.json may have", json.size(), kMaxTokenizerJsonBytes),
          "is this a tokenizer.json?");
   }
+  // The parser takes any depth, but copying calls itself for each level.
+  const auto watch = [&](int depth, SortedJson::parse_event_t, SortedJson&) {
+    constexpr int kDeepest = 100;
+    if (depth > kDeepest) Fail(fmt::format("nested more than {} levels deep", kDeepest), "is this a tokenizer.json?");
+    return true;
+  };
   try {
-    document_ = SortedJson::parse(json);
+    document_ = SortedJson::parse(json, watch);
   } catch (const SortedJson::parse_error& error) {
     Fail(fmt::format("not valid JSON at byte {} of {}", error.byte, json.size()),
          "the file is damaged or cut short; copy it again");
+  } catch (const SortedJson::exception&) {
+    Fail("not valid JSON (a number out of range)", "the file is damaged; copy it again");
   }
   if (!document_.is_object()) Fail("not a JSON object");
 }

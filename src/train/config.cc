@@ -134,6 +134,10 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
   }
   if (config.model.is_null()) throw UsageError(fmt::format("{}: no section [model]", preset));
   config.optim.Validate();
+  config.train.amplification.Validate();
+  if (config.train.phases >= 0 && config.phases.size() > static_cast<size_t>(config.train.phases)) {
+    config.phases.resize(static_cast<size_t>(config.train.phases));
+  }
   return config;
 }
 
@@ -144,6 +148,7 @@ Json RunConfig::ToJson() const {
   json["data"] = data;
   if (!data_fingerprint.empty()) json["data_fingerprint"] = data_fingerprint;
   json["seed"] = seed;
+  if (!start.empty()) json["start"] = start;
   json["budget"] = budget.ToJson();
   if (!extensions.empty()) json["extensions"] = Json::array();
   for (const Extension& extension : extensions) json["extensions"].push_back(extension.ToJson());
@@ -162,6 +167,7 @@ RunConfig RunConfig::FromJson(const Json& json) {
   config.data = json.at("data").get<std::string>();
   config.data_fingerprint = json.value("data_fingerprint", "");
   config.seed = json.at("seed").get<uint64_t>();
+  config.start = json.value("start", "");
   config.budget = Budget::FromJson(json.at("budget"));
   for (const Json& extension : json.value("extensions", Json::array())) {
     config.extensions.push_back(Extension::FromJson(extension));

@@ -7,6 +7,7 @@
 #include "base/fields.h"
 #include "objective/objective.h"
 #include "optim/config.h"
+#include "train/amplification.h"
 #include "train/average.h"
 #include "train/growth.h"
 #include "train/phases.h"
@@ -20,10 +21,13 @@ struct TrainConfig {
   int lanes = 0;
   GrowthConfig growth;
   std::string shuffle = "chunks";
+  int phases = -1;
+  AmplificationConfig amplification;
   Objective objective;  // the terms and their settings
   double word_dropout = 0;
   AverageConfig average;
   std::string precision = "auto";
+  std::string products = "auto";
   int log_every = 10;
   int eval_every = 0;
   int eval_documents = 100;
@@ -43,11 +47,17 @@ struct TrainConfig {
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");
+    v.Int("phases", phases, -1, 1000,
+          "so many of the preset's phases are gone through, the last of them to the end; 0: none, -1: all");
+    amplification.VisitFields(v);
     objective.VisitFields(v);
     v.Real("word_dropout", word_dropout, 0, 0.9, "probability with which a token is read as <unk>, in training");
     average.VisitFields(v);
     v.Text("precision", precision, {"auto", "f32", "bf16"},
-           "of matrix products; auto: what is fastest here, kept by the run");
+           "of tensors, and of matrix products that are not in int8; auto: what is fastest here, kept by the run");
+    v.Text("products", products, {"auto", "f32", "bf16", "int8"},
+           "what the matrix products of training read; int8: rounded with a scale per row, three products of integers "
+           "(docs/spec/integers.md); auto: what is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
     v.Int("eval_documents", eval_documents, 1, 1 << 30, "most validation documents of an evaluation on the way");
@@ -108,6 +118,8 @@ struct RunConfig {
   std::string data;                   // folder that `data prepare` made: an absolute path
   std::string data_fingerprint;       // of what is in it (data/shards.h); "" in runs of earlier versions
   uint64_t seed = 1;
+  // The model whose values the parameters start with (an absolute path that LoadModel opens); "": drawn from the seed.
+  std::string start;
 
   // The budget in force and its schedule.
   Extension Schedule() const { return extensions.empty() ? Extension{budget} : extensions.back(); }

@@ -38,6 +38,17 @@ std::vector<FrozenRange> FrozenBy(const Phase& phase, const ParamBank& bank) {
   return ranges;
 }
 
+// [0, 30]
+std::array<double, 2> Percentiles(const Json& json, const std::string& where) {
+  const auto number = [&](size_t i) { return json[i].is_number() ? json[i].get<double>() : -1; };
+  const bool two = json.is_array() && json.size() == 2;
+  if (!two || !(number(0) >= 0 && number(0) < number(1) && number(1) <= 100)) {
+    throw UsageError(fmt::format("{}: phases.difficulty = {}: must be two percentiles", where, json.dump()),
+                     "the easiest 30 % of the stories are difficulty = [0, 30]");
+  }
+  return {number(0), number(1)};
+}
+
 }  // namespace
 
 Phase Phase::FromJson(const Json& json, const std::string& where) {
@@ -48,12 +59,17 @@ Phase Phase::FromJson(const Json& json, const std::string& where) {
     phase.losses = fields["train"];
     fields.erase("train");
   }
+  if (fields.contains("difficulty")) {
+    phase.difficulty = Percentiles(fields["difficulty"], where);
+    fields.erase("difficulty");
+  }
   FieldsFromJson(fields, "phases", phase);
   return phase;
 }
 
 Json Phase::ToJson() const {
   Json json = FieldsToJson(*this);
+  if (difficulty != Phase{}.difficulty) json["difficulty"] = difficulty;
   if (!losses.empty()) json["train"] = losses;
   return json;
 }
@@ -79,6 +95,11 @@ Phases::Phases(std::vector<Phase> phases, const Objective& objective, const Mode
     FieldsFromJson(phase.losses, fmt::format("phase '{}', train", phase.name), objectives_.back());
     objectives_.back().Validate(model.config());
     frozen_.push_back(FrozenBy(phase, model.bank()));
+    if (phase.writes() && model.ngram() != nullptr) {
+      throw UsageError(
+          fmt::format("phase '{}': a model with counted n-grams cannot train on its own stories", phase.name),
+          "source = \"data\", or --set model.ngram_order=0");
+    }
     if (phase.depth < 0) continue;
     if (trial == nullptr) trial = MakeModel(model.config(), false);
     trial->SetDepth(phase.depth);
@@ -92,6 +113,11 @@ int Phases::depth() const {
     if (own >= 0) depth = own;
   }
   return depth;
+}
+
+double Phases::Part(double fraction) const {
+  const double from = phase().from, to = current_ + 1 < count() ? phases_[static_cast<size_t>(current_) + 1].from : 1;
+  return to > from ? std::clamp((fraction - from) / (to - from), 0.0, 1.0) : 1;
 }
 
 bool Phases::Advance(double fraction) {

@@ -2,6 +2,7 @@
 // (docs/spec/training.md#phases). A run without phases knows nothing of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,13 +20,19 @@ struct Phase {
   double from = 0;
   std::string freeze;
   int depth = -1;
+  std::array<double, 2> difficulty = {0, 100};  // percentiles of the stories that are read, the easiest being 0
+  std::string source = "data";
   Json losses = Json::object();  // settings of [train] that belong to the objective, in place of the run's
+
+  bool writes() const { return source != "data"; }
 
   void VisitFields(FieldVisitor& v) {
     v.Text("name", name, {}, "what it is called");
     v.Real("from", from, 0, 1, "part of the budget from which on it holds");
     v.Text("freeze", freeze, {}, "beginnings of the names of parameters that are left as they are: rcsm., embed");
     v.Int("depth", depth, -1, 1024, "passes of the reasoning engine; 0: each token chooses; -1: as before");
+    v.Text("source", source, {"data", "own", "mixture"},
+           "what is read: the training data, stories that the model writes itself (train.own_*), or both");
   }
   static Phase FromJson(const Json& json, const std::string& where);
   Json ToJson() const;
@@ -44,7 +51,8 @@ struct FrozenRange {
 class Phases {
  public:
   // Throws UsageError for a phase that freezes nothing, or goes to a depth that the model does not have, or has
-  // settings that are none of the objective's. `model` keeps its depth.
+  // settings that are none of the objective's, or would let a model write for itself that has counted n-grams, which
+  // know no story but the data's. `model` keeps its depth.
   Phases(std::vector<Phase> phases, const Objective& objective, const Model& model);
 
   bool empty() const { return phases_.empty(); }
@@ -56,6 +64,9 @@ class Phases {
   // -1: as the model has it.
   int depth() const;
   const std::vector<FrozenRange>& frozen() const { return frozen_[static_cast<size_t>(current_)]; }
+
+  // How much of the present phase is done when `fraction` of the budget is, from 0 to 1.
+  double Part(double fraction) const;
 
   // `fraction` of the budget is done. Returns whether another phase has begun. What has begun is not taken back, also
   // where a longer budget would not have come so far.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -16,6 +17,25 @@ namespace flashlm {
 namespace {
 
 constexpr int64_t kSkipsBeforeGivingUp = 25;
+
+// "depth.3" is a part of "depth". Nats by depth are per token there, where there were any.
+void AddParts(const ObjectiveParts& parts, Json& line) {
+  for (const auto& [name, value] : parts.parts()) {
+    const std::string text = name;
+    const size_t dot = text.find('.');
+    const std::string whole = text.substr(0, dot);
+    if (dot == std::string::npos) {
+      line[whole] = value;
+    } else if (whole != "nats_at_depth" || value > 0) {  // 0: not measured in this step
+      line[whole][text.substr(dot + 1)] = value;
+    }
+  }
+  if (!line.contains("nats_by_depth")) return;
+  Json& nats = line["nats_by_depth"];
+  for (const auto& [depth, share] : line["depth"].items()) {
+    nats[depth] = share > 0 ? Json(nats[depth].get<double>() / share.get<double>()) : Json();
+  }
+}
 
 std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& data) {
   std::unique_ptr<Model> model = MakeModel(config.model, true);
@@ -31,18 +51,21 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
 
 }  // namespace
 
-Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from)
+Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
+         RunHooks hooks)
     : config_(std::move(config)),
       budget_(config_.CurrentBudget()),
       folder_(folder),
       lock_(std::move(lock)),
+      hooks_(std::move(hooks)),
       data_(config_.data, "train"),
       tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
       tokenizer_json_(tokenizer_.ToJson()),
-      reader_(data_, config_.train.sequence_length, config_.seed,
-              config_.train.shuffle == "documents" ? Shuffle::kDocuments : Shuffle::kChunks),
       validation_(config_.data),
       dtype_(SessionType(config_.train.precision)),
+      amplification_(config_.train.amplification, folder_, config_.seed, dtype_),
+      reading_(data_, config_.data, amplification_.stories(), config_.train.sequence_length, config_.seed,
+               config_.train.shuffle == "documents" ? Shuffle::kDocuments : Shuffle::kChunks),
       model_(MakeForData(config_, data_)),
       step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
       average_(config_.train.average, model_->bank()),
@@ -57,10 +80,12 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
     Restore(*from);
   } else {
     model_->bank().Initialize(config_.seed);
+    if (!config_.start.empty()) StartFrom(config_.start);
+    reading_.Enter(Part(), 0);
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }
   if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");
-  log_ = std::make_unique<RunLog>(folder_, progress_.step);
+  log_ = std::make_unique<RunLog>(folder_, progress_.step, hooks_.tensorboard);
 }
 
 void Run::Announce() const {
@@ -68,16 +93,19 @@ void Run::Announce() const {
   const int64_t size = model_->bank().size(), tables = model_->bank().TableCount();
   const int lanes = config_.train.lanes;
   Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads{}, {}", model_->architecture(),
-                  model_->bank().ParameterCount(), NameOf(dtype_), ThreadCount(),
-                  lanes > 1 ? fmt::format(", {} lanes", lanes) : "", kernels::CpuName()));
+                  model_->bank().ParameterCount(), config_.train.products == "int8" ? "int8" : NameOf(dtype_),
+                  ThreadCount(), lanes > 1 ? fmt::format(", {} lanes", lanes) : "", kernels::CpuName()));
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
-                  FormatCount(static_cast<double>(data_.size())), reader_.SequencesPerEpoch(),
+                  FormatCount(static_cast<double>(data_.size())), reading_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));
   for (int i = 0; i < phases_.count(); ++i) {
     const Phase& phase = config_.phases[static_cast<size_t>(i)];
-    Say(fmt::format("phase {}, {}: from {:.0f} % on{}{}", i + 1, phase.name, 100 * phase.from,
+    const auto [low, high] = phase.difficulty;
+    Say(fmt::format("phase {}, {}: from {:.0f} % on{}{}{}{}", i + 1, phase.name, 100 * phase.from,
                     phase.freeze.empty() ? "" : ", without " + phase.freeze,
-                    phase.depth < 0 ? "" : fmt::format(", depth {}", phase.depth)));
+                    phase.depth < 0 ? "" : fmt::format(", depth {}", phase.depth),
+                    low == 0 && high == 100 ? "" : fmt::format(", stories of difficulty {:g} to {:g} %", low, high),
+                    phase.writes() ? ", source " + phase.source : ""));
   }
   const int64_t averaged = average_.state().size();
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
@@ -93,18 +121,21 @@ bool Run::Done() const {
   return progress_.seconds + 0.5 * progress_.step_seconds >= budget_.amount;
 }
 
+bool Run::StopWanted() const { return Interrupted() || (hooks_.stop_requested && hooks_.stop_requested()); }
+
 // The schedule sees the middle of the step, so that a time budget ends near its final rate.
 double Run::NextRate() const {
   const double middle = budget_.kind == "time" ? 0.5 * progress_.step_seconds : 0;
   return ScheduleFactor(config_.optim, config_.ScheduleFraction(progress_.seconds + middle, Tokens(), progress_.step));
 }
 
-void Run::OneStep() {
+bool Run::OneStep() {
+  if (!WriteRound()) return false;
   const Stopwatch watch;
   const StepSize size = growth_.Size();
   const int64_t sequences = size.Tokens() / config_.train.sequence_length;
   int64_t* positions = positions_.empty() ? nullptr : positions_.data();
-  reader_.Read(progress_.next_sequence, sequences, inputs_.data(), targets_.data(), positions);
+  reading_.Read(progress_.next_sequence, sequences, inputs_.data(), targets_.data(), positions);
   last_rate_ = NextRate();
   const double factor = last_rate_ * growth_.Rate();
   const int64_t micro_batches = progress_.next_sequence / config_.train.micro_batch;
@@ -120,6 +151,19 @@ void Run::OneStep() {
   LogStep(outcome, size, factor, seconds);
   GiveUpIfDiverged();
   Grow();
+  return true;
+}
+
+// Before a step rather than after one: a checkpoint lies between a step and what the next one begins with.
+bool Run::WriteRound() {
+  if (OwnShare() == 0 || !amplification_.Due(phases_.Part(Fraction()))) return true;
+  round_ = amplification_.Round(*model_, tokenizer_, progress_.step + 1);
+  if (!round_) return false;
+  progress_.seconds += round_->seconds;
+  reading_.Enter(Part(), progress_.next_sequence);
+  Say(fmt::format("own stories before step {}: {}; {} in all", progress_.step + 1, round_->Describe(),
+                  amplification_.stories().count()));
+  return true;
 }
 
 // Between two steps, so that whether there is time for another one is asked of the next one's size.
@@ -128,6 +172,8 @@ void Run::Grow() {
   growth_.Advance(Fraction());
   if (phases_.Advance(Fraction())) {
     EnterPhase();
+    amplification_.BeginPhase();
+    reading_.Enter(Part(), progress_.next_sequence);
     Say(fmt::format("from step {} on: phase {} of {}, {}", progress_.step + 1, phases_.number(), phases_.count(),
                     phases_.phase().name));
   }
@@ -145,6 +191,24 @@ void Run::EnterPhase() {
   if (phases_.depth() >= 0) model_->SetDepth(phases_.depth());
 }
 
+void Run::Log(const Json& line) {
+  log_->Write(line);
+  if (hooks_.on_line) hooks_.on_line(line, Fraction());
+}
+
+// Of the sequences of the phase, those that are of the model's own stories.
+double Run::OwnShare() const {
+  const double share = config_.train.amplification.share;
+  if (phases_.empty() || !phases_.phase().writes() || share == 0) return 0;
+  return phases_.phase().source == "own" ? 1 : share;
+}
+
+ReadingPart Run::Part() const {
+  if (phases_.empty()) return {};
+  const auto [low, high] = phases_.phase().difficulty;
+  return {low, high, OwnShare()};
+}
+
 void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
   const ObjectiveParts& parts = outcome.parts;
   const double rate = static_cast<double>(size.Tokens()) / seconds;
@@ -159,10 +223,13 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   line["tokens"] = Tokens();
   line["step_tokens"] = size.Tokens();
   line["sequence_length"] = size.length;
-  line["epoch"] = reader_.EpochOf(progress_.next_sequence);
+  line["epoch"] = reading_.EpochOf(progress_.next_sequence);
   line["cross_entropy"] = parts.cross_entropy;
   line["bits_per_byte"] = bits_per_byte;
-  for (const ObjectiveParts::Part& part : parts.parts()) line[part.name] = part.value;
+  AddParts(parts, line);
+  for (const float share : model_->OperationShares()) line["operations"].push_back(std::round(1e4 * share) / 1e4);
+  if (OwnShare() > 0) line["own_stories"] = amplification_.stories().count();
+  if (round_) line["own_round"] = std::exchange(round_, std::nullopt)->ToJson();
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
   line["lr"] = config_.optim.lr * factor;
@@ -171,7 +238,7 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   line["tokens_per_s"] = rate;
   line["seconds"] = progress_.seconds;
   line["seconds_evaluating"] = progress_.seconds_evaluating;
-  log_->Write(line);
+  Log(line);
   if (outcome.verdict != StepOutcome::Verdict::kApplied) {
     Say(fmt::format("step {}: {} (gradient norm {:.3g}; {} skipped so far)", progress_.step, verdict,
                     outcome.gradient_norm, step_.state().skipped));
@@ -219,18 +286,18 @@ TrainSummary Run::Go() {
   Announce();
   const int64_t first_step = progress_.step;
   while (!Done()) {
-    if (Interrupted()) return Stop();
+    if (StopWanted()) return Stop();
     // What a longer budget would go on from.
     if (RateWasConstant() && NextRate() < kFullRate && published_step_ != progress_.step) Publish(false);
     const double fraction_before = Fraction();
-    OneStep();
+    if (!OneStep()) continue;
     if (EvaluationDue(fraction_before) && !Done() && EvaluationAffordable()) EvaluateAndPublish();
     if (config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0) Sample();
     if (progress_.step % config_.train.checkpoint_every == 0 && published_step_ != progress_.step) Publish(false);
   }
   // However the last step came about, its model is evaluated and can become the best.
   if (progress_.evaluated_step != progress_.step) EvaluateAndPublish();
-  if (Interrupted()) return Stop();
+  if (StopWanted()) return Stop();
   // A finished run that is resumed keeps what was reported: the same model on another number of documents is no news.
   const std::optional<RunResult> reported = progress_.step == first_step ? Reported() : std::nullopt;
   TrainSummary summary{true, progress_.step, Tokens(), reported ? *reported : Results()};

@@ -11,14 +11,15 @@
 
 #include "base/fields.h"
 #include "base/files.h"
-#include "data/batches.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
 #include "io/checkpoint.h"
 #include "models/model.h"
+#include "train/amplification.h"
 #include "train/average.h"
 #include "train/growth.h"
 #include "train/phases.h"
+#include "train/reading.h"
 #include "train/run_log.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -50,10 +51,12 @@ inline constexpr double kFullRate = 1 - 1e-9;
 class Run {
  public:
   // `lock`: of `folder`. `from`: where to go on; without it from the start.
-  Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from);
+  Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
+      RunHooks hooks);
   TrainSummary Go();
 
  private:
+  void StartFrom(const std::string& model);
   void Restore(const OpenedCheckpoint& from);
   void RestoreAverage(const OpenedCheckpoint& from);
   void CountNGrams(const std::string& checksum);  // of the run so far, if it has one
@@ -64,12 +67,17 @@ class Run {
   // The same of the budget's schedule, which after an extension may begin where that did.
   double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
+  bool StopWanted() const;
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
-  void OneStep();
+  bool OneStep();     // false: interrupted, nothing was done
+  bool WriteRound();  // stories to train with, where they are due; likewise
   void Grow();
   void EnterPhase();
+  void Log(const Json& line);
+  double OwnShare() const;
+  ReadingPart Part() const;
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
@@ -92,12 +100,14 @@ class Run {
   Budget budget_;  // the one in force
   std::string folder_;
   FolderLock lock_;
+  RunHooks hooks_;
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;
-  BatchReader reader_;
   Validation validation_;
   DType dtype_;
+  Amplification amplification_;
+  Reading reading_;
   std::unique_ptr<Model> model_;
   TrainingStep step_;
   WeightAverage average_;
@@ -105,6 +115,7 @@ class Run {
   Phases phases_;
   Progress progress_;
   std::unique_ptr<RunLog> log_;
+  std::optional<AmplificationRound> round_;  // before the next step; for its line of the log
   std::vector<int32_t> inputs_, targets_;
   std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;

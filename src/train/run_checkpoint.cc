@@ -1,10 +1,14 @@
+#include <algorithm>
 #include <limits>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "base/paths.h"
 #include "base/progress.h"
+#include "infer/loaded_model.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
+#include "io/packed_file.h"
 #include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "train/known_fields.h"
@@ -31,6 +35,36 @@ void Progress::VisitFields(FieldVisitor& v) {
   v.Real("raw_bits_per_byte", raw_bits_per_byte, 0, kAny, "at the end, without the average");
 }
 
+// The values of another model, which must be of the same shape and read the same tokens.
+void Run::StartFrom(const std::string& model) {
+  const LoadedModel start = LoadModel(model);
+  data_.ExpectTokenizer(start.tokenizer.Hash(), fmt::format("the model '{}'", model));
+  const ParamBank &from = start.model->bank(), &to = model_->bank();
+  const auto refuse = [&](const std::string& name) {
+    throw Error(fmt::format("'{}' cannot start this run: parameter '{}' is not the same in both", model, name),
+                "leave out settings of [model] that change its shape");
+  };
+  if (from.TernaryCount() > 0 && IsPackedFile(model)) {
+    throw Error(
+        fmt::format("'{}' cannot start a run: a packed model has lost the floats behind its ternary weights", model),
+        "start from the run or the model folder that it was made of");
+  }
+  if (from.infos().size() != to.infos().size()) refuse(to.infos().back().name);
+  for (const ParamInfo& info : to.infos()) {
+    const ParamInfo* other = from.Find(info.name);
+    if (other == nullptr || other->shape != info.shape) refuse(info.name);
+    std::copy_n(from.values() + other->offset, info.size, to.values() + info.offset);
+  }
+  for (size_t i = 0; i < to.tables().size(); ++i) {
+    const SparseTable& table = *to.tables()[i];
+    const bool same = i < from.tables().size() && from.tables()[i]->name() == table.name() &&
+                      from.tables()[i]->size() == table.size();
+    if (!same) refuse(table.name());
+    std::copy_n(from.tables()[i]->values(), table.size(), table.values());
+  }
+  model_->bank().Touch();
+}
+
 void Run::Restore(const OpenedCheckpoint& from) {
   const Json& state = from.trainer_state;
   data_.ExpectTokenizer(state.at("tokenizer").get<std::string>(), "the run");
@@ -42,6 +76,12 @@ void Run::Restore(const OpenedCheckpoint& from) {
   KnownFieldsFromJson(state, "trainer.json", growth_);
   KnownFieldsFromJson(state, "trainer.json", phases_);
   EnterPhase();
+  if (!phases_.empty()) {
+    KnownFieldsFromJson(state, "trainer.json", amplification_);
+    amplification_.Restore(*model_, progress_.step);
+    reading_.Restore(Part());
+    KnownFieldsFromJson(state, "trainer.json", reading_);
+  }
   Grow();  // a shorter budget is further
   TakeSupersededBest();
   step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
@@ -83,6 +123,10 @@ Json Run::TrainerState() {
   state.update(FieldsToJson(average_));
   state.update(FieldsToJson(growth_));
   state.update(FieldsToJson(phases_));
+  if (!phases_.empty()) {
+    state.update(FieldsToJson(reading_));
+    state.update(FieldsToJson(amplification_));
+  }
   state["tokens"] = Tokens();
   state["updates"] = guard.updates;
   state["skipped"] = guard.skipped;

@@ -107,6 +107,7 @@ void Run::EvaluateAndPublish() {
     }
     Json line;
     line["eval_step"] = progress_.step;
+    if (!phases_.empty()) line["phase"] = phases_.number();
     line["tokens"] = Tokens();
     line["part"] = "dev";
     line["eval"] = ToJson(result);
@@ -116,7 +117,7 @@ void Run::EvaluateAndPublish() {
     if (average_.begun() && Done()) CompareWithRaw(now, line);
     line["seconds"] = progress_.seconds;
     line["seconds_evaluating"] = before + result.seconds;
-    log_->Write(line);
+    Log(line);
     Say(fmt::format("evaluation at step {}: {:.4f} ± {:.4f} bits/byte on {} documents (dev part){}", progress_.step,
                     now, result.stderr_bits_per_byte, result.documents, is_best ? " (best)" : ""));
   }
@@ -167,7 +168,7 @@ RunResult Run::Results() {
   results.steps = progress_.step;
   results.skipped_steps = step_.state().skipped;
   results.subset_tokens = data_.size();
-  results.epochs = reader_.EpochOf(progress_.next_sequence);
+  results.epochs = reading_.EpochOf(progress_.next_sequence);
   results.seconds = progress_.seconds;
   results.seconds_evaluating = progress_.seconds_evaluating;
   results.time_min = progress_.seconds / 60;

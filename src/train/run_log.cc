@@ -56,10 +56,12 @@ void KeepSamplesUpTo(const std::string& path, int64_t last_step) {
 
 }  // namespace
 
-RunLog::RunLog(const std::string& run_folder, int64_t last_step) : samples_path_(run_folder + "/samples.txt") {
+RunLog::RunLog(const std::string& run_folder, int64_t last_step, bool tensorboard)
+    : samples_path_(run_folder + "/samples.txt") {
   const std::string path = run_folder + "/log.jsonl";
   if (std::filesystem::exists(path)) KeepUpTo(path, last_step);
   if (std::filesystem::exists(samples_path_)) KeepSamplesUpTo(samples_path_, last_step);
+  if (tensorboard) events_ = std::make_unique<EventFile>(run_folder, last_step);
   log_ = std::fopen(path.c_str(), "a");
   if (log_ == nullptr) throw Error(fmt::format("cannot write '{}': {}", path, std::strerror(errno)));
 }
@@ -70,6 +72,7 @@ void RunLog::Write(const Json& line) {
   // A full disk costs log lines, not the run: checkpoints report it where it matters.
   fmt::print(log_, "{}\n", line.dump());
   std::fflush(log_);
+  if (events_) events_->Write(line);
 }
 
 void RunLog::WriteSample(int64_t step, const std::string& text) {

@@ -1,10 +1,12 @@
-// What a run writes for people and scripts beside its checkpoints: log.jsonl, samples.txt.
+// What a run writes for people and scripts beside its checkpoints: log.jsonl, samples.txt, event files if asked for.
 #pragma once
 
 #include <cstdio>
+#include <memory>
 #include <string>
 
 #include "base/json.h"
+#include "train/event_file.h"
 
 namespace flashlm {
 
@@ -12,7 +14,7 @@ namespace flashlm {
 class RunLog {
  public:
   // Keeps the lines and samples up to `last_step` of a run that is resumed and drops what came after its checkpoint.
-  RunLog(const std::string& run_folder, int64_t last_step);
+  RunLog(const std::string& run_folder, int64_t last_step, bool tensorboard = false);
   ~RunLog();
   RunLog(const RunLog&) = delete;
   RunLog& operator=(const RunLog&) = delete;
@@ -23,6 +25,7 @@ class RunLog {
  private:
   std::string samples_path_;
   std::FILE* log_ = nullptr;
+  std::unique_ptr<EventFile> events_;  // null: not asked for
 };
 
 }  // namespace flashlm

@@ -6,11 +6,30 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "kernels/gemm/precision.h"
+#include "kernels/isa.h"
 
 namespace flashlm {
 
-void ResolvePrecision(RunConfig& config) {
-  config.train.precision = NameOf(kernels::ComputeType(config.train.precision, kernels::Work::kTraining));
+void ResolvePrecision(TrainConfig& train) {
+  std::string &precision = train.precision, &products = train.products;
+  const bool is_type = products == "f32" || products == "bf16";
+  if (is_type && precision != "auto" && precision != products) {
+    throw UsageError(fmt::format("train.products = {} and train.precision = {}", products, precision),
+                     "products of floats are of the type that tensors have; leave out one of the two");
+  }
+  if (is_type) precision = products;
+  const bool measure = precision == "auto" && products == "auto";
+  precision = NameOf(kernels::ComputeType(precision, kernels::Work::kTraining));
+  if (products == "int8") kernels::ComputeType(products, kernels::Work::kTraining);  // refused without VNNI
+  if (products != "auto") return;
+  const DType fastest = kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining));
+  products = measure && fastest == DType::kI8 ? "int8" : precision;
+}
+
+bool SessionInt8(const TrainConfig& train) {
+  if (train.products != "int8" || kernels::HasVnni()) return train.products == "int8";
+  Say("note: the run's matrix products are in int8, which this CPU does not multiply: it goes on with those of floats");
+  return false;
 }
 
 void ResolveLanes(const Model& model, TrainConfig& train) {
@@ -38,6 +57,7 @@ Json WithoutMachineChoices(Json expected) {
     if (expected.contains(path) && expected[path] == automatic) expected["train"].erase(key);
   };
   leave_out("precision", "auto");
+  leave_out("products", "auto");
   leave_out("lanes", 0);
   return expected;
 }

@@ -11,9 +11,9 @@
 
 namespace flashlm {
 
-// train.precision: "auto" becomes what is fastest on this machine (kernels/gemm/precision.h). Throws UsageError for a
-// type that this CPU does not multiply.
-void ResolvePrecision(RunConfig& config);
+// train.precision and train.products: "auto" becomes what is fastest on this machine (kernels/gemm/precision.h).
+// Throws UsageError for a type that this CPU does not multiply, and for two that contradict each other.
+void ResolvePrecision(TrainConfig& train);
 
 // train.lanes: 0 becomes as many as there are threads, if micro-batches can be cut so and the model's passes can run
 // side by side. Throws UsageError for more than one where they cannot.
@@ -21,6 +21,8 @@ void ResolveLanes(const Model& model, TrainConfig& train);
 
 // What products read in this session of a run: its own type, or f32, with a note, on a CPU that does not have it.
 DType SessionType(const std::string& run_precision);
+// Whether products are in int8 in this session; with a note if the run's are but this CPU has none.
+bool SessionInt8(const TrainConfig& train);
 
 // `expected` (keys of RunConfig::ToJson) without what leaves the choice to the machine: train.precision "auto",
 // train.lanes 0. It agrees with whatever a run has.

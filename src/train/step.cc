@@ -1,13 +1,16 @@
 #include "train/step.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "models/predict.h"
 #include "text/tokenizer.h"
+#include "train/run_machine.h"
 
 namespace flashlm {
 namespace {
@@ -31,6 +34,8 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
     lanes_[i].packs = std::make_unique<WeightPacks>(model.bank());
     lanes_[i].tape.emplace(model.bank(), *lanes_[i].packs, dtype, lanes_[i].gradients.get());
   }
+  const bool int8 = SessionInt8(train);
+  for (Lane& lane : lanes_) lane.tape->SetInt8Training(int8);
 }
 
 const int32_t* TrainingStep::DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const {
@@ -57,10 +62,31 @@ void TrainingStep::RunLane(int index, int lanes, const StepPlan& plan, const Ste
     const Prediction prediction = model_.Predict(tape, DropWords(lane, random_step, read, tokens),
                                                  data.positions == nullptr ? nullptr : data.positions + begin);
     const int passes = plan.size.accumulate * lanes;
-    lane.parts.AddShare(
-        train_.objective.Add(tape, prediction, read, data.targets + begin, plan.step, plan.fraction, passes), passes);
+    Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, passes};
+    std::array<const float*, kernels::kDepthChoices> nats;
+    if (i == 0 && !depth_nats_[0].empty()) {
+      for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
+      pass.depth_nats = nats.data();
+      pass.measured = 1.0 / plan.size.accumulate;
+    }
+    lane.parts.AddShare(train_.objective.Add(tape, prediction, pass), passes);
     tape.Backward();
   }
+}
+
+void TrainingStep::MeasureDepths(const StepPlan& plan, const StepData& data) {
+  const int own = model_.Depth(), sequences = plan.size.micro_batch;
+  const int64_t tokens = int64_t{sequences} * plan.size.length;
+  for (auto& nats : depth_nats_) nats.resize(static_cast<size_t>(tokens));
+  if (!measuring_) measuring_.emplace(model_.bank(), model_.packs(), lanes_[0].tape->dtype());
+  for (size_t d = 0; d < depth_nats_.size(); ++d) {
+    model_.SetDepth(kernels::kReasoningDepths[d]);
+    measuring_->BeginInference(sequences, plan.size.length, nullptr);
+    const Prediction prediction = model_.Predict(*measuring_, data.inputs, data.positions);
+    const CrossEntropyResult loss = NextTokenLoss(*measuring_, prediction, data.targets, {});
+    std::copy_n(loss.nats, tokens, depth_nats_[d].begin());
+  }
+  model_.SetDepth(own);
 }
 
 StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor,
@@ -74,6 +100,11 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   // A growing sequence leaves fewer of them in a micro-batch.
   const int lanes = std::gcd(plan.size.micro_batch, static_cast<int>(lanes_.size()));
   StepOutcome outcome;
+  if (train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
+    MeasureDepths(plan, data);
+  } else {
+    for (auto& nats : depth_nats_) nats.clear();
+  }
   model_.BeginStep();
   if (lanes == 1) {
     RunLane(0, 1, plan, data);
@@ -99,7 +130,7 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
     ++state_.updates;
-    Update(outcome.gradient_norm, plan.factor, plan.fraction);
+    Apply(plan, outcome.gradient_norm);
     state_.skipped_in_a_row = 0;
     state_.mean_norm = state_.updates == 1 ? outcome.gradient_norm
                                            : kNormDecay * state_.mean_norm + (1 - kNormDecay) * outcome.gradient_norm;
@@ -109,8 +140,8 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
     if (outcome.verdict == StepOutcome::Verdict::kSpike) state_.mean_norm *= kNormGrowth;
     ++state_.skipped;
     ++state_.skipped_in_a_row;
+    model_.EndStep(/*applied=*/false);
   }
-  model_.EndStep(outcome.verdict == StepOutcome::Verdict::kApplied);
   optimizer_seconds_ += watch.Seconds();
   return outcome;
 }
@@ -120,16 +151,19 @@ void TrainingStep::ClearFrozenGradients() {
   for (const auto& [begin, end] : frozen_) std::fill(gradients + begin, gradients + end, 0.0f);
 }
 
-void TrainingStep::Update(double gradient_norm, double factor, double fraction) {
+void TrainingStep::Apply(const StepPlan& plan, double gradient_norm) {
   float* const values = model_.bank().values();
   kept_.clear();
   for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
-  optimizer_.Update(gradient_norm, factor, state_.updates, fraction);
+  optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
+  model_.EndStep(/*applied=*/true);
+  if (frozen_.empty()) return;
   auto kept = kept_.begin();
   for (const auto& [begin, end] : frozen_) {
     std::copy(kept, kept + (end - begin), values + begin);
     kept += end - begin;
   }
+  model_.bank().Touch();
 }
 
 StepOutcome::Verdict TrainingStep::Judge(const StepOutcome& outcome) const {

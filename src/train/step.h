@@ -1,6 +1,7 @@
 // One optimiser step: micro-batches forward and backward, then the update; or, if something is wrong with it, nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -86,14 +87,17 @@ class TrainingStep {
     const int64_t* positions;
   };
 
+  // The targets' nats in the step's first micro-batch with all tokens at each depth, into depth_nats_.
+  void MeasureDepths(const StepPlan& plan, const StepData& data);
   // The share of lane `index` of `lanes` of a step.
   void RunLane(int index, int lanes, const StepPlan& plan, const StepData& data);
   // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
   const int32_t* DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const;
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
-  // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone.
+  // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone,
+  // and what the model itself writes into its buffers.
   void ClearFrozenGradients();
-  void Update(double gradient_norm, double factor, double fraction);
+  void Apply(const StepPlan& plan, double gradient_norm);
 
   Model& model_;
   TrainConfig train_;
@@ -102,7 +106,9 @@ class TrainingStep {
   Optimizer optimizer_;
   StepState state_;
   std::vector<FrozenRange> frozen_;
-  std::vector<float> kept_;  // values of what is frozen, during an update
+  std::vector<float> kept_;                                            // values of what is frozen, during an update
+  std::optional<Tape> measuring_;                                      // of MeasureDepths
+  std::array<std::vector<float>, kernels::kDepthChoices> depth_nats_;  // of a micro-batch's tokens; empty: not measured
   double optimizer_seconds_ = 0;
 };
 

@@ -99,16 +99,18 @@ double Median(std::vector<double> values) {
 
 }  // namespace
 
-double SecondsPerToken(const RunConfig& config, double seconds) {
-  RandomTraining training(config, kernels::ComputeType(config.train.precision, kernels::Work::kTraining));
+double SecondsPerToken(RunConfig config, double seconds) {
+  ResolvePrecision(config.train);
+  RandomTraining training(config, SessionType(config.train.precision));
   training.Step();  // allocates
   std::vector<double> steps;
   for (const Stopwatch watch; steps.empty() || watch.Seconds() < seconds;) steps.push_back(training.Step());
   return Median(std::move(steps)) / static_cast<double>(config.train.TokensPerStep());
 }
 
-Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table) {
-  const DType dtype = kernels::ComputeType(config.train.precision, kernels::Work::kTraining);
+Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::string* table) {
+  ResolvePrecision(config.train);
+  const DType dtype = SessionType(config.train.precision);
   RandomTraining training(config, dtype);
   for (int i = 0; i < options.warmup_steps; ++i) training.Step();
   std::vector<double> seconds;
@@ -142,6 +144,7 @@ Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, 
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
   json["precision"] = NameOf(dtype);
+  json["products"] = config.train.products;
   json["cpu"] = kernels::CpuName();
   for (const Row& row : rows) {
     json["operations"].push_back(

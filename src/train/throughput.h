@@ -14,10 +14,10 @@ struct ThroughputOptions {
 
 // Trains on random tokens. `table`: a text table of time per kind of operation, from a profiled step of its own.
 // JSON keys: tokens_per_s (median over steps), tokens_per_s_min, tokens_per_s_max, gemm_gflops_peak,
-// model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, cpu, operations.
-Json MeasureTraining(const RunConfig& config, const ThroughputOptions& options, std::string* table);
+// model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, products, cpu, operations.
+Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::string* table);
 
 // Seconds that training takes per token, the median over steps on random tokens for about `seconds` of time.
-double SecondsPerToken(const RunConfig& config, double seconds);
+double SecondsPerToken(RunConfig config, double seconds);
 
 }  // namespace flashlm

@@ -65,7 +65,7 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
   config.train.objective.RefuseIdle(keys, MakeModel(config.model, false)->config());
 }
 
-TrainSummary Train(RunConfig config, const std::string& run_folder) {
+TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks) {
   if (std::filesystem::exists(run_folder + "/config.toml") || std::filesystem::exists(run_folder + "/checkpoints")) {
     throw UsageError(fmt::format("'{}' already holds a run", run_folder),
                      fmt::format("go on with --resume {}, or choose another --out", run_folder));
@@ -78,13 +78,13 @@ TrainSummary Train(RunConfig config, const std::string& run_folder) {
   ResolveLanes(*model, config.train);
   const Phases phases(config.phases, config.train.objective, *model);
   const Growth growth(config.train);
-  const bool measured = config.train.precision == "auto";
-  ResolvePrecision(config);
+  const bool measured = config.train.precision == "auto" && config.train.products == "auto";
+  ResolvePrecision(config.train);
   const DataPlace data = DataIn(config.data);
   config.data = data.folder;
   config.data_fingerprint = data.fingerprint;
   MakeFolder(run_folder);
-  Run run(std::move(config), run_folder, FolderLock(run_folder), std::nullopt);
+  Run run(std::move(config), run_folder, FolderLock(run_folder), std::nullopt, std::move(hooks));
   if (measured) Say("precision: " + kernels::Explanation(kernels::Work::kTraining));
   return run.Go();
 }
@@ -201,18 +201,19 @@ bool ChangeBudget(const std::string& run_folder, const BudgetChange& change, con
 
 // A run without a checkpoint starts again from its seed, with whatever budget.
 TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& request, RunConfig config,
-                        FolderLock lock) {
+                        FolderLock lock, RunHooks hooks) {
   if (request.budget) {
     config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
     config.extensions.clear();
   }
-  if (config.train.precision == "auto") ResolvePrecision(config);  // of a version that did not keep it
-  return Run(std::move(config), run_folder, std::move(lock), std::nullopt).Go();
+  // Of a version that did not keep it.
+  if (config.train.precision == "auto" || config.train.products == "auto") ResolvePrecision(config.train);
+  return Run(std::move(config), run_folder, std::move(lock), std::nullopt, std::move(hooks)).Go();
 }
 
 }  // namespace
 
-TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request) {
+TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request, RunHooks hooks) {
   if (!fs::exists(ConfigPath(run_folder))) {
     throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
   }
@@ -228,6 +229,9 @@ TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request)
     // Of a version that did not keep it in the configuration.
     if (trained.train.precision == "auto") trained.train.precision = checkpoint->trainer_state.at("precision");
     if (config.train.precision == "auto") config.train.precision = trained.train.precision;
+    for (TrainConfig* train : {&trained.train, &config.train}) {
+      if (train->products == "auto") train->products = train->precision;
+    }
     RefuseEditedConfig(run_folder, config, trained);
     if (!trained.data_fingerprint.empty()) config.data_fingerprint = trained.data_fingerprint;
   }
@@ -235,11 +239,11 @@ TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request)
       FindData({config.data, config.data_fingerprint}, request.data, fmt::format("the run in '{}'", run_folder));
   config.data = data.folder;
   config.data_fingerprint = data.fingerprint;
-  if (!has_checkpoint) return StartAgain(run_folder, request, std::move(config), std::move(lock));
+  if (!has_checkpoint) return StartAgain(run_folder, request, std::move(config), std::move(lock), std::move(hooks));
   const bool changed = request.budget && ChangeBudget(run_folder, *request.budget, *checkpoint, config);
   if (config.ToJson() != before) WriteConfig(run_folder, config);
   if (changed) checkpoint = OpenForBudget(run_folder, config);
-  return Run(std::move(config), run_folder, std::move(lock), checkpoint).Go();
+  return Run(std::move(config), run_folder, std::move(lock), checkpoint, std::move(hooks)).Go();
 }
 
 }  // namespace flashlm

@@ -2,6 +2,7 @@
 // interrupted and resumed exactly.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,15 @@ struct TrainSummary {
   RunResult results;  // results.json, when finished
 };
 
+// What a program that embeds a run wants of it beside its files; none of it changes what is trained.
+struct RunHooks {
+  // Gets every line of log.jsonl as it is written, and how much of the budget is done. May be empty.
+  std::function<void(const Json& line, double fraction)> on_line;
+  // Asked before every step: true ends the run as Ctrl-C does, with everything saved. May be empty.
+  std::function<bool()> stop_requested;
+  bool tensorboard = false;  // event files, too (train/event_file.h)
+};
+
 // Sets model.vocab to that of the tokens in config.data, for small texts yield fewer than a preset's; unless one of the
 // assignments `sets` (section.key=value) names it.
 void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config);
@@ -29,7 +39,7 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
 
 // Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
 // configuration, the data or the folder is not right.
-TrainSummary Train(RunConfig config, const std::string& run_folder);
+TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks = {});
 
 struct ResumeRequest {
   Json expected;                       // settings that the caller named again (keys of RunConfig::ToJson) must agree
@@ -38,7 +48,7 @@ struct ResumeRequest {
 };
 
 // Goes on from the newest sound checkpoint, with another budget from where train/extension.h says.
-TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request);
+TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request, RunHooks hooks = {});
 
 // Throws UsageError for the first key in which `expected` (where it is not null) differs from what the run in `folder`
 // has.

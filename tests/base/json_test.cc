@@ -28,5 +28,14 @@ TEST(ParseJson, NamesThePlace) {
   EXPECT_EQ(Refusal("1e999"), "f: not valid JSON");
 }
 
+// Deeper than anything that is meant, and than what copying and writing bear.
+TEST(ParseJson, RefusesWhatIsNestedWithoutEnd) {
+  const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_NO_THROW(ParseJson(nested(100), "f"));
+  EXPECT_THROW(ParseJson(nested(101), "f"), Error);
+  EXPECT_THROW(ParseJson(nested(1'000'000), "f"), Error);
+  EXPECT_NO_THROW(ParseJson("[\"\\\"" + std::string(1000, '[') + "\"]", "f"));  // letters of a text
+}
+
 }  // namespace
 }  // namespace flashlm

@@ -6,6 +6,7 @@
 
 #include "data/documents.h"
 #include "io/safetensors.h"
+#include "kernels/isa.h"
 #include "train_fixture.h"
 
 namespace flashlm {
@@ -35,6 +36,11 @@ std::vector<std::string> operator+(std::vector<std::string> a, const std::vector
 TEST_F(TrainTest, KilledWithAnAverageItEndsTheSame) {
   ExpectKillsChangeNothing(std::vector<std::string>{"--steps", "30"} + kAverage, 2);
   EXPECT_NE(AverageOf(scratch_ / "whole"), "");
+}
+
+TEST_F(TrainTest, KilledWithProductsOfInt8ItEndsTheSame) {
+  if (!kernels::HasVnni()) GTEST_SKIP() << "this CPU does not multiply int8 vectors";
+  ExpectKillsChangeNothing({"--steps", "30", "--set", "train.products=int8"}, 2);
 }
 
 TEST_F(TrainTest, AnAverageChangesTheModelAndNotItsTraining) {

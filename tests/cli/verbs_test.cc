@@ -49,8 +49,8 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
   };
   for (const Verb& verb : std::vector<Verb>{
            {{},
-            {"data", "tokenizer", "train", "compare", "scaling", "report", "eval", "probe", "generate", "bench",
-             "selftest", "inspect", "doctor"},
+            {"data", "tokenizer", "train", "compare", "scaling", "audit", "report", "eval", "probe", "generate",
+             "bench", "selftest", "inspect", "export", "import", "doctor"},
             {}},
            {{"data"}, {"prepare", "inspect"}, {}},
            {{"data", "prepare"},
@@ -63,6 +63,7 @@ TEST_F(VerbsTest, HelpNamesDefaults) {
            {{"train"},
             {"10m without any budget", "1 without it", "presets: ", "recipes: ", "micro_batch", "muon_lr", "n_layers"},
             {{"--threads", "0"}}},
+           {{"audit"}, {"REQUIRED", "30m without it", "--data", "--json"}, {}},
            {{"report"}, {"REQUIRED", "--out", "--json"}, {}},
            {{"eval"}, {"REQUIRED"}, {{"--precision", "auto"}}},
            {{"probe"}, {"REQUIRED", "--depth"}, {{"--items", "500"}, {"--seed", "1"}, {"--split", "heldout"}}},
@@ -590,6 +591,17 @@ TEST_F(ModelVerbsTest, DepthIsForcedOnModelsThatHaveOne) {
   EXPECT_EQ(nats("0"),
             Json::parse(Run({"eval", "--model", reasoning, "--text", text, "--json"}).out)["nats_per_token"]);
   EXPECT_NE(nats("1"), nats("8"));
+  const CommandResult by_depth = Run({"eval", "--model", reasoning, "--text", text, "--by-depth", "--json"});
+  ASSERT_EQ(by_depth.exit_code, 0) << by_depth.err;
+  const Json depths = Json::parse(by_depth.out).at("by_depth");
+  ASSERT_EQ(depths.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const char* forced[] = {"1", "3", "8", "0"};
+    EXPECT_EQ(depths[i]["nats_per_token"], nats(forced[i])) << forced[i];
+    EXPECT_GT(depths[i]["us_per_token"], 0);
+  }
+  ExpectOneLine(Run({"eval", "--model", Model(), "--text", text, "--by-depth"}), 2, "has no depth to choose");
+  ExpectOneLine(Run({"probe", "--model", Model(), "--by-depth"}), 2, "has no depth to choose");
   for (const char* depth : {"1", "8"}) {
     EXPECT_EQ(Run({"generate", "--model", reasoning, "--tokens", "3", "--depth", depth}).exit_code, 0);
     EXPECT_EQ(Run({"bench", "decode", "--model", reasoning, "--tokens", "3", "--depth", depth}).exit_code, 0);

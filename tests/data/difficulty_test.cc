@@ -128,6 +128,38 @@ TEST(Difficulty, PercentilesAreOfRanksAndShareOutTheDocuments) {
   }
 }
 
+// What was mixed in neither makes stories easier nor stands among them, and is in every part of them.
+TEST(Difficulty, DocumentsThatWereMixedInAreNoStories) {
+  const std::vector<Ids> stories = RandomDocuments(40, 50);
+  const std::vector<float> alone = ComputeDifficulty(Stream(stories, 50));
+  std::vector<Ids> documents;
+  std::vector<uint32_t> mixed_in;
+  for (size_t d = 0; d < stories.size(); ++d) {
+    documents.push_back(stories[d]);
+    if (d % 4 != 1) continue;
+    mixed_in.push_back(static_cast<uint32_t>(documents.size()));
+    documents.push_back(stories[d]);  // would make its twin easy
+  }
+  const std::vector<float> difficulty = ComputeDifficulty(Stream(documents, 50), {}, mixed_in);
+  std::vector<float> of_stories;
+  for (size_t d = 0; d < documents.size(); ++d) {
+    const bool mixed = std::find(mixed_in.begin(), mixed_in.end(), d) != mixed_in.end();
+    EXPECT_EQ(difficulty[d] == kMixedIn, mixed) << d;
+    if (!mixed) of_stories.push_back(difficulty[d]);
+  }
+  EXPECT_EQ(of_stories, alone);
+  EXPECT_EQ(EasiestFirst(difficulty).size(), stories.size());
+
+  std::multiset<uint32_t> all;
+  for (const auto& [low, high] : {std::pair{0.0, 30.0}, {30.0, 100.0}}) {
+    const std::vector<uint32_t> part = DocumentsWithin(difficulty, low, high);
+    EXPECT_TRUE(std::is_sorted(part.begin(), part.end()));
+    EXPECT_EQ(part.size(), mixed_in.size() + (low == 0 ? 12u : 28u));
+    all.insert(part.begin(), part.end());
+  }
+  for (uint32_t d = 0; d < documents.size(); ++d) EXPECT_EQ(all.count(d), difficulty[d] == kMixedIn ? 2u : 1u) << d;
+}
+
 class DifficultyFile : public testing::Test {
  protected:
   void ExpectRefused(const std::string& part) {

@@ -396,15 +396,19 @@ TEST_F(PrepareTest, MixesAnotherSourceIntoTraining) {
   size_t next_own = 0;
   uint64_t next_probe = 0;
   double own_tokens = 0, probe_tokens = 0, bytes = 0;
+  const std::vector<float> difficulty = ReadDifficulty(options_.out, TokenData(options_.out, "train"));
   for (const std::string& document : Decoded(options_.out, "train")) {
+    const size_t number = next_own + next_probe;
     const auto tokens = static_cast<double>(tokenizer.Encode(document).size() + 1);
     bytes += static_cast<double>(document.size());
     if (next_own < own.size() && document == own[next_own]) {
       ++next_own;
       own_tokens += tokens;
+      ASSERT_GT(difficulty[number], 0);
     } else {
       ASSERT_EQ(document, ProbeDocument(0, next_probe++));
       probe_tokens += tokens;
+      ASSERT_EQ(difficulty[number], kMixedIn);
     }
     // Everywhere, but for the documents at the end.
     if (next_own <= 50) continue;

@@ -19,10 +19,12 @@ class Config:
     vocab: int = 4096
     d_model: int = 256
     n_layers: int = 8
+    d_ff: int = 0
     d_reason: int = 96
     n_operations: int = 16
     n_slots: int = 16
     depth: int = 0
+    depth_blend: bool = True
     balance_weight: float = 0.01
     activation: str = "none"
     weights: str = "ternary"
@@ -72,6 +74,7 @@ class GatedRecurrence(nn.Module):
         self.gate_proj = Map(c.d_model, c.d_model, c)
         self.value_proj = Map(c.d_model, c.d_model, c)
         self.decay = nn.Parameter(torch.full((c.d_model,), 0.9))
+        self.mlp = GatedMlp(c) if c.d_ff > 0 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         u = self.norm(x)
@@ -81,7 +84,22 @@ class GatedRecurrence(nn.Module):
         for t in range(x.shape[1]):
             s = keep * s + written[:, t]
             states.append(s)
-        return x + torch.stack(states, dim=1)
+        return self.mlp(x + torch.stack(states, dim=1))
+
+
+class GatedMlp(nn.Module):
+    """Behind a recurrence; not of the published code."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.norm = nn.LayerNorm(c.d_model)
+        self.gate = Map(c.d_model, c.d_ff, c)
+        self.up = Map(c.d_model, c.d_ff, c)
+        self.down = Map(c.d_ff, c.d_model, c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = self.norm(x)
+        return x + self.down(F.silu(self.gate(u)) * self.up(u))
 
 
 class Operations(nn.Module):
@@ -167,7 +185,7 @@ class Engine(nn.Module):
             passes = passes + alive.sum()
             r = torch.where(alive > 0, after, r)  # who has stopped keeps his state
             states.append(r)
-        if self.c.depth == 0 and self.training:
+        if self.c.depth == 0 and self.training and self.c.depth_blend:
             # The states at the depths up to the chosen one, weighted by the softmax restricted to them.
             allowed = torch.arange(len(DEPTHS))[None] <= choice[:, None]
             weights = logits.masked_fill(~allowed, -math.inf).softmax(-1)
@@ -212,17 +230,24 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
     # with it. The operation's own cases cover that.
     small = Config(vocab=48, d_model=32, n_layers=2, d_reason=20, n_operations=5, n_slots=6, balance_weight=0.05)
     states = {}
-    for name, depth in (("adaptive", 0), ("depth3", 3)):
-        c = dataclasses.replace(small, depth=depth)
+    kinds = {
+        "adaptive": {},
+        "depth3": {"depth": 3},
+        "mlp": {"d_ff": 40, "depth_blend": False},  # preset v6-supernova-8m
+    }
+    for name, kind in kinds.items():
+        c = dataclasses.replace(small, **kind)
         config = {"architecture": "v6-supernova"} | dataclasses.asdict(c) | {"depth_noise": 0.0}
-        del config["weights"]  # ternary, as ever
+        for key in {"weights", "d_ff", "depth_blend"} - set(kind):
+            del config[key]  # as ever
         states[f"supernova_{name}"] = (config, Supernova(c))
     return states
 
 
 def check() -> None:
-    count = sum(p.numel() for p in Supernova(Config()).parameters())
-    assert count == 2_348_609, count
+    for c, expected in ((Config(), 2_348_609), (Config(d_ff=896, d_reason=192), 8_489_601)):
+        count = sum(p.numel() for p in Supernova(c).parameters())
+        assert count == expected, count
     # The gradient of a ternary map whose scale is differentiable (docs/spec/ternary.md).
     w = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
     g = torch.randn(7, 5, dtype=torch.float64)

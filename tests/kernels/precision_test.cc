@@ -4,10 +4,19 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "kernels/gemm/reading.h"
 #include "kernels/isa.h"
 
 namespace flashlm::kernels {
 namespace {
+
+TEST(Reading, IsARate) {
+  for (const int64_t bytes : {int64_t{0}, int64_t{100}, int64_t{1} << 20}) {
+    const double rate = MeasureReading(bytes);
+    EXPECT_GT(rate, 1e7);
+    EXPECT_LT(rate, 1e13);
+  }
+}
 
 constexpr Work kWorks[] = {Work::kTraining, Work::kPrefill, Work::kDecoding};
 

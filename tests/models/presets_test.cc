@@ -27,6 +27,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v5-thunderbolt"), 29'750'784);
   EXPECT_EQ(count("v6-prcsm"), 4'141'862);
   EXPECT_EQ(count("v6-supernova"), 2'348'609);
+  EXPECT_EQ(count("v6-supernova-8m"), 8'489'601);
   EXPECT_EQ(count("v7.5"), 7'613'440);
   EXPECT_EQ(count("v8.3"), 6'566'400);
   EXPECT_EQ(count("v5.2-nova-ignition"), 4'987'392);
@@ -39,6 +40,7 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("v8.4-cortex-ix"), 7'352'832);
   EXPECT_EQ(count("v8.4-cortex-ix-small"), 6'763'008);
   EXPECT_EQ(count("gpt-baseline"), 4'985'088);  // not of the lineup, as the next
+  EXPECT_EQ(count("gpt-qwen3"), 4'984'832);
   EXPECT_EQ(count("flagship-2m"), 2'411'039);
   EXPECT_EQ(count("flagship-3m"), 3'411'743);
   EXPECT_EQ(count("flagship-5m"), 5'474'755);
@@ -46,6 +48,34 @@ TEST(Presets, TrueParameterCounts) {
   EXPECT_EQ(count("flagship-25m"), 24'901'235);
   EXPECT_EQ(count("flagship-ternary"), 5'474'755);
   EXPECT_EQ(count("cortex-viii"), 6'566'400 + 6 * (4 * 256 + 4));  // the delta rule's own projection
+}
+
+// What the announcement of v6 says: 8 to 9 M parameters, 85 % of them ternary.
+TEST(Presets, TheAnnouncedSizeOfSupernova) {
+  const auto model = MakeModel(LoadPreset("v6-supernova-8m").at("model"), false);
+  const auto all = static_cast<double>(model->bank().ParameterCount());
+  EXPECT_GE(all, 8e6);
+  EXPECT_LE(all, 9e6);
+  EXPECT_NEAR(static_cast<double>(model->bank().TernaryCount()) / all, 0.85, 0.005);
+  EXPECT_EQ(model->config().at("d_model"), LoadPreset("v6-supernova").at("model").at("d_model"));
+}
+
+// Four phases (docs/spec/supernova.md#phases), by parts of whatever budget.
+TEST(Presets, SupernovaHasItsFourPhases) {
+  for (const char* name : {"v6-supernova", "v6-supernova-8m"}) {
+    Json document = LoadPreset(name);
+    const std::vector<Phase> phases = RunConfig::FromDocument(document, name).phases;
+    ASSERT_EQ(phases.size(), 4u);
+    const double from[] = {0, 0.15, 0.5, 0.85};
+    for (size_t i = 0; i < phases.size(); ++i) EXPECT_EQ(phases[i].from, from[i]);
+    EXPECT_EQ(phases[0].difficulty[1], 30);
+    EXPECT_EQ(phases[0].depth, 1);
+    EXPECT_EQ(phases[1].depth, 3);
+    EXPECT_EQ(phases[2].depth, 0);
+    EXPECT_EQ(phases[3].source, "mixture");
+    ApplyOverride("train.phases=0", document);
+    EXPECT_TRUE(RunConfig::FromDocument(document, name).phases.empty());
+  }
 }
 
 TEST(Presets, AFamilyIsNoModelButItsSizesAre) {

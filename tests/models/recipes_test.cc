@@ -101,9 +101,9 @@ beta2 = 0.95
 clip = 1.0)",
                                    "published");
   for (const char* name :
-       {"cortex-viii", "gpt-baseline", "v4-bolt", "v4-bolt-large", "v5-thunderbolt", "v5.2-nova-ignition", "v5.2a-nova",
-        "v6-prcsm", "v6-supernova", "v7.4", "v7.5", "v8-searchlm", "v8.1", "v8.2", "v8.3", "v8.4-cortex-ix",
-        "v8.4-cortex-ix-small", "v8.4-lean"}) {
+       {"cortex-viii", "gpt-baseline", "gpt-qwen3", "v4-bolt", "v4-bolt-large", "v5-thunderbolt", "v5.2-nova-ignition",
+        "v5.2a-nova", "v6-prcsm", "v6-supernova", "v7.4", "v7.5", "v8-searchlm", "v8.1", "v8.2", "v8.3",
+        "v8.4-cortex-ix", "v8.4-cortex-ix-small", "v8.4-lean"}) {
     const RunConfig config = RunConfig::FromDocument(LoadPreset(name), name);
     const bool is_published = std::string(name) == "v8.3";
     const Json optim = FieldsToJson(config.optim);

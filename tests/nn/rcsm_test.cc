@@ -45,7 +45,8 @@ struct Layer {
     for (int i = 0; i < kRows * kChannels; ++i) h.push_back(rng.Normal());
     tape.BeginTraining(1, kRows, 1, index);
     Tensor auxiliary;
-    const Tensor y = engine.Apply(tape, tape.Wrap(h.data(), kRows, kChannels), auxiliary);
+    Reasoned reasoned;
+    const Tensor y = engine.Apply(tape, tape.Wrap(h.data(), kRows, kChannels), auxiliary, reasoned);
     EXPECT_EQ(auxiliary.rows * auxiliary.cols, 1);
     return {y.f32(), y.f32() + y.rows * y.cols};
   }

@@ -30,5 +30,28 @@ TEST(RunLog, DropsLinesAndSamplesAfterTheCheckpoint) {
   std::filesystem::remove_all(folder);
 }
 
+// The format is checked by a reader of its own in tests/python/test_tensorboard.py.
+TEST(RunLog, WritesEventFilesWhereTheyAreAskedFor) {
+  EXPECT_EQ(Crc32c("123456789"), 0xe3069283u);
+  std::string pattern = (std::filesystem::temp_directory_path() / "flashlm_log_XXXXXX").string();
+  const std::string folder = ::mkdtemp(pattern.data());
+  const auto event_files = [&] {
+    int64_t bytes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      if (entry.path().filename().string().starts_with("events.out.tfevents.")) bytes += int64_t(entry.file_size());
+    }
+    return bytes;
+  };
+  { RunLog(folder, 0).Write({{"step", 1}, {"loss", 2.5}}); }
+  EXPECT_EQ(event_files(), 0);
+  RunLog log(folder, 1, true);
+  const int64_t begun = event_files();
+  EXPECT_GT(begun, 0);
+  log.Write({{"step", 2}, {"loss", 2.5}, {"verdict", "applied"}});
+  // A record's frame of 16 bytes, time 9, step 2, summary 2 + 2, tag 2 + 10, value 5.
+  EXPECT_EQ(event_files() - begun, 48);
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace flashlm

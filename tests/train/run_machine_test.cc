@@ -5,19 +5,48 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/gemm/precision.h"
+#include "kernels/isa.h"
 #include "models/registry.h"
 
 namespace flashlm {
 namespace {
 
 TEST(RunPrecision, AutoBecomesWhatIsFastestHere) {
-  RunConfig config;
-  ASSERT_EQ(config.train.precision, "auto");
-  ResolvePrecision(config);
-  EXPECT_EQ(config.train.precision, NameOf(kernels::ComputeType("auto", kernels::Work::kTraining)));
-  config.train.precision = "f32";
-  ResolvePrecision(config);
-  EXPECT_EQ(config.train.precision, "f32");
+  TrainConfig train;
+  ASSERT_EQ(train.precision, "auto");
+  ASSERT_EQ(train.products, "auto");
+  ResolvePrecision(train);
+  EXPECT_EQ(train.precision, NameOf(kernels::ComputeType("auto", kernels::Work::kTraining)));
+  const DType fastest = kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining));
+  EXPECT_EQ(train.products, fastest == DType::kI8 ? "int8" : train.precision);
+}
+
+TrainConfig Resolved(const std::string& precision, const std::string& products) {
+  TrainConfig train;
+  train.precision = precision;
+  train.products = products;
+  ResolvePrecision(train);
+  return train;
+}
+
+TEST(RunPrecision, ProductsAreOfTheTypeOfTensorsOrInt8) {
+  EXPECT_EQ(Resolved("f32", "auto").products, "f32");  // who asks for a type gets it
+  EXPECT_EQ(Resolved("auto", "f32").precision, "f32");
+  if (kernels::HasVnni()) {
+    EXPECT_EQ(Resolved("f32", "int8").products, "int8");
+    EXPECT_EQ(Resolved("f32", "int8").precision, "f32");
+  } else {
+    EXPECT_THROW(Resolved("f32", "int8"), UsageError);
+  }
+  EXPECT_THROW(Resolved("bf16", "f32"), UsageError);
+}
+
+TEST(RunPrecision, Int8IsChosenWhereItIsFasterByMoreThanATenth) {
+  using kernels::FasterProducts;
+  EXPECT_EQ(FasterProducts({.f32 = 100, .bf16 = 50, .int8 = 120}), DType::kI8);
+  EXPECT_EQ(FasterProducts({.f32 = 100, .bf16 = 50, .int8 = 105}), DType::kF32);
+  EXPECT_EQ(FasterProducts({.f32 = 100, .bf16 = 200, .int8 = 150}), DType::kBF16);
+  EXPECT_EQ(FasterProducts({}), DType::kF32);
 }
 
 TEST(RunPrecision, ASessionKeepsTheRunsTypeWhereTheCpuHasIt) {

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "autograd/linear_product.h"
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "kernels/gemm/int8_training.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/ref.h"
 
@@ -10,21 +13,90 @@ namespace flashlm {
 namespace {
 
 // Rows whose logits exist at a time: 128 x 4,096 f32 = 2 MB stay in the second-level caches.
-constexpr int kRowsAtATime = 128;
+constexpr int kRowsAtATime = kernels::kTokensOfABlock;
+
+// The logits' gradient in int8 (docs/spec/integers.md), by rows and by blocks of tokens, both rounded by chance: small
+// probabilities must not vanish. The target's entry, which dwarfs the rest of its row, is kept apart, exactly.
+struct RoundedLogits {
+  kernels::Matrix rows;  // int8 [N,V]
+  float* scales;         // [N]
+  void* blocks;          // of kernels::TokenBlocks [N,V]
+  const int32_t* targets;
+  float* of_targets;  // [N]
+
+  kernels::TokenBlocks Blocks() const { return {rows.rows, rows.cols, kernels::TokenBlocks::Side::kOffset, blocks}; }
+};
 
 struct Saved {
-  kernels::Matrix dlogits;  // compute type [N,V]
-  const float* dgates;      // [N]; null without a second opinion
+  kernels::Matrix dlogits;       // compute type [N,V]; without data in int8
+  const RoundedLogits* rounded;  // null elsewhere
+  const float* dgates;           // [N]; null without a second opinion
 };
+
+RoundedLogits* KeepRoundedLogits(Tape& tape, int rows, int vocab, const int32_t* targets) {
+  const int64_t size = int64_t{rows} * vocab;
+  int32_t* kept = tape.Keep<int32_t>(int64_t{rows});
+  std::copy(targets, targets + rows, kept);
+  RoundedLogits* rounded = tape.Keep<RoundedLogits>();
+  *rounded = {{tape.Keep<int8_t>(size), DType::kI8, rows, vocab, vocab},
+              tape.Keep<float>(rows),
+              tape.Keep<char>(kernels::TokenBlocks::Bytes(rows, vocab)),
+              kept,
+              tape.Keep<float>(rows)};
+  return rounded;
+}
+
+// Of rows [begin, begin + dlogits.rows), whose targets' entries become zero.
+void Round(Tape& tape, const RoundedLogits& to, const kernels::Matrix& dlogits, int begin) {
+  for (int r = 0; r < dlogits.rows; ++r) {
+    const int32_t target = to.targets[begin + r];
+    to.of_targets[begin + r] = target < 0 ? 0.0f : std::exchange(dlogits.Row<float>(r)[target], 0.0f);
+  }
+  kernels::Rounding rounding{true, MakePhiloxKey(tape.seed(), Purpose::kRoundedRows), tape.random_step()};
+  kernels::RoundRows(dlogits, to.rows.Rows(begin, dlogits.rows), to.scales + begin, rounding, begin);
+  rounding.key = MakePhiloxKey(tape.seed(), Purpose::kRoundedTokens);
+  to.Blocks().Round(dlogits, begin, rounding);
+}
+
+// y += a x, of equally many numbers.
+void AddScaled(float a, const kernels::Matrix& x, const kernels::Matrix& y) {
+  kernels::Dispatch(x.dtype, y.dtype, [&]<class TX, class TY>() {
+    for (int64_t c = 0; c < x.cols; ++c) {
+      y.Row<TY>(0)[c] = FromFloat<TY>(ToFloat(y.Row<TY>(0)[c]) + a * ToFloat(x.Row<TX>(0)[c]));
+    }
+  });
+}
+
+void BackwardInInt8(Tape& tape, const Tensor& hidden, const Param& head, const RoundedLogits& dlogits) {
+  const kernels::Matrix dhead{tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols};
+  const kernels::TokenBlocks tokens(
+      hidden.rows, hidden.cols, kernels::TokenBlocks::Side::kSigned,
+      tape.Scratch(kernels::TokenBlocks::Bytes(hidden.rows, hidden.cols) / static_cast<int64_t>(sizeof(float))));
+  tokens.Round(hidden.matrix(), 0);
+  kernels::AddTokenProduct(dlogits.Blocks(), tokens, dhead);
+  GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
+  tape.Packed(head).training.InputGradient(dlogits.rows, dlogits.scales, dhidden.matrix(), dhidden.accumulate());
+  const kernels::Matrix values{const_cast<float*>(tape.bank().Value(head)), DType::kF32, head.rows, head.cols,
+                               head.cols};
+  for (int n = 0; n < hidden.rows; ++n) {
+    if (dlogits.targets[n] < 0) continue;
+    AddScaled(dlogits.of_targets[n], hidden.matrix().Rows(n, 1), dhead.Rows(dlogits.targets[n], 1));
+    AddScaled(dlogits.of_targets[n], values.Rows(dlogits.targets[n], 1), dhidden.matrix().Rows(n, 1));
+  }
+}
 
 void Backward(Tape& tape, const Node& node) {
   const Tensor& hidden = node.inputs[0];
   const Param& head = node.parameter;
-  const auto& [dlogits, dgates] = node.As<Saved>();
-  kernels::WeightGradient(dlogits, hidden.matrix(),
-                          {tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols});
-  GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
-  tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
+  const auto& [dlogits, rounded, dgates] = node.As<Saved>();
+  if (rounded != nullptr) {
+    BackwardInInt8(tape, hidden, head, *rounded);
+  } else {
+    kernels::WeightGradient(dlogits, hidden.matrix(),
+                            {tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols});
+    GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
+    tape.Packed(head).weight.InputGradient(dlogits, dhidden.matrix(), dhidden.accumulate());
+  }
   if (dgates == nullptr) return;
   GradientWriter writer(tape, node.inputs[1]);
   for (int n = 0; n < hidden.rows; ++n) *writer.matrix().Row<float>(n) = dgates[n];
@@ -109,17 +181,22 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   }
   float* dgates = config.opinion != nullptr && tape.training() ? tape.Keep<float>(rows) : nullptr;
   float* unlikelihoods = config.unlikely != nullptr ? tape.Keep<float>(rows) : nullptr;
+  const bool in_int8 = TrainsInInt8(tape, head);
+  RoundedLogits* rounded = in_int8 ? KeepRoundedLogits(tape, rows, vocab, targets) : nullptr;
   kernels::Matrix dlogits{nullptr, tape.dtype(), rows, vocab, vocab};
-  if (tape.training())
+  if (tape.training() && !in_int8)
     dlogits.data = tape.Keep<char>(int64_t{rows} * vocab * static_cast<int64_t>(SizeOf(tape.dtype())));
 
   const kernels::LossShape shape{static_cast<float>(config.softcap), static_cast<float>(config.entropy_weight),
                                  static_cast<float>(config.scale)};
   float* logits = tape.Scratch(int64_t{kRowsAtATime} * vocab);
+  const kernels::Matrix chunk_gradient{in_int8 ? tape.Scratch(int64_t{kRowsAtATime} * vocab) : nullptr, DType::kF32,
+                                       kRowsAtATime, vocab, vocab};
   for (int begin = 0; begin < rows; begin += kRowsAtATime) {
     const int count = std::min(kRowsAtATime, rows - begin);
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
-    tape.Packed(head).weight.Forward(hidden.matrix().Rows(begin, count), chunk, false, tape.row_groups());
+    const kernels::Matrix of_logits = in_int8 ? chunk_gradient.Rows(0, count) : dlogits.Rows(begin, count);
+    MultiplyLinear(tape, head, {hidden.matrix().Rows(begin, count), nullptr}, chunk, tape.row_groups());
     kernels::Unlikelihood unlikely;
     if (config.unlikely != nullptr) {
       unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
@@ -129,8 +206,9 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
       opinion = {gates + begin, config.opinion + begin, dgates == nullptr ? nullptr : dgates + begin,
                  static_cast<float>(config.opinion_joint)};
     }
-    kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr,
-                                 dlogits.Rows(begin, count), unlikely, opinion);
+    kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr, of_logits,
+                                 unlikely, opinion);
+    if (in_int8) Round(tape, *rounded, of_logits, begin);
   }
 
   const Tensor objective = tape.New(1, 1, DType::kF32);
@@ -138,7 +216,7 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   for (int n = 0; n < rows; ++n) sum += nats[n] - config.entropy_weight * entropies[n];
   for (int n = 0; unlikelihoods != nullptr && n < rows; ++n) sum += config.unlikely_weight * unlikelihoods[n];
   *objective.f32() = static_cast<float>(config.scale * sum);
-  tape.Record({&kCrossEntropyOp, {hidden, config.gates}, objective, head, tape.Keep(Saved{dlogits, dgates})});
+  tape.Record({&kCrossEntropyOp, {hidden, config.gates}, objective, head, tape.Keep(Saved{dlogits, rounded, dgates})});
   if (tape.training()) tape.Seed(objective, 1.0f);
   return {objective, nats, entropies, unlikelihoods};
 }

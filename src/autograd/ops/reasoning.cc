@@ -119,6 +119,7 @@ kernels::ReasoningShape CaseShape(const ReasoningConfig& config, bool int8) {
           .slots = kSlots,
           .depth = config.depth,
           .training = true,
+          .blend = config.blend,
           .int8 = int8,
           .noise = static_cast<float>(config.noise),
           .key = MakePhiloxKey(1, Purpose::kRouting),
@@ -139,6 +140,7 @@ std::vector<OpCase> Cases() {
     int depth;
     double noise;
     Quantization maps;
+    bool blend = true;
   };
   constexpr Quantization kFloat, kTernary{kernels::Ternary::kScaleGradient},
       kTernaryInt8{kernels::Ternary::kScaleGradient, true};
@@ -146,8 +148,10 @@ std::vector<OpCase> Cases() {
   for (const Kind& kind :
        {Kind{"depth 1", 1, 0, kTernary}, Kind{"depth 3", 3, 0, kTernary}, Kind{"adaptive", 0, 0, kTernary},
         Kind{"adaptive, noise", 0, 2, kTernary}, Kind{"adaptive, noise, int8 input", 0, 2, kTernaryInt8},
-        Kind{"adaptive, noise, float maps", 0, 2, kFloat}}) {
-    const ReasoningConfig config{kOperations, kSlots, kind.depth, kind.noise};
+        Kind{"adaptive, noise, float maps", 0, 2, kFloat},
+        Kind{"adaptive, noise, the last state", 0, 2, kTernary, false},
+        Kind{"the last state, int8 input", 0, 2, kTernaryInt8, false}}) {
+    const ReasoningConfig config{kOperations, kSlots, kind.depth, kind.noise, kind.blend};
     const Quantization quantization = kind.maps;
     cases.push_back(OpCase::Make(
         kind.name, 1, kRows, CaseInputs(quantization),
@@ -185,6 +189,7 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
                                       .slots = config.slots,
                                       .depth = config.depth,
                                       .training = tape.training(),
+                                      .blend = config.blend,
                                       .int8 = params.router.quantization.int8_input,
                                       .noise = static_cast<float>(config.noise),
                                       .key = MakePhiloxKey(tape.seed(), Purpose::kRouting),
@@ -201,12 +206,14 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
   sums.shares = tape.Keep<float>(config.operations);
   sums.mean_address = tape.Keep<float>(config.slots);
   sums.mean_write = tape.Keep<float>(r.cols);
+  sums.depths = tape.Keep<int32_t>(int64_t{r.rows});
   float* memory = tape.Keep<float>(Floats(kernels::ReasoningMemory(shape)));
   kernels::Reasoning(shape, pack, r.matrix(), memory, result.state.matrix(), sums);
   result.shares = sums.shares;
   result.mean_address = sums.mean_address;
   result.mean_write = sums.mean_write;
   result.passes = sums.passes;
+  result.depths = sums.depths;
   tape.Record({&kReasoningOp,
                {r},
                result.state,

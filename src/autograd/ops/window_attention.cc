@@ -53,6 +53,14 @@ std::vector<OpCase> Cases() {
           }));
     }
   }
+  const AttentionConfig slow{2, 8, 6, Rope::kHalf, 0.0, 0, 40.0};
+  cases.push_back(OpCase::Make(
+      "RoPE of another base", 2, 9, {{18, 48}},
+      [slow](Tape& tape, const std::vector<Operand>& in) { return WindowAttention(tape, in[0].tensor, slow); },
+      [slow](const auto& in, auto& out) {
+        kernels::ref::Attention(2, 9, slow.heads, slow.head_dim, slow.window, slow.rope, in[0].data(), out.data(),
+                                nullptr, slow.rope_base);
+      }));
   const AttentionConfig shared{4, 6, 5, Rope::kNone, 0.0, 2};
   cases.push_back(OpCase::Make(
       "4 heads, 2 of values", 1, 9, {{9, 24}, {9, 24}, {9, 12}},
@@ -81,8 +89,9 @@ Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tenso
   OpTimer timer(tape, kWindowAttentionOp);
   const int width = config.heads * config.head_dim;
   const kernels::Dropout dropout = tape.NextDropout(config.dropout);
-  const kernels::AttentionShape shape{tape.batch(), tape.length(), config.heads, config.head_dim, config.window,
-                                      config.rope,  dropout.p,     dropout.key,  dropout.step,    config.value_heads};
+  const kernels::AttentionShape shape{tape.batch(),  tape.length(),      config.heads,    config.head_dim,
+                                      config.window, config.rope,        dropout.p,       dropout.key,
+                                      dropout.step,  config.value_heads, config.rope_base};
   const Tensor y = tape.New(q.rows, width, q.dtype);  // [N,H*D]
   float* log_sums = tape.training() ? tape.Keep<float>(int64_t{tape.batch()} * config.heads * tape.length()) : nullptr;
   const int64_t row_size = kernels::AttentionStateSize(shape);

@@ -311,7 +311,7 @@ void Attention(const AttentionShape& shape, const Qkv& in, const AttentionState*
   if (shape.rope != Rope::kNone) {
     int64_t start = 0;
     for (int b = 0; state != nullptr && b < shape.batch; ++b) start = std::max(start, state->position[b]);
-    RopeTable& table = RopeTable::For(shape.head_dim, shape.rope);
+    RopeTable& table = RopeTable::For(shape.head_dim, shape.rope, shape.rope_base);
     table.Prepare(start + shape.length);
     rope = &table;
   }

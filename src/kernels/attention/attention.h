@@ -19,6 +19,7 @@ struct AttentionShape {
   PhiloxKey dropout_key{};      // of this call: what is dropped depends on it and the element's indices alone
   uint64_t dropout_step = 0;
   int value_heads = 0;  // head h reads the values of head h mod value_heads; 0: as many as heads
+  double rope_base = kRopeBase;
 };
 
 // Three matrices [B*T, H*D] of one element type, often columns of one: queries, keys, values (v and its gradient: see

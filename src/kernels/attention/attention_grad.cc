@@ -231,7 +231,7 @@ void AttentionGrad(const AttentionShape& shape, const Qkv& in, const Matrix& out
   check(out, "out", width);
   check(dout, "dout", width);
   FLASHLM_CHECK(log_sums != nullptr, "the gradient needs the log_sums of the forward pass");
-  RopeTable* rope = shape.rope != Rope::kNone ? &RopeTable::For(shape.head_dim, shape.rope) : nullptr;
+  RopeTable* rope = shape.rope != Rope::kNone ? &RopeTable::For(shape.head_dim, shape.rope, shape.rope_base) : nullptr;
   if (rope != nullptr) rope->Prepare(shape.length);
   FLASHLM_DISPATCH(Backward)(shape, in, out, log_sums, dout, din, rope);
 }

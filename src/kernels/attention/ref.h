@@ -13,9 +13,9 @@ namespace flashlm::kernels::ref {
 
 // Turns pair i of x[D] by position * RopeFrequency.
 template <class S>
-void Rotate(Rope rope, int D, int position, S* x) {
+void Rotate(Rope rope, int D, int position, S* x, double base = kRopeBase) {
   for (int i = 0; rope != Rope::kNone && i < D / 2; ++i) {
-    const double angle = position * RopeFrequency(rope, D, i);
+    const double angle = position * RopeFrequency(rope, D, i, base);
     S& first = rope == Rope::kInterleaved ? x[2 * i] : x[i];
     S& second = rope == Rope::kInterleaved ? x[2 * i + 1] : x[i + D / 2];
     const S a = first, b = second;
@@ -27,12 +27,13 @@ void Rotate(Rope rope, int D, int position, S* x) {
 // qkv: [B*T, 3*H*D], columns q|k|v; out: [B*T, H*D]; rows start at position 0. keep: factors of the
 // probabilities, [B,H,T,T] (query, key), null for none.
 template <class S>
-void Attention(int B, int T, int H, int D, int W, Rope rope, const S* qkv, S* out, const double* keep = nullptr) {
+void Attention(int B, int T, int H, int D, int W, Rope rope, const S* qkv, S* out, const double* keep = nullptr,
+               double rope_base = kRopeBase) {
   using std::exp;
   const int C = H * D;
   std::vector<S> rotated(qkv, qkv + static_cast<size_t>(B) * T * 3 * C);
   for (int row = 0; row < B * T; ++row) {
-    for (int head = 0; head < 2 * H; ++head) Rotate(rope, D, row % T, &rotated[row * 3 * C + head * D]);
+    for (int head = 0; head < 2 * H; ++head) Rotate(rope, D, row % T, &rotated[row * 3 * C + head * D], rope_base);
   }
   for (int row = 0; row < B * T; ++row) {
     const int b = row / T, t = row % T, first = t - W + 1 > 0 ? t - W + 1 : 0;

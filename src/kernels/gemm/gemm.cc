@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemm.h"
 
+#include <algorithm>
 #include <cstring>
 #include <dnnl.hpp>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include "kernels/gemm/buffer.h"
 #include "kernels/gemm/few_rows.h"
 #include "kernels/gemm/few_rows_int8.h"
+#include "kernels/gemm/few_rows_trits.h"
 #include "kernels/gemm/ref.h"
 #include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
@@ -309,11 +311,15 @@ struct PackedTrits::Impl {
   int64_t out = 0, in = 0;
   std::vector<int8_t> rows;  // [out,in]
   TernaryMatVecWeight two_bits;
+  TritPanels panels;
   Int8Weight int8;
-  bool has_rows = false, has_two_bits = false;
+  bool has_rows = false, has_two_bits = false, has_panels = false;
 
   const int8_t* Rows() {
-    if (!has_rows) rows.assign(source, source + out * in);
+    if (!has_rows) {
+      rows.resize(static_cast<size_t>(out * in));
+      std::transform(source, source + out * in, rows.begin(), [](float w) { return static_cast<int8_t>(SignOf(w)); });
+    }
     has_rows = true;
     return rows.data();
   }
@@ -324,12 +330,12 @@ PackedTrits::~PackedTrits() = default;
 PackedTrits::PackedTrits(PackedTrits&&) noexcept = default;
 PackedTrits& PackedTrits::operator=(PackedTrits&&) noexcept = default;
 
-void PackedTrits::SetValues(const float* trits, int64_t out, int64_t in) {
+void PackedTrits::SetValues(const float* w, int64_t out, int64_t in) {
   FLASHLM_CHECK(in * 127 < (1 << 24), "a ternary map of {} inputs: its sums would not be exact", in);
-  impl_->source = trits;
+  impl_->source = w;
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_two_bits = false;
+  impl_->has_rows = impl_->has_two_bits = impl_->has_panels = false;
   impl_->int8.Forget();
 }
 
@@ -337,7 +343,12 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
-  if (q.rows <= kFewRows && !HasVnni()) {
+  if (q.rows <= kFewRows && HasVnni()) {
+    if (!w.has_panels) w.panels.SetValues(w.source, w.out, w.in);
+    w.has_panels = true;
+    return FewRowsTritProduct(q, w.panels, y);
+  }
+  if (q.rows <= kFewRows) {
     if (!w.has_two_bits) w.two_bits.SetValues(w.source, w.out, w.in);
     w.has_two_bits = true;
     return TernaryMatVec(q, w.two_bits, y);

@@ -47,9 +47,8 @@ class PackedWeight {
   std::unique_ptr<Impl> impl_;
 };
 
-// A ternary matrix as products with int8 integers read it: as int8, or, for a few rows on CPUs that do not multiply
-// int8 vectors themselves, 2 bits a weight. Sums are integers, so that every path, instruction set and number of rows
-// gives the same bits.
+// A ternary matrix as products with int8 integers read it: as int8, or, for a few rows, 2 bits a weight. Sums are
+// integers, so that every path, instruction set and number of rows gives the same bits.
 class PackedTrits {
  public:
   PackedTrits();
@@ -57,8 +56,8 @@ class PackedTrits {
   PackedTrits(PackedTrits&&) noexcept;
   PackedTrits& operator=(PackedTrits&&) noexcept;
 
-  // Takes over trits (f32 [out,in] of -1, 0, +1, contiguous), which must stay unchanged until the next call.
-  void SetValues(const float* trits, int64_t out, int64_t in);
+  // Takes over trits: the signs of w (f32 [out,in], contiguous), which must stay unchanged until the next call.
+  void SetValues(const float* w, int64_t out, int64_t in);
 
   // y[N,out] (f32) = q[N,in] (int8) W^T. in * 127 must stay below 2^24.
   void Forward(const Matrix& q, const Matrix& y);

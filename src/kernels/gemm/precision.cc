@@ -11,6 +11,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/int8_training.h"
 #include "kernels/isa.h"
 #include "kernels/vector/vector.h"
 
@@ -45,7 +46,7 @@ double RateOf(DType dtype, std::span<const Contender> contenders) {
     flops += contender.flops;
     seconds += contender.seconds;
   }
-  return flops / seconds / 1e9;
+  return seconds > 0 ? flops / seconds / 1e9 : 0;
 }
 
 // True while the race could still go either way, had one of the two met more of other people's work.
@@ -119,6 +120,31 @@ struct ManyRows {
   PackedWeight packed;
 };
 
+// The same map in int8; operands are rounded from f32 in each product, as a step does it.
+struct ManyInt8Rows {
+  static constexpr int64_t kRows = ManyRows::kRows, kIn = ManyRows::kIn, kOut = ManyRows::kOut;
+
+  ManyInt8Rows() : x(kRows, kIn, DType::kF32), y(kRows, kOut, DType::kF32), w(kOut, kIn, DType::kF32) {
+    weight.SetValues(static_cast<const float*>(w.matrix().data), kOut, kIn);
+  }
+  Matrix Rounded(const Matrix& m) {
+    const Matrix integers{rounded.data(), DType::kI8, m.rows, m.cols, m.cols};
+    RoundRows(m, integers, scales.data(), {}, 0);
+    return integers;
+  }
+  void AddTo(std::vector<Contender>& race) {
+    const auto add = [&](std::function<void()> run) { race.push_back({DType::kI8, ManyRows::kFlops, std::move(run)}); };
+    add([this] { weight.Forward(Rounded(x.matrix()), scales.data(), y.matrix(), false); });
+    add([this] { weight.InputGradient(Rounded(y.matrix()), scales.data(), x.matrix(), false); });
+    add([this] { Int8WeightGradient(y.matrix(), x.matrix(), w.matrix()); });
+  }
+
+  Operand x, y, w;
+  TrainingInt8Weight weight;
+  std::vector<int8_t> rounded = std::vector<int8_t>(kRows * kOut);
+  std::vector<float> scales = std::vector<float>(kRows);
+};
+
 // As many weights as a small model has, read once: 12 MB in f32, 6 MB in bf16.
 struct OneRow {
   static constexpr int64_t kWidth = 1024, kLayers = 3;
@@ -142,20 +168,23 @@ struct OneRow {
 
 template <class Products>
 Rates RaceOf(bool with_gradients) {
-  Products f32(DType::kF32), bf16(DType::kBF16);
+  Products f32(DType::kF32), bf16(MultipliesBf16() ? DType::kBF16 : DType::kF32);
+  ManyInt8Rows int8;
   std::vector<Contender> race;
   for (Products* products : {&f32, &bf16}) {
+    if (products == &bf16 && !MultipliesBf16()) continue;
     products->AddForward(race);
     if constexpr (requires { products->AddGradients(race); }) {
       if (with_gradients) products->AddGradients(race);
     }
   }
+  if (with_gradients && HasVnni()) int8.AddTo(race);
   Race(race);
-  return {RateOf(DType::kF32, race), RateOf(DType::kBF16, race)};
+  return {RateOf(DType::kF32, race), RateOf(DType::kBF16, race), RateOf(DType::kI8, race)};
 }
 
 Rates Measure(Work work) {
-  if (!MultipliesBf16()) return {};
+  if (!MultipliesBf16() && (work != Work::kTraining || !HasVnni())) return {};
   const OneThread alone;
   return work == Work::kDecoding ? RaceOf<OneRow>(false) : RaceOf<ManyRows>(work == Work::kTraining);
 }
@@ -200,11 +229,16 @@ DType ComputeType(const std::string& precision, Work work) {
 }
 
 std::string Explanation(Work work) {
-  if (!MultipliesBf16()) return "f32 (no bf16 products here)";
   const Rates& rates = MeasuredRates(work);
-  return FasterType(rates) == DType::kBF16
-             ? fmt::format("bf16 ({:.0f} GFLOP/s a thread; f32 {:.0f})", rates.bf16, rates.f32)
-             : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
+  std::string text = "f32 (no bf16 products here)";
+  if (MultipliesBf16()) {
+    text = FasterType(rates) == DType::kBF16
+               ? fmt::format("bf16 ({:.0f} GFLOP/s a thread; f32 {:.0f})", rates.bf16, rates.f32)
+               : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
+  }
+  if (rates.int8 <= 0) return text;
+  return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text,
+                     FasterProducts(rates) == DType::kI8 ? "int8" : NameOf(FasterType(rates)), rates.int8);
 }
 
 }  // namespace flashlm::kernels

@@ -19,18 +19,25 @@ enum class Work : uint8_t {
 // GFLOP/s of one thread in one kind of work; 0: this machine does not do it.
 struct Rates {
   double f32 = 0, bf16 = 0;
+  double int8 = 0;  // of Work::kTraining alone, with the rounding of what it reads (int8_training.h)
 };
 
 // bf16 where it is faster than f32 by more than a tenth; within that f32, the exact one. A fixed rule, so that runs on
 // one machine agree.
 constexpr DType FasterType(const Rates& rates) { return rates.bf16 > 1.1 * rates.f32 ? DType::kBF16 : DType::kF32; }
 
+// The products of training: int8 where they are faster than what FasterType says by more than a tenth.
+constexpr DType FasterProducts(const Rates& rates) {
+  const DType type = FasterType(rates);
+  return rates.int8 > 1.1 * (type == DType::kBF16 ? rates.bf16 : rates.f32) ? DType::kI8 : type;
+}
+
 // True if matrix products in bf16 run on the CPU's own instructions, and the library may use them
 // (ONEDNN_MAX_CPU_ISA).
 bool MultipliesBf16();
 
-// Measured at the first call for each kind of work, in some 30 ms on one thread; where products in bf16 are not to be
-// had nothing is measured and both are 0. Not inside a parallel region.
+// Measured at the first call for each kind of work, in some 30 ms on one thread; where f32 is all that there is nothing
+// is measured and all are 0. Not inside a parallel region.
 const Rates& MeasuredRates(Work work);
 
 // "auto" is FasterType of the measured rates, never int8, which costs float models accuracy; "f32", "bf16" and "int8"

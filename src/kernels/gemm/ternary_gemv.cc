@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernels/gemm/panels.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -175,7 +176,7 @@ void TernaryMatVecWeight::SetValues(const float* w, int64_t out, int64_t in) {
           unsigned code = 0;
           for (int k = 0; k < 4; ++k) {
             const int64_t i = chunk + k * vector + b;
-            const int trit = o < out && i < in ? static_cast<int>(w[o * in + i]) : 0;
+            const int trit = o < out && i < in ? SignOf(w[o * in + i]) : 0;
             code |= static_cast<unsigned>(trit + 1) << (2 * k);
           }
           *to++ = static_cast<uint8_t>(code);

@@ -13,7 +13,7 @@ namespace flashlm::kernels {
 // 2k + 1 of its bytes the k-th; the vectors of 4 outputs alternate, so that a product reads memory strictly forwards.
 class TernaryMatVecWeight {
  public:
-  // Copies w (f32 [out,in] of -1, 0, +1, contiguous).
+  // Copies the signs of w (f32 [out,in], contiguous).
   void SetValues(const float* w, int64_t out, int64_t in);
 
   int64_t out() const { return out_; }

@@ -242,7 +242,7 @@ class ForwardBlock {
 
   template <class T>
   void Store(const Matrix& y) const {
-    const bool blend = shape_.training && shape_.depth == 0;
+    const bool blend = shape_.Blends();
     const int64_t n = shape_.width;
     HWY_ALIGN float row[4096];
     for (int64_t i = 0; i < tokens_; ++i) {
@@ -410,6 +410,9 @@ void Reasoning(const ReasoningShape& shape, const ReasoningPack& pack, const Mat
   for (int64_t b = 0; b < plan.blocks; ++b) {
     const int32_t* counts = plan.counts + b * (kMaxReasoningDepth + 1);
     for (int p = 0; p < kMaxReasoningDepth; ++p) sums.passes += counts[p];
+  }
+  for (int64_t n = 0; sums.depths != nullptr && n < shape.rows; ++n) {
+    sums.depths[n] = shape.depth > 0 ? shape.depth : kReasoningDepths[static_cast<size_t>(plan.choice[n])];
   }
   if (!shape.training) return;
   const auto mean = [&](int64_t at, int64_t n, double of, float* to) {

@@ -8,7 +8,9 @@
 // The number of passes is forced, or the most probable of 1, 3 and 8 by softmax(classifier r_0). In training Gumbel
 // noise is added to these logits, and a token whose sampled depth is D ends as the blend of its states after 1, 3, ...,
 // D passes, weighted by the softmax restricted to them: the classifier learns from what the token has computed, and
-// nobody pays for passes that he does not take. Only the two chosen operations are computed.
+// nobody pays for passes that he does not take. Without `blend` it ends as the last of these states, which is what it
+// will be in inference, and the classifier has no gradient from here (objective/depth.cc has another one for it). Only
+// the two chosen operations are computed.
 //
 // Router, operations and classifier may be ternary. With `int8` they read r rounded to int8 per token.
 #pragma once
@@ -33,10 +35,13 @@ struct ReasoningShape {
   int width = 0, operations = 0, slots = 0;  // R, K >= 2, S
   int depth = 0;                             // passes of every token; 0: each token's own choice
   bool training = false;                     // blends the depths, keeps what the gradient needs
+  bool blend = true;                         // in training, of tokens that choose
   bool int8 = false;
   float noise = 0;  // factor on the Gumbel noise of the depth logits, in training
   PhiloxKey key{};  // of that noise
   uint64_t step = 0;
+
+  bool Blends() const { return training && blend && depth == 0; }
 };
 
 // Standard Gumbel noise of a token's depth choice: a function of its arguments alone.
@@ -93,11 +98,12 @@ struct ReasoningSums {
   float* shares = nullptr;        // [K] part of the choices that fell on an operation
   float* mean_address = nullptr;  // [S] mean of the write's address weights over tokens
   float* mean_write = nullptr;    // [R] mean of z over tokens
+  int32_t* depths = nullptr;      // [N] passes of each token; null: not wanted
 };
 
 // y [N,R] from r [N,R], f32 or bf16, both alike. memory: ReasoningMemory(shape) bytes, 64-byte aligned, kept for the
 // gradient in training. Every token's result is bit for bit independent of the others and of threads.
-// `sums` is filled in training; else only its `passes`.
+// `sums` is filled in training; else only its `passes` and `depths`.
 int64_t ReasoningMemory(const ReasoningShape& shape);
 void Reasoning(const ReasoningShape& shape, const ReasoningPack& pack, const Matrix& r, void* memory, const Matrix& y,
                ReasoningSums& sums);

@@ -98,7 +98,7 @@ class BackwardBlock {
         r_(plan_.r),
         k_(plan_.k),
         s_(plan_.s),
-        blend_(shape_.depth == 0),
+        blend_(shape_.Blends()),
         state_(grad_.state + first_ * r_),
         upstream_(grad_.upstream + first_ * r_),
         vectors_(grad_.vectors + b * (2 * r_ + 16)),
@@ -365,7 +365,7 @@ void WeightGradients(const GradCall& call) {
     const int64_t begin = unit * kOutputsPerUnit;
     JobGradient(call, *job, begin, std::min(begin + kOutputsPerUnit, job->outputs));
   });
-  if (call.shape.depth == 0) ClassifierGradient(call);
+  if (call.shape.Blends()) ClassifierGradient(call);
 }
 
 void ReasoningBackward(const GradCall& call, const Matrix& dy, const Matrix& dr, bool accumulate) {

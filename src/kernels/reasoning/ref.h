@@ -54,7 +54,7 @@ class ReasoningToken {
       if (RealPart(logits[d]) > RealPart(logits[chosen])) chosen = d;
     }
     const int depth = shape_.depth > 0 ? shape_.depth : kReasoningDepths[chosen];
-    const bool blend = shape_.depth == 0 && shape_.training;
+    const bool blend = shape_.Blends();
     logits.resize(static_cast<size_t>(chosen) + 1);
     const Vector<S> weights = Softmax(logits);
     Vector<S> y(r.size(), S(0));

@@ -3,30 +3,32 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "base/error.h"
 
 namespace flashlm::kernels {
 
-double RopeFrequency(Rope rope, int head_dim, int pair) {
+double RopeFrequency(Rope rope, int head_dim, int pair, double base) {
   const bool partial = rope == Rope::kPartial;
   if (partial && pair >= head_dim / 4) return 0;
-  return std::pow(10000.0, (partial ? -4.0 : -2.0) * pair / head_dim);
+  return std::pow(base, (partial ? -4.0 : -2.0) * pair / head_dim);
 }
 
-RopeTable& RopeTable::For(int head_dim, Rope rope) {
+RopeTable& RopeTable::For(int head_dim, Rope rope, double base) {
   static std::mutex mutex;
-  static std::map<std::pair<int, bool>, RopeTable> tables;  // which channels are a pair is not the table's business
+  // Which channels are a pair is not the table's business.
+  static std::map<std::tuple<int, bool, double>, RopeTable> tables;
+  const bool partial = rope == Rope::kPartial;
   const std::lock_guard lock(mutex);
-  return tables.try_emplace({head_dim, rope == Rope::kPartial}, head_dim, rope == Rope::kPartial ? rope : Rope::kHalf)
-      .first->second;
+  return tables.try_emplace({head_dim, partial, base}, head_dim, partial ? rope : Rope::kHalf, base).first->second;
 }
 
-RopeTable::RopeTable(int head_dim, Rope rope) : head_dim_(head_dim) {
+RopeTable::RopeTable(int head_dim, Rope rope, double base) : head_dim_(head_dim) {
   FLASHLM_CHECK(head_dim > 0 && head_dim % 2 == 0, "rotary positions turn pairs; the head width {} is not even",
                 head_dim);
   frequencies_ = std::make_unique<double[]>(head_dim / 2);
-  for (int i = 0; i < head_dim / 2; ++i) frequencies_[i] = RopeFrequency(rope, head_dim, i);
+  for (int i = 0; i < head_dim / 2; ++i) frequencies_[i] = RopeFrequency(rope, head_dim, i, base);
 }
 
 void RopeTable::Prepare(int64_t end) {

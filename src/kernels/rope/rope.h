@@ -1,5 +1,5 @@
-// Rotary positions (Su et al., RoFormer, 2021): pair i of a head turns by the angle position *
-// 10000^(-2i/D). This is the table of angles; rope-inl.h turns vectors by it.
+// Rotary positions (Su et al., RoFormer, 2021): pair i of a head turns by the angle position * base^(-2i/D), the base
+// being 10000 in every model made here. This is the table of angles; rope-inl.h turns vectors by it.
 #pragma once
 
 #include <array>
@@ -15,21 +15,23 @@ namespace flashlm::kernels {
 // turn, at twice the steps from one frequency to the next, and the others stand still.
 enum class Rope : uint8_t { kNone, kHalf, kInterleaved, kPartial };
 
-// The angle by which pair i of a head of D channels turns from one position to the next.
-double RopeFrequency(Rope rope, int head_dim, int pair);
+constexpr double kRopeBase = 10000;
 
-// Cosines and sines of every position for one head width D and kind of turning. Grows by doubling, in segments that
-// never move, so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond which a
-// row is computed where the caller says. Angles are formed in double: in float, position 65,535 would be off
-// by up to 0.004 rad.
+// The angle by which pair i of a head of D channels turns from one position to the next.
+double RopeFrequency(Rope rope, int head_dim, int pair, double base = kRopeBase);
+
+// Cosines and sines of every position for one head width D, kind of turning and base. Grows by doubling, in segments
+// that never move, so that rows stay valid and reading takes no lock; ends at kEnd positions (D floats each), beyond
+// which a row is computed where the caller says. Angles are formed in double: in float, position 65,535 would be off by
+// up to 0.004 rad.
 class RopeTable {
  public:
   static constexpr int64_t kEnd = 65536;
 
   // The table of this head width, made at its first use; lives as long as the process. Any thread may ask.
-  static RopeTable& For(int head_dim, Rope rope);
+  static RopeTable& For(int head_dim, Rope rope, double base = kRopeBase);
 
-  RopeTable(int head_dim, Rope rope);
+  RopeTable(int head_dim, Rope rope, double base = kRopeBase);
 
   // Fills the table for positions [0, end), as far as it goes. Call before Row, outside parallel loops.
   void Prepare(int64_t end);

@@ -1,0 +1,135 @@
+#include "kernels/gemm/few_rows_trits.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/gemm/panels.h"
+
+namespace flashlm::kernels {
+namespace {
+
+constexpr int64_t kOutputs = TritPanels::kOutputs, kInputs = TritPanels::kInputs;
+constexpr int64_t kVector = 64;  // bytes
+constexpr int64_t kPanels = 2;   // read side by side, so that there are enough chains of additions
+constexpr int kMostRows = 6;
+
+// GCC 12 takes its own header's undefined vectors for uninitialised ones.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+
+// Each 32-bit lane of sum += four unsigned times four signed bytes (see few_rows_int8.cc for why it is no intrinsic).
+__attribute__((target("avx512f,avx512vnni"), always_inline)) inline void Dot(__m512i& sum, __m512i codes, __m512i q) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(q));
+}
+
+// y[n, 0..outputs) = row n of q times the panels, less the row's sum, which the codes' offset of 1 adds. Panels lie
+// panel_bytes apart; of the last one there may be no second, which then is the first again.
+template <int kRows>
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) void MultiplyBlock(const int8_t* q, int64_t stride,
+                                                                          const int32_t* row_sums, const uint8_t* panel,
+                                                                          int64_t panel_bytes, float* y,
+                                                                          int64_t y_stride, int64_t outputs) {
+  const __m512i three = _mm512_set1_epi8(3);
+  __m512i even[kRows][kPanels], odd[kRows][kPanels];
+#pragma GCC unroll 6
+  for (int n = 0; n < kRows; ++n) {
+#pragma GCC unroll 2
+    for (int64_t p = 0; p < kPanels; ++p) even[n][p] = odd[n][p] = _mm512_setzero_si512();
+  }
+  const int64_t next = outputs > kOutputs ? panel_bytes : 0;
+  for (int64_t i = 0; i < stride; i += kInputs, panel += kVector) {
+    __m512i codes[kPanels][4];
+#pragma GCC unroll 2
+    for (int64_t p = 0; p < kPanels; ++p) {
+      const __m512i packed = _mm512_load_si512(panel + p * next);
+      codes[p][0] = _mm512_and_si512(packed, three);
+      codes[p][1] = _mm512_and_si512(_mm512_srli_epi16(packed, 2), three);
+      codes[p][2] = _mm512_and_si512(_mm512_srli_epi16(packed, 4), three);
+      codes[p][3] = _mm512_and_si512(_mm512_srli_epi16(packed, 6), three);
+    }
+#pragma GCC unroll 6
+    for (int n = 0; n < kRows; ++n) {
+      const int8_t* words = q + n * stride + i;
+#pragma GCC unroll 2
+      for (int k = 0; k < 4; k += 2) {
+        const __m512i first = _mm512_broadcastd_epi32(_mm_loadu_si32(words + 4 * k));
+        const __m512i second = _mm512_broadcastd_epi32(_mm_loadu_si32(words + 4 * k + 4));
+#pragma GCC unroll 2
+        for (int64_t p = 0; p < kPanels; ++p) {
+          Dot(even[n][p], codes[p][k], first);
+          Dot(odd[n][p], codes[p][k + 1], second);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 6
+  for (int n = 0; n < kRows; ++n) {
+    const __m512i offset = _mm512_set1_epi32(row_sums[n]);
+#pragma GCC unroll 2
+    for (int64_t p = 0; p < kPanels; ++p) {
+      const __m512i sum = _mm512_sub_epi32(_mm512_add_epi32(even[n][p], odd[n][p]), offset);
+      const auto valid = static_cast<__mmask16>((1u << std::clamp<int64_t>(outputs - p * kOutputs, 0, kOutputs)) - 1);
+      _mm512_mask_storeu_ps(y + n * y_stride + p * kOutputs, valid, _mm512_cvtepi32_ps(sum));
+    }
+  }
+}
+
+#pragma GCC diagnostic pop
+
+}  // namespace
+
+void TritPanels::SetValues(const float* w, int64_t out, int64_t in) {
+  out_ = out;
+  in_ = in;
+  const int64_t padded = padded_in(), panel_bytes = padded / kInputs * kVector;
+  auto* data = static_cast<uint8_t*>(data_.AtLeast(static_cast<size_t>(count() * panel_bytes)));
+  ParallelBlocks(count(), 1, [&](int64_t begin, int64_t end) {
+    std::memset(data + begin * panel_bytes, 0x55, static_cast<size_t>((end - begin) * panel_bytes));  // zeros
+    for (int64_t o = begin * kOutputs; o < std::min(end * kOutputs, out); ++o) {
+      uint8_t* lane = data + o / kOutputs * panel_bytes + o % kOutputs * 4;
+      const float* row = w + o * in;
+      for (int64_t i = 0; i < in; i += kInputs, lane += kVector) {
+        const int64_t left = std::min(kInputs, in - i);
+        uint32_t codes = 0x55555555;  // input 4k + b in bits 8b + 2k and the next
+        for (int64_t c = 0; c < left; ++c) {
+          codes += static_cast<uint32_t>(SignOf(row[i + c])) << (c % 4 * 8 + c / 4 * 2);
+        }
+        std::memcpy(lane, &codes, sizeof codes);  // little-endian: byte b is bits 8b to 8b + 7
+      }
+    }
+  });
+}
+
+void FewRowsTritProduct(const Matrix& q, const TritPanels& w, const Matrix& y) {
+  constexpr int64_t kWorthAThread = 131072;  // weights
+  const int64_t stride = w.padded_in(), panel_bytes = stride / kInputs * kVector;
+  thread_local std::vector<int8_t> padded;
+  thread_local std::vector<int32_t> row_sums;
+  padded.assign(static_cast<size_t>(q.rows * stride), 0);
+  row_sums.resize(static_cast<size_t>(q.rows));
+  for (int64_t n = 0; n < q.rows; ++n) {
+    const int8_t* row = q.Row<int8_t>(n);
+    std::copy_n(row, q.cols, padded.begin() + n * stride);
+    row_sums[static_cast<size_t>(n)] = std::accumulate(row, row + q.cols, 0);
+  }
+  const int8_t* rows = padded.data();
+  const int32_t* sums = row_sums.data();
+  const int64_t pairs = (w.count() + kPanels - 1) / kPanels;
+  ParallelShares(pairs, WorthThreads(q.rows, y.cols * q.cols, kWorthAThread), [&](int64_t begin, int64_t end) {
+    for (int64_t pair = begin; pair < end; ++pair) {
+      const int64_t first = pair * kPanels * kOutputs, outputs = std::min(kPanels * kOutputs, y.cols - first);
+      ForRowBlocks<kMostRows>(q.rows, [&](int64_t row, auto count) {
+        MultiplyBlock<count>(rows + row * stride, stride, sums + row, w.data() + pair * kPanels * panel_bytes,
+                             panel_bytes, y.Row<float>(row) + first, y.stride, outputs);
+      });
+    }
+  });
+}
+
+}  // namespace flashlm::kernels

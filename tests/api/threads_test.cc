@@ -1,0 +1,113 @@
+// Who may call what at the same time, as include/flashlm says: models and their sessions on several threads give what
+// they give alone; a session on two threads is refused.
+#include <atomic>
+#include <thread>
+
+#include "tests/api/api_fixture.h"
+
+namespace flashlm {
+namespace {
+
+constexpr int kThreads = 4;
+
+std::string Story(api::Session& session, int64_t seed) {
+  return session.Generate("Once upon", {.max_tokens = 60, .temperature = 1, .top_p = 1, .seed = seed}).text;
+}
+
+TEST_F(ApiTest, SessionsOfOneModelOnManyThreadsWriteWhatTheyWriteAlone) {
+  for (const ModelEntry& entry : RegisteredModels()) {
+    SCOPED_TRACE(entry.name);
+    Write(entry.name, Json::object());
+    const api::Model alone = api::Model::Load(folder_);
+    std::vector<std::string> expected(kThreads), got(kThreads);
+    std::vector<float> scores;
+    const std::vector<int32_t> ids = alone.tokenizer().Encode("The dog was not happy, and the cat was sad.");
+    for (int i = 0; i < kThreads; ++i) {
+      api::Session session(alone, "f32");
+      expected[static_cast<size_t>(i)] = Story(session, i);
+    }
+    scores = alone.Score(ids, "f32");
+
+    const api::Model shared = api::Model::Load(folder_);  // whose weights nobody has packed yet
+    std::vector<std::thread> threads;
+    std::atomic<int> wrong_scores = 0;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&, i] {
+        api::Session session(shared, "f32");
+        got[static_cast<size_t>(i)] = Story(session, i);
+        if (shared.Score(ids, "f32") != scores) ++wrong_scores;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(got, expected);
+    EXPECT_EQ(wrong_scores, 0);
+  }
+}
+
+// Nobody waits for another's whole text: with two streams that are equally long neither is far ahead.
+TEST_F(ApiTest, SessionsTakeTurnsTokenByToken) {
+  const api::Model model = api::Model::Load(folder_);
+  std::atomic<int> ready = 0;
+  std::atomic<int64_t> written[2] = {0, 0};
+  std::atomic<int64_t> furthest = 0;
+  const auto write = [&](int me) {
+    api::Session session(model, "f32");
+    ++ready;
+    while (ready < 2) std::this_thread::yield();
+    for (int i = 0; i < 500; ++i) {
+      session.Feed(std::vector<int32_t>{5 + i % 200});
+      const int64_t ahead = ++written[me] - written[1 - me];
+      if (written[1 - me] > 0 && written[1 - me] < 500 && ahead > furthest) furthest = ahead;
+    }
+  };
+  std::thread one(write, 0), two(write, 1);
+  one.join();
+  two.join();
+  EXPECT_LE(furthest, 3);
+}
+
+TEST_F(ApiTest, TwoModelsOnTwoThreadsDoNotMeet) {
+  const api::Model a = api::Model::Load(folder_), b = api::Model::Load(folder_);
+  api::Session first(a, "f32");
+  const std::string expected = Story(first, 5);
+  std::vector<std::string> got(2);
+  std::thread one([&] {
+    for (int i = 0; i < 5; ++i) got[0] = Story(first, 5);
+  });
+  std::thread two([&] {
+    api::Session session(b, "f32");
+    for (int i = 0; i < 5; ++i) got[1] = Story(session, 5);
+  });
+  one.join();
+  two.join();
+  EXPECT_EQ(got[0], expected);
+  EXPECT_EQ(got[1], expected);
+}
+
+TEST_F(ApiTest, ASessionOnTwoThreadsIsRefusedWithWords) {
+  const api::Model model = api::Model::Load(folder_);
+  api::Session session(model, "f32");
+  const std::vector<int32_t> long_text(20000, 7);
+  std::atomic<bool> done = false;
+  std::thread reader([&] {
+    session.Feed(long_text);
+    done = true;
+  });
+  int refused = 0;
+  while (!done && refused == 0) {
+    try {
+      session.Reset();
+      std::this_thread::yield();
+    } catch (const api::Error& e) {
+      ++refused;
+      EXPECT_NE(e.OneLine().find("in use, by another thread"), std::string::npos) << e.OneLine();
+    }
+  }
+  reader.join();
+  EXPECT_EQ(refused, 1);
+  session.Reset();  // afterwards it is as good as before
+  EXPECT_FALSE(Story(session, 1).empty());
+}
+
+}  // namespace
+}  // namespace flashlm

@@ -1,0 +1,25 @@
+// Failures of memory and of system calls, at the n-th of them.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace flashlm {
+
+// Smaller pieces of memory do not fail: the destructor of nlohmann's JSON asks for 16 bytes per child, and what a
+// destructor throws ends the process. On Linux it is large ones that fail, by a limit on the address space.
+inline constexpr size_t kSmallest = 8192;
+
+enum class Fault : uint8_t {
+  kMemory,      // operator new throws std::bad_alloc for kSmallest bytes and more
+  kIo,          // open, write, pwrite, read, pread, fsync, rename, symlink or mkdir fails with EIO
+  kFullDisk,    // write, pwrite, fsync fail with ENOSPC, from the n-th on
+  kShortWrite,  // write and pwrite write half of what they are given, from the n-th on: no failure at all
+};
+
+// Runs action with its n-th call of that kind failing (from 1 on). True if there were so many.
+bool RunWithFault(Fault fault, int64_t n, const std::function<void()>& action);
+
+}  // namespace flashlm

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Whether llama.cpp computes what FlashLM does with a file of `export --format gguf`, and how fast. A development tool.
+
+    tools/compare_with_llama_cpp.py MODEL [--flashlm build/release/flashlm] [--text FILE] [--prompts 100] [--speed]
+
+Exports MODEL (preset gpt-qwen3) and loads the file with llama-cpp-python. For the beginnings of documents of the text it
+compares the ids, the log-probabilities of all tokens after the prompt, and the text that both write greedily from it. Ends
+with 77 (skipped) where llama-cpp-python is not installed, with 1 if ids or texts differ or a log-probability of at least
+1e-4 differs by more than 1e-2. Logits themselves are known up to a constant in both; log-probabilities fix it.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+GREEDY = 60  # tokens
+
+
+def documents_of(path: pathlib.Path | None) -> list[str]:
+    if path is None:
+        return ["Once upon a time there was a little cat. The cat was happy.", "Tom had a red ball. He lost it."]
+    return [d.strip() for d in path.read_text().split("<|endoftext|>") if d.strip()]
+
+
+def log_softmax(logits: list[float]) -> list[float]:
+    largest = max(logits)
+    log_sum = largest + math.log(sum(math.exp(x - largest) for x in logits))
+    return [x - log_sum for x in logits]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--flashlm", default="build/release/flashlm")
+    parser.add_argument("--text", type=pathlib.Path, help="documents separated by <|endoftext|> (default: two sentences)")
+    parser.add_argument("--prompts", type=int, default=100, help="documents whose beginnings are prompts (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--floats", default="f32", choices=["f32", "bf16"], help="of the file (default: %(default)s)")
+    parser.add_argument("--speed", action="store_true", help="also measure tokens/s of both, in turns")
+    args = parser.parse_args()
+    try:
+        from llama_cpp import Llama
+    except ImportError as missing:
+        print(f"skipped: {missing}")
+        return 77
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file, text, tokens = (f"{scratch}/{name}" for name in ("model.gguf", "text", "tokens.jsonl"))
+        quiet = [args.flashlm, "--quiet"]
+        subprocess.run(quiet + ["export", "--model", args.model, "--out", file, "--format", "gguf", "--floats", args.floats], check=True)
+        llama = Llama(file, n_ctx=512, n_threads=args.threads, n_threads_batch=args.threads, logits_all=True, verbose=False)
+        documents = documents_of(args.text)[: args.prompts]
+        pathlib.Path(text).write_text("\n<|endoftext|>\n".join(documents))
+        subprocess.run(
+            quiet + ["eval", "--model", args.model, "--text", text, "--tokens", tokens, "--precision", "f32"],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        ours: list[list[tuple[int, float]]] = [[] for _ in documents]
+        for line in open(tokens):
+            token = json.loads(line)
+            ours[token["document"]].append((token["id"], token["nats"]))
+
+        worst, scored_tokens, other_texts = 0.0, 0, 0
+        for document, scored in zip(documents, ours):
+            ids = llama.tokenize(document.encode(), add_bos=True, special=False)
+            if ids[1:] != [id for id, _ in scored][:-1] or ids[0] != llama.token_eos():
+                print(f"other ids for: {document[:60]!r}")
+                return 1
+            ids = ids[:512]
+            llama.reset()
+            llama.eval(ids)
+            for t, (id, nats) in enumerate(scored[: len(ids)]):
+                theirs = -log_softmax(llama.scores[t].tolist())[id]
+                if nats < -math.log(1e-4):
+                    worst = max(worst, abs(theirs - nats))
+                    scored_tokens += 1
+            prompt = " ".join(document.split()[:6])
+            command = quiet + ["generate", "--model", args.model, "-p", prompt, "-n", str(GREEDY), "--temp", "0"]
+            mine = json.loads(subprocess.run(command + ["--precision", "f32", "--json"], check=True, capture_output=True).stdout)
+            theirs = llama.create_completion(prompt, max_tokens=GREEDY, temperature=0.0, repeat_penalty=1.0)
+            if mine["text"] != theirs["choices"][0]["text"]:
+                other_texts += 1
+                print(f"other text after {prompt!r}:\n  {mine['text']!r}\n  {theirs['choices'][0]['text']!r}")
+        print(f"{len(documents)} prompts, {scored_tokens} tokens: largest difference of a log-probability {worst:.1e}; "
+              f"{len(documents) - other_texts} greedy texts the same")  # fmt: skip
+
+        if args.speed:
+            for turn in range(3):
+                fast = Llama(file, n_ctx=512, n_threads=args.threads, verbose=False)
+                fast.create_completion("Once upon a time", max_tokens=20, temperature=0.0)
+                start = time.perf_counter()
+                usage = fast.create_completion("Once upon a time", max_tokens=300, temperature=1.0, seed=turn, logit_bias={3: -100.0})
+                rate = usage["usage"]["completion_tokens"] / (time.perf_counter() - start)
+                bench = quiet + ["bench", "decode", "--model", args.model, "--tokens", "300", "--threads", str(args.threads), "--json"]
+                for precision in ("f32", "bf16"):
+                    result = subprocess.run(bench + ["--precision", precision], check=True, capture_output=True).stdout
+                    print(f"{precision}: FlashLM {json.loads(result)['tokens_per_s']:.0f} tokens/s")
+                print(f"{args.floats}: llama.cpp {rate:.0f} tokens/s, with its sampler")
+    return 0 if worst < 1e-2 and other_texts == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
