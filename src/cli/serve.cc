@@ -15,7 +15,7 @@ struct Options {
   ServiceOptions service;
   HttpLimits http;
   std::string host = "127.0.0.1", keys;
-  int port = 8080, cache_mb = 64, body_kb = 2048;
+  int port = 8080, cache_mb = 64, body_kb = 4096;
   double grace = 10;
   bool no_auth = false, json = false;
 };

@@ -107,7 +107,9 @@ int64_t RaiseFileLimit() {
 // other of ours while it is held.
 class Exchange final : public HttpReply {
  public:
-  explicit Exchange(size_t unsent_limit) : unsent_limit_(unsent_limit) {}
+  Exchange(size_t unsent_limit, std::shared_ptr<std::atomic<int64_t>> bodies)
+      : bodies_(std::move(bodies)), unsent_limit_(unsent_limit) {}
+  ~Exchange() override { DropBody(); }
 
   void Send(int status, std::string_view content_type, std::string body, HttpHeaders headers) override {
     const std::lock_guard lock(mutex_);
@@ -181,11 +183,37 @@ class Exchange final : public HttpReply {
     return queued;
   }
 
+  // While the body comes in; `all`: what all of them may have together. What is too much is dropped, and said at the
+  // end.
+  void TakeBody(std::string_view bytes, size_t most, int64_t all) {
+    const bool too_many = *bodies_ + static_cast<int64_t>(bytes.size()) > all;
+    if (dropped == 0 && !too_many && request.body.size() + bytes.size() <= most) {
+      request.body.append(bytes);
+      *bodies_ += static_cast<int64_t>(bytes.size());
+      held_ += static_cast<int64_t>(bytes.size());
+      return;
+    }
+    busy = busy || (dropped == 0 && too_many);
+    dropped += request.body.size() + bytes.size();
+    DropBody();
+  }
+  // The body is somebody else's from now on.
+  HttpRequest TakeRequest() {
+    *bodies_ -= std::exchange(held_, 0);
+    return std::move(request);
+  }
+
   HttpRequest request;
-  size_t dropped = 0;    // bytes of the body beyond the limit
+  size_t dropped = 0;    // bytes of the body beyond a limit
+  bool busy = false;     // the limit was that of all bodies together
   bool handled = false;  // the handler has it
 
  private:
+  void DropBody() {
+    std::string().swap(request.body);
+    *bodies_ -= std::exchange(held_, 0);
+  }
+
   static MHD_Response* StreamResponse(const std::shared_ptr<Exchange>& self) {
     constexpr size_t kBlock = 4 << 10;
     return MHD_create_response_from_callback(
@@ -226,6 +254,8 @@ class Exchange final : public HttpReply {
     MHD_resume_connection(connection_);
   }
 
+  const std::shared_ptr<std::atomic<int64_t>> bodies_;
+  int64_t held_ = 0;  // of them
   const size_t unsent_limit_;
   mutable std::mutex mutex_;
   std::atomic<bool> gone_ = false;
@@ -371,7 +401,7 @@ class HttpServer::Impl {
         if ((*exchange)->dropped > 0) {
           SendTooLarge(**exchange);
         } else {
-          handler_(std::move((*exchange)->request), *exchange);
+          handler_((*exchange)->TakeRequest(), *exchange);
         }
       }
       return (*exchange)->Answer(connection, *exchange);
@@ -381,7 +411,8 @@ class HttpServer::Impl {
   }
 
   MHD_Result Begin(MHD_Connection* connection, const char* url, const char* method, void** context) {
-    auto exchange = std::make_unique<std::shared_ptr<Exchange>>(std::make_shared<Exchange>(limits_.unsent_bytes));
+    auto exchange =
+        std::make_unique<std::shared_ptr<Exchange>>(std::make_shared<Exchange>(limits_.unsent_bytes, bodies_));
     HttpRequest& request = (*exchange)->request;
     const auto header = [&](const char* name) -> std::string {
       const char* value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
@@ -414,22 +445,22 @@ class HttpServer::Impl {
   }
 
   MHD_Result TakeBody(Exchange& exchange, const char* bytes, size_t* count) const {
-    std::string& body = exchange.request.body;
-    if (exchange.dropped > 0 || body.size() + *count > limits_.body_bytes) {
-      exchange.dropped += body.size() + *count;
-      std::string().swap(body);
-    } else {
-      body.append(bytes, *count);
-    }
+    exchange.TakeBody({bytes, *count}, limits_.body_bytes, limits_.all_bodies);
     *count = 0;
     return exchange.dropped > kDroppedBodies * limits_.body_bytes ? MHD_NO : MHD_YES;
   }
 
   void SendTooLarge(Exchange& exchange) const {
+    const auto error = [](const std::string& message, const char* type, const char* code) {
+      return fmt::format(R"({{"error":{{"message":"{}","type":"{}","param":null,"code":"{}"}}}})", message, type, code);
+    };
+    if (exchange.busy) {
+      return exchange.Send(MHD_HTTP_SERVICE_UNAVAILABLE, "application/json",
+                           error("too many large requests at once; try again later", "server_error", "busy"), {});
+    }
     exchange.Send(MHD_HTTP_CONTENT_TOO_LARGE, "application/json",
-                  fmt::format(R"({{"error":{{"message":"the request's body has more than {} bytes",)"
-                              R"("type":"invalid_request_error","param":null,"code":"request_too_large"}}}})",
-                              limits_.body_bytes),
+                  error(fmt::format("the request's body has more than {} bytes", limits_.body_bytes),
+                        "invalid_request_error", "request_too_large"),
                   {});
   }
 
@@ -469,6 +500,7 @@ class HttpServer::Impl {
 
   HttpLimits limits_;
   HttpHandler handler_;
+  std::shared_ptr<std::atomic<int64_t>> bodies_ = std::make_shared<std::atomic<int64_t>>(0);  // bytes coming in
   MHD_Daemon* daemon_ = nullptr;
   int port_ = 0;
   bool listening_ = true;

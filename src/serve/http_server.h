@@ -17,7 +17,8 @@ namespace flashlm {
 
 struct HttpLimits {
   size_t header_bytes = 16 << 10;  // request line and headers of a request; more: 431
-  size_t body_bytes = 2 << 20;     // more: 413
+  size_t body_bytes = 4 << 20;     // more: 413
+  int64_t all_bodies = 64 << 20;   // of all requests that are coming in; what comes beyond is told 503
   size_t unsent_bytes = 4 << 20;   // of a stream whose client reads slower than it is written; more: it is cut off
   int connections = 2048;          // beyond, the one that has been idle for longest is closed
   double header_seconds = 10;      // from connecting, or from the last answer's end while something was sent

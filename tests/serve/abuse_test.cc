@@ -33,6 +33,7 @@ class AbuseTest : public testing::Test {
     limits.header_seconds = limits.body_seconds = 1.5;
     limits.idle_seconds = 3;
     limits.connections = 200;
+    limits.all_bodies = 12 << 20;
     serving_ = std::make_unique<Serving>(options, limits);
     expected_ = Write();
     before_ = ResidentBytes();
@@ -105,7 +106,6 @@ TEST_F(AbuseTest, SlowBodies) {
 }
 
 TEST_F(AbuseTest, LargeBodies) {
-  const std::string body(3 << 20, 'a');
   Wire announced(port());
   announced.Send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n");
   EXPECT_TRUE(announced.Await(" 413 "));
@@ -115,6 +115,24 @@ TEST_F(AbuseTest, LargeBodies) {
   absurd.Await("\r\n\r\n", 5);
   EXPECT_TRUE(absurd.read().empty() || absurd.read().find(" 4") != std::string::npos) << absurd.read();
   ExpectServed();
+}
+
+TEST_F(AbuseTest, ManyLargeBodiesAtOnce) {
+  std::vector<Wire> sending;
+  const std::string most(4'000'000, ' ');
+  for (int i = 0; i < 30; ++i) {
+    sending.emplace_back(port());
+    sending.back().Send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000010\r\n\r\n");
+    sending.back().Send(most);
+  }
+  EXPECT_LT(ResidentBytes() - before_, 40 << 20);
+  ExpectServed();
+  int busy = 0;
+  for (Wire& wire : sending) {
+    wire.Send("          ");
+    busy += wire.Await("\r\n\r\n", 5) && wire.read().find(" 503 ") != std::string::npos;
+  }
+  EXPECT_GT(busy, 20) << "three of them fit";
 }
 
 TEST_F(AbuseTest, ChunkedBodiesOf60Megabytes) {
