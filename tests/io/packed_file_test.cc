@@ -258,7 +258,8 @@ TEST_F(PackedFileTest, RefusesWhatDoesNotFitTheModel) {
 
 TEST_F(PackedFileTest, RefusesBytesThatAreNoDigits) {
   ExpectContains(ErrorAfter([&](std::string& b) {
-                   for (const PackedSection& section : PackedFile(Write()).sections()) {
+                   const PackedFile packed(Write());
+                   for (const PackedSection& section : packed.sections()) {
                      if (section.name == "q.weight") b[section.offset + 4] = static_cast<char>(243);
                    }
                  }),
