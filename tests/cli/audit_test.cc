@@ -1,4 +1,6 @@
 // flashlm audit as a user runs, interrupts and continues it.
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "train_fixture.h"
