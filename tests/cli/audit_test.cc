@@ -1,6 +1,7 @@
 // flashlm audit as a user runs, interrupts and continues it.
 #include <fstream>
 
+#include "base/error.h"
 #include "train_fixture.h"
 
 namespace flashlm {
