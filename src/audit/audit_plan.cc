@@ -104,7 +104,7 @@ void FitIntoTime(double left, AuditPlan& plan) {
       std::clamp(static_cast<int>(kRandomShare * row / random_step), kFewestRandomSteps, kMostRandomSteps);
   const double sequence = per_read_token * TokensToRead(AuditPlan::kLength);
   plan.sequences = std::clamp(static_cast<int>(kReadingShare * row / sequence), kFewestSequences, kMostSequences);
-  const double others = random_step * (plan.random_steps + 0.2 * ToyTask::kCycleSteps) + sequence * plan.sequences;
+  const double others = random_step * (plan.random_steps + 0.5 * ToyTask::kCycleSteps) + sequence * plan.sequences;
   const double step = per_token * static_cast<double>(text.TokensPerStep());
   plan.steps = std::max(kFewestSteps, static_cast<int64_t>((row - others) / step));
 }

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/error.h"
 #include "train_fixture.h"
 
 namespace flashlm {
