@@ -200,8 +200,8 @@ bool ChangeBudget(const std::string& run_folder, const BudgetChange& change, con
 }
 
 // A run without a checkpoint starts again from its seed, with whatever budget.
-TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& request, RunConfig config,
-                        FolderLock lock, RunHooks hooks) {
+TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& request, RunConfig config, FolderLock lock,
+                        RunHooks hooks) {
   if (request.budget) {
     config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
     config.extensions.clear();
