@@ -252,10 +252,12 @@
     $("prompt").value = text.prompt + written(text);
     $("prompt").focus();
   }
-  function goOn(text) {
-    $("prompt").value = text.prompt + written(text);
-    go($("prompt").value);
+  // Not from the field, which has line breaks of its own kind.
+  function goOnFrom(beginning) {
+    $("prompt").value = beginning;
+    go(beginning);
   }
+  const goOn = (text) => goOnFrom(text.prompt + written(text));
   async function copy(text) {
     try {
       await navigator.clipboard.writeText(text.prompt + written(text));
@@ -356,9 +358,8 @@
   }
 
   function takeInstead(text, at, name) {
-    $("prompt").value = text.prompt + text.tokens.slice(0, at).map((t) => t.text).join("") +
-      (name.startsWith("bytes:") ? "" : name);
-    go($("prompt").value);
+    const before = text.tokens.slice(0, at).map((t) => t.text).join("");
+    goOnFrom(text.prompt + before + (name.startsWith("bytes:") ? "" : name));
   }
 
   // Arrow keys go through the tokens of a text; Enter enters the alternatives.
