@@ -17,7 +17,7 @@ struct PackedLinear {
   // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
   kernels::PackedTrits trits;
   std::vector<float> scales;
-  kernels::PackedInt8 int8;  // the (effective) weight rounded, for inference in int8
+  kernels::PackedInt8 int8;              // the (effective) weight rounded, for inference in int8
   kernels::TrainingInt8Weight training;  // a float matrix rounded, for training in int8
 };
 

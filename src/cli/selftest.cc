@@ -82,7 +82,8 @@ void AddSelftest(CLI::App& app) {
       app.add_subcommand("selftest", "the invariants of every architecture or of a trained model, on this machine");
   auto options = std::make_shared<Options>();
   CLI::Option* preset = verb->add_option("--preset", options->preset, "only the architecture of this preset");
-  verb->add_option("--model", options->model, "a trained model instead: run folder, checkpoint, model folder or packed file")
+  verb->add_option("--model", options->model,
+                   "a trained model instead: run folder, checkpoint, model folder or packed file")
       ->excludes(preset);
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });

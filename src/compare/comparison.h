@@ -38,7 +38,7 @@ struct CompareSettings {
   std::vector<std::string> sets;
   // Of matrix products, measured once, so that all runs get the same.
   std::string train_precision, train_products, decode_precision;
-  std::map<std::string, SizeChoice> sizes;        // what takes a family's place, by the family's name
+  std::map<std::string, SizeChoice> sizes;  // what takes a family's place, by the family's name
   std::vector<Contender> contenders;
 };
 Json ToJson(const CompareSettings& settings);
