@@ -18,13 +18,10 @@ import sys
 import tempfile
 import time
 
+from flashlm_scores import documents_of, scores_of
+
 GREEDY = 60  # tokens
-
-
-def documents_of(path: pathlib.Path | None) -> list[str]:
-    if path is None:
-        return ["Once upon a time there was a little cat. The cat was happy.", "Tom had a red ball. He lost it."]
-    return [d.strip() for d in path.read_text().split("<|endoftext|>") if d.strip()]
+DOCUMENTS = ["Once upon a time there was a little cat. The cat was happy.", "Tom had a red ball. He lost it."]
 
 
 def log_softmax(logits: list[float]) -> list[float]:
@@ -50,21 +47,13 @@ def main() -> int:
         return 77
 
     with tempfile.TemporaryDirectory() as scratch:
-        file, text, tokens = (f"{scratch}/{name}" for name in ("model.gguf", "text", "tokens.jsonl"))
+        file = f"{scratch}/model.gguf"
         quiet = [args.flashlm, "--quiet"]
         subprocess.run(quiet + ["export", "--model", args.model, "--out", file, "--format", "gguf", "--floats", args.floats], check=True)
         exact = {"type_k": 0, "type_v": 0, "flash_attn": False}  # keys and values in f32, not its default of f16
         llama = Llama(file, n_ctx=512, n_threads=args.threads, n_threads_batch=args.threads, logits_all=True, verbose=False, **exact)
-        documents = documents_of(args.text)[: args.prompts]
-        pathlib.Path(text).write_text("\n<|endoftext|>\n".join(documents))
-        subprocess.run(
-            quiet + ["eval", "--model", args.model, "--text", text, "--tokens", tokens, "--precision", "f32"],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        ours: list[list[tuple[int, float]]] = [[] for _ in documents]
-        for line in open(tokens):
-            token = json.loads(line)
-            ours[token["document"]].append((token["id"], token["nats"]))
+        documents = documents_of(args.text, DOCUMENTS)[: args.prompts]
+        ours = scores_of(args.flashlm, args.model, documents, scratch)
 
         worst, scored_tokens, other_texts = 0.0, 0, 0
         for document, scored in zip(documents, ours):

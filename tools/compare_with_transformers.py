@@ -10,16 +10,17 @@ of its documents with `flashlm eval --tokens`. Ends with 77 (skipped) where tran
 """
 
 import argparse
-import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-TEXT = """Once upon a time there was a little cat. The cat was happy.
-<|endoftext|>
-Tom had a red ball. He lost it, and Anna found it in the garden. "Thank you!" said Tom.
-"""
+from flashlm_scores import documents_of, scores_of
+
+DOCUMENTS = [
+    "Once upon a time there was a little cat. The cat was happy.",
+    'Tom had a red ball. He lost it, and Anna found it in the garden. "Thank you!" said Tom.',
+]
 
 
 def main() -> int:
@@ -37,17 +38,10 @@ def main() -> int:
         return 77
 
     with tempfile.TemporaryDirectory() as scratch:
-        folder, text, tokens = (f"{scratch}/{name}" for name in ("hf", "text", "tokens.jsonl"))
+        folder = f"{scratch}/hf"
         subprocess.run([args.flashlm, "--quiet", "export", "--model", args.model, "--out", folder, "--format", "hf"], check=True)
-        documents = [d.strip() for d in (args.text.read_text() if args.text else TEXT).split("<|endoftext|>")]
-        documents = [d for d in documents if d][: args.documents]
-        pathlib.Path(text).write_text("\n<|endoftext|>\n".join(documents))
-        command = [args.flashlm, "--quiet", "eval", "--model", args.model, "--text", text, "--tokens", tokens, "--precision", "f32"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        ours: list[list[tuple[int, float]]] = [[] for _ in documents]
-        for line in open(tokens):
-            token = json.loads(line)
-            ours[token["document"]].append((token["id"], token["nats"]))
+        documents = documents_of(args.text, DOCUMENTS)[: args.documents]
+        ours = scores_of(args.flashlm, args.model, documents, scratch)
 
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(folder).eval()

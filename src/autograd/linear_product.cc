@@ -24,6 +24,18 @@ void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const 
   tape.bank().AddTernaryGradient(weight, effective, gradient);
 }
 
+// x rounded to int8 per row. integers: [N*C]; scales: [N].
+LinearInput Rounded(const Matrix& x, void* integers, float* scales) {
+  const Matrix rounded{integers, DType::kI8, x.rows, x.cols, x.cols};
+  kernels::QuantizeRows(x, rounded, scales);
+  return {rounded, scales};
+}
+
+// The same in memory that lives until the operation ends.
+LinearInput RoundedForNow(Tape& tape, const Matrix& x) {
+  return Rounded(x, tape.Scratch((x.rows * x.cols + 3) / 4), tape.Scratch(x.rows));
+}
+
 }  // namespace
 
 bool TrainsInInt8(const Tape& tape, const Param& weight) {
@@ -31,19 +43,9 @@ bool TrainsInInt8(const Tape& tape, const Param& weight) {
          !weight.quantization.int8_input;
 }
 
-LinearInput RoundedRows(Tape& tape, const Matrix& x, const kernels::Rounding& rounding, int64_t first_row) {
-  float* scales = tape.Scratch(x.rows);
-  const Matrix integers{tape.Scratch((x.rows * x.cols + 3) / 4), DType::kI8, x.rows, x.cols, x.cols};
-  kernels::RoundRows(x, integers, scales, rounding, first_row);
-  return {integers, scales};
-}
-
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Matrix& x) {
   if (!quantization.int8_input && !tape.int8_products()) return {x, nullptr};
-  float* scales = tape.Keep<float>(x.rows);
-  const Matrix integers{tape.Keep<int8_t>(x.rows * x.cols), DType::kI8, x.rows, x.cols, x.cols};
-  kernels::QuantizeRows(x, integers, scales);
-  return {integers, scales};
+  return Rounded(x, tape.Keep<int8_t>(x.rows * x.cols), tape.Keep<float>(x.rows));
 }
 
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
@@ -58,7 +60,7 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
                     kernels::RowGroups groups) {
   PackedLinear& packed = tape.Packed(weight);
   if (TrainsInInt8(tape, weight)) {
-    const LinearInput rounded = RoundedRows(tape, input.x);
+    const LinearInput rounded = RoundedForNow(tape, input.x);
     return packed.training.Forward(rounded.x, rounded.scales, y, false);
   }
   if (input.scales == nullptr) return packed.weight.Forward(input.x, y, false, groups);
@@ -78,7 +80,7 @@ void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& inpu
   if (TrainsInInt8(tape, weight)) {
     kernels::Int8WeightGradient(dy, input.x,
                                 {tape.ParamGradient(weight), DType::kF32, weight.rows, weight.cols, weight.cols});
-    const LinearInput rounded = RoundedRows(tape, dy);
+    const LinearInput rounded = RoundedForNow(tape, dy);
     return tape.Packed(weight).training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
   }
   if (input.scales == nullptr) {

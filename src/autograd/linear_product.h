@@ -21,9 +21,6 @@ LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const ke
 
 // True where products with this matrix are of int8 in this pass (docs/spec/integers.md): all three of a training step.
 bool TrainsInInt8(const Tape& tape, const Param& weight);
-// x rounded to int8 per row, in scratch. first_row: of x among all that `rounding` draws for.
-LinearInput RoundedRows(Tape& tape, const kernels::Matrix& x, const kernels::Rounding& rounding = {},
-                        int64_t first_row = 0);
 
 // y[N,O] = input[N,I] W^T, at most `rows_at_a_time` rows in a product, grouped as tape.row_groups() says.
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const kernels::Matrix& y,

@@ -8,7 +8,7 @@
 
 namespace flashlm {
 
-// Embedded at build time (cmake/embed_page.cmake): Chart.js, page.js, page.css and live.js of this folder.
+// Embedded at build time (cmake/embed_text.cmake): Chart.js, page.js, page.css and live.js of this folder.
 extern const std::string_view kChartJs, kPageScript, kPageStyle, kLiveScript;
 // The style sheet's colours as variables, light and dark; --c0 to --c7 tell eight lines apart.
 extern const char* const kPalette;

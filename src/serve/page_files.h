@@ -1,4 +1,4 @@
-// The page for writing with the models, embedded at build time (cmake/embed_writing_page.cmake): page.html, page.js and
+// The page for writing with the models, embedded at build time (cmake/embed_text.cmake): page.html, page.js and
 // page.css of this folder, which load nothing else.
 #pragma once
 

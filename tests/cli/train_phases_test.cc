@@ -43,6 +43,30 @@ class PhasesTest : public TrainTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
+  // Kills runs by SIGKILL at moments after at least six and at most `latest_kill` steps and resumes them: weights and
+  // losses are those of a run that was left alone, and so is what `expect_same` compares of the two folders.
+  template <class ExpectSame>
+  void ExpectKillsChangeNothing(const std::string& preset, const std::string& tokens, int kills, size_t latest_kill,
+                                const ExpectSame& expect_same) {
+    const std::string whole = scratch_ / "whole";
+    const std::vector<std::string> more = {"--tokens", tokens};
+    ASSERT_EQ(RunCommand(Run(preset, whole, more), scratch_).exit_code, 0);
+    std::mt19937 random(std::random_device{}());
+    for (int i = 0; i < kills; ++i) {
+      const std::string run = scratch_ / ("run" + std::to_string(i));
+      const size_t kill_after = std::uniform_int_distribution<size_t>(6, latest_kill)(random);
+      SCOPED_TRACE(fmt::format("killed after {} steps", kill_after));
+      Command command(Run(preset, run, more), scratch_);
+      for (int waits = 0; waits < 5000 && StepsOf(run).size() < kill_after; ++waits) command.WaitFor(0.002);
+      command.Kill(SIGKILL);
+      command.Wait();
+      const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
+      ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+      EXPECT_EQ(ModelOf(run), ModelOf(whole));
+      EXPECT_EQ(LossesOf(run), LossesOf(whole));
+      expect_same(run, whole);
+    }
+  }
   // Of the checkpoint after `step`.
   static std::vector<float> Values(const std::string& run, int step, const std::string& name) {
     const SafetensorsFile file(fmt::format("{}/checkpoints/step_{:06d}/model.safetensors", run, step));
@@ -99,23 +123,10 @@ TEST_F(PhasesTest, OnePhaseThatChangesNothingIsARunWithout) {
 }
 
 TEST_F(PhasesTest, KilledInAnyPhaseItEndsTheSame) {
-  const std::string whole = scratch_ / "whole", preset = Preset("phases.toml", std::string(kModel) + kPhases);
-  const std::vector<std::string> more = {"--tokens", "8k"};
-  ASSERT_EQ(RunCommand(Run(preset, whole, more), scratch_).exit_code, 0);
-  std::mt19937 random(std::random_device{}());
-  for (int i = 0; i < 3; ++i) {
-    const std::string run = scratch_ / ("run" + std::to_string(i));
-    const size_t kill_after = std::uniform_int_distribution<size_t>(6, 55)(random);
-    Command command(Run(preset, run, more), scratch_);
-    for (int waits = 0; waits < 5000 && StepsOf(run).size() < kill_after; ++waits) command.WaitFor(0.002);
-    command.Kill(SIGKILL);
-    command.Wait();
-    const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
-    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-    EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << kill_after << " steps";
-    EXPECT_EQ(MomentsOf(run), MomentsOf(whole)) << "killed after " << kill_after << " steps";
-    EXPECT_EQ(LossesOf(run), LossesOf(whole)) << "killed after " << kill_after << " steps";
-  }
+  const std::string preset = Preset("phases.toml", std::string(kModel) + kPhases);
+  ExpectKillsChangeNothing(preset, "8k", 3, 55, [](const std::string& run, const std::string& whole) {
+    EXPECT_EQ(MomentsOf(run), MomentsOf(whole));
+  });
 }
 
 TEST_F(PhasesTest, ReadPartsOfTheDataAndTheModelsOwnStories) {
@@ -197,26 +208,12 @@ TEST_F(PhasesTest, CanBeLeftOut) {
 }
 
 TEST_F(PhasesTest, KilledAmongPartsAndRoundsItEndsTheSame) {
-  const std::string whole = scratch_ / "whole";
   const std::string preset = Preset("curriculum.toml", std::string(kModel) + kLenient + kCurriculum);
-  const std::vector<std::string> more = {"--tokens", "5k"};
-  ASSERT_EQ(RunCommand(Run(preset, whole, more), scratch_).exit_code, 0);
-  std::mt19937 random(std::random_device{}());
-  for (int i = 0; i < 4; ++i) {
-    const std::string run = scratch_ / ("run" + std::to_string(i));
-    const size_t kill_after = std::uniform_int_distribution<size_t>(6, 38)(random);
-    Command command(Run(preset, run, more), scratch_);
-    for (int waits = 0; waits < 5000 && StepsOf(run).size() < kill_after; ++waits) command.WaitFor(0.002);
-    command.Kill(SIGKILL);
-    command.Wait();
-    const CommandResult resumed = RunCommand({"train", "--resume", run}, scratch_);
-    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-    EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << kill_after << " steps";
-    EXPECT_EQ(LossesOf(run), LossesOf(whole)) << "killed after " << kill_after << " steps";
+  ExpectKillsChangeNothing(preset, "5k", 4, 38, [](const std::string& run, const std::string& whole) {
     for (const char* file : {"/own_stories.jsonl", "/own_stories.safetensors"}) {
-      EXPECT_EQ(ReadFile(run + file), ReadFile(whole + file)) << "killed after " << kill_after << " steps";
+      EXPECT_EQ(ReadFile(run + file), ReadFile(whole + file));
     }
-  }
+  });
 }
 
 TEST_F(PhasesTest, WrongOnesAreRefusedBeforeAnythingIsWritten) {

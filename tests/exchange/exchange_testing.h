@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "infer/loaded_model.h"
 #include "infer/session.h"
+#include "tests/error_of.h"
 #include "tests/infer/tiny_model.h"
 
 namespace flashlm {
@@ -53,20 +54,6 @@ inline std::vector<float> Reading(Model& model, const std::vector<int32_t>& toke
 
 inline void Overwrite(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
-}
-
-// The error that `action` throws, as shown to a person; "" (and a failed test) if it throws none.
-template <class Action>
-std::string ErrorOf(const Action& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    const std::string line = e.OneLine();
-    EXPECT_EQ(line.find('\n'), std::string::npos) << line;
-    return line;
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 inline void ExpectContains(const std::string& text, const std::string& part) {

@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "tensor/param_bank.h"
 #include "tensor/param_state.h"
+#include "tests/error_of.h"
 
 namespace flashlm {
 
@@ -62,20 +63,6 @@ inline void FlipByte(const std::string& path, size_t offset) {
   std::string content = ReadFile(path);
   content.at(offset) = static_cast<char>(content.at(offset) ^ 0x10);
   Overwrite(path, content);
-}
-
-// The error that `action` throws, as shown to a person; "" (and a failed test) if it throws none.
-template <class Action>
-std::string ErrorOf(const Action& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    const std::string line = e.OneLine();
-    EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << line;
-    return line;
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 inline void ExpectContains(const std::string& text, const std::string& part) {

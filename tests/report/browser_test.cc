@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "report/run_report.h"
+#include "tests/find_browser.h"
 #include "tests/report/run_testing.h"
 
 namespace flashlm {
@@ -48,16 +49,6 @@ addEventListener("load", () => {
 });
 </script>
 )";
-
-std::string FindBrowser() {
-  std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
-  for (std::string folder; std::getline(path, folder, ':');) {
-    for (const char* name : {"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}) {
-      if (std::filesystem::exists(folder + "/" + name)) return folder + "/" + name;
-    }
-  }
-  return "";
-}
 
 class BrowserTest : public ReportTest {
  protected:

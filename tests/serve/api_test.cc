@@ -16,18 +16,8 @@ namespace {
 
 constexpr char kPrompt[] = "Once upon a time";
 
-class ApiTest : public testing::Test {
+class ApiTest : public TinyServerTest {
  protected:
-  static void SetUpTestSuite() {
-    scratch_ = new ServeScratch;
-    folder_ = WriteTinyModel(*scratch_, "cortex-viii", "tiny");
-    serving_ = new Serving(OptionsOf({folder_}));
-  }
-  static void TearDownTestSuite() {
-    delete serving_;
-    delete scratch_;
-  }
-
   static Json Ask(Json body, const std::string& path = "/v1/completions") {
     const Answer answer = Post(serving_->port(), path, body);
     EXPECT_EQ(answer.status, 200) << answer.body;
@@ -65,14 +55,7 @@ class ApiTest : public testing::Test {
     }
     return joined;
   }
-
-  static ServeScratch* scratch_;
-  static Serving* serving_;
-  static std::string folder_;
 };
-ServeScratch* ApiTest::scratch_ = nullptr;
-Serving* ApiTest::serving_ = nullptr;
-std::string ApiTest::folder_;
 
 TEST_F(ApiTest, WritesWhatGenerateWrites) {
   for (const int64_t seed : {1, 2, 3}) {

@@ -12,18 +12,8 @@
 namespace flashlm {
 namespace {
 
-class LmEvalTest : public testing::Test {
+class LmEvalTest : public TinyServerTest {
  protected:
-  static void SetUpTestSuite() {
-    scratch_ = new ServeScratch;
-    folder_ = WriteTinyModel(*scratch_, "cortex-viii", "tiny");
-    serving_ = new Serving(OptionsOf({folder_}));
-  }
-  static void TearDownTestSuite() {
-    delete serving_;
-    delete scratch_;
-  }
-
   // The harness's request.
   static Json Score(const Json& prompts) {
     const Answer answer = Post(serving_->port(), "/v1/completions",
@@ -62,14 +52,7 @@ class LmEvalTest : public testing::Test {
     ids.insert(ids.begin(), 3);
     return ids;
   }
-
-  static ServeScratch* scratch_;
-  static Serving* serving_;
-  static std::string folder_;
 };
-ServeScratch* LmEvalTest::scratch_ = nullptr;
-Serving* LmEvalTest::serving_ = nullptr;
-std::string LmEvalTest::folder_;
 
 TEST_F(LmEvalTest, EveryTokenHasItsEntryAndOneMore) {
   const Json ids = Opened("The cat was happy.");

@@ -3,11 +3,11 @@
 
 #include <cstdlib>
 #include <mutex>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "serve/page_files.h"
+#include "tests/find_browser.h"
 #include "tests/serve/service_fixture.h"
 
 namespace flashlm {
@@ -174,16 +174,6 @@ document.head.append(hold);
 person().catch((error) => ({ error: String(error) })).then((found) =>
   fetch("/found", { method: "POST", body: JSON.stringify({ ...found, seen }) }));
 )JS";
-
-std::string FindBrowser() {
-  std::istringstream path(std::getenv("PATH") == nullptr ? "" : std::getenv("PATH"));
-  for (std::string folder; std::getline(path, folder, ':');) {
-    for (const char* name : {"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"}) {
-      if (std::filesystem::exists(folder + "/" + name)) return folder + "/" + name;
-    }
-  }
-  return "";
-}
 
 // The server's own page, under its own policy, with a person in front of it.
 class PageTest : public testing::Test {

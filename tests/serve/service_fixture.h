@@ -62,6 +62,24 @@ inline ServiceOptions OptionsOf(const std::vector<std::string>& models) {
   return options;
 }
 
+// One server of one tiny model for all tests of a suite.
+class TinyServerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    scratch_ = std::make_unique<ServeScratch>();
+    folder_ = WriteTinyModel(*scratch_, "cortex-viii", "tiny");
+    serving_ = std::make_unique<Serving>(OptionsOf({folder_}));
+  }
+  static void TearDownTestSuite() {
+    serving_.reset();
+    scratch_.reset();
+  }
+
+  static inline std::unique_ptr<ServeScratch> scratch_;
+  static inline std::unique_ptr<Serving> serving_;
+  static inline std::string folder_;
+};
+
 // What `flashlm generate` writes with a model folder.
 inline Generation Alone(const std::string& folder, const std::string& prompt, const SamplerConfig& sampler,
                         int tokens) {

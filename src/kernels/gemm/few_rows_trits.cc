@@ -1,13 +1,12 @@
 #include "kernels/gemm/few_rows_trits.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernels/gemm/int8_tile.h"
 #include "kernels/gemm/panels.h"
 
 namespace flashlm::kernels {
@@ -23,18 +22,11 @@ constexpr int kMostRows = 6;
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 
-// Each 32-bit lane of sum += four unsigned times four signed bytes (see few_rows_int8.cc for why it is no intrinsic).
-__attribute__((target("avx512f,avx512vnni"), always_inline)) inline void Dot(__m512i& sum, __m512i codes, __m512i q) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(q));
-}
-
 // y[n, 0..outputs) = row n of q times the panels, less the row's sum, which the codes' offset of 1 adds. Panels lie
 // panel_bytes apart; of the last one there may be no second, which then is the first again.
 template <int kRows>
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) void MultiplyBlock(const int8_t* q, int64_t stride,
-                                                                          const int32_t* row_sums, const uint8_t* panel,
-                                                                          int64_t panel_bytes, float* y,
-                                                                          int64_t y_stride, int64_t outputs) {
+FLASHLM_VNNI void MultiplyBlock(const int8_t* q, int64_t stride, const int32_t* row_sums, const uint8_t* panel,
+                                int64_t panel_bytes, float* y, int64_t y_stride, int64_t outputs) {
   const __m512i three = _mm512_set1_epi8(3);
   __m512i even[kRows][kPanels], odd[kRows][kPanels];
 #pragma GCC unroll 6
@@ -74,8 +66,8 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) void MultiplyBlock(const 
 #pragma GCC unroll 2
     for (int64_t p = 0; p < kPanels; ++p) {
       const __m512i sum = _mm512_sub_epi32(_mm512_add_epi32(even[n][p], odd[n][p]), offset);
-      const auto valid = static_cast<__mmask16>((1u << std::clamp<int64_t>(outputs - p * kOutputs, 0, kOutputs)) - 1);
-      _mm512_mask_storeu_ps(y + n * y_stride + p * kOutputs, valid, _mm512_cvtepi32_ps(sum));
+      _mm512_mask_storeu_ps(y + n * y_stride + p * kOutputs, FirstLanes(outputs - p * kOutputs),
+                            _mm512_cvtepi32_ps(sum));
     }
   }
 }

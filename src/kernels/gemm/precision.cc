@@ -13,6 +13,7 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/int8_training.h"
 #include "kernels/isa.h"
+#include "kernels/ternary/ternary.h"
 #include "kernels/vector/vector.h"
 
 namespace flashlm::kernels {
@@ -129,7 +130,7 @@ struct ManyInt8Rows {
   }
   Matrix Rounded(const Matrix& m) {
     const Matrix integers{rounded.data(), DType::kI8, m.rows, m.cols, m.cols};
-    RoundRows(m, integers, scales.data(), {}, 0);
+    QuantizeRows(m, integers, scales.data());
     return integers;
   }
   void AddTo(std::vector<Contender>& race) {

@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 #include "kernels/gemm/int8_training.h"
 #include "kernels/simd.h"
+#include "kernels/ternary/ternary.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm/token_blocks.cc"
@@ -122,7 +123,7 @@ void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const
 }
 
 template <class T>
-float RoundRow(const T* x, int64_t n, int64_t row, const Rounding& rounding, int8_t* q) {
+float RoundRowByChance(const T* x, int64_t n, int64_t row, const Rounding& rounding, int8_t* q) {
   const DF d;
   VF largest = hn::Zero(d);
   ForLanes(static_cast<size_t>(n),
@@ -140,10 +141,11 @@ float RoundRow(const T* x, int64_t n, int64_t row, const Rounding& rounding, int
   return max / 127.0f;
 }
 
-void RoundAllRows(const Matrix& x, const Matrix& q, float* scales, const Rounding& rounding, int64_t first_row) {
+void RoundRowsByChance(const Matrix& x, const Matrix& q, float* scales, const Rounding& rounding, int64_t first_row) {
   Dispatch(x.dtype, [&]<class T>() {
-    ForRows(x.rows, x.cols,
-            [&](int64_t r) { scales[r] = RoundRow(x.Row<T>(r), x.cols, first_row + r, rounding, q.Row<int8_t>(r)); });
+    ForRows(x.rows, x.cols, [&](int64_t r) {
+      scales[r] = RoundRowByChance(x.Row<T>(r), x.cols, first_row + r, rounding, q.Row<int8_t>(r));
+    });
   });
 }
 
@@ -154,12 +156,13 @@ HWY_AFTER_NAMESPACE();
 namespace flashlm::kernels {
 
 HWY_EXPORT(RoundTokens);
-HWY_EXPORT(RoundAllRows);
+HWY_EXPORT(RoundRowsByChance);
 
 void RoundRows(const Matrix& x, const Matrix& q, float* scales, const Rounding& rounding, int64_t first_row) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.rows == x.rows && q.cols == x.cols, "[{},{}] rounded to [{},{}]", x.rows,
                 x.cols, q.rows, q.cols);
-  FLASHLM_DISPATCH(RoundAllRows)(x, q, scales, rounding, first_row);
+  if (!rounding.stochastic) return QuantizeRows(x, q, scales);
+  FLASHLM_DISPATCH(RoundRowsByChance)(x, q, scales, rounding, first_row);
 }
 
 int64_t TokenBlocks::Bytes(int64_t rows, int64_t cols) {
