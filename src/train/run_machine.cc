@@ -21,9 +21,10 @@ void ResolvePrecision(TrainConfig& train) {
   const bool measure = precision == "auto" && products == "auto";
   precision = NameOf(kernels::ComputeType(precision, kernels::Work::kTraining));
   if (products == "int8") kernels::ComputeType(products, kernels::Work::kTraining);  // refused without VNNI
-  if (products != "auto") return;
-  const DType fastest = kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining));
-  products = measure && fastest == DType::kI8 ? "int8" : precision;
+  if (products == "auto") products = precision;
+  if (measure && kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining)) == DType::kI8) {
+    products = "int8";
+  }
 }
 
 bool SessionInt8(const TrainConfig& train) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -169,17 +170,18 @@ struct OneRow {
 
 template <class Products>
 Rates RaceOf(bool with_gradients) {
-  Products f32(DType::kF32), bf16(MultipliesBf16() ? DType::kBF16 : DType::kF32);
-  ManyInt8Rows int8;
+  std::optional<Products> f32, bf16;
+  std::optional<ManyInt8Rows> int8;
   std::vector<Contender> race;
-  for (Products* products : {&f32, &bf16}) {
-    if (products == &bf16 && !MultipliesBf16()) continue;
-    products->AddForward(race);
+  const auto add = [&](std::optional<Products>& products, DType type) {
+    products.emplace(type).AddForward(race);
     if constexpr (requires { products->AddGradients(race); }) {
       if (with_gradients) products->AddGradients(race);
     }
-  }
-  if (with_gradients && HasVnni()) int8.AddTo(race);
+  };
+  add(f32, DType::kF32);
+  if (MultipliesBf16()) add(bf16, DType::kBF16);
+  if (with_gradients && HasVnni()) int8.emplace().AddTo(race);
   Race(race);
   return {RateOf(DType::kF32, race), RateOf(DType::kBF16, race), RateOf(DType::kI8, race)};
 }
