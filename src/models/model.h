@@ -29,6 +29,8 @@ struct Prediction {
   Tensor auxiliary;
 };
 
+// For one thread at a time, also where it is only read: products find its weights in forms that are made when they are
+// first asked for.
 class Model {
  public:
   virtual ~Model() = default;

@@ -83,20 +83,32 @@ TEST_F(ApiTest, SessionsTakeTurnsTokenByToken) {
   EXPECT_GE(most, 0.5);
 }
 
-// While one session reads a long text no other computes with the model.
-TEST_F(ApiTest, AModelComputesForOneAtATime) {
-  const api::Model model = api::Model::Load(folder_);
+// A session reads a long text; a while after it has begun another one asks for a token: the part of the reading that
+// was still to be done when it got it.
+double ShareLeftToRead(const api::Model& model) {
+  using Clock = std::chrono::steady_clock;
   api::Session reading(model, "f32"), waiting(model, "f32");
   const std::vector<int32_t> long_text(40000, 7);
-  std::atomic<bool> read = false;
+  Clock::time_point begin, end;
   std::thread reader([&] {
+    begin = Clock::now();
     reading.Feed(long_text);
-    read = true;
+    end = Clock::now();
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it has begun, and is not done for a second
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
   waiting.Feed(std::vector<int32_t>{5});
-  EXPECT_TRUE(read);
+  const Clock::time_point got = Clock::now();
   reader.join();
+  return std::chrono::duration<double>(end - got) / (end - begin);
+}
+
+// While one session reads no other computes with the model. On a busy machine a reader may begin too late to be waited
+// for, so it is enough if it is waited for once.
+TEST_F(ApiTest, AModelComputesForOneAtATime) {
+  const api::Model model = api::Model::Load(folder_);
+  double least = 1;
+  for (int attempt = 0; attempt < 20 && least > 0.5; ++attempt) least = std::min(least, ShareLeftToRead(model));
+  EXPECT_LE(least, 0.5);
 }
 
 TEST_F(ApiTest, TwoModelsOnTwoThreadsDoNotMeet) {

@@ -218,17 +218,19 @@ TEST_F(EngineTest, TheEndIsTold) {
 
 // By the bit what Scorer gives, whatever else is asked of it; the likeliest are those of a session.
 TEST_F(EngineTest, PromptsAreScored) {
-  Engine engine(served_, EngineLimits());
-  std::vector<std::future<Heard>> asked;
+  std::vector<StreamJob> jobs;
   std::vector<TokenIds> texts;
   for (int i = 0; i < 12; ++i) {
-    StreamJob job = Job(2 + 17 * i, 1, 1);
+    StreamJob& job = jobs.emplace_back(Job(2 + 17 * i, 1, 1));
     job.score_prompt = true;
     job.likely = i % 3;
     texts.emplace_back(job.prompt.begin() + 1, job.prompt.end());
-    asked.push_back(Ask(engine, std::move(job)));
   }
+  // Before there is an engine: a model computes for one thread at a time.
   const auto nats = Scorer(*model_, DType::kF32).Score(texts);
+  Engine engine(served_, EngineLimits());
+  std::vector<std::future<Heard>> asked;
+  for (StreamJob& job : jobs) asked.push_back(Ask(engine, std::move(job)));
   for (size_t i = 0; i < asked.size(); ++i) {
     const Heard heard = asked[i].get();
     EXPECT_EQ(heard.scored.nats, nats[i]) << i;
