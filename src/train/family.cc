@@ -102,14 +102,23 @@ SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& si
   return choice;
 }
 
-// Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both.
+// Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both. Where
+// steps grow they cost less per token; how much, the larger of the two tells.
 void MeasureSpeed(std::vector<Size>& sizes) {
   constexpr double kSecondsEach = 0.7;
-  Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
-  for (Size* size : {&small, &large}) size->seconds_per_token = SecondsPerToken(size->config, kSecondsEach);
-  const double slope =
-      std::max(0.0, large.seconds_per_token - small.seconds_per_token) / std::max(1.0, large.weights - small.weights);
-  for (Size& size : sizes) size.seconds_per_token = small.seconds_per_token + slope * (size.weights - small.weights);
+  const auto measured = [](RunConfig config, bool growing) {
+    if (!growing) config.train.growth = {};
+    return SecondsPerToken(std::move(config), kSecondsEach);
+  };
+  const auto grows = [](const Size& size) { return !size.config.train.growth.batch.empty(); };
+  const Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
+  const double small_seconds = measured(small.config, false), large_seconds = measured(large.config, false);
+  const double slope = std::max(0.0, large_seconds - small_seconds) / std::max(1.0, large.weights - small.weights);
+  const double growing = grows(large) ? measured(large.config, true) / large_seconds : 1;
+  for (Size& size : sizes) {
+    size.seconds_per_token = small_seconds + slope * (size.weights - small.weights);
+    if (grows(size)) size.seconds_per_token *= growing;
+  }
 }
 
 // The size N for which so many tokens are the best use of N D multiply-adds: there the derivatives of the law's two

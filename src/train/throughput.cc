@@ -1,6 +1,7 @@
 #include "train/throughput.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/memory.h"
@@ -10,6 +11,7 @@
 #include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 #include "models/model.h"
+#include "train/growth.h"
 #include "train/run_machine.h"
 #include "train/step.h"
 
@@ -56,7 +58,8 @@ class RandomTraining {
   RandomTraining(const RunConfig& config, DType dtype)
       : model_(Initialized(config)),
         step_(*model_, config.optim, Resolved(config.train), dtype, config.seed),
-        inputs_(static_cast<size_t>(config.train.TokensPerStep())),
+        size_(config.train.Size()),
+        inputs_(static_cast<size_t>(Growth(config.train).MostTokens())),
         targets_(inputs_.size()) {
     Rng rng(config.seed, Purpose::kTest);
     for (auto* ids : {&inputs_, &targets_}) {
@@ -64,12 +67,15 @@ class RandomTraining {
     }
   }
 
+  // Of the steps to come; at first that of the configuration.
+  void SetSize(const StepSize& size) { size_ = size; }
   // The seconds that the next step takes.
   double Step() {
     // Some terms of the objective begin at a later step; what is measured is the steady state.
     constexpr int64_t kFirst = int64_t{1} << 31;
     const Stopwatch watch;
-    step_.Run(kFirst + done_++, inputs_.data(), targets_.data(), 1.0);
+    const int64_t step = kFirst + done_++;
+    step_.Run({step, step * size_.accumulate, size_}, inputs_.data(), targets_.data());
     return watch.Seconds();
   }
   const Model& model() const { return *model_; }
@@ -88,9 +94,23 @@ class RandomTraining {
 
   std::unique_ptr<Model> model_;
   TrainingStep step_;
+  StepSize size_;
   std::vector<int32_t> inputs_, targets_;
   int64_t done_ = 0;
 };
+
+// The sizes that the steps of a run have, and the part of its budget that each has.
+std::vector<std::pair<StepSize, double>> StepSizes(const TrainConfig& train) {
+  constexpr int kParts = 24;
+  std::vector<std::pair<StepSize, double>> sizes;
+  Growth growth(train);
+  for (int i = 0; i < kParts; ++i) {
+    growth.Advance((i + 0.5) / kParts);
+    if (sizes.empty() || sizes.back().first != growth.Size()) sizes.emplace_back(growth.Size(), 0);
+    sizes.back().second += 1.0 / kParts;
+  }
+  return sizes;
+}
 
 double Median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
@@ -102,10 +122,15 @@ double Median(std::vector<double> values) {
 double SecondsPerToken(RunConfig config, double seconds) {
   ResolvePrecision(config.train);
   RandomTraining training(config, SessionType(config.train.precision));
-  training.Step();  // allocates
-  std::vector<double> steps;
-  for (const Stopwatch watch; steps.empty() || watch.Seconds() < seconds;) steps.push_back(training.Step());
-  return Median(std::move(steps)) / static_cast<double>(config.train.TokensPerStep());
+  double tokens_per_second = 0;
+  for (const auto& [size, share] : StepSizes(config.train)) {
+    training.SetSize(size);
+    training.Step();  // allocates
+    std::vector<double> steps;
+    for (const Stopwatch watch; steps.empty() || watch.Seconds() < share * seconds;) steps.push_back(training.Step());
+    tokens_per_second += share * static_cast<double>(size.Tokens()) / Median(std::move(steps));
+  }
+  return 1 / tokens_per_second;
 }
 
 Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::string* table) {

@@ -17,7 +17,8 @@ struct ThroughputOptions {
 // model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, products, cpu, operations.
 Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::string* table);
 
-// Seconds that training takes per token, the median over steps on random tokens for about `seconds` of time.
+// Seconds that a run takes per token, growth of its steps included: medians over steps on random tokens for about
+// `seconds` of time.
 double SecondsPerToken(RunConfig config, double seconds);
 
 }  // namespace flashlm
