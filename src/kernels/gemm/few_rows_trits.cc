@@ -49,7 +49,7 @@ FLASHLM_VNNI void MultiplyBlock(const int8_t* q, int64_t stride, const int32_t* 
     for (int n = 0; n < kRows; ++n) {
       const int8_t* words = q + n * stride + i;
 #pragma GCC unroll 2
-      for (int k = 0; k < 4; k += 2) {
+      for (int64_t k = 0; k < 4; k += 2) {
         const __m512i first = _mm512_broadcastd_epi32(_mm_loadu_si32(words + 4 * k));
         const __m512i second = _mm512_broadcastd_epi32(_mm_loadu_si32(words + 4 * k + 4));
 #pragma GCC unroll 2
