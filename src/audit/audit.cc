@@ -133,7 +133,7 @@ class Auditing {
     result.reported_offset = one.defects.double_shift ? 2 : 1;
 
     const Tokenizer tokenizer = Tokenizer::Load(DataFolder() + "/tokenizer.json");
-    const ScoredText text(TokenData(DataFolder(), "valid"), tokenizer, plan.sequences, AuditPlan::kLength);
+    const AuditText text(TokenData(DataFolder(), "valid"), tokenizer, plan.sequences, AuditPlan::kLength);
     const auto reported = ReadAtOnce(model, text, result.reported_offset);
     const auto truth = reported ? ReadByPrefix(model, text, place) : std::nullopt;
     const auto random = truth ? TrainOnRandomTokens(one.defects, plan.random_steps, place) : std::nullopt;

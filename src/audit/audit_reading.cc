@@ -17,7 +17,7 @@ constexpr int kRows = 16;  // sequences that are read side by side
 // Sums by sequence, and what they come to.
 class Scores {
  public:
-  explicit Scores(const ScoredText& text) : text_(text), nats_(static_cast<size_t>(text.count)), bytes_(nats_.size()) {}
+  explicit Scores(const AuditText& text) : text_(text), nats_(static_cast<size_t>(text.count)), bytes_(nats_.size()) {}
 
   void Add(int sequence, int32_t target, double nats) {
     nats_[static_cast<size_t>(sequence)] += nats;
@@ -43,12 +43,12 @@ class Scores {
   }
 
  private:
-  const ScoredText& text_;
+  const AuditText& text_;
   std::vector<double> nats_, bytes_;
 };
 
 // The first `length` tokens of sequences begin, begin + 1, ... side by side.
-std::vector<int32_t> Beginnings(const ScoredText& text, int begin, int rows, int length) {
+std::vector<int32_t> Beginnings(const AuditText& text, int begin, int rows, int length) {
   std::vector<int32_t> tokens;
   for (int r = begin; r < begin + rows; ++r) {
     tokens.insert(tokens.end(), text.Sequence(r), text.Sequence(r) + length);
@@ -58,7 +58,7 @@ std::vector<int32_t> Beginnings(const ScoredText& text, int begin, int rows, int
 
 }  // namespace
 
-ScoredText::ScoredText(const TokenData& data, const Tokenizer& tokenizer, int wanted, int length)
+AuditText::AuditText(const TokenData& data, const Tokenizer& tokenizer, int wanted, int length)
     : count(static_cast<int>(std::min<int64_t>(wanted, (data.size() - 2) / length))), length(length) {
   if (count < 1) {
     throw Error(fmt::format("the validation text has {} tokens, fewer than a sequence of {}", data.size(), length + 2),
@@ -73,7 +73,7 @@ ScoredText::ScoredText(const TokenData& data, const Tokenizer& tokenizer, int wa
   }
 }
 
-std::optional<Reading> ReadAtOnce(Model& model, const ScoredText& text, int offset) {
+std::optional<Reading> ReadAtOnce(Model& model, const AuditText& text, int offset) {
   Tape tape(model.bank(), model.packs(), DType::kF32);
   Scores scores(text);
   for (int begin = 0; begin < text.count; begin += kRows) {
@@ -94,7 +94,7 @@ std::optional<Reading> ReadAtOnce(Model& model, const ScoredText& text, int offs
   return scores.Result();
 }
 
-std::optional<Reading> ReadByPrefix(Model& model, const ScoredText& text, const std::string& place) {
+std::optional<Reading> ReadByPrefix(Model& model, const AuditText& text, const std::string& place) {
   Tape tape(model.bank(), model.packs(), DType::kF32);
   Scores scores(text);
   for (int begin = 0; begin < text.count; begin += kRows) {

@@ -15,13 +15,13 @@
 namespace flashlm {
 
 // Consecutive sequences of a text's tokens; each has two more tokens than are read, as targets.
-struct ScoredText {
+struct AuditText {
   int count = 0, length = 0;
   std::vector<int32_t> tokens;           // [count, length + 2]
   std::vector<int32_t> bytes_per_token;  // [V]: what a token stands for in the text
 
   // The first `count` of the data, fewer if it has fewer. Throws Error if there is none.
-  ScoredText(const TokenData& data, const Tokenizer& tokenizer, int count, int length);
+  AuditText(const TokenData& data, const Tokenizer& tokenizer, int count, int length);
   const int32_t* Sequence(int i) const { return tokens.data() + static_cast<size_t>(i) * (length + 2); }
 };
 
@@ -34,12 +34,12 @@ struct Reading {
 
 // Each sequence in one pass; position t is scored for the token `offset` after it: 1, the next one, or 2. Null if
 // interrupted, as the next.
-std::optional<Reading> ReadAtOnce(Model& model, const ScoredText& text, int offset);
+std::optional<Reading> ReadAtOnce(Model& model, const AuditText& text, int offset);
 
 // The next token after every prefix of every sequence, each prefix read by itself: the pass that predicts a token has
 // not been given it, nor anything behind it, so nothing can leak, whatever the model does. Of a causal model this is
 // ReadAtOnce(model, text, 1) up to rounding.
-std::optional<Reading> ReadByPrefix(Model& model, const ScoredText& text, const std::string& place);
+std::optional<Reading> ReadByPrefix(Model& model, const AuditText& text, const std::string& place);
 // Tokens that this reads of a sequence.
 double TokensToRead(int length);
 

@@ -87,20 +87,20 @@ TEST_P(EachDefect, LearnsEveryParameter) {
   }
 }
 
-ScoredText RandomText(int count, int length, uint64_t seed) {
+AuditText RandomText(int count, int length, uint64_t seed) {
   Rng rng(seed, Purpose::kTest);
   std::vector<uint16_t> tokens;
   for (int i = 0; i < count * length + 2; ++i) tokens.push_back(static_cast<uint16_t>(4 + rng.Below(28)));
   const std::string_view text[] = {"aaaa bbbb"};
-  ScoredText scored(TokenData::FromTokens(tokens, ToyTask::kVocab), Tokenizer::Train(text, Tokenizer::kMinVocab), count,
-                    length);
+  AuditText scored(TokenData::FromTokens(tokens, ToyTask::kVocab), Tokenizer::Train(text, Tokenizer::kMinVocab), count,
+                   length);
   return scored;
 }
 
 // The honest figure of a causal model is the one that it reports; of one that leaks it is not.
 TEST_P(EachDefect, PrefixesTellTheTruth) {
   const std::unique_ptr<Model> model = Fresh(GetParam());
-  const ScoredText text = RandomText(5, 24, 7);
+  const AuditText text = RandomText(5, 24, 7);
   const auto at_once = ReadAtOnce(*model, text, 1), by_prefix = ReadByPrefix(*model, text, "test");
   ASSERT_TRUE(at_once && by_prefix);
   EXPECT_EQ(at_once->tokens, 5 * 24);
@@ -117,8 +117,8 @@ TEST_P(EachDefect, PrefixesTellTheTruth) {
 // Whatever a model does, a prefix's score cannot depend on what comes after the token that is scored.
 TEST_P(EachDefect, PrefixesAreNotMovedByTheFuture) {
   const std::unique_ptr<Model> model = Fresh(GetParam());
-  ScoredText text = RandomText(3, 12, 9);
-  ScoredText shorter = text;
+  AuditText text = RandomText(3, 12, 9);
+  AuditText shorter = text;
   shorter.length = 6;
   shorter.tokens.clear();
   for (int i = 0; i < 3; ++i) shorter.tokens.insert(shorter.tokens.end(), text.Sequence(i), text.Sequence(i) + 8);
@@ -130,7 +130,7 @@ TEST_P(EachDefect, PrefixesAreNotMovedByTheFuture) {
 
 TEST(Audit, ReportsTheTokenAfterNextWhereThatWasTrained) {
   const std::unique_ptr<Model> model = Fresh({});
-  const ScoredText text = RandomText(4, 16, 3);
+  const AuditText text = RandomText(4, 16, 3);
   EXPECT_NE(ReadAtOnce(*model, text, 1)->nats_per_token, ReadAtOnce(*model, text, 2)->nats_per_token);
 }
 
