@@ -12,15 +12,17 @@ function(flashlm_targets out)
   set(${out} "${targets}" PARENT_SCOPE)
 endfunction()
 
-# flashlm_room(NAME [OBJECT] [JSON] [CONTROL] LINKS ...): every .cc below src/NAME becomes the library flashlm_NAME.
+# flashlm_room(NAME [OBJECT] [JSON] [CONTROL] [APART] LINKS ...): every .cc below src/NAME becomes the library flashlm_NAME.
 # OBJECT is for rooms that register things in static initialisers, which a linker would drop from an
 # archive: an executable names such a room itself (a test), or has all of them (flashlm_program).
 # JSON and CONTROL shorten the build, half of which is other people's headers. JSON: most files of this room include
 # base/json.h, so it shares a set of precompiled headers (FLASHLM_PRECOMPILE). CONTROL: the room only says what is
-# computed elsewhere, so a release optimises it less.
+# computed elsewhere, so a release optimises it less. APART: its files are compiled one by one; those of other rooms by
+# the ten (FLASHLM_UNITY), so that no two of them may have a name of their own in common. Kernels are compiled once for
+# each instruction set, and all operations have a Backward, all probes a Form.
 # The global properties FLASHLM_ROOMS and FLASHLM_OBJECT_ROOMS list the rooms that have code and those that register.
 function(flashlm_room name)
-  cmake_parse_arguments(ROOM "OBJECT;JSON;CONTROL" "" "LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "OBJECT;JSON;CONTROL;APART" "" "LINKS" ${ARGN})
   flashlm_targets(links ${ROOM_LINKS})
   set(target flashlm_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
@@ -44,6 +46,9 @@ function(flashlm_room name)
                                              VISIBILITY_INLINES_HIDDEN ON)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${target} PUBLIC ${links})
+  if(FLASHLM_UNITY AND NOT ROOM_APART)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+  endif()
   if(ROOM_CONTROL)
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
   endif()

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/paths.h"
 
@@ -27,18 +28,11 @@ namespace {
   throw Error(fmt::format("cannot {} '{}': {}", doing, path, std::strerror(code)), hint);
 }
 
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 Descriptor OpenForReading(const std::string& path) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) FailWithErrno("open", path);
+  if (file.number() < 0) FailWithErrno("open", path);
   struct stat info;
-  if (::fstat(file.fd, &info) != 0) FailWithErrno("inspect", path);
+  if (::fstat(file.number(), &info) != 0) FailWithErrno("inspect", path);
   if (S_ISDIR(info.st_mode)) throw Error(fmt::format("'{}' is a folder, not a file", path));
   return file;
 }
@@ -50,7 +44,7 @@ std::string ReadFile(const std::string& path) {
   std::string content;
   char buffer[1 << 16];
   for (;;) {
-    const ssize_t n = ::read(file.fd, buffer, sizeof buffer);
+    const ssize_t n = ::read(file.number(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) FailWithErrno("read", path);
     if (n == 0) return content;
@@ -60,8 +54,8 @@ std::string ReadFile(const std::string& path) {
 
 void SyncPath(const std::string& path) {
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) FailWithErrno("open", path);
-  if (::fsync(file.fd) != 0) FailWithErrno("write to disk", path);
+  if (file.number() < 0) FailWithErrno("open", path);
+  if (::fsync(file.number()) != 0) FailWithErrno("write to disk", path);
 }
 
 void WriteFileAtomic(const std::string& path, std::string_view content) {
@@ -111,7 +105,7 @@ std::string Sha256OfFile(const std::string& path) {
   Sha256Stream stream;
   char buffer[1 << 16];
   for (;;) {
-    const ssize_t n = ::read(file.fd, buffer, sizeof buffer);
+    const ssize_t n = ::read(file.number(), buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) FailWithErrno("read", path);
     if (n == 0) return stream.Hex();
@@ -128,9 +122,9 @@ FileStamp StampOf(const std::string& path) {
 OpenFile::OpenFile(const std::string& path) : path_(path) {
   Descriptor file = OpenForReading(path);
   struct stat info;
-  if (::fstat(file.fd, &info) != 0) FailWithErrno("inspect", path);
+  if (::fstat(file.number(), &info) != 0) FailWithErrno("inspect", path);
   size_ = static_cast<size_t>(info.st_size);
-  descriptor_ = std::exchange(file.fd, -1);
+  descriptor_ = file.Release();
 }
 
 OpenFile::~OpenFile() { ::close(descriptor_); }

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/progress.h"
 
@@ -80,20 +81,6 @@ void OnLostPage(int, siginfo_t* info, void*) {
   if (code == EACCES || code == EPERM) hint = "check the permissions";
   throw Error(fmt::format("cannot {} '{}': {}", doing, path, std::strerror(code)), hint);
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 // A file without a name: on disk, or where no folder for temporary files can be used, in memory.
 int NamelessFile() {

@@ -43,13 +43,13 @@ std::vector<float> ValuesOf(const ParamBank& bank, const std::string& name) {
 }
 
 // Held-out texts, and what they are.
-struct Texts {
+struct HeldOutTexts {
   std::vector<TokenIds> ids;
   std::string where;
 };
 
-Texts TextsFor(const LoadedModel& loaded) {
-  Texts texts;
+HeldOutTexts TextsFor(const LoadedModel& loaded) {
+  HeldOutTexts texts;
   const auto add = [&](std::string_view document) {
     TokenIds ids = loaded.tokenizer.Encode(document);
     ids.resize(std::min(ids.size(), kLongestText));
@@ -511,7 +511,7 @@ class Claims {
   Model& model_;
   DType dtype_;
   bool speed_;
-  Texts texts_;
+  HeldOutTexts texts_;
   std::vector<std::set<int>> routes_;
 };
 

@@ -11,13 +11,13 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct AuditArguments {
   AuditOptions audit;
   std::string time;
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const AuditArguments& options) {
   InstallInterruptHandler();
   RefuseStandardOutput("--out", options.audit.out);
   RequireUtf8("--data", options.audit.data);
@@ -37,7 +37,7 @@ void Run(const Options& options) {
 void AddAudit(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "audit", "what the published models reported, and what is true: each of their defects trained and measured");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<AuditArguments>();
   verb->add_option("--out", options->audit.out, "folder to make; the same command again goes on with it")->required();
   verb->add_option("--time", options->time,
                    "about how long all of it may take on this machine, as 2m or 30m; 30m without it");

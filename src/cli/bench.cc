@@ -19,7 +19,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct BenchArguments {
   std::string preset = "flagship-2m", recipe, model, precision = "auto";
   int sequence_length = 0, batch = 0, accumulate = 0, threads = 0, steps = 5, streams = 1, tokens = 500;
   std::optional<int> depth;
@@ -38,7 +38,7 @@ void ApplyOption(const std::string& option, const std::string& key, const std::s
   ApplyOverride(key + "=" + value, document);
 }
 
-RunConfig ConfigOf(const Options& options) {
+RunConfig ConfigOf(const BenchArguments& options) {
   Json document = LoadPreset(options.preset, options.recipe);
   for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   const auto apply = [&](const char* option, const char* key, int value) {
@@ -55,7 +55,7 @@ RunConfig ConfigOf(const Options& options) {
   return config;
 }
 
-void Train(const Options& options) {
+void Train(const BenchArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   const RunConfig config = ConfigOf(options);
   ThroughputOptions throughput;
@@ -73,7 +73,7 @@ void Train(const Options& options) {
       json["threads"].get<int>(), json["cpu"].get<std::string>(), table));
 }
 
-void Decode(const Options& options) {
+void Decode(const BenchArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   std::unique_ptr<Model> model;
@@ -119,7 +119,7 @@ void Decode(const Options& options) {
                     speed.weight_bytes_per_step / 1e6, 100 * speed.share_of_bandwidth));
 }
 
-void Gemm(const Options& options) {
+void Gemm(const BenchArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   Json json;
   json["cpu"] = kernels::CpuName();
@@ -150,7 +150,7 @@ void Gemm(const Options& options) {
 void AddBench(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("bench", "speed of training, decoding and matrix products here");
   verb->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchArguments>();
   const auto common = [options](CLI::App* sub) {
     sub->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
     sub->add_flag("--json", options->json, "print JSON");

@@ -16,7 +16,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct CompareArguments {
   CompareOptions compare;
   BudgetWords budget;
   std::string presets, recipes;
@@ -24,7 +24,7 @@ struct Options {
   bool resume = false, json = false;
 };
 
-void Run(const Options& options) {
+void Run(const CompareArguments& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   RefuseStandardOutput("--out", options.compare.out);
@@ -50,7 +50,7 @@ void Run(const Options& options) {
 void AddCompare(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("compare", "train presets, recipes and variants alike and make one table of them");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareArguments>();
   verb->add_option("--presets", options->presets, "names or .toml files, with commas between; all without it");
   verb->add_option("--recipes", options->recipes,
                    "each preset with each of these instead of its own: names or .toml files, with commas between");

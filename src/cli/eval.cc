@@ -16,7 +16,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct EvalArguments {
   std::string model, text, tokens, pairs, cloze, data, precision = "auto";
   std::optional<int> depth;
   std::optional<int> stories;
@@ -25,7 +25,7 @@ struct Options {
   bool json = false;
 };
 
-void CheckOptions(const Options& options) {
+void CheckOptions(const EvalArguments& options) {
   if (options.text.empty() && options.pairs.empty() && options.cloze.empty() && !options.stories) {
     throw UsageError("eval needs --text FILE, --pairs FILE, --cloze FILE or --stories N");
   }
@@ -47,7 +47,7 @@ void CheckOptions(const Options& options) {
 }
 
 // What is read of the model must not be where the tokens are written.
-void RefuseTokensInside(const Options& options, const LoadedModel& loaded) {
+void RefuseTokensInside(const EvalArguments& options, const LoadedModel& loaded) {
   for (const char* part :
        {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "trainer.json"}) {
     RefuseOverwriting("--tokens", options.tokens, {{loaded.folder + "/" + part}});
@@ -60,7 +60,7 @@ void RefuseTokensInside(const Options& options, const LoadedModel& loaded) {
 
 // Each part of an evaluation adds to the JSON and returns its lines of text.
 
-std::string EvaluateText(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+std::string EvaluateText(const EvalArguments& options, const LoadedModel& loaded, DType dtype, Json& json) {
   if (!options.tokens.empty()) InstallInterruptHandler();  // what is half written is removed before the end
   EvalOptions eval_options;
   eval_options.interactive = true;
@@ -76,7 +76,7 @@ std::string EvaluateText(const Options& options, const LoadedModel& loaded, DTyp
          DescribeNatsByPosition(result);
 }
 
-std::string CompareDepths(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+std::string CompareDepths(const EvalArguments& options, const LoadedModel& loaded, DType dtype, Json& json) {
   EvalOptions eval_options;
   eval_options.interactive = true;
   const std::vector<DepthText> depths =
@@ -85,7 +85,7 @@ std::string CompareDepths(const Options& options, const LoadedModel& loaded, DTy
   return Describe(depths);
 }
 
-std::string EvaluateChoices(const Options& options, const LoadedModel& loaded, DType dtype, Json& json) {
+std::string EvaluateChoices(const EvalArguments& options, const LoadedModel& loaded, DType dtype, Json& json) {
   if (!options.pairs.empty()) {
     const ChoiceResult result = EvaluatePairs(*loaded.model, dtype, loaded.tokenizer, options.pairs);
     json.update(PairsToJson(result));
@@ -96,7 +96,7 @@ std::string EvaluateChoices(const Options& options, const LoadedModel& loaded, D
   return fmt::format("cloze: {:.1f} % of {} ({})\n", 100 * result.all.accuracy(), result.all.items, NameOf(dtype));
 }
 
-std::string WriteStories(const Options& options, const LoadedModel& loaded, Json& json) {
+std::string WriteStories(const EvalArguments& options, const LoadedModel& loaded, Json& json) {
   StoriesOptions stories;
   stories.write = options.write;
   stories.write.documents = *options.stories;
@@ -109,7 +109,7 @@ std::string WriteStories(const Options& options, const LoadedModel& loaded, Json
   return DescribeStories(report);
 }
 
-void Run(const Options& options) {
+void Run(const EvalArguments& options) {
   CheckOptions(options);
   const LoadedModel loaded = LoadModel(options.model);
   RefuseTokensInside(options, loaded);
@@ -139,7 +139,7 @@ void Run(const Options& options) {
 void AddEval(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("eval", "bits per byte of a text, accuracy on pairs and cloze items, measures of stories");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalArguments>();
   verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option(
       "--text", options->text,

@@ -14,7 +14,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ExportArguments {
   std::string model, out, format, text;
   std::optional<std::string> floats;
   CardOptions card;
@@ -22,19 +22,19 @@ struct Options {
 };
 
 // The model would be overwritten by what is made of it.
-void RefuseOwnFiles(const Options& options, const LoadedModel& loaded) {
+void RefuseOwnFiles(const ExportArguments& options, const LoadedModel& loaded) {
   RefuseOverwriting("--out", options.out, {{options.model, options.text}});
   if (!IsInside(options.out, loaded.folder)) return;
   throw UsageError(fmt::format("--out '{}' lies in the model's own folder '{}'", options.out, loaded.folder),
                    "choose a place outside of it");
 }
 
-void RefuseFolder(const Options& options) {
+void RefuseFolder(const ExportArguments& options) {
   if (!IsFolder(options.out)) return;
   throw UsageError(fmt::format("--out '{}' is a folder; --format {} makes a file", options.out, options.format));
 }
 
-Packing FloatsOf(const Options& options, Packing standard) {
+Packing FloatsOf(const ExportArguments& options, Packing standard) {
   if (!options.floats) return standard;
   for (const Packing packing : {Packing::kInt8, Packing::kBF16, Packing::kF32}) {
     if (*options.floats == NameOf(packing)) return packing;
@@ -43,12 +43,12 @@ Packing FloatsOf(const Options& options, Packing standard) {
 }
 
 template <class Report>
-void Show(const Options& options, const Report& report) {
+void Show(const ExportArguments& options, const Report& report) {
   if (options.json) return PrintJson(ToJson(report));
   Print(Describe(report));
 }
 
-void AsPacked(const Options& options, const LoadedModel& loaded) {
+void AsPacked(const ExportArguments& options, const LoadedModel& loaded) {
   PackedOptions packed;
   packed.floats = FloatsOf(options, Packing::kInt8);
   packed.text = options.text;
@@ -56,13 +56,13 @@ void AsPacked(const Options& options, const LoadedModel& loaded) {
   Show(options, ExportPacked(loaded, options.out, packed));
 }
 
-void AsGguf(const Options& options, const LoadedModel& loaded) {
+void AsGguf(const ExportArguments& options, const LoadedModel& loaded) {
   const DType matrices = FloatsOf(options, Packing::kF32) == Packing::kBF16 ? DType::kBF16 : DType::kF32;
   Show(options, ExportGguf(loaded, options.out, matrices, options.card.name, options.card.license));
 }
 
 // What goes with one format only.
-void CheckOptions(const Options& options) {
+void CheckOptions(const ExportArguments& options) {
   RefuseStandardOutput("--out", options.out);
   const bool packed = options.format == "packed", hf = options.format == "hf";
   if (!packed && !options.text.empty()) throw UsageError("--text goes with --format packed");
@@ -77,7 +77,7 @@ void CheckOptions(const Options& options) {
   if (packed && !options.card.name.empty()) throw UsageError("--name goes with --format hf and gguf");
 }
 
-void Run(const Options& options) {
+void Run(const ExportArguments& options) {
   InstallInterruptHandler();  // what is half written is removed before the end
   CheckOptions(options);
   const LoadedModel loaded = LoadModel(options.model);
@@ -95,7 +95,7 @@ void Run(const Options& options) {
 
 void AddExport(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("export", "a trained model as one small file, or for other programs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExportArguments>();
   CardOptions& card = options->card;
   verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("--out", options->out, "file to write, or of hf the folder to make")->required();

@@ -12,14 +12,14 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct GenerateArguments {
   std::string model, prompt = "Once upon a time", precision = "auto";
   api::GenerateOptions generate;
   std::optional<int> depth;
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const GenerateArguments& options) {
   // What is wrong with an option is said before a model is read.
   kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   api::Model model = api::Model::Load(options.model);
@@ -46,7 +46,7 @@ void Run(const Options& options) {
 
 void AddGenerate(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("generate", "continue a text, streaming");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateArguments>();
   api::GenerateOptions& generate = options->generate;
   verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("-p,--prompt", options->prompt, "text to continue");

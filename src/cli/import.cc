@@ -9,12 +9,12 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ImportArguments {
   std::string from, out;
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const ImportArguments& options) {
   InstallInterruptHandler();  // a folder that is half written is removed before the end
   RefuseStandardOutput("--out", options.out);
   const ImportReport report = ImportHuggingFace(options.from, options.out);
@@ -26,7 +26,7 @@ void Run(const Options& options) {
 
 void AddImport(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("import", "a small Llama, Mistral or Qwen3 of transformers as a model folder");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ImportArguments>();
   verb->add_option("--from", options->from,
                    "folder of transformers: config.json, model.safetensors, tokenizer.json (byte-level BPE)")
       ->required();

@@ -14,13 +14,13 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct InspectArguments {
   std::string folder, preset, recipe;
   std::vector<std::string> sets;
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const InspectArguments& options) {
   if (options.folder.empty() == options.preset.empty()) {
     throw UsageError("inspect needs a run or model folder, or --preset NAME");
   }
@@ -60,7 +60,7 @@ void Run(const Options& options) {
 void AddInspect(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("inspect", "parameters, ternary weights and memory of a preset or a trained model");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectArguments>();
   verb->add_option("folder", options->folder, "run folder, checkpoint, model folder or packed file");
   verb->add_option("--preset", options->preset, "a preset instead, freshly initialised");
   verb->add_option("--recipe", options->recipe, "a recipe instead of the preset's: what its optimiser remembers");

@@ -16,7 +16,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ProbeArguments {
   std::string model, data, split = "heldout", precision = "auto";
   ProbeOptions probes;
   std::optional<int> depth;
@@ -40,7 +40,7 @@ double ShareOfProbes(const Json& meta) {
   return mix.value("source", "") == kName ? mix.value("share_of_tokens", 0.0) : 0;
 }
 
-Training LookAtTraining(const LoadedModel& loaded, const Options& options) {
+Training LookAtTraining(const LoadedModel& loaded, const ProbeArguments& options) {
   const Json run = loaded.trainer_state.is_object() ? loaded.trainer_state.value("run", Json()) : Json();
   const DataPlace kept =
       run.is_object() ? DataPlace{run.value("data", ""), run.value("data_fingerprint", "")} : DataPlace{};
@@ -79,7 +79,7 @@ Json TrainingToJson(const Training& training) {
           {"bigrams_tokens", training.bigrams.counted_tokens()}};
 }
 
-void Run(const Options& options) {
+void Run(const ProbeArguments& options) {
   ProbeOptions probes = options.probes;
   probes.split = options.split == "train" ? ProbeSplit::kTrain : ProbeSplit::kHeldOut;
   LoadedModel loaded = LoadModel(options.model);
@@ -128,7 +128,7 @@ void Run(const Options& options) {
 
 void AddProbe(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("probe", "whether a model follows what it reads: accuracy beside controls");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProbeArguments>();
   verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("--items", options->probes.items, "of each category, at least")->check(CLI::Range(1, 1'000'000));
   verb->add_option("--seed", options->probes.seed, "another one gives other items");

@@ -13,13 +13,13 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::vector<std::string> runs;
   std::string out;
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const ReportArguments& options) {
   if (options.out.empty() && !options.json) throw UsageError("report needs --out FILE.html, or --json");
   if (options.out == "-" && options.json) {
     throw UsageError("--out - and --json together", "both are written to standard output; name a file for one");
@@ -45,7 +45,7 @@ void Run(const Options& options) {
 
 void AddReport(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("report", "one page of one run or many: curves, results, probes, samples");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   verb->add_option("runs", options->runs, "run folders, finished or not")->required();
   verb->add_option("--out", options->out, "the page to write: one file that needs nothing else; -: standard output");
   verb->add_flag("--json", options->json, "print what the page shows as JSON");

@@ -14,7 +14,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ScalingArguments {
   ScalingOptions scaling;
   std::string presets, tokens, steps_of;
   int threads = 0;
@@ -43,7 +43,7 @@ std::vector<int64_t> StepsOf(const std::string& list) {
   return all;
 }
 
-void Run(const Options& options) {
+void Run(const ScalingArguments& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   RefuseStandardOutput("--out", options.scaling.out);
@@ -66,7 +66,7 @@ void Run(const Options& options) {
 void AddScaling(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "scaling", "train sizes with several budgets, and fit the law by which train --preset FAMILY chooses a size");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScalingArguments>();
   verb->add_option("--data", options->scaling.data, "folder made by: flashlm data prepare");
   verb->add_option("--out", options->scaling.out, "folder to make, or to go on with")->required();
   verb->add_option("--presets", options->presets,

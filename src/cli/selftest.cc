@@ -12,7 +12,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct SelftestArguments {
   std::string preset, model;
   bool json = false;
 };
@@ -65,7 +65,7 @@ void CheckArchitectures(const std::string& preset, Report& report) {
   }
 }
 
-void Run(const Options& options) {
+void Run(const SelftestArguments& options) {
   Report report(options.json);
   if (options.model.empty()) {
     CheckArchitectures(options.preset, report);
@@ -80,7 +80,7 @@ void Run(const Options& options) {
 void AddSelftest(CLI::App& app) {
   CLI::App* verb =
       app.add_subcommand("selftest", "the invariants of every architecture or of a trained model, on this machine");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SelftestArguments>();
   CLI::Option* preset = verb->add_option("--preset", options->preset, "only the architecture of this preset");
   verb->add_option("--model", options->model,
                    "a trained model instead: run folder, checkpoint, model folder or packed file")

@@ -11,7 +11,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct ServeArguments {
   ServiceOptions service;
   HttpLimits http;
   std::string host = "127.0.0.1", keys;
@@ -21,7 +21,7 @@ struct Options {
 };
 
 // Whoever lets others in says so.
-void CheckOptions(Options& options) {
+void CheckOptions(ServeArguments& options) {
   if (options.service.models.empty() && options.service.run.empty()) {
     throw UsageError("serve needs --model RUN, or --run RUN to watch", "a run folder or a model folder");
   }
@@ -42,7 +42,7 @@ std::string UrlOf(const std::string& host, int port) {
   return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
-void Run(Options& options) {
+void Run(ServeArguments& options) {
   CheckOptions(options);
   InstallInterruptHandler();
   Service service(options.service);
@@ -64,7 +64,7 @@ void Run(Options& options) {
   for (int i = 0; i < 100 && http.answering() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
 }
 
-void AddLimits(CLI::App& verb, Options& options) {
+void AddLimits(CLI::App& verb, ServeArguments& options) {
   EngineLimits& engine = options.service.engine;
   RequestLimits& request = options.service.request;
   verb.add_option("--streams", engine.streams, "texts written at once")->check(CLI::Range(1, 1024));
@@ -86,7 +86,7 @@ void AddLimits(CLI::App& verb, Options& options) {
 
 void AddServe(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("serve", "an HTTP server with OpenAI's API, and a page for writing with a model");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeArguments>();
   verb->add_option("--model", options->service.models,
                    "run folder, checkpoint or model folder; a second one stands beside it on the page")
       ->take_all()

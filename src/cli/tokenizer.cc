@@ -16,7 +16,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct TokenizerArguments {
   std::string tokenizer, input, out;
   int vocab = 4096;
   bool json = false;
@@ -27,7 +27,7 @@ std::string ReadInput(const std::string& input) {
   return ReadFile(input);
 }
 
-void Train(const Options& options) {
+void Train(const TokenizerArguments& options) {
   if (options.out == "-" && options.json) {
     throw UsageError("--out - and --json together", "both are written to standard output; name a file for one");
   }
@@ -49,7 +49,7 @@ void Train(const Options& options) {
   if (options.json) PrintJson({{"vocab", tokenizer.vocab_size()}, {"sha256", tokenizer.Hash()}});
 }
 
-void Encode(const Options& options) {
+void Encode(const TokenizerArguments& options) {
   const std::vector<uint16_t> ids = Tokenizer::Load(options.tokenizer).Encode(ReadInput(options.input));
   if (options.json) {
     Print(Json{{"ids", ids}}.dump() + "\n");
@@ -59,7 +59,7 @@ void Encode(const Options& options) {
 }
 
 // Ids as {"ids":[...]} or as numbers between blanks, from a file or stdin; bytes to stdout.
-void Decode(const Options& options) {
+void Decode(const TokenizerArguments& options) {
   const Tokenizer tokenizer = Tokenizer::Load(options.tokenizer);
   const std::string text = ReadInput(options.input);
   const std::string where = options.input.empty() ? "stdin" : options.input;
@@ -96,7 +96,7 @@ void Decode(const Options& options) {
 void AddTokenizer(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("tokenizer", "byte-level BPE: train, encode, decode");
   verb->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizerArguments>();
 
   CLI::App* train = verb->add_subcommand("train", "learn a vocabulary from text");
   train->add_option("--input", options->input, "a file, a folder of .txt files, or - for standard input")->required();

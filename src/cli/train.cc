@@ -15,7 +15,7 @@
 namespace flashlm::cli {
 namespace {
 
-struct Options {
+struct TrainArguments {
   api::TrainConfig train;
   BudgetWords budget;
   int threads = 0;
@@ -23,7 +23,7 @@ struct Options {
   bool json = false;
 };
 
-void Run(const Options& options) {
+void Run(const TrainArguments& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
   std::optional<DashboardServer> dashboard;
@@ -62,7 +62,7 @@ std::string Footer() {
 
 void AddTrain(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("train", "train a model, or go on with --resume");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainArguments>();
   verb->add_option("--preset", options->train.preset,
                    "name of a preset or a .toml file; without it flagship, whose size the budget chooses");
   verb->add_option("--recipe", options->train.recipe,

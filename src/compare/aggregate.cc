@@ -10,7 +10,7 @@ namespace {
 using RowsOfOne = std::vector<const ComparisonRow*>;
 
 // By name, in the order in which the names come.
-std::vector<RowsOfOne> Grouped(const std::vector<ComparisonRow>& rows) {
+std::vector<RowsOfOne> RowsByRun(const std::vector<ComparisonRow>& rows) {
   std::vector<RowsOfOne> groups;
   for (const ComparisonRow& row : rows) {
     const auto same = std::find_if(groups.begin(), groups.end(),
@@ -84,7 +84,7 @@ Verdict JudgePair(const BitsOfSeeds& own, const BitsOfSeeds& other, const std::s
 
 std::vector<Aggregate> AggregateRows(const std::vector<ComparisonRow>& rows) {
   std::vector<Aggregate> all;
-  for (const RowsOfOne& group : Grouped(rows)) all.push_back(AggregateOf(group));
+  for (const RowsOfOne& group : RowsByRun(rows)) all.push_back(AggregateOf(group));
   const auto key = [](const Aggregate& one) {
     return std::isnan(one.bits_per_byte.mean) ? HUGE_VAL : one.bits_per_byte.mean;
   };

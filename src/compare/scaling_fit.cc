@@ -15,7 +15,7 @@ using Coefficients = std::array<double, 3>;  // floor; the sizes' and the data's
 
 // What is searched: log size_power, log data_power, log repeats.
 constexpr size_t kSearched = 3;
-using Position = std::array<double, kSearched>;
+using FitPoint = std::array<double, kSearched>;
 struct Bounds {
   double low, high;
 };
@@ -70,7 +70,7 @@ class Fitter {
         tokens_(std::exp(MeanLog(points, &ScalingPoint::tokens))) {}
 
   // The best law at a position.
-  ScalingLaw LawAt(const Position& position) const {
+  ScalingLaw LawAt(const FitPoint& position) const {
     ScalingLaw law{.floor = 0,
                    .size = 0,
                    .size_power = std::exp(position[0]),
@@ -106,7 +106,7 @@ class Fitter {
     return best;
   }
 
-  double SquaresAt(const Position& position) const { return Squares(LawAt(position)); }
+  double SquaresAt(const FitPoint& position) const { return Squares(LawAt(position)); }
 
  private:
   double Squares(const ScalingLaw& law) const {
@@ -123,7 +123,7 @@ class Fitter {
 };
 
 struct Vertex {
-  Position at;
+  FitPoint at;
   double squares;
 };
 
@@ -131,12 +131,12 @@ struct Vertex {
 // `start`; outside the bounds the nearest place within them counts.
 class Simplex {
  public:
-  Simplex(const Fitter& fitter, std::vector<size_t> free, const Position& start)
+  Simplex(const Fitter& fitter, std::vector<size_t> free, const FitPoint& start)
       : fitter_(fitter), free_(std::move(free)) {
     constexpr double kEdge = 0.3;
     vertices_.push_back(VertexAt(start));
     for (const size_t dimension : free_) {
-      Position other = start;
+      FitPoint other = start;
       other[dimension] += start[dimension] + kEdge < std::log(kBounds[dimension].high) ? kEdge : -kEdge;
       vertices_.push_back(VertexAt(other));
     }
@@ -154,7 +154,7 @@ class Simplex {
   }
 
  private:
-  Vertex VertexAt(Position at) const {
+  Vertex VertexAt(FitPoint at) const {
     for (size_t i = 0; i < kSearched; ++i)
       at[i] = std::clamp(at[i], std::log(kBounds[i].low), std::log(kBounds[i].high));
     return {at, fitter_.SquaresAt(at)};
@@ -175,7 +175,7 @@ class Simplex {
 
   // center + factor (worst - center), the centre being that of all but the worst.
   Vertex Along(double factor) const {
-    Position at = vertices_.front().at;
+    FitPoint at = vertices_.front().at;
     for (const size_t i : free_) {
       double center = 0;
       for (size_t v = 0; v + 1 < vertices_.size(); ++v) center += vertices_[v].at[i];
@@ -205,7 +205,7 @@ class Simplex {
 
   void Shrink() {
     for (size_t v = 1; v < vertices_.size(); ++v) {
-      Position at = vertices_[v].at;
+      FitPoint at = vertices_[v].at;
       for (const size_t i : free_) at[i] = (at[i] + vertices_.front().at[i]) / 2;
       vertices_[v] = VertexAt(at);
     }
@@ -217,12 +217,12 @@ class Simplex {
 };
 
 // From several starts in each free dimension, for the squares have more than one hollow.
-Position Search(const Fitter& fitter, const std::vector<size_t>& free, const Position& held) {
-  std::vector<Position> starts = {held};
+FitPoint Search(const Fitter& fitter, const std::vector<size_t>& free, const FitPoint& held) {
+  std::vector<FitPoint> starts = {held};
   for (const size_t dimension : free) {
     const auto [low, high] = kBounds[dimension];
-    std::vector<Position> more;
-    for (const Position& start : starts) {
+    std::vector<FitPoint> more;
+    for (const FitPoint& start : starts) {
       for (const double share : {0.2, 0.5, 0.8}) {
         more.push_back(start);
         more.back()[dimension] = std::log(low) + share * std::log(high / low);
@@ -231,7 +231,7 @@ Position Search(const Fitter& fitter, const std::vector<size_t>& free, const Pos
     starts = more;
   }
   Vertex best{held, HUGE_VAL};
-  for (const Position& start : starts) {
+  for (const FitPoint& start : starts) {
     const Vertex found = Simplex(fitter, free, start).Minimize();
     if (found.squares < best.squares) best = found;
   }
@@ -266,7 +266,7 @@ ScalingFit FitScalingLaw(std::span<const ScalingPoint> points) {
   const bool told[kSearched] = {sizes >= 3, token_counts >= 3, token_counts >= 4 && epochs > 2};
   constexpr const char* kNames[kSearched] = {"size_power", "data_power", "repeats"};
   const ScalingLaw usual;
-  const Position held = {std::log(usual.size_power), std::log(usual.data_power), std::log(usual.repeats)};
+  const FitPoint held = {std::log(usual.size_power), std::log(usual.data_power), std::log(usual.repeats)};
   ScalingFit fit;
   std::vector<size_t> free;
   for (size_t i = 0; i < kSearched; ++i) {

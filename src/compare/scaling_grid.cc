@@ -9,8 +9,8 @@
 namespace flashlm {
 namespace {
 
-constexpr char kFormat[] = "flashlm-scaling-grid";
-constexpr int kVersion = 1;
+constexpr char kGridFormat[] = "flashlm-scaling-grid";
+constexpr int kGridVersion = 1;
 
 // Null: no run of this size and budget has a result.
 ScalingCell* BestCell(Scaling& scaling, size_t size, int64_t tokens) {
@@ -62,7 +62,7 @@ Json PointsJson(const Scaling& scaling) {
 }  // namespace
 
 Json ToJson(const ScalingGrid& grid) {
-  return {{"format", kFormat},        {"version", kVersion},
+  return {{"format", kGridFormat},    {"version", kGridVersion},
           {"data", grid.data.folder}, {"data_fingerprint", grid.data.fingerprint},
           {"text", grid.text},        {"sets", grid.sets},
           {"seeds", grid.seeds},      {"presets", grid.presets},
@@ -71,7 +71,7 @@ Json ToJson(const ScalingGrid& grid) {
 
 ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
   try {
-    if (json.at("format") != kFormat || json.at("version") != kVersion) {
+    if (json.at("format") != kGridFormat || json.at("version") != kGridVersion) {
       throw Error(fmt::format("'{}' is of another version of FlashLM", where), "begin anew, with another --out");
     }
     ScalingGrid grid;

@@ -18,8 +18,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file is read as it lies");
 
-constexpr char kMagic[9] = "FLMDIFFI";
-constexpr uint32_t kVersion = 1;
+constexpr char kDifficultyMagic[9] = "FLMDIFFI";
+constexpr uint32_t kDifficultyVersion = 1;
 
 struct Header {
   char magic[8];
@@ -121,8 +121,8 @@ std::vector<float> ComputeDifficulty(const TokenData& data, const std::function<
 
 void WriteDifficulty(const std::string& folder, const TokenData& train, std::span<const float> difficulty) {
   Header header{};
-  std::memcpy(header.magic, kMagic, sizeof header.magic);
-  header.version = kVersion;
+  std::memcpy(header.magic, kDifficultyMagic, sizeof header.magic);
+  header.version = kDifficultyVersion;
   header.documents = difficulty.size();
   header.tokens = static_cast<uint64_t>(train.size());
   header.checksum = Hash64(BytesOf(difficulty));
@@ -141,7 +141,7 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
   };
   Header header{};
   if (file.size() >= sizeof header) std::memcpy(&header, file.data(), sizeof header);
-  if (std::memcmp(header.magic, kMagic, sizeof header.magic) != 0 || header.version != kVersion) {
+  if (std::memcmp(header.magic, kDifficultyMagic, sizeof header.magic) != 0 || header.version != kDifficultyVersion) {
     refuse("does not hold the difficulty of stories as this program writes it");
   }
   std::vector<float> difficulty((file.size() - sizeof header) / sizeof(float));

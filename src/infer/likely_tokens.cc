@@ -5,7 +5,7 @@
 namespace flashlm {
 namespace {
 
-bool Better(const LikelyToken& a, const LikelyToken& b) {
+bool Likelier(const LikelyToken& a, const LikelyToken& b) {
   return a.log_p != b.log_p ? a.log_p > b.log_p : a.token < b.token;
 }
 
@@ -19,14 +19,14 @@ void FindLikelyTokens(std::span<const float> log_probs, int most, std::vector<Li
     const LikelyToken one{static_cast<int32_t>(i), log_probs[i]};
     if (likely.size() < static_cast<size_t>(most)) {
       likely.push_back(one);
-      std::push_heap(likely.begin(), likely.end(), Better);
-    } else if (Better(one, likely.front())) {
-      std::pop_heap(likely.begin(), likely.end(), Better);
+      std::push_heap(likely.begin(), likely.end(), Likelier);
+    } else if (Likelier(one, likely.front())) {
+      std::pop_heap(likely.begin(), likely.end(), Likelier);
       likely.back() = one;
-      std::push_heap(likely.begin(), likely.end(), Better);
+      std::push_heap(likely.begin(), likely.end(), Likelier);
     }
   }
-  std::sort_heap(likely.begin(), likely.end(), Better);
+  std::sort_heap(likely.begin(), likely.end(), Likelier);
 }
 
 }  // namespace flashlm

@@ -9,7 +9,7 @@
 namespace flashlm {
 namespace {
 
-constexpr char kFormatKey[] = "format", kFormat[] = "flashlm";
+constexpr char kFormatKey[] = "format", kModelFormat[] = "flashlm";
 constexpr char kConfigKey[] = "config";
 constexpr char kTokenizerKey[] = "tokenizer_sha256";
 
@@ -36,7 +36,7 @@ void WriteModelFolder(const std::string& folder, const Json& config, const Param
                       const std::string& tokenizer_json) {
   MakeFolder(folder);
   SaveValues(FileIn(folder, kModelFile), bank,
-             {{kFormatKey, kFormat}, {kConfigKey, config.dump()}, {kTokenizerKey, Sha256(tokenizer_json)}});
+             {{kFormatKey, kModelFormat}, {kConfigKey, config.dump()}, {kTokenizerKey, Sha256(tokenizer_json)}});
   WriteFileAtomic(FileIn(folder, kTokenizerFile), tokenizer_json);
   WriteFileAtomic(FileIn(folder, kConfigFile), config.dump(2) + "\n");
 }
@@ -56,9 +56,10 @@ Json ReadModelFolder(const std::string& folder) {
     const auto found = model.metadata().find(key);
     return found == model.metadata().end() ? std::string() : found->second;
   };
-  if (recorded(kFormatKey) != kFormat) {
-    throw Error(fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kFormat),
-                "converters must set it: see docs/formats.md");
+  if (recorded(kFormatKey) != kModelFormat) {
+    throw Error(
+        fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kModelFormat),
+        "converters must set it: see docs/formats.md");
   }
   const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
   if (!config_text.empty() && !SameJson(Parsed(config_text), config)) {

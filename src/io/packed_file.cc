@@ -15,6 +15,7 @@
 #include "base/paths.h"
 #include "io/model_folder.h"
 #include "io/packed_layout.h"
+#include "io/quoted_name.h"
 
 namespace flashlm {
 namespace {
@@ -24,12 +25,6 @@ using SortedJson = nlohmann::json;
 
 constexpr size_t kMaxConfig = size_t{64} << 10;  // bytes of config.json and about.json
 constexpr int kMostDimensions = 3;
-
-std::string Quoted(const std::string& name) {
-  constexpr size_t kLongest = 80;
-  return SortedJson(name.size() > kLongest ? name.substr(0, kLongest) + "..." : name)
-      .dump(-1, ' ', true, SortedJson::error_handler_t::replace);
-}
 
 class Reader {
  public:
@@ -43,9 +38,9 @@ class Reader {
     std::vector<PackedSection> sections;
     for (const SortedJson& entry : table) {
       PackedSection section = ReadSection(entry, sections.size());
-      if (!names.insert(section.name).second) Fail(fmt::format("section {} is there twice", Quoted(section.name)));
+      if (!names.insert(section.name).second) Fail(fmt::format("section {} is there twice", QuotedName(section.name)));
       if (section.bytes > file_.size() - offset) {
-        Fail(fmt::format("section {} has {} bytes, of which {} are there", Quoted(section.name), section.bytes,
+        Fail(fmt::format("section {} has {} bytes, of which {} are there", QuotedName(section.name), section.bytes,
                          file_.size() - offset));
       }
       section.offset = offset;
@@ -60,7 +55,7 @@ class Reader {
 
   // Text of a JSON object, which is small and flat.
   Json ReadObject(std::string_view text, const std::string& name) const {
-    if (text.empty()) Fail(fmt::format("it has no section {}", Quoted(name)));
+    if (text.empty()) Fail(fmt::format("it has no section {}", QuotedName(name)));
     if (text.size() > kMaxConfig) Fail(fmt::format("{} has {} bytes", name, text.size()));
     constexpr int kDeepest = 8;
     const auto shallow = [&](int depth, Json::parse_event_t, const Json&) {
@@ -140,11 +135,13 @@ class Reader {
     };
     PackedSection section;
     section.name = text("name");
-    const auto fail = [&](const std::string& what) { Fail(fmt::format("section {} {}", Quoted(section.name), what)); };
+    const auto fail = [&](const std::string& what) {
+      Fail(fmt::format("section {} {}", QuotedName(section.name), what));
+    };
     const std::string packing = text("packing");
     const auto* known = std::find_if(packed::kPackings.begin(), packed::kPackings.end(),
                                      [&](Packing other) { return packing == NameOf(other); });
-    if (known == packed::kPackings.end()) fail(fmt::format("has the unknown packing {}", Quoted(packing)));
+    if (known == packed::kPackings.end()) fail(fmt::format("has the unknown packing {}", QuotedName(packing)));
     section.packing = *known;
     const SortedJson bytes = entry.value("bytes", SortedJson());
     if (!bytes.is_number_unsigned()) fail("has no number \"bytes\"");
@@ -166,7 +163,7 @@ class Reader {
     for (const SortedJson& item : shape) {
       const uint64_t n = item.is_number_unsigned() ? item.get<uint64_t>() : 0;
       if (n == 0 || n > std::numeric_limits<int>::max())
-        fail(fmt::format("has a dimension of {}", Quoted(item.dump())));
+        fail(fmt::format("has a dimension of {}", QuotedName(item.dump())));
       if (__builtin_mul_overflow(size, n, &size) || size > kMost) fail("has a shape whose size overflows");
       section.shape.push_back(static_cast<int>(n));
     }
@@ -308,11 +305,11 @@ void PackedFile::Load(ParamBank& bank) const {
   size_t used = 0;
   const auto section_of = [&](const std::string& name, const std::vector<int>& shape, Packing like) {
     const PackedSection* section = Find(name);
-    if (section == nullptr) refuse(fmt::format("parameter {} is missing", Quoted(name)));
+    if (section == nullptr) refuse(fmt::format("parameter {} is missing", QuotedName(name)));
     const bool same_kind = IsTernary(like) ? section->packing == like
                                            : section->packing != Packing::kBytes && !IsTernary(section->packing);
     if (section->shape != shape || !same_kind) {
-      refuse(fmt::format("parameter {} is {} [{}] instead of {} [{}]", Quoted(name), NameOf(section->packing),
+      refuse(fmt::format("parameter {} is {} [{}] instead of {} [{}]", QuotedName(name), NameOf(section->packing),
                          fmt::join(section->shape, ", "), IsTernary(like) ? NameOf(like) : "float",
                          fmt::join(shape, ", ")));
     }
@@ -335,7 +332,7 @@ void PackedFile::Load(ParamBank& bank) const {
     const uint8_t* digits = DataOf(section) + 4 * stored;
     const uint8_t* end = DataOf(section) + section.bytes;
     if (std::any_of(digits, end, [](uint8_t byte) { return byte > 242; })) {
-      refuse(fmt::format("parameter {} has bytes that are no ternary digits", Quoted(info.name)));
+      refuse(fmt::format("parameter {} has bytes that are no ternary digits", QuotedName(info.name)));
     }
     ExpandTrits(digits, scales, section.shape.back(), section.size(), values);
     bank.SetScales(info.name, std::move(scales));

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "io/quoted_name.h"
 
 namespace flashlm {
 namespace {
@@ -37,13 +38,6 @@ constexpr std::array<ElementType, 15> kElementTypes = {{{"F32", 4},
                                                         {"BOOL", 1},
                                                         {"F8_E4M3", 1},
                                                         {"F8_E5M2", 1}}};
-
-// Names come from the file: shortened, and without control characters that a terminal would obey.
-std::string Quoted(const std::string& name) {
-  constexpr size_t kLongest = 80;
-  return SortedJson(name.size() > kLongest ? name.substr(0, kLongest) + "..." : name)
-      .dump(-1, ' ', true, SortedJson::error_handler_t::replace);
-}
 
 class HeaderReader {
  public:
@@ -93,7 +87,7 @@ class HeaderReader {
       } else if (event == Event::object_end) {
         keys.pop_back();
       } else if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
-        Fail(fmt::format("its header has {} twice", Quoted(parsed.get<std::string>())));
+        Fail(fmt::format("its header has {} twice", QuotedName(parsed.get<std::string>())));
       }
       constexpr int kDeepest = 2;  // a list within a tensor
       const bool opens = event == Event::object_start || event == Event::array_start;
@@ -112,13 +106,13 @@ class HeaderReader {
   void ReadMetadata(const SortedJson& value) {
     if (!value.is_object()) Fail("its metadata is not an object");
     for (const auto& [key, text] : value.items()) {
-      if (!text.is_string()) Fail(fmt::format("the metadata entry {} is not a text", Quoted(key)));
+      if (!text.is_string()) Fail(fmt::format("the metadata entry {} is not a text", QuotedName(key)));
       header_.metadata[key] = text.get<std::string>();
     }
   }
 
   StoredTensor ReadTensor(const std::string& name, const SortedJson& value) const {
-    const auto fail = [&](const std::string& what) { Fail(fmt::format("tensor {} {}", Quoted(name), what)); };
+    const auto fail = [&](const std::string& what) { Fail(fmt::format("tensor {} {}", QuotedName(name), what)); };
     if (!value.is_object()) fail("is not described by an object");
     for (const char* key : {"dtype", "shape", "data_offsets"}) {
       if (!value.contains(key)) fail(fmt::format("lacks \"{}\"", key));
@@ -128,13 +122,13 @@ class HeaderReader {
     tensor.dtype = value["dtype"].get<std::string>();
     const auto* type = std::find_if(kElementTypes.begin(), kElementTypes.end(),
                                     [&](const ElementType& known) { return known.name == tensor.dtype; });
-    if (type == kElementTypes.end()) fail(fmt::format("has the unknown dtype {}", Quoted(tensor.dtype)));
+    if (type == kElementTypes.end()) fail(fmt::format("has the unknown dtype {}", QuotedName(tensor.dtype)));
 
     if (!value["shape"].is_array()) fail("has a shape that is not a list");
     uint64_t bytes = type->bytes;
     for (const SortedJson& item : value["shape"]) {
       const uint64_t n = item.is_number_unsigned() ? item.get<uint64_t>() : std::numeric_limits<uint64_t>::max();
-      if (n > std::numeric_limits<int>::max()) fail(fmt::format("has a dimension of {}", Quoted(item.dump())));
+      if (n > std::numeric_limits<int>::max()) fail(fmt::format("has a dimension of {}", QuotedName(item.dump())));
       if (__builtin_mul_overflow(bytes, n, &bytes)) fail("has a shape whose size overflows");
       tensor.shape.push_back(static_cast<int>(n));
     }
@@ -166,10 +160,12 @@ class HeaderReader {
     for (const Item* item : order) {
       const auto& [name, tensor] = *item;
       if (tensor.begin != covered) {
-        Fail(fmt::format("tensor {} begins at {}, the data before it ends at {}", Quoted(name), tensor.begin, covered));
+        Fail(fmt::format("tensor {} begins at {}, the data before it ends at {}", QuotedName(name), tensor.begin,
+                         covered));
       }
       if (tensor.end > available) {
-        Fail(fmt::format("it is truncated: tensor {} ends at {}, the data at {}", Quoted(name), tensor.end, available));
+        Fail(fmt::format("it is truncated: tensor {} ends at {}, the data at {}", QuotedName(name), tensor.end,
+                         available));
       }
       covered = tensor.end;
     }

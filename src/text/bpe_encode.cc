@@ -15,7 +15,7 @@
 namespace flashlm {
 namespace {
 
-constexpr uint32_t kNone = ~0u;
+constexpr uint32_t kNoSymbol = ~0u;
 
 std::atomic<uint32_t> next_serial{1};
 
@@ -80,18 +80,18 @@ void BpeEncoder::Encode(std::string_view text, std::vector<uint16_t>& ids) const
 
 void BpeEncoder::MergeWord(std::string_view word, std::vector<uint16_t>& ids) const {
   struct Symbol {
-    uint32_t previous, next;  // kNone at the ends of the word; no next either once merged away
+    uint32_t previous, next;  // kNoSymbol at the ends of the word; no next either once merged away
     uint16_t id;
   };
-  if (word.size() >= kNone) throw Error(fmt::format("a word of {} bytes, more than 4 G", word.size()));
+  if (word.size() >= kNoSymbol) throw Error(fmt::format("a word of {} bytes, more than 4 G", word.size()));
   const uint32_t n = static_cast<uint32_t>(word.size());
   std::vector<Symbol> symbols(n);
   for (uint32_t i = 0; i < n; ++i) {
-    symbols[i] = {i == 0 ? kNone : i - 1, i + 1 == n ? kNone : i + 1, byte_ids_[static_cast<uint8_t>(word[i])]};
+    symbols[i] = {i == 0 ? kNoSymbol : i - 1, i + 1 == n ? kNoSymbol : i + 1, byte_ids_[static_cast<uint8_t>(word[i])]};
   }
   const auto rank_at = [&](uint32_t position) {
     const uint32_t next = symbols[position].next;
-    if (next == kNone) return PairMap::kMissing;
+    if (next == kNoSymbol) return PairMap::kMissing;
     return ranks_.Find(PairMap::Key(symbols[position].id, symbols[next].id));
   };
   // The possible merges, rank << 32 | position: the smallest is the next one to do.
@@ -118,12 +118,12 @@ void BpeEncoder::MergeWord(std::string_view word, std::vector<uint16_t>& ids) co
     const uint32_t rank = rank_at(position);
     if (rank == PairMap::kMissing || results_[rank] != result) continue;
     first.id = result;
-    first.next = std::exchange(symbols[first.next].next, kNone);
-    if (first.next != kNone) symbols[first.next].previous = position;
-    if (first.previous != kNone) queue(first.previous);
+    first.next = std::exchange(symbols[first.next].next, kNoSymbol);
+    if (first.next != kNoSymbol) symbols[first.next].previous = position;
+    if (first.previous != kNoSymbol) queue(first.previous);
     queue(position);
   }
-  for (uint32_t i = 0; i != kNone; i = symbols[i].next) ids.push_back(symbols[i].id);
+  for (uint32_t i = 0; i != kNoSymbol; i = symbols[i].next) ids.push_back(symbols[i].id);
 }
 
 }  // namespace flashlm
