@@ -112,16 +112,49 @@ class Team {
   std::vector<Share> shares_;
 };
 
-// Calls body(i) for i in [0, n), in contiguous runs per thread. `body` must not throw.
+// The items of one loop among the threads of a region. Each takes those of a contiguous run of its own, one after
+// another, and then what others have left of theirs: on an idle machine a thread meets the same items in every loop
+// over the same data, which its cache holds; where another program has one of the cores, the other threads do more. Who
+// runs an item is no part of any result.
+class SharedItems {
+ public:
+  SharedItems(int64_t n, int threads) : runs_(std::min(threads, kMostRuns)) {
+    for (int r = 0; r < runs_; ++r) {
+      run_[r].next.store(n * r / runs_, std::memory_order_relaxed);
+      run_[r].end = n * (r + 1) / runs_;
+    }
+  }
+  // Calls body(i) for what this thread gets.
+  template <class Body>
+  void Run(int thread, const Body& body) {
+    for (int k = 0; k < runs_; ++k) {
+      Items& run = run_[(thread + k) % runs_];
+      for (int64_t i = 0; (i = run.next.fetch_add(1, std::memory_order_relaxed)) < run.end;) body(i);
+    }
+  }
+
+ private:
+  static constexpr int kMostRuns = 64;
+  struct alignas(64) Items {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  int runs_;
+  Items run_[kMostRuns];
+};
+
+// Calls body(i) for i in [0, n). `body` must not throw.
 template <class Body>
 void ParallelFor(int64_t n, const Body& body) {
-  if (n <= 1) {  // even a region of one thread costs 0.3 us
-    if (n == 1) body(int64_t{0});
+  const int threads = n <= 1 ? 1 : ThreadCount();
+  if (threads == 1) {  // even a region of one thread costs 0.3 us
+    for (int64_t i = 0; i < n; ++i) body(i);
     return;
   }
   if (Team* team = Team::Current()) return team->For(n, body);
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < n; ++i) body(i);
+  SharedItems items(n, threads);
+#pragma omp parallel num_threads(threads)
+  items.Run(omp_get_thread_num(), body);
 }
 
 // Calls body(begin, end) for consecutive blocks of at most `block` of the n items.
@@ -132,13 +165,14 @@ void ParallelBlocks(int64_t n, int64_t block, const Body& body) {
 }
 
 // Calls body(i) for i in [0, n), each piece on one thread that runs the parallel loops inside it alone: for pieces too
-// small to be shared well. `body` must not throw, and must leave the number of threads alone.
+// small to be shared well. Whoever is free takes the next. `body` must not throw, and must leave the number of threads
+// alone.
 template <class Body>
 void ParallelPieces(int64_t n, const Body& body) {
 #pragma omp parallel
   {
     SetThreadCount(1);  // of this thread, inside this region
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < n; ++i) body(i);
   }
 }

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace flashlm {
@@ -73,6 +76,30 @@ TEST_P(TeamTest, PiecesKeepToTheirThread) {
     EXPECT_EQ(threads[static_cast<size_t>(i)], 1);
   }
   EXPECT_EQ(ThreadCount(), before);
+}
+
+// The first item takes until all others are done: whoever runs it, somebody else runs those that were meant for it.
+template <class Loop>
+void ExpectThatOthersTakeOver(const Loop& loop) {
+  constexpr int64_t kItems = 32;
+  std::atomic<int> done = 0;
+  bool waited_in_vain = false;
+  loop(kItems, [&](int64_t i) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (i == 0 && done < kItems - 1 && !waited_in_vain) {
+      std::this_thread::yield();
+      waited_in_vain = std::chrono::steady_clock::now() > deadline;
+    }
+    ++done;
+  });
+  EXPECT_FALSE(waited_in_vain);
+  EXPECT_EQ(done, kItems);
+}
+
+TEST_P(TeamTest, NobodyWaitsForWhatOthersCanDo) {
+  if (ThreadCount() == 1) GTEST_SKIP() << "there are no others";
+  ExpectThatOthersTakeOver([](int64_t n, const auto& body) { ParallelFor(n, body); });
+  ExpectThatOthersTakeOver([](int64_t n, const auto& body) { ParallelPieces(n, body); });
 }
 
 // OpenMP reads its settings when the process starts: hence another process.
