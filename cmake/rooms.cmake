@@ -48,6 +48,7 @@ function(flashlm_room name)
   target_link_libraries(${target} PUBLIC ${links})
   if(FLASHLM_UNITY AND NOT ROOM_APART)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # which takes an included file for a header
   endif()
   if(ROOM_CONTROL)
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
