@@ -12,11 +12,11 @@
 namespace flashlm {
 namespace {
 
-constexpr double kUnique = 3e6;
+constexpr double kUniqueTokens = 3e6;
 
 // Three sizes of which a larger one is slower, three budgets; of the tokens per step 2048 are the better for the
 // smallest budget, 4096 for the others.
-Scaling Example() {
+Scaling ExampleScaling() {
   const ScalingLaw law{.floor = 0.4, .size = 20, .size_power = 0.35, .data = 300, .data_power = 0.45, .repeats = 15};
   Scaling scaling;
   scaling.grid.data.folder = "data/x";
@@ -24,7 +24,7 @@ Scaling Example() {
   scaling.grid.tokens = {500'000, 2'000'000, 6'000'000};
   scaling.grid.steps_of = {2048, 4096};
   scaling.grid.seeds = 2;
-  scaling.unique = kUnique;
+  scaling.unique = kUniqueTokens;
   scaling.machine = "a CPU, 2 threads, bf16";
   const double weights[] = {5e5, 2e6, 8e6};
   for (size_t size = 0; size < 3; ++size) {
@@ -36,7 +36,8 @@ Scaling Example() {
         // Short runs are slower: what begins a run is paid by fewer tokens.
         cell.result.tok_per_sec = 2e10 / (weights[size] + 1e6) * (tokens == 6'000'000 ? 1 : 0.5);
         const double worse = (steps_of == 2048) == (tokens == 500'000) ? 0 : 0.05;
-        cell.result.bits_per_byte = {2, law.BitsPerByte(weights[size], cell.result.tokens, kUnique) + worse, 0.002};
+        cell.result.bits_per_byte = {2, law.BitsPerByte(weights[size], cell.result.tokens, kUniqueTokens) + worse,
+                                     0.002};
         scaling.cells.push_back(cell);
       }
     }
@@ -45,7 +46,7 @@ Scaling Example() {
 }
 
 TEST(ScalingGrid, TheBestOfEachSizeAndBudgetAreFitted) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   FitBest(scaling);
   int best = 0;
   for (const ScalingCell& cell : scaling.cells) {
@@ -59,7 +60,7 @@ TEST(ScalingGrid, TheBestOfEachSizeAndBudgetAreFitted) {
 }
 
 TEST(ScalingGrid, WhatFailedOrDivergedIsLeftOut) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   for (ScalingCell& cell : scaling.cells) {
     if (cell.size == 0 && cell.tokens == 500'000) {
       cell.result = {};
@@ -86,18 +87,18 @@ TEST(ScalingGrid, WhatFailedOrDivergedIsLeftOut) {
 }
 
 TEST(ScalingGrid, TimePicksTheSize) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   FitBest(scaling);
   const std::vector<ScalingPrediction> minute = PredictAfter(scaling, 60), hours = PredictAfter(scaling, 7200);
   ASSERT_EQ(minute.size(), 3u);
   EXPECT_NEAR(minute[1].tokens, 60 * 2e10 / 3e6, 1);
-  EXPECT_DOUBLE_EQ(minute[1].bits_per_byte, scaling.law().BitsPerByte(2e6, minute[1].tokens, kUnique));
+  EXPECT_DOUBLE_EQ(minute[1].bits_per_byte, scaling.law().BitsPerByte(2e6, minute[1].tokens, kUniqueTokens));
   EXPECT_EQ(BestOf(minute).size, 0u) << "the small one reads most in a minute";
   EXPECT_EQ(BestOf(hours).size, 1u) << "a larger one holds more";
 }
 
 TEST(ScalingGrid, IsReadBackAsItWasWritten) {
-  ScalingGrid grid = Example().grid;
+  ScalingGrid grid = ExampleScaling().grid;
   grid.text = "text.txt";
   grid.sets = {"optim.lr=0.1"};
   grid.data.fingerprint = "abc";
@@ -107,7 +108,7 @@ TEST(ScalingGrid, IsReadBackAsItWasWritten) {
 }
 
 TEST(ScalingReport, MarkdownHasLawBestSizesAndGrid) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   scaling.fewest_documents = 300;
   scaling.most_documents = 900;
   FitBest(scaling);
@@ -120,7 +121,7 @@ TEST(ScalingReport, MarkdownHasLawBestSizesAndGrid) {
 }
 
 TEST(ScalingReport, SvgStandsAlone) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   scaling.grid.presets[1] = "<&>.toml";
   FitBest(scaling);
   const std::string svg = ScalingSvg(scaling);
@@ -138,7 +139,7 @@ TEST(ScalingReport, SvgStandsAlone) {
 }
 
 TEST(ScalingReport, TheFamilyIsReadByTrain) {
-  Scaling scaling = Example();
+  Scaling scaling = ExampleScaling();
   scaling.grid.sets = {"train.word_dropout=0.1"};
   FitBest(scaling);
   const std::string toml = FamilyToml(scaling);
@@ -147,7 +148,7 @@ TEST(ScalingReport, TheFamilyIsReadByTrain) {
   EXPECT_EQ(family.at("sizes"), Json(scaling.grid.presets));
   ScalingLaw law;
   FieldsFromJson(family.at("law"), "law", law);
-  EXPECT_DOUBLE_EQ(law.BitsPerByte(1e6, 1e7, kUnique), scaling.law().BitsPerByte(1e6, 1e7, kUnique));
+  EXPECT_DOUBLE_EQ(law.BitsPerByte(1e6, 1e7, kUniqueTokens), scaling.law().BitsPerByte(1e6, 1e7, kUniqueTokens));
 }
 
 }  // namespace

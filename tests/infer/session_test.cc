@@ -12,14 +12,7 @@
 namespace flashlm {
 namespace {
 
-std::vector<int32_t> RandomTokens(int count, int vocab, uint64_t seed = 1) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<int32_t> tokens(static_cast<size_t>(count));
-  for (int32_t& token : tokens) token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab)));
-  return tokens;
-}
-
-std::vector<float> Row(const Session& session, const float* log_probs, int row = 0) {
+std::vector<float> RowOfSession(const Session& session, const float* log_probs, int row = 0) {
   const float* begin = log_probs + int64_t{row} * session.vocab();
   return {begin, begin + session.vocab()};
 }
@@ -34,7 +27,7 @@ class SessionOfModel : public testing::TestWithParam<ModelEntry> {};
 TEST_P(SessionOfModel, ReturnsLogProbabilities) {
   const auto model = TinyModel(GetParam());
   Session session(*model, DType::kF32);
-  const auto log_probs = Row(session, session.Feed(RandomTokens(9, model->vocab())));
+  const auto log_probs = RowOfSession(session, session.Feed(RandomTokens(9, model->vocab())));
   double sum = 0;
   for (const float l : log_probs) sum += std::exp(static_cast<double>(l));
   EXPECT_NEAR(sum, 1, 1e-5);
@@ -46,9 +39,9 @@ TEST_P(SessionOfModel, PromptsOfAnyLengthAreReadAsTokenByToken) {
   for (const int length : {1, 15, 16, 17, 31, 33, 100, 527}) {  // around the borders of pieces
     const auto tokens = RandomTokens(length, model->vocab());
     Session whole(*model, DType::kF32), single(*model, DType::kF32);
-    const auto at_once = Row(whole, whole.Feed(tokens));
+    const auto at_once = RowOfSession(whole, whole.Feed(tokens));
     std::vector<float> one_by_one;
-    for (const int32_t token : tokens) one_by_one = Row(single, single.Feed(token));
+    for (const int32_t token : tokens) one_by_one = RowOfSession(single, single.Feed(token));
     ExpectClose(at_once, one_by_one);
     EXPECT_EQ(whole.position(), single.position());
     ASSERT_EQ(whole.has_values(), single.has_values());
@@ -69,7 +62,7 @@ TEST_P(SessionOfModel, RowsAreIndependentStreams) {
   for (int r = 0; r < kRows; ++r) {
     Session alone(*model, DType::kF32);
     alone.Feed(std::span(tokens).subspan(static_cast<size_t>(r * kLength), kLength));
-    ExpectClose(Row(alone, alone.Feed(next[static_cast<size_t>(r)])), Row(batch, together, r));
+    ExpectClose(RowOfSession(alone, alone.Feed(next[static_cast<size_t>(r)])), RowOfSession(batch, together, r));
     if (alone.has_values()) {
       EXPECT_NEAR(alone.value(), batch.value(r), 1e-4);
     }
@@ -82,15 +75,15 @@ TEST_P(SessionOfModel, AStateCanBeKeptAndComeBackTo) {
   Session session(*model, DType::kF32), fork(*model, DType::kF32);
   session.Feed(tokens);
   State kept = session.state();
-  const auto first = Row(session, session.Feed(5));
+  const auto first = RowOfSession(session, session.Feed(5));
   session.Feed(tokens);  // somewhere else
   session.Restore(kept);
   EXPECT_EQ(session.position(), 30);
-  EXPECT_EQ(Row(session, session.Feed(5)), first);
+  EXPECT_EQ(RowOfSession(session, session.Feed(5)), first);
   fork.Restore(kept);
-  EXPECT_EQ(Row(fork, fork.Feed(5)), first);
+  EXPECT_EQ(RowOfSession(fork, fork.Feed(5)), first);
   session.Swap(kept);
-  EXPECT_EQ(Row(session, session.Feed(5)), first);
+  EXPECT_EQ(RowOfSession(session, session.Feed(5)), first);
 }
 
 TEST_P(SessionOfModel, ResetForgetsEverything) {
@@ -100,7 +93,7 @@ TEST_P(SessionOfModel, ResetForgetsEverything) {
   used.Reset();
   EXPECT_EQ(used.position(), 0);
   const auto tokens = RandomTokens(12, model->vocab(), 3);
-  EXPECT_EQ(Row(used, used.Feed(tokens)), Row(fresh, fresh.Feed(tokens)));
+  EXPECT_EQ(RowOfSession(used, used.Feed(tokens)), RowOfSession(fresh, fresh.Feed(tokens)));
 }
 
 TEST_P(SessionOfModel, RefusesTokensOutsideTheVocabularyAndStaysUsable) {
@@ -111,7 +104,7 @@ TEST_P(SessionOfModel, RefusesTokensOutsideTheVocabularyAndStaysUsable) {
   EXPECT_THROW(session.Feed(std::vector<int32_t>{4, model->vocab()}), Error);
   EXPECT_THROW(session.Feed(-1), Error);
   EXPECT_THROW(session.Feed(std::span<const int32_t>()), Error);
-  EXPECT_EQ(Row(session, session.Feed(7)), Row(other, other.Feed(7)));
+  EXPECT_EQ(RowOfSession(session, session.Feed(7)), RowOfSession(other, other.Feed(7)));
 }
 
 TEST(Session, RefusesAStateOfAnotherNumberOfRows) {

@@ -13,13 +13,6 @@ namespace {
 
 using Row = std::vector<float>;
 
-std::vector<int32_t> RandomTokens(int count, int vocab, uint64_t seed) {
-  Rng rng(seed, Purpose::kTest);
-  std::vector<int32_t> tokens(static_cast<size_t>(count));
-  for (int32_t& token : tokens) token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab)));
-  return tokens;
-}
-
 Row RowOf(const StreamReader& reader, int row) {
   const auto log_probs = reader.log_probs(row);
   return {log_probs.begin(), log_probs.end()};

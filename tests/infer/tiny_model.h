@@ -2,11 +2,13 @@
 // tokenizer.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/rng.h"
 #include "models/registry.h"
 #include "text/tokenizer.h"
 
@@ -31,6 +33,13 @@ inline std::unique_ptr<Model> TinyModel(const ModelEntry& entry, const Json& ove
   std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/false);
   model->bank().Initialize(seed);
   return model;
+}
+
+inline std::vector<int32_t> RandomTokens(int count, int vocab, uint64_t seed = 1) {
+  Rng rng(seed, Purpose::kTest);
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (int32_t& token : tokens) token = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(vocab)));
+  return tokens;
 }
 
 }  // namespace flashlm

@@ -15,7 +15,7 @@
 namespace flashlm {
 namespace {
 
-constexpr int kLength = 8;
+constexpr int kTokensRead = 8;
 constexpr uint64_t kSeed = 5;
 
 using Ids = std::vector<int32_t>;
@@ -38,14 +38,14 @@ class ReadingTest : public testing::Test {
     WriteDifficulty(folder_ / "", data_, difficulty);
     easy_ = DocumentsWithin(difficulty, 0, 30);
   }
-  Reading Make() const { return {data_, folder_ / "", own_, kLength, kSeed, Shuffle::kChunks}; }
+  Reading Make() const { return {data_, folder_ / "", own_, kTokensRead, kSeed, Shuffle::kChunks}; }
   static Ids Targets(const Reading& reading, int64_t first, int64_t count) {
-    Ids inputs(static_cast<size_t>(count * kLength)), targets(inputs.size());
+    Ids inputs(static_cast<size_t>(count * kTokensRead)), targets(inputs.size());
     reading.Read(first, count, inputs.data(), targets.data(), nullptr);
     return targets;
   }
   static Ids Targets(const BatchReader& reader, int64_t first, int64_t count) {
-    Ids inputs(static_cast<size_t>(count * kLength)), targets(inputs.size());
+    Ids inputs(static_cast<size_t>(count * kTokensRead)), targets(inputs.size());
     reader.Read(first, count, inputs.data(), targets.data());
     return targets;
   }
@@ -62,7 +62,7 @@ class ReadingTest : public testing::Test {
 
 TEST_F(ReadingTest, WithoutPartsIsTheDataAsItLies) {
   Reading reading = Make();
-  const BatchReader reader(data_, kLength, kSeed);
+  const BatchReader reader(data_, kTokensRead, kSeed);
   EXPECT_EQ(Targets(reading, 0, 400), Targets(reader, 0, 400));
   EXPECT_EQ(reading.SequencesPerEpoch(), reader.SequencesPerEpoch());
   reading.Enter({}, 77);  // another phase that reads the same
@@ -82,11 +82,11 @@ TEST_F(ReadingTest, APartHasTheStoriesWithinItsPercentilesAlone) {
   }
   EXPECT_EQ(seen.size(), 30u);
   // From its own beginning, whatever was read before.
-  EXPECT_EQ(Targets(reading, 11, 59), Targets(BatchReader(data_, kLength, kSeed, Shuffle::kChunks, easy_), 0, 59));
+  EXPECT_EQ(Targets(reading, 11, 59), Targets(BatchReader(data_, kTokensRead, kSeed, Shuffle::kChunks, easy_), 0, 59));
   // As many sequences count as much, of a part or of the whole.
   EXPECT_DOUBLE_EQ(reading.EpochOf(100), 0.5);
   reading.Enter({}, 100);
-  EXPECT_EQ(Targets(reading, 100, 50), Targets(BatchReader(data_, kLength, kSeed), 0, 50));
+  EXPECT_EQ(Targets(reading, 100, 50), Targets(BatchReader(data_, kTokensRead, kSeed), 0, 50));
   EXPECT_DOUBLE_EQ(reading.EpochOf(200), 1);
 }
 
@@ -104,19 +104,19 @@ TEST_F(ReadingTest, OwnStoriesTakeTheirShareAndTheDataGoesOn) {
     if (!is_own) data.insert(data.end(), sequence.begin(), sequence.end());
     EXPECT_EQ(own, (n + 1 - 10) / 4) << n;
   }
-  EXPECT_EQ(data, Targets(BatchReader(data_, kLength, kSeed), 10, 75));
+  EXPECT_EQ(data, Targets(BatchReader(data_, kTokensRead, kSeed), 10, 75));
   EXPECT_DOUBLE_EQ(reading.EpochOf(110), 85.0 / 200);
   reading.Enter({}, 110);
-  EXPECT_EQ(Targets(reading, 110, 20), Targets(BatchReader(data_, kLength, kSeed), 85, 20));
+  EXPECT_EQ(Targets(reading, 110, 20), Targets(BatchReader(data_, kTokensRead, kSeed), 85, 20));
   EXPECT_DOUBLE_EQ(reading.EpochOf(130), 105.0 / 200);
 }
 
 TEST_F(ReadingTest, WithoutOwnStoriesThereIsDataInTheirPlace) {
   Reading reading = Make();
   reading.Enter({.own = 1}, 0);
-  EXPECT_EQ(Targets(reading, 0, 20), Targets(BatchReader(data_, kLength, kSeed), 0, 20));
+  EXPECT_EQ(Targets(reading, 0, 20), Targets(BatchReader(data_, kTokensRead, kSeed), 0, 20));
   Write(2);
-  EXPECT_EQ(Targets(reading, 20, 5), Targets(BatchReader(data_, kLength, kSeed), 20, 5));  // until it is told
+  EXPECT_EQ(Targets(reading, 20, 5), Targets(BatchReader(data_, kTokensRead, kSeed), 20, 5));  // until it is told
   reading.Enter({.own = 1}, 25);
   for (const int32_t token : Targets(reading, 25, 20)) EXPECT_TRUE(token >= 150 || token == Tokenizer::kEos) << token;
 }
@@ -148,28 +148,28 @@ TEST_F(ReadingTest, OwnStoriesBeginAndEndWithEos) {
   Write(9);
   std::set<int32_t> first_words;
   for (int64_t n = 0; n < 50; ++n) {
-    int32_t inputs[kLength], targets[kLength];
-    own_.Sequence(kSeed, n, kLength, inputs, targets);
+    int32_t inputs[kTokensRead], targets[kTokensRead];
+    own_.Sequence(kSeed, n, kTokensRead, inputs, targets);
     EXPECT_EQ(inputs[0], Tokenizer::kEos);
     int32_t story = targets[0];
     first_words.insert(story);
     int64_t so_far = 0;
-    for (int t = 0; t < kLength; ++t) {
+    for (int t = 0; t < kTokensRead; ++t) {
       if (t > 0) {
         EXPECT_EQ(inputs[t], targets[t - 1]);
       }
       if (targets[t] == Tokenizer::kEos) {
         EXPECT_EQ(so_far, story - 150 + 3);  // whole
         so_far = 0;
-        if (t + 1 < kLength) story = targets[t + 1];
+        if (t + 1 < kTokensRead) story = targets[t + 1];
       } else {
         EXPECT_EQ(targets[t], story);
         ++so_far;
       }
     }
-    int32_t again[kLength], targets_again[kLength];
-    own_.Sequence(kSeed, n, kLength, again, targets_again);
-    EXPECT_TRUE(std::equal(targets, targets + kLength, targets_again));
+    int32_t again[kTokensRead], targets_again[kTokensRead];
+    own_.Sequence(kSeed, n, kTokensRead, again, targets_again);
+    EXPECT_TRUE(std::equal(targets, targets + kTokensRead, targets_again));
   }
   EXPECT_GT(first_words.size(), 6u);
 }
