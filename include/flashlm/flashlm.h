@@ -162,6 +162,7 @@ typedef struct flashlm_train_config {
   const char* data;   /* folder made by `flashlm data prepare` */
   const char* out;    /* run folder to make */
   const char* resume; /* instead of out: the run folder to go on with */
+  const char* start;  /* a model whose values and shape a new run starts with; needs a preset */
   const char* preset;
   const char* recipe;
   const char* time; /* the budget is one of four: "10m" of training */

@@ -52,6 +52,7 @@ class TrainConfig(ctypes.Structure):
         ("data", c_char_p),
         ("out", c_char_p),
         ("resume", c_char_p),
+        ("start", c_char_p),
         ("preset", c_char_p),
         ("recipe", c_char_p),
         ("time", c_char_p),

@@ -45,7 +45,7 @@ class TrainResult:
     """results.json, if finished."""
 
 
-_WORDS = ["data", "out", "resume", "preset", "recipe", "time", "hours", "tokens", "steps"]
+_WORDS = ["data", "out", "resume", "start", "preset", "recipe", "time", "hours", "tokens", "steps"]
 _KEYS = [*_WORDS, "set", "seed", "tensorboard"]
 
 
@@ -106,8 +106,9 @@ def train(
 
     config has what `flashlm train --help` lists: "data" (folder made by `flashlm data prepare`) and "out" (run folder
     to make), or "resume" (run folder to go on with); a budget, one of "time" ("10m"), "hours", "tokens" ("10M") and
-    "steps"; "preset", "recipe"; "set", settings as {"train.checkpoint_every": 100}; "seed"; "tensorboard", True to
-    write event files as well.
+    "steps"; "preset", "recipe"; "start", a model whose values and shape a new run starts with (the preset says how to
+    train it); "set", settings as {"train.checkpoint_every": 100}; "seed"; "tensorboard", True to write event files as
+    well.
 
     Ctrl-C and exceptions of the callback end training after the step, with everything saved, and are raised then:
     train({"resume": RUN}) goes on.

@@ -299,6 +299,7 @@ flashlm_status flashlm_train(const flashlm_train_config* config, flashlm_on_prog
     api::TrainConfig wanted{.data = Text(config->data),
                             .out = Text(config->out),
                             .resume = Text(config->resume),
+                            .start = Text(config->start),
                             .preset = Text(config->preset),
                             .recipe = Text(config->recipe),
                             .time = Text(config->time),

@@ -49,8 +49,10 @@ void StreamReader::ReadPieces(State& state, std::span<const int32_t> tokens, int
   const auto last_of = [&](const Tensor& column, int row) { return column.f32()[int64_t{row + 1} * count - 1]; };
   values_.resize(prediction.value_count > 0 ? static_cast<size_t>(rows) : 0);
   gates_.resize(prediction.ngram.model != nullptr ? static_cast<size_t>(rows) : 0);
+  depths_.resize(prediction.reasoned.depths != nullptr ? static_cast<size_t>(rows) : 0);
   for (int r = 0; r < rows; ++r) {
     const auto row = static_cast<size_t>(r);
+    if (!depths_.empty()) depths_[row] = prediction.reasoned.depths[int64_t{r + 1} * count - 1];
     if (!values_.empty()) values_[row] = last_of(prediction.values[prediction.value_count - 1], r);  // [N,1]
     if (!gates_.empty()) gates_[row] = 1 / (1 + std::exp(-last_of(prediction.ngram.gates, r)));      // [N,1]
   }

@@ -36,6 +36,10 @@ class StreamReader {
   bool has_gates() const { return !gates_.empty(); }
   float gate(int row) const { return gates_[static_cast<size_t>(row)]; }
 
+  // How often the token that was read last, and so the prediction, passed through the model's reasoning engine.
+  bool has_depths() const { return !depths_.empty(); }
+  int depth(int row) const { return depths_[static_cast<size_t>(row)]; }
+
   int vocab() const { return vocab_; }
 
  private:
@@ -48,6 +52,7 @@ class StreamReader {
   const float* log_probs_ = nullptr;
   std::vector<int32_t> piece_;         // [rows, count]
   std::vector<float> values_, gates_;  // [rows], empty without value heads, without n-grams
+  std::vector<int32_t> depths_;        // [rows], empty without a reasoning engine
 };
 
 }  // namespace flashlm

@@ -95,6 +95,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
     stream.drawn = {};
     stream.drawn.value = known->value;
     stream.drawn.gate = known->gate;
+    stream.drawn.depth = known->depth;
     Draw(stream, known->log_probs);
     if (Deliver(stream)) Join(stream);
     return 0;
@@ -105,13 +106,19 @@ int ModelStreams::ReadPiece(Stream& stream) {
   counts_.prompt_tokens += static_cast<int64_t>(end - begin);
   KeepPrefix(stream);
   if (end == prompt.size()) {
-    stream.drawn = {};
-    if (reader_.has_values()) stream.drawn.value = reader_.value(0);
-    if (reader_.has_gates()) stream.drawn.gate = reader_.gate(0);
+    Expect(stream, 0);
     Draw(stream, reader_.log_probs(0));
     if (Deliver(stream)) Join(stream);
   }
   return static_cast<int>(end - begin);
+}
+
+// What the model says beside its probabilities, of the row that was read.
+void ModelStreams::Expect(Stream& stream, int row) {
+  stream.drawn = {};
+  if (reader_.has_values()) stream.drawn.value = reader_.value(row);
+  if (reader_.has_gates()) stream.drawn.gate = reader_.gate(row);
+  if (reader_.has_depths()) stream.drawn.depth = reader_.depth(row);
 }
 
 void ModelStreams::KeepPrefix(const Stream& stream) {
@@ -125,6 +132,7 @@ void ModelStreams::KeepPrefix(const Stream& stream) {
   prefix->log_probs.assign(log_probs.begin(), log_probs.end());
   if (reader_.has_values()) prefix->value = reader_.value(0);
   if (reader_.has_gates()) prefix->gate = reader_.gate(0);
+  if (reader_.has_depths()) prefix->depth = reader_.depth(0);
   cache_.Add(std::move(prefix));
 }
 
@@ -140,12 +148,7 @@ void ModelStreams::WriteGroup(Group& group) {
   for (const Stream* stream : group.rows) last_.push_back(stream->history.back());
   reader_.Read(group.state, last_);
   const auto rows = static_cast<int>(group.rows.size());
-  for (int r = 0; r < rows; ++r) {
-    DrawnToken& drawn = group.rows[static_cast<size_t>(r)]->drawn;
-    drawn = {};
-    if (reader_.has_values()) drawn.value = reader_.value(r);
-    if (reader_.has_gates()) drawn.gate = reader_.gate(r);
-  }
+  for (int r = 0; r < rows; ++r) Expect(*group.rows[static_cast<size_t>(r)], r);
   ParallelFor(rows,
               [&](int64_t r) { Draw(*group.rows[static_cast<size_t>(r)], reader_.log_probs(static_cast<int>(r))); });
   const std::vector<Stream*> all = group.rows;  // some leave

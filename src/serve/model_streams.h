@@ -63,6 +63,7 @@ class ModelStreams {
   void ScoreSome();
   void ReadSome();
   int ReadPiece(Stream& stream);
+  void Expect(Stream& stream, int row);
   void KeepPrefix(const Stream& stream);
   void WriteAll();
   void WriteGroup(Group& group);

@@ -342,7 +342,7 @@
     const facts = [`“${shownName(one.name)}” ${percent(one.logprob)}, ${(-one.logprob).toFixed(2)} nats`];
     if (one.value !== null) facts.push(`value head: ${one.value.toFixed(2)} nats expected`);
     if (one.gate !== null) facts.push(`n-grams: ${(100 * one.gate).toFixed(0)} % of the prediction`);
-    if (one.depth !== null) facts.push(`depth: ${one.depth} passes`);
+    if (one.depth !== null) facts.push(`depth: ${one.depth} ${one.depth === 1 ? "pass" : "passes"}`);
     $("tip").replaceChildren(...facts.map((fact) => make("div", {}, fact)), make("table", {}, ...rows));
     $("tip").hidden = false;
     const box = one.span.getBoundingClientRect(), tip = $("tip").getBoundingClientRect();

@@ -22,6 +22,7 @@ struct ReadPrefix {
   State state{1};
   std::vector<float> log_probs;  // [V], of what follows
   float value = 0, gate = 0;     // StreamReader's, if it has them
+  int depth = 0;
 
   int64_t Bytes() const {
     return state.Bytes() + static_cast<int64_t>((tokens.size() + cuts.size() + log_probs.size()) * sizeof(float));

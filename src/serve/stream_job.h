@@ -21,6 +21,7 @@ struct DrawnToken {
   bool has_value = false, has_gate = false;
   float value = 0;  // the value head's: mean nats that it expects of the next tokens
   float gate = 0;   // the counted n-grams' share in the prediction
+  int depth = 0;    // passes through the reasoning engine for this prediction; 0: there is no engine
 };
 
 enum class StreamEnd : uint8_t {

@@ -70,7 +70,8 @@ Json TokenDetails(std::span<const TokenEntry> entries) {
     const DrawnToken& token = entry.token;
     details.push_back({{"id", token.token},
                        {"value", token.has_value ? Json(token.value) : Json()},
-                       {"ngram_gate", token.has_gate ? Json(token.gate) : Json()}});
+                       {"ngram_gate", token.has_gate ? Json(token.gate) : Json()},
+                       {"depth", token.depth > 0 ? Json(token.depth) : Json()}});
   }
   return details;
 }

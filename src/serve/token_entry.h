@@ -22,7 +22,7 @@ struct TokenEntry {
 Json CompletionLogprobs(std::span<const TokenEntry> entries, const Tokenizer& tokenizer);
 // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]} of chats.
 Json ChatLogprobs(std::span<const TokenEntry> entries, const Tokenizer& tokenizer);
-// [{"id", "value", "ngram_gate"}], null where the model has none.
+// [{"id", "value", "ngram_gate", "depth"}], null where the model has none.
 Json TokenDetails(std::span<const TokenEntry> entries);
 
 }  // namespace flashlm

@@ -1,3 +1,5 @@
+#include <flashlm/flashlm.h>
+
 #include "base/files.h"
 #include "data/prepare.h"
 #include "tests/api/api_fixture.h"
@@ -70,6 +72,33 @@ TEST_F(ApiTrainTest, CanBeEndedAndResumed) {
   const api::TrainResult result = api::Train({.resume = ended.run});
   EXPECT_TRUE(result.finished);
   EXPECT_EQ(ReadFile(scratch_ / "run/latest/model.safetensors"), ReadFile(scratch_ / "whole/latest/model.safetensors"));
+}
+
+// As `train --start`: the values and the shape of the other run, however they are named.
+TEST_F(ApiTrainTest, StartsWithTheValuesOfAnotherRun) {
+  const std::string first = api::Train(Config("first")).run;
+  const std::string out = scratch_ / "second", data = *shared_ / "data";
+  const char* settings[] = {
+      "optim.lr=0",          "optim.muon_lr=0",    "optim.vector_lr=0",     "train.sequence_length=32",
+      "train.micro_batch=2", "train.accumulate=1", "train.eval_documents=4"};
+  flashlm_train_config config = {};
+  config.data = data.c_str();
+  config.out = out.c_str();
+  config.start = first.c_str();
+  config.preset = "cortex-viii";
+  config.steps = "1";
+  config.set = settings;
+  config.set_count = std::size(settings);
+  char* result = nullptr;
+  ASSERT_EQ(flashlm_train(&config, nullptr, nullptr, &result), FLASHLM_OK) << flashlm_error();
+  flashlm_free(result);
+  const auto reading = [](const std::string& run) {
+    return api::Model::Load(run).Logits(std::vector<int32_t>{3, 40, 7, 99}, "f32");
+  };
+  EXPECT_EQ(reading(out), reading(first));  // a step at a rate of 0 changes nothing
+  config.preset = nullptr;
+  EXPECT_EQ(flashlm_train(&config, nullptr, nullptr, &result), FLASHLM_USAGE);
+  EXPECT_NE(std::string(flashlm_error()).find("--preset"), std::string::npos) << flashlm_error();
 }
 
 TEST_F(ApiTrainTest, AnExceptionOfTheCallbackEndsItWithAllSaved) {

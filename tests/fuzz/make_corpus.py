@@ -519,6 +519,88 @@ def write_hf_tokenizer():
     write("hf_tokenizer", "bad_empty", b"")
 
 
+# --- bodies of requests to serve -----------------------------------------------------------------------------------
+
+COMPLETION = {
+    "model": "m", "prompt": "Once upon a time", "max_tokens": 16, "temperature": 0.7, "top_p": 0.9, "top_k": 40,
+    "min_p": 0.05, "frequency_penalty": 0.5, "seed": 7, "n": 2, "stop": ["\n", "The end"], "stream": True,
+    "stream_options": {"include_usage": True},
+}  # fmt: skip
+CHAT = {
+    "messages": [
+        {"role": "system", "content": "A story."},
+        {"role": "user", "content": [{"type": "text", "text": "Once"}, {"type": "text", "text": " upon"}]},
+    ],
+    "max_completion_tokens": 9, "logprobs": True, "top_logprobs": 3,
+}  # fmt: skip
+
+
+def write_http_body():
+    write("http_body", "sound_completion", COMPLETION)
+    write("http_body", "sound_ids", {"prompt": [[3, 70, 71], [72]], "logprobs": 1, "echo": True, "max_tokens": 0})
+    write("http_body", "sound_texts", {"prompt": ["caf\u00e9", "\U0001f600", "<eos>The cat"], "details": True})
+    write("http_body", "sound_new_document", "{}")
+    write("http_body", "sound_chat", CHAT)
+    for name, change in {
+        "n_wraps": {"n": 2**32 + 1},
+        "n_huge": {"n": 10**30},
+        "n_fraction": {"n": 1.5},
+        "n_text": {"n": "2"},
+        "max_tokens_negative": {"max_tokens": -1},
+        "max_tokens_huge": {"max_tokens": 2**63},
+        "temperature_negative": {"temperature": -0.1},
+        "temperature_huge": {"temperature": 1e300},
+        "top_p_above_1": {"top_p": 1.1},
+        "top_k_huge": {"top_k": 2**40},
+        "seed_negative": {"seed": -1},
+        "seed_huge": {"seed": 2**64},
+        "stop_empty": {"stop": ""},
+        "stop_number": {"stop": [1]},
+        "stop_many": {"stop": ["a"] * 17},
+        "stop_long": {"stop": "a" * 257},
+        "prompt_object": {"prompt": {"text": "a"}},
+        "prompt_empty_list": {"prompt": []},
+        "prompt_id_huge": {"prompt": [5, 65536]},
+        "prompt_id_negative": {"prompt": [-1]},
+        "prompt_id_fraction": {"prompt": [5.5]},
+        "prompt_mixed": {"prompt": [[5], 6]},
+        "prompt_too_long": {"prompt": [5] * 20000},
+        "prompts_many": {"prompt": ["a"] * 129},
+        "texts_many": {"prompt": ["a"] * 100, "n": 100},
+        "logprobs_many": {"logprobs": 21},
+        "echo_number": {"echo": 1},
+        "model_number": {"model": 1},
+        "stream_options_alone": {"stream": False},
+        "stream_options_text": {"stream_options": "usage"},
+        "field_unknown": {"max_token": 5},
+        "logit_bias": {"logit_bias": {"5": 1}},
+        "suffix": {"suffix": "the end"},
+    }.items():
+        write("http_body", f"bad_{name}", {**COMPLETION, **change})
+    for name, change in {
+        "messages_empty": {"messages": []},
+        "messages_text": {"messages": "Once"},
+        "messages_many": {"messages": [{"role": "user", "content": "a"}] * 1025},
+        "message_number": {"messages": [1]},
+        "content_missing": {"messages": [{"role": "user"}]},
+        "content_image": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+        "content_number": {"messages": [{"role": "user", "content": 5}]},
+        "role_missing": {"messages": [{"content": "a"}]},
+        "tools": {"tools": [{"type": "function"}]},
+        "top_logprobs_alone": {"logprobs": False},
+    }.items():
+        write("http_body", f"bad_{name}", {**CHAT, **change})
+    sound = json.dumps(COMPLETION)
+    for name, text in {
+        "empty": "", "list": "[1]", "text": '"a"', "cut": sound[:-9], "twice": sound + sound, "comma": '{"n": 1,}',
+        "name_twice": '{"n": 1, "n": 2}', "name_twice_escaped": '{"n": 1, "\\u006e": 2}', "nan": '{"temperature": NaN}',
+        "infinite": '{"temperature": 1e999}', "deep": '{"prompt":' + "[" * 5000, "deep_objects": '{"a":' * 5000,
+        "utf8": b'{"prompt": "\xff"}', "overlong": b'{"prompt": "\xc0\xaf"}', "surrogate": '{"prompt": "\\ud800"}',
+        "utf16": '{"prompt": "a"}'.encode("utf-16"), "zero": b'{"prompt": "a\0"}', "form": "prompt=Once&n=1",
+    }.items():  # fmt: skip
+        write("http_body", f"bad_{name}", text)
+
+
 write_packed()
 write_hf_config()
 write_hf_tokenizer()
@@ -527,3 +609,4 @@ write_data()
 write_tokenizer()
 write_configurations()
 write_texts()
+write_http_body()

@@ -95,6 +95,24 @@ TEST(StreamReader, SaysHowMuchOfAPredictionIsTheCountedOnes) {
   EXPECT_FALSE(other.has_gates());
 }
 
+TEST(StreamReader, SaysHowDeepAModelReasons) {
+  const auto model = TinyModel(FindModel("v6-supernova"));
+  StreamReader reader(*model, DType::kF32);
+  for (const int depth : {1, 3, 8}) {
+    model->SetDepth(depth);
+    State state(2);
+    reader.Read(state, RandomTokens(10, model->vocab(), 1));
+    ASSERT_TRUE(reader.has_depths());
+    EXPECT_EQ(reader.depth(0), depth);
+    EXPECT_EQ(reader.depth(1), depth);
+  }
+  const auto plain = TinyModel(FindModel("gpt"));
+  StreamReader other(*plain, DType::kF32);
+  State state(1);
+  other.Read(state, RandomTokens(5, plain->vocab(), 1));
+  EXPECT_FALSE(other.has_depths());
+}
+
 TEST(PromptPiece, IsAPowerOfTwoUntilLittleIsLeft) {
   for (int64_t left = 1; left < 3000; ++left) {
     const int piece = PromptPiece(left);

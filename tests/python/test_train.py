@@ -9,6 +9,9 @@ import flashlm
 import pytest
 
 
+IDS = [3, 70, 80, 90]
+
+
 def weights(run):
     return (Path(run) / "latest" / "model.safetensors").read_bytes()
 
@@ -31,6 +34,16 @@ def test_a_run_that_was_ended_goes_on_bit_for_bit(config, run, tmp_path):
     assert not result.finished and result.step == 3 and result.results is None
     assert flashlm.train({"resume": result.run}).finished
     assert weights(result.run) == weights(run)
+
+
+def test_a_run_may_start_with_the_values_of_another(config, run, tmp_path):
+    still = {"optim.lr": 0, "optim.muon_lr": 0, "optim.vector_lr": 0}
+    settings = {key: value for key, value in {**config["set"], **still}.items() if not key.startswith("model.")}
+    flashlm.train({**config, "start": run, "out": tmp_path / "run", "steps": 1, "set": settings})
+    first, second = flashlm.load(run), flashlm.load(tmp_path / "run")
+    assert second.logits(IDS, precision="f32").tolist() == first.logits(IDS, precision="f32").tolist()
+    with pytest.raises(flashlm.UsageError, match="--preset"):
+        flashlm.train({"data": config["data"], "start": run, "out": tmp_path / "other", "steps": 1})
 
 
 def test_exceptions_of_the_callback_are_raised_with_all_saved(config, tmp_path):

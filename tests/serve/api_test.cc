@@ -357,5 +357,26 @@ TEST(TwoModelsTest, EachAnswersToItsName) {
   EXPECT_EQ(text("three").json().at("error").at("code"), "model_not_found");
 }
 
+// What a model says of each token beside its probability, null where it has no such part.
+TEST(DetailsTest, AreThoseOfTheModel) {
+  const ServeScratch scratch;
+  Serving serving(
+      OptionsOf({WriteTinyModel(scratch, "v6-supernova", "deep"), WriteTinyModel(scratch, "cortex-viii", "valued")}));
+  const auto details = [&](const char* model) {
+    const Json body = {{"model", model}, {"prompt", kPrompt}, {"max_tokens", 40}, {"seed", 1}, {"details", true}};
+    return Post(serving.port(), "/v1/completions", body).json().at("choices").at(0).at("details");
+  };
+  const Json deep = details("deep"), valued = details("valued");
+  std::set<int> depths;
+  for (const Json& token : deep) depths.insert(token.at("depth").get<int>());
+  EXPECT_GT(depths.size(), 1u) << deep;
+  for (const int depth : depths) EXPECT_TRUE(depth == 1 || depth == 3 || depth == 8) << depth;
+  for (const Json& token : valued) {
+    EXPECT_TRUE(token.at("depth").is_null() && token.at("ngram_gate").is_null()) << token;
+    EXPECT_TRUE(token.at("value").is_number() && token.at("id").is_number()) << token;
+  }
+  EXPECT_EQ(details("deep"), deep) << "also where the prompt was read before";
+}
+
 }  // namespace
 }  // namespace flashlm

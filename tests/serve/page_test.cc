@@ -13,8 +13,8 @@
 namespace flashlm {
 namespace {
 
-// Uses the page as a person would and sends what it found to /found.
-constexpr char kPerson[] = R"JS(
+// What stands before each of the two below, which use the page as a person would and send what they found to /found.
+constexpr char kHands[] = R"JS(
 "use strict";
 const seen = [];
 addEventListener("error", (event) => seen.push(event.message));
@@ -41,6 +41,10 @@ const tokensOf = (card) => [...card.querySelectorAll(".token")];
 const idle = () => $("stop").disabled && $("status").textContent.includes("tokens written");
 const button = (card, name) => [...card.querySelectorAll("button")].find((b) => b.textContent === name);
 
+)JS";
+
+// Uses every control.
+constexpr char kPerson[] = R"JS(
 async function person() {
   const found = {};
   await until("models", () => $("about").textContent !== "");
@@ -167,6 +171,42 @@ async function person() {
   tokensOf(cards()[0])[5].click();
   return found;
 }
+)JS";
+
+// Looks at a model that reasons: how deep it went for each token.
+constexpr char kReader[] = R"JS(
+async function person() {
+  const found = {};
+  await until("models", () => $("about").textContent !== "");
+  set("seed", "7");
+  set("temperature", "1");
+  set("max_tokens", "60");
+  set("n", "1");
+  $("prompt").value = "The cat";
+  $("write").click();
+  await until("a text", () => cards().length > 0 && idle());
+  found.depthOffered = !$("colour").querySelector("[value=depth]").hidden;
+  found.gateOffered = !$("colour").querySelector("[value=gate]").hidden;
+  set("colour", "depth");
+  found.scale = [$("scale-low").textContent, $("scale-high").textContent];
+  found.depths = [];
+  found.colours = {};
+  for (const token of tokensOf(cards()[0])) {
+    token.dispatchEvent(new PointerEvent("pointerenter"));
+    const fact = [...$("tip").querySelectorAll(":scope > div")].map((line) => line.textContent)
+      .find((line) => line.startsWith("depth: "));
+    found.depths.push(fact);
+    (found.colours[fact] ||= []).push(token.style.background);
+    token.dispatchEvent(new PointerEvent("pointerleave"));
+  }
+  found.colours = Object.fromEntries(Object.entries(found.colours).map(([fact, all]) => [fact, [...new Set(all)]]));
+  tokensOf(cards()[0])[5].click();
+  return found;
+}
+)JS";
+
+// Behind each.
+constexpr char kTold[] = R"JS(
 // The page counts as loaded, and is photographed, when this script arrives: after /found.
 const hold = document.createElement("script");
 hold.src = "hold.js";
@@ -181,14 +221,17 @@ class PageTest : public testing::Test {
   void SetUp() override {
     browser_ = FindBrowser();
     if (browser_.empty()) GTEST_SKIP() << "no Chromium here (apt-get install chromium-headless-shell)";
-    service_ = std::make_unique<Service>(
-        OptionsOf({WriteTinyModel(scratch_, "cortex-viii", "first"), WriteTinyModel(scratch_, "gpt", "second", 3)}));
+    Serve({WriteTinyModel(scratch_, "cortex-viii", "first"), WriteTinyModel(scratch_, "gpt", "second", 3)});
     http_ = std::make_unique<HttpServer>(
         "127.0.0.1", 0, HttpLimits(),
         [this](HttpRequest request, const std::shared_ptr<HttpReply>& reply) { Handle(std::move(request), reply); });
   }
   void TearDown() override {
     if (service_) service_->Stop();
+  }
+  void Serve(const std::vector<std::string>& models) {
+    if (service_) service_->Stop();
+    service_ = std::make_unique<Service>(OptionsOf(models));
   }
 
   void Handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
@@ -197,7 +240,7 @@ class PageTest : public testing::Test {
       html.insert(html.find("</head>"), "<script src=\"person.js\" defer></script>\n");
       return reply->Send(200, "text/html; charset=utf-8", html, {{"Content-Security-Policy", kPagePolicy}});
     }
-    if (request.path == "/person.js") return reply->Send(200, "text/javascript", kPerson);
+    if (request.path == "/person.js") return reply->Send(200, "text/javascript", kHands + person_ + kTold);
     if (request.path == "/found") {
       const std::lock_guard lock(mutex_);
       found_ = request.body;
@@ -231,7 +274,7 @@ class PageTest : public testing::Test {
   }
 
   ServeScratch scratch_;
-  std::string browser_;
+  std::string browser_, person_ = kPerson;
   std::unique_ptr<Service> service_;
   std::unique_ptr<HttpServer> http_;
   std::mutex mutex_;
@@ -269,6 +312,26 @@ TEST_F(PageTest, EveryControlIsUsed) {
 
 TEST_F(PageTest, EveryControlIsUsedInTheDarkOnAPhone) {
   ExpectUsed(Visit("--window-size=390,1400 --blink-settings=preferredColorScheme=0"), "rgb(21, 24, 28)");
+}
+
+// A token of each depth says so, and has the colour of it.
+TEST_F(PageTest, ShowsHowDeepAModelReasons) {
+  Serve({WriteTinyModel(scratch_, "v6-supernova", "deep")});
+  person_ = kReader;
+  const Json found = Visit("--window-size=1200,700 --blink-settings=preferredColorScheme=1");
+  EXPECT_EQ(found.value("depthOffered", Json()), true);
+  EXPECT_EQ(found.value("gateOffered", Json()), false);
+  EXPECT_EQ(found.value("scale", Json()), Json({"1 passes", "8 passes"}));
+  EXPECT_GT(found.value("depths", Json()).size(), 20u);
+  for (const Json& fact : found.value("depths", Json())) {
+    EXPECT_TRUE(fact == "depth: 1 pass" || fact == "depth: 3 passes" || fact == "depth: 8 passes") << fact;
+  }
+  const Json colours = found.value("colours", Json::object());
+  EXPECT_GT(colours.size(), 1u) << "this model chooses";
+  for (const auto& [fact, all] : colours.items()) {
+    EXPECT_EQ(all.size(), 1u) << fact;
+    EXPECT_EQ(all[0] == "", fact == "depth: 1 pass") << fact << all;
+  }
 }
 
 }  // namespace
