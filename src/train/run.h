@@ -1,7 +1,7 @@
 // One training run at work: what it holds, and what it does between two steps. Starting and resuming are trainer.h's.
 //
 // run.cc has the steps and their log lines, run_checkpoint.cc what goes into a checkpoint and back, run_evaluation.cc
-// evaluations, samples and results.json.
+// evaluations, samples and results.json, run_ranks.cc what several processes that share a run tell each other.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 
 #include "base/fields.h"
 #include "base/files.h"
+#include "cluster/ranks.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
 #include "io/checkpoint.h"
@@ -50,14 +51,22 @@ inline constexpr double kFullRate = 1 - 1e-9;
 
 class Run {
  public:
-  // `lock`: of `folder`. `from`: where to go on; without it from the start.
+  // `lock`: of `folder`. `from`: where to go on; without it from the start. `ranks`: that share the run, of which the
+  // first alone has the folder, its lock and `from`; null: this process is alone. Nothing is exchanged yet.
   Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
-      RunHooks hooks);
+      RunHooks hooks, Ranks* ranks);
   TrainSummary Go();
 
  private:
   void StartFrom(const std::string& model);
   void Restore(const OpenedCheckpoint& from);
+  void TakeState(const Json& state);  // as TrainerState gives it
+  // --- with other ranks (run_ranks.cc) ---
+  bool Writes() const { return ranks_ == nullptr || ranks_->first(); }
+  void ShareStart();
+  // The seconds of the step as the first rank has them, and whether it wants to stop.
+  double Agree(double seconds);
+  void LogExchange(Json& line, const StepSize& size);
   void RestoreAverage(const OpenedCheckpoint& from);
   void CountNGrams(const std::string& checksum);  // of the run so far, if it has one
   void TakeSupersededBest();
@@ -67,12 +76,14 @@ class Run {
   // The same of the budget's schedule, which after an extension may begin where that did.
   double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
-  bool StopWanted() const;
+  bool StopWanted() const;      // of all ranks
+  bool StopWantedHere() const;  // of this process
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
-  bool OneStep();     // false: interrupted, nothing was done
-  bool WriteRound();  // stories to train with, where they are due; likewise
+  bool OneStep();                          // false: interrupted, nothing was done
+  void AfterStep(double fraction_before);  // evaluation, sample, checkpoint, as far as they are due
+  bool WriteRound();                       // stories to train with, where they are due; likewise
   void Grow();
   void EnterPhase();
   void Log(const Json& line);
@@ -101,6 +112,7 @@ class Run {
   std::string folder_;
   FolderLock lock_;
   RunHooks hooks_;
+  Ranks* ranks_;
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;
@@ -119,7 +131,9 @@ class Run {
   std::vector<int32_t> inputs_, targets_;
   std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;
-  double last_rate_ = 0;  // the schedule's factor in the last step; 0: none in this session
+  double last_rate_ = 0;      // the schedule's factor in the last step; 0: none in this session
+  bool stop_agreed_ = false;  // with the other ranks
+  int64_t bytes_logged_ = 0;  // that this rank has sent
 };
 
 }  // namespace flashlm

@@ -1,11 +1,13 @@
 #include "train/step.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstring>
 #include <numeric>
+#include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "models/predict.h"
@@ -19,66 +21,60 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
+constexpr double kPatience = 10;  // times what a rank's own passes take
 
 }  // namespace
 
-TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed)
+TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed,
+                           Ranks* ranks)
     : model_(model),
       train_(train),
       seed_(seed),
-      lanes_(static_cast<size_t>(std::max(1, train.lanes))),
+      ranks_(ranks),
+      leaf_sums_(model, dtype, SessionInt8(train), train.lanes > 1),
       optimizer_(optim, model.bank(), dtype) {
-  lanes_[0].tape.emplace(model.bank(), model.packs(), dtype);
-  for (size_t i = 1; i < lanes_.size(); ++i) {
-    lanes_[i].gradients = std::make_unique<GradientsApart>(model.bank());
-    lanes_[i].packs = std::make_unique<WeightPacks>(model.bank());
-    lanes_[i].tape.emplace(model.bank(), *lanes_[i].packs, dtype, lanes_[i].gradients.get());
-  }
-  const bool int8 = SessionInt8(train);
-  for (Lane& lane : lanes_) lane.tape->SetInt8Training(int8);
+  if (ranks_ == nullptr) return;
+  exchange_.emplace(*ranks_, model.bank().size(), train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
 }
 
-const int32_t* TrainingStep::DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const {
+const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n) {
   if (train_.word_dropout <= 0) return tokens;
-  lane.read.resize(static_cast<size_t>(n));
+  std::vector<int32_t>& read = read_[static_cast<size_t>(worker)];
+  read.resize(static_cast<size_t>(n));
   Rng rng(seed_, Purpose::kWordDropout, random_step);
-  for (size_t i = 0; i < lane.read.size(); ++i) {
-    lane.read[i] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[i];
+  for (size_t i = 0; i < read.size(); ++i) {
+    read[i] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[i];
   }
-  return lane.read.data();
+  return read.data();
 }
 
-void TrainingStep::RunLane(int index, int lanes, const StepPlan& plan, const StepData& data) {
-  Lane& lane = lanes_[static_cast<size_t>(index)];
-  const int sequences = plan.size.micro_batch / lanes;
+void TrainingStep::RunLeaf(Tape& tape, int worker, int leaf, const Leaves& leaves) {
+  const StepPlan& plan = leaves.plan;
+  const StepData& data = leaves.data;
+  const int sequences = plan.size.micro_batch / leaves.lanes;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
-  lane.parts = {};
-  for (int i = 0; i < plan.size.accumulate; ++i) {
-    const int64_t begin = (int64_t{i} * lanes + index) * tokens;
-    const auto random_step = static_cast<uint64_t>((plan.micro_batches + i) * lanes + index);
-    Tape& tape = *lane.tape;
-    tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
-    const int32_t* read = data.inputs + begin;
-    const Prediction prediction = model_.Predict(tape, DropWords(lane, random_step, read, tokens),
-                                                 data.positions == nullptr ? nullptr : data.positions + begin);
-    const int passes = plan.size.accumulate * lanes;
-    Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, passes};
-    std::array<const float*, kernels::kDepthChoices> nats;
-    if (i == 0 && !depth_nats_[0].empty()) {
-      for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
-      pass.depth_nats = nats.data();
-      pass.measured = 1.0 / plan.size.accumulate;
-    }
-    lane.parts.AddShare(train_.objective.Add(tape, prediction, pass), passes);
-    tape.Backward();
+  const int64_t begin = leaf * tokens;
+  const auto random_step = static_cast<uint64_t>(plan.micro_batches * leaves.lanes + leaf);
+  tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
+  const int32_t* read = data.inputs + begin;
+  const Prediction prediction = model_.Predict(tape, DropWords(worker, random_step, read, tokens),
+                                               data.positions == nullptr ? nullptr : data.positions + begin);
+  Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, leaves.count};
+  std::array<const float*, kernels::kDepthChoices> nats;
+  if (leaf < leaves.lanes && !depth_nats_[0].empty()) {
+    for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
+    pass.depth_nats = nats.data();
+    pass.measured = 1.0 / plan.size.accumulate;
   }
+  parts_[static_cast<size_t>(leaf)] = train_.objective.Add(tape, prediction, pass);
+  tape.Backward();
 }
 
 void TrainingStep::MeasureDepths(const StepPlan& plan, const StepData& data) {
   const int own = model_.Depth(), sequences = plan.size.micro_batch;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
   for (auto& nats : depth_nats_) nats.resize(static_cast<size_t>(tokens));
-  if (!measuring_) measuring_.emplace(model_.bank(), model_.packs(), lanes_[0].tape->dtype());
+  if (!measuring_) measuring_.emplace(model_.bank(), model_.packs(), tape().dtype());
   for (size_t d = 0; d < depth_nats_.size(); ++d) {
     model_.SetDepth(kernels::kReasoningDepths[d]);
     measuring_->BeginInference(sequences, plan.size.length, nullptr);
@@ -94,36 +90,30 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
   return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets, positions);
 }
 
+// A growing sequence leaves fewer of them in a micro-batch.
+int TrainingStep::LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, train_.lanes)); }
+
+int TrainingStep::GradientCopies(const StepSize& size) const {
+  const int leaves = size.accumulate * LanesOf(size);
+  return leaf_sums_.CopiesFor(ranks_ == nullptr ? leaves : (leaves + ranks_->size() - 1) / ranks_->size());
+}
+
 StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
                               const int64_t* positions) {
   const StepData data{inputs, targets, positions};
-  // A growing sequence leaves fewer of them in a micro-batch.
-  const int lanes = std::gcd(plan.size.micro_batch, static_cast<int>(lanes_.size()));
-  StepOutcome outcome;
-  if (train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
+  const int lanes = LanesOf(plan.size), count = plan.size.accumulate * lanes;
+  const LeafRange own = ranks_ == nullptr ? LeafRange{0, count} : ShareOf(count, ranks_->rank(), ranks_->size());
+  const Leaves leaves{plan, data, lanes, count, own};
+  // Of the first micro-batch, whose leaves are the first.
+  if (own.begin < lanes && train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
     MeasureDepths(plan, data);
   } else {
     for (auto& nats : depth_nats_) nats.clear();
   }
   model_.BeginStep();
-  if (lanes == 1) {
-    RunLane(0, 1, plan, data);
-  } else {
-    ParallelPieces(lanes, [&](int64_t i) {
-      Lane& lane = lanes_[static_cast<size_t>(i)];
-      try {
-        RunLane(static_cast<int>(i), lanes, plan, data);
-      } catch (...) {
-        lane.failure = std::current_exception();
-      }
-    });
-  }
-  for (int i = 0; i < lanes; ++i) {
-    Lane& lane = lanes_[static_cast<size_t>(i)];
-    if (lane.failure) std::rethrow_exception(std::exchange(lane.failure, nullptr));
-    if (lane.gradients) lane.gradients->MoveTo(model_.bank());
-    outcome.parts.AddShare(lane.parts, 1);
-  }
+  SumLeaves(leaves);
+  StepOutcome outcome;
+  for (const ObjectiveParts& parts : parts_) outcome.parts.AddShare(parts, count);
   const Stopwatch watch;
   ClearFrozenGradients();
   outcome.gradient_norm = optimizer_.GradientNorm();
@@ -144,6 +134,70 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   }
   optimizer_seconds_ += watch.Seconds();
   return outcome;
+}
+
+void TrainingStep::SumLeaves(const Leaves& leaves) {
+  const Stopwatch watch;
+  parts_.assign(static_cast<size_t>(leaves.count), {});
+  read_.resize(static_cast<size_t>(ThreadCount()));
+  const auto blocks = leaf_sums_.Run(leaves.count, leaves.own, [this, &leaves](Tape& tape, int worker, int leaf) {
+    RunLeaf(tape, worker, leaf, leaves);
+  });
+  if (ranks_ == nullptr) return;
+  const double seconds = watch.Seconds();
+  // A rank that is slower than this one is no silent one.
+  ranks_->SetPatience(std::max(train_.cluster.patience, kPatience * seconds));
+  exchange_->Sum(leaves.count, blocks, model_.bank().gradients());
+  leaf_sums_.Clear();
+  ExchangeParts(leaves.own);
+  exchange_seconds_ += watch.Seconds() - seconds;
+}
+
+// The parts of this rank's leaves to all, and what passes leave for the end of the step (Rcsm).
+void TrainingStep::ExchangeParts(LeafRange own) {
+  const ObjectiveParts& known = parts_[static_cast<size_t>(own.begin)];
+  const size_t length = 2 + known.parts().size();
+  const auto leaves = static_cast<int>(parts_.size());
+  values_.resize(parts_.size() * length);
+  const auto at = [&](int leaf) { return values_.data() + static_cast<size_t>(leaf) * length; };
+  for (int leaf = own.begin; leaf < own.end; ++leaf) {
+    const ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
+    FLASHLM_CHECK(parts.parts().size() + 2 == length, "leaves with different parts");
+    double* to = at(leaf);
+    *to++ = parts.cross_entropy;
+    *to++ = parts.total;
+    for (const auto& part : parts.parts()) *to++ = part.value;
+  }
+  for (int peer = 0; peer < ranks_->size(); ++peer) {
+    if (peer == ranks_->rank()) continue;
+    const LeafRange share = ShareOf(leaves, peer, ranks_->size());
+    const auto bytes = [&](LeafRange range) { return static_cast<size_t>(range.count()) * length * sizeof(double); };
+    ranks_->Receive(peer, at(share.begin), bytes(share));
+    ranks_->Send(peer, at(own.begin), bytes(own));
+  }
+  ranks_->Wait();
+  for (int leaf = 0; leaf < leaves; ++leaf) {
+    if (own.begin <= leaf && leaf < own.end) continue;
+    ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
+    const double* from = at(leaf);
+    parts.cross_entropy = *from++;
+    parts.total = *from++;
+    for (const auto& part : known.parts()) parts.Append(part.name) = *from++;
+  }
+  if (model_.Depth() >= 0) ExchangeRecords();
+}
+
+void TrainingStep::ExchangeRecords() {
+  const std::vector<float> own = model_.PassRecords();
+  const std::vector<std::string> all =
+      ranks_->Gather({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)});
+  for (int peer = 0; peer < ranks_->size(); ++peer) {
+    if (peer == ranks_->rank()) continue;
+    const std::string& bytes = all[static_cast<size_t>(peer)];
+    std::vector<float> records(bytes.size() / sizeof(float));
+    std::memcpy(records.data(), bytes.data(), bytes.size());
+    model_.AddPassRecords(records);
+  }
 }
 
 void TrainingStep::ClearFrozenGradients() {
@@ -175,46 +229,38 @@ StepOutcome::Verdict TrainingStep::Judge(const StepOutcome& outcome) const {
   return StepOutcome::Verdict::kApplied;
 }
 
-void TrainingStep::SetProfiling(bool on) {
-  for (Lane& lane : lanes_) lane.tape->SetProfiling(on);
-}
-
 Profile TrainingStep::TakeProfile() {
   Profile all;
-  const auto lanes = static_cast<double>(lanes_.size());
-  for (Lane& lane : lanes_) {
-    for (const auto& [name, time] : lane.tape->profile()) {
+  const int workers = leaf_sums_.worker_count();
+  leaf_sums_.ForEachTape([&](Tape& tape) {
+    for (const auto& [name, time] : tape.profile()) {
       OpTime& sum = all[name];
-      sum.forward_seconds += time.forward_seconds / lanes;
-      sum.backward_seconds += time.backward_seconds / lanes;
+      sum.forward_seconds += time.forward_seconds / workers;
+      sum.backward_seconds += time.backward_seconds / workers;
       sum.calls += time.calls;
     }
-    lane.tape->ClearProfile();
-  }
+    tape.ClearProfile();
+  });
   return all;
 }
 
-namespace {
-
-template <class Lanes, class Figure>
-auto SumOver(const Lanes& lanes, const Figure& figure) {
-  decltype(figure(*lanes[0].tape)) sum = 0;
-  for (const auto& lane : lanes) sum += figure(*lane.tape);
-  return sum;
-}
-
-}  // namespace
-
 size_t TrainingStep::activation_bytes() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.activation_bytes(); });
+  size_t bytes = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.activation_bytes(); });
+  return bytes;
 }
 size_t TrainingStep::gradient_bytes() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.gradient_bytes(); });
+  size_t bytes = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.gradient_bytes(); });
+  return bytes;
 }
 int64_t TrainingStep::grow_events() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.grow_events(); });
+  int64_t events = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { events += tape.grow_events(); });
+  return events;
 }
 
 double TrainingStep::TakeOptimizerSeconds() { return std::exchange(optimizer_seconds_, 0.0); }
+double TrainingStep::TakeExchangeSeconds() { return std::exchange(exchange_seconds_, 0.0); }
 
 }  // namespace flashlm
