@@ -71,7 +71,7 @@ function(flashlm_program target)
 endfunction()
 
 # What reaches MPI, where there is one: a library of its own beside the program, which loads it when a launcher has started
-# several processes (cluster/launch.h). To be linked with MPI would cost every start of the program.
+# several processes (cluster/launch.h).
 function(flashlm_mpi_library)
   if(NOT FLASHLM_HAS_MPI)
     return()

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -9,7 +10,6 @@
 namespace flashlm {
 namespace {
 
-constexpr int64_t kLine = 16;     // floats; segments begin where a cache line does
 constexpr int64_t kChunk = 1024;  // floats that are summed at a time, with their stack in the nearest cache
 constexpr int kDeepest = 16;
 
@@ -19,20 +19,19 @@ void Round(const float* from, int64_t n, BFloat16* to) {
   });
 }
 
-void Widen(const BFloat16* from, int64_t n, float* to) {
-  ParallelBlocks(n, 1 << 15, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = ToFloat(from[i]);
-  });
-}
-
 }  // namespace
 
-GradientExchange::GradientExchange(Ranks& ranks, int64_t size, DType type) : ranks_(ranks), size_(size), type_(type) {}
+GradientExchange::GradientExchange(Ranks& ranks, std::vector<int64_t> cuts, int64_t block, DType type)
+    : ranks_(ranks), cuts_(std::move(cuts)), block_(block), type_(type) {}
 
-GradientExchange::Segment GradientExchange::SegmentOf(int rank) const {
-  const int64_t lines = (size_ + kLine - 1) / kLine;
-  const auto at = [&](int r) { return std::min(size_, lines * r / ranks_.size() * kLine); };
-  return {at(rank), at(rank + 1)};
+GradientExchange::Segment GradientExchange::UpdatedBy(int rank) const {
+  return {cuts_[static_cast<size_t>(rank)], cuts_[static_cast<size_t>(rank) + 1]};
+}
+
+GradientExchange::Segment GradientExchange::SummedBy(int rank) const {
+  const Segment own = UpdatedBy(rank);
+  if (own.count() == 0) return own;
+  return {own.begin / block_ * block_, std::min(cuts_.back(), (own.end + block_ - 1) / block_ * block_)};
 }
 
 void GradientExchange::Plan(int leaves) {
@@ -46,48 +45,50 @@ void GradientExchange::Plan(int leaves) {
     blocks_.insert(blocks_.end(), nodes.begin(), nodes.end());
     first_block_.push_back(blocks_.size());
   }
-  depth_ = SumOrder(leaves, blocks_, order_);
-  FLASHLM_CHECK(depth_ <= kDeepest, "a tree of {} leaves", leaves);
+  const int depth = SumOrder(leaves, blocks_, order_);
+  FLASHLM_CHECK(depth <= kDeepest, "a tree of {} leaves", leaves);
   sources_.resize(blocks_.size());
-  const size_t segment = static_cast<size_t>(SegmentOf(ranks_.rank()).count()) * blocks_.size();
+  const size_t segment = static_cast<size_t>(SummedBy(ranks_.rank()).count()) * blocks_.size();
   if (type_ == DType::kBF16) {
     const auto rank = static_cast<size_t>(ranks_.rank());
-    halves_.resize(std::max(segment, static_cast<size_t>(size_)));
-    own_halves_.resize((first_block_[rank + 1] - first_block_[rank]) * static_cast<size_t>(size_));
+    halves_.resize(segment);
+    own_halves_.resize((first_block_[rank + 1] - first_block_[rank]) * static_cast<size_t>(cuts_.back()));
   } else {
     floats_.resize(segment);
   }
 }
 
-void GradientExchange::SendBlocks(std::span<const GradientBlock> own) {
-  const auto rank = static_cast<size_t>(ranks_.rank());
-  const Segment segment = SegmentOf(ranks_.rank());
-  for (size_t peer = 0; peer + 1 < first_block_.size(); ++peer) {
-    for (size_t b = first_block_[peer]; b < first_block_[peer + 1]; ++b) {
-      const size_t at = b * static_cast<size_t>(segment.count());
+void GradientExchange::ReceiveBlocks() {
+  const auto count = static_cast<size_t>(SummedBy(ranks_.rank()).count());
+  for (int peer = 0; peer < ranks_.size(); ++peer) {
+    if (peer == ranks_.rank()) continue;
+    for (size_t b = first_block_[static_cast<size_t>(peer)]; b < first_block_[static_cast<size_t>(peer) + 1]; ++b) {
       if (type_ == DType::kBF16) {
-        sources_[b] = {nullptr, halves_.data() + at};
+        sources_[b] = {nullptr, halves_.data() + b * count};
+        ranks_.Receive(peer, halves_.data() + b * count, count * sizeof(BFloat16));
       } else {
-        sources_[b] = {floats_.data() + at, nullptr};
+        sources_[b] = {floats_.data() + b * count, nullptr};
+        ranks_.Receive(peer, floats_.data() + b * count, count * sizeof(float));
       }
-      if (peer == rank) continue;
-      void* to = type_ == DType::kBF16 ? static_cast<void*>(halves_.data() + at) : floats_.data() + at;
-      ranks_.Receive(static_cast<int>(peer), to, static_cast<size_t>(segment.count()) * SizeOf(type_));
     }
   }
+}
+
+void GradientExchange::SendBlocks(std::span<const GradientBlock> own) {
+  const Segment segment = SummedBy(ranks_.rank());
   for (size_t i = 0; i < own.size(); ++i) {
-    const float* sum = own[i].sum;
-    BFloat16* halves = own_halves_.data() + i * static_cast<size_t>(size_);
-    if (type_ == DType::kBF16) Round(sum, size_, halves);
+    const float* const sum = own[i].sum;
+    BFloat16* const halves = own_halves_.data() + i * static_cast<size_t>(cuts_.back());
+    Source& source = sources_[first_block_[static_cast<size_t>(ranks_.rank())] + i];
+    if (type_ == DType::kBF16) {
+      Round(sum, cuts_.back(), halves);
+      source = {nullptr, halves + segment.begin};
+    } else {
+      source = {sum + segment.begin, nullptr};
+    }
     for (int peer = 0; peer < ranks_.size(); ++peer) {
-      const Segment to = SegmentOf(peer);
-      Source& source = sources_[first_block_[rank] + i];
-      if (type_ == DType::kBF16) {
-        source = {nullptr, halves + segment.begin};
-      } else {
-        source = {sum + segment.begin, nullptr};
-      }
       if (peer == ranks_.rank()) continue;
+      const Segment to = SummedBy(peer);
       const void* data = type_ == DType::kBF16 ? static_cast<const void*>(halves + to.begin) : sum + to.begin;
       ranks_.Send(peer, data, static_cast<size_t>(to.count()) * SizeOf(type_));
     }
@@ -95,7 +96,7 @@ void GradientExchange::SendBlocks(std::span<const GradientBlock> own) {
 }
 
 void GradientExchange::SumSegment(float* result) {
-  const Segment segment = SegmentOf(ranks_.rank());
+  const Segment segment = SummedBy(ranks_.rank());
   ParallelBlocks(segment.count(), kChunk, [&](int64_t begin, int64_t end) {
     std::array<std::array<float, kChunk>, kDeepest> stack;
     const int64_t n = end - begin;
@@ -120,30 +121,23 @@ void GradientExchange::SumSegment(float* result) {
   });
 }
 
-void GradientExchange::ShareSegments(float* result) {
-  const Segment own = SegmentOf(ranks_.rank());
-  const bool halves = type_ == DType::kBF16;
-  if (halves) Round(result + own.begin, own.count(), halves_.data() + own.begin);
-  const auto at = [&](const Segment& segment) {
-    return halves ? static_cast<void*>(halves_.data() + segment.begin) : result + segment.begin;
-  };
-  const auto bytes = [&](const Segment& segment) { return static_cast<size_t>(segment.count()) * SizeOf(type_); };
-  for (int peer = 0; peer < ranks_.size(); ++peer) {
-    if (peer == ranks_.rank()) continue;
-    const Segment segment = SegmentOf(peer);
-    ranks_.Receive(peer, at(segment), bytes(segment));
-    ranks_.Send(peer, at(own), bytes(own));
-  }
-  ranks_.Wait();
-  if (halves) Widen(halves_.data(), size_, result);
-}
-
 void GradientExchange::Sum(int leaves, std::span<const GradientBlock> own, float* result) {
   Plan(leaves);
+  ReceiveBlocks();
   SendBlocks(own);
   ranks_.Wait();
   SumSegment(result);
-  ShareSegments(result);
+}
+
+void GradientExchange::ShareValues(float* values) {
+  const Segment own = UpdatedBy(ranks_.rank());
+  for (int peer = 0; peer < ranks_.size(); ++peer) {
+    if (peer == ranks_.rank()) continue;
+    const Segment segment = UpdatedBy(peer);
+    ranks_.Receive(peer, values + segment.begin, static_cast<size_t>(segment.count()) * sizeof(float));
+    ranks_.Send(peer, values + own.begin, static_cast<size_t>(own.count()) * sizeof(float));
+  }
+  ranks_.Wait();
 }
 
 }  // namespace flashlm

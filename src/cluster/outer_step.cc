@@ -85,7 +85,7 @@ void Decode(Code code, const char* coded, int64_t n, float* values) {
   });
 }
 
-OuterStep::OuterStep(Ranks& ranks, const ClusterConfig& config, ParamBank& bank)
+OuterStep::OuterStep(Ranks* ranks, const ClusterConfig& config, ParamBank& bank)
     : ranks_(ranks),
       bank_(bank),
       code_(CodeOf(config.exchange)),
@@ -98,13 +98,14 @@ OuterStep::OuterStep(Ranks& ranks, const ClusterConfig& config, ParamBank& bank)
   start_.resize(size);
   difference_.resize(size);
   mean_.resize(size);
-  const int64_t own = SegmentOf(ranks.rank()).count();
+  if (ranks_ == nullptr) return;
+  const int64_t own = SegmentOf(ranks_->rank()).count();
   lost_.resize(static_cast<size_t>(own));
   sent_.resize(static_cast<size_t>(CodedBytes(code_, bank.size())));
-  received_.resize(static_cast<size_t>(CodedBytes(code_, own) * ranks.size()));
+  received_.resize(static_cast<size_t>(CodedBytes(code_, own) * ranks_->size()));
   std::vector<LeafRange> ranks_as_leaves;
-  for (int rank = 0; rank < ranks.size(); ++rank) ranks_as_leaves.push_back({rank, rank + 1});
-  sums_.resize(static_cast<size_t>(SumOrder(ranks.size(), ranks_as_leaves, order_)),
+  for (int rank = 0; rank < ranks_->size(); ++rank) ranks_as_leaves.push_back({rank, rank + 1});
+  sums_.resize(static_cast<size_t>(SumOrder(ranks_->size(), ranks_as_leaves, order_)),
                std::vector<float>(static_cast<size_t>(own)));
 }
 
@@ -112,7 +113,7 @@ OuterStep::OuterStep(Ranks& ranks, const ClusterConfig& config, ParamBank& bank)
 LeafRange OuterStep::SegmentOf(int rank) const {
   const int64_t blocks = (bank_.size() + kCodedBlock - 1) / kCodedBlock;
   const auto at = [&](int r) {
-    return static_cast<int>(std::min(bank_.size(), blocks * r / ranks_.size() * kCodedBlock));
+    return static_cast<int>(std::min(bank_.size(), blocks * r / ranks_->size() * kCodedBlock));
   };
   return {at(rank), at(rank + 1)};
 }
@@ -121,24 +122,24 @@ void OuterStep::Begin() { std::copy_n(bank_.values(), bank_.size(), start_.begin
 
 // Every rank gets what all have of its segment.
 void OuterStep::ExchangeSegments() {
-  const int64_t own_bytes = CodedBytes(code_, SegmentOf(ranks_.rank()).count());
-  for (int peer = 0; peer < ranks_.size(); ++peer) {
+  const int64_t own_bytes = CodedBytes(code_, SegmentOf(ranks_->rank()).count());
+  for (int peer = 0; peer < ranks_->size(); ++peer) {
     const LeafRange segment = SegmentOf(peer);
     char* const code = sent_.data() + CodedAt(code_, segment.begin);
     char* const place = received_.data() + peer * own_bytes;
     Encode(code_, difference_.data() + segment.begin, segment.count(), code);
-    if (peer == ranks_.rank()) {
+    if (peer == ranks_->rank()) {
       std::copy_n(code, own_bytes, place);
       continue;
     }
-    ranks_.Receive(peer, place, static_cast<size_t>(own_bytes));
-    ranks_.Send(peer, code, static_cast<size_t>(CodedBytes(code_, segment.count())));
+    ranks_->Receive(peer, place, static_cast<size_t>(own_bytes));
+    ranks_->Send(peer, code, static_cast<size_t>(CodedBytes(code_, segment.count())));
   }
-  ranks_.Wait();
+  ranks_->Wait();
 }
 
 void OuterStep::AverageOwnSegment() {
-  const int64_t n = SegmentOf(ranks_.rank()).count();
+  const int64_t n = SegmentOf(ranks_->rank()).count();
   size_t top = 0;
   for (const SumOp& op : order_) {
     if (op.block >= 0) {
@@ -149,27 +150,36 @@ void OuterStep::AverageOwnSegment() {
     for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
     --top;
   }
-  const auto share = 1 / static_cast<float>(ranks_.size());
+  const auto share = 1 / static_cast<float>(ranks_->size());
   for (size_t i = 0; i < lost_.size(); ++i) lost_[i] += share * sums_[0][i];
+}
+
+void OuterStep::Average() {
+  if (ranks_ == nullptr) {
+    mean_.swap(difference_);
+    std::fill(difference_.begin(), difference_.end(), 0.0f);
+    return;
+  }
+  ExchangeSegments();
+  AverageOwnSegment();
+  const LeafRange own = SegmentOf(ranks_->rank());
+  char* const code = sent_.data() + CodedAt(code_, own.begin);
+  Encode(code_, lost_.data(), own.count(), code);
+  for (int peer = 0; peer < ranks_->size(); ++peer) {
+    if (peer == ranks_->rank()) continue;
+    const LeafRange segment = SegmentOf(peer);
+    ranks_->Receive(peer, sent_.data() + CodedAt(code_, segment.begin),
+                    static_cast<size_t>(CodedBytes(code_, segment.count())));
+    ranks_->Send(peer, code, static_cast<size_t>(CodedBytes(code_, own.count())));
+  }
+  ranks_->Wait();
+  Decode(code_, sent_.data(), bank_.size(), mean_.data());
 }
 
 void OuterStep::Run() {
   const float* const values = bank_.values();
   for (size_t i = 0; i < start_.size(); ++i) difference_[i] += start_[i] - values[i];
-  ExchangeSegments();
-  AverageOwnSegment();
-  const LeafRange own = SegmentOf(ranks_.rank());
-  char* const code = sent_.data() + CodedAt(code_, own.begin);
-  Encode(code_, lost_.data(), own.count(), code);
-  for (int peer = 0; peer < ranks_.size(); ++peer) {
-    if (peer == ranks_.rank()) continue;
-    const LeafRange segment = SegmentOf(peer);
-    ranks_.Receive(peer, sent_.data() + CodedAt(code_, segment.begin),
-                   static_cast<size_t>(CodedBytes(code_, segment.count())));
-    ranks_.Send(peer, code, static_cast<size_t>(CodedBytes(code_, own.count())));
-  }
-  ranks_.Wait();
-  Decode(code_, sent_.data(), bank_.size(), mean_.data());
+  Average();
   const ParamState::Array& outer = state_.arrays()[0];
   for (size_t p = 0; p < bank_.infos().size(); ++p) {
     const ParamInfo& info = bank_.infos()[p];

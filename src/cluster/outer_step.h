@@ -26,8 +26,8 @@ void Decode(Code code, const char* coded, int64_t n, float* values);
 
 class OuterStep {
  public:
-  // `bank`: allocated; all must outlive this.
-  OuterStep(Ranks& ranks, const ClusterConfig& config, ParamBank& bank);
+  // `bank`: allocated; all must outlive this. ranks null: this process is alone, and nothing is exchanged or rounded.
+  OuterStep(Ranks* ranks, const ClusterConfig& config, ParamBank& bank);
   OuterStep(const OuterStep&) = delete;
   OuterStep& operator=(const OuterStep&) = delete;
 
@@ -44,10 +44,11 @@ class OuterStep {
 
  private:
   LeafRange SegmentOf(int rank) const;
+  void Average();  // differences over ranks, into mean_
   void ExchangeSegments();
   void AverageOwnSegment();
 
-  Ranks& ranks_;
+  Ranks* ranks_;
   ParamBank& bank_;
   Code code_;
   float lr_, momentum_;

@@ -86,6 +86,8 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
   }
   if (!from) reading_.Enter(Part(), 0);
   if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");
+  if (Local()) outer_ = std::make_unique<OuterStep>(ranks_, config_.train.cluster, model_->bank());
+  if (from) RestoreOuter(*from);
   if (Writes()) log_ = std::make_unique<RunLog>(folder_, progress_.step, hooks_.tensorboard);
 }
 
@@ -99,6 +101,11 @@ void Run::Announce() const {
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reading_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));
+  if (Local()) {
+    const ClusterConfig& cluster = config_.train.cluster;
+    Say(fmt::format("local steps: weights are exchanged every {} steps; outer step: rate {}, momentum {}",
+                    cluster.sync_every, cluster.outer_lr, cluster.outer_momentum));
+  }
   for (int i = 0; i < phases_.count(); ++i) {
     const Phase& phase = config_.phases[static_cast<size_t>(i)];
     const auto [low, high] = phase.difficulty;
@@ -153,16 +160,44 @@ bool Run::OneStep() {
       step_.Run({progress_.step, micro_batches, size, factor, Fraction()}, inputs_.data(), targets_.data(), positions);
   ++progress_.step;
   progress_.next_sequence += sequences;
-  if (Writes()) average_.AfterStep(progress_.step, ScheduleFraction());
-  double seconds = watch.Seconds();
-  if (ranks_ != nullptr) seconds = Agree(seconds);
+  if (!Synced()) {
+    round_seconds_ += watch.Seconds();
+    if (Writes()) LogStep(outcome, size, factor, watch.Seconds());
+    GiveUpIfDiverged();
+    Grow();
+    return true;
+  }
+  if (outer_) MakeOuterStep(watch.Seconds());
+  // After a round of local steps always: only then are there weights to take in.
+  if (Writes()) average_.AfterStep(Local() ? 0 : progress_.step, ScheduleFraction());
+  const double seconds = watch.Seconds();
+  round_seconds_ += seconds;
+  FinishStep(outcome, size, factor, seconds);
+  return true;
+}
+
+// The clock of the first rank is that of all, which is why what follows from it comes first there.
+void Run::FinishStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
+  double round = std::exchange(round_seconds_, 0.0);
+  if (Writes()) {
+    CountSeconds(round);
+    LogStep(outcome, size, factor, seconds);
+    GiveUpIfDiverged();
+    Grow();
+    PlanNext();
+  }
+  if (ranks_ != nullptr) Agree(round);
+  if (!Writes()) {
+    CountSeconds(round);
+    GiveUpIfDiverged();
+    Grow();
+  }
+}
+
+void Run::CountSeconds(double seconds) {
   double& mean = progress_.step_seconds;
   mean = mean == 0 ? seconds : 0.9 * mean + 0.1 * seconds;
   progress_.seconds += seconds;
-  if (Writes()) LogStep(outcome, size, factor, seconds);
-  GiveUpIfDiverged();
-  Grow();
-  return true;
 }
 
 // Before a step rather than after one: a checkpoint lies between a step and what the next one begins with.
@@ -240,7 +275,7 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   AddParts(parts, line);
   for (const float share : model_->OperationShares()) line["operations"].push_back(std::round(1e4 * share) / 1e4);
   if (OwnShare() > 0) line["own_stories"] = amplification_.stories().count();
-  if (ranks_ != nullptr) LogExchange(line, size);
+  if (ranks_ != nullptr) LogExchange(line);
   if (round_) line["own_round"] = std::exchange(round_, std::nullopt)->ToJson();
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
@@ -295,30 +330,40 @@ std::optional<RunResult> Run::Reported() const {
   }
 }
 
-void Run::AfterStep(double fraction_before) {
-  if (!Writes()) return;
-  const bool evaluate = EvaluationDue(fraction_before) && !Done() && EvaluationAffordable();
-  const bool sample = config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0;
-  const bool publish = progress_.step % config_.train.checkpoint_every == 0;
-  if (!evaluate && !sample && !publish) return;
+void Run::BeginRound() {
+  round_step_ = progress_.step;
+  round_fraction_ = Fraction();
+}
+
+bool Run::Passed(int every) const { return progress_.step / every > round_step_ / every; }
+
+void Run::PlanNext() {
+  plan_ = {};
+  plan_.evaluate = EvaluationDue() && !Done() && EvaluationAffordable();
+  plan_.sample = config_.train.sample_every > 0 && Passed(config_.train.sample_every);
+  // What a longer budget would go on from is saved before the rate falls.
+  plan_.publish = Passed(config_.train.checkpoint_every) || (!Done() && RateWasConstant() && NextRate() < kFullRate);
+}
+
+void Run::AfterStep() {
+  if (!plan_.Any()) return;
   const Ranks::Busy busy(ranks_);
-  if (evaluate) EvaluateAndPublish();
-  if (sample) Sample();
-  if (publish && published_step_ != progress_.step) Publish(false);
+  const Plan plan = std::exchange(plan_, {});
+  if (plan.evaluate) EvaluateAndPublish();
+  if (plan.sample) Sample();
+  if (plan.publish && published_step_ != progress_.step) Publish(false);
 }
 
 TrainSummary Run::Go() {
   if (ranks_ != nullptr) ShareStart();
+  if (outer_) outer_->Begin();
   Announce();
   const int64_t first_step = progress_.step;
+  BeginRound();
   while (!Done()) {
     if (StopWanted()) return Stop();
-    // What a longer budget would go on from.
-    const bool falls_now = RateWasConstant() && NextRate() < kFullRate;
-    if (Writes() && falls_now && published_step_ != progress_.step) Publish(false);
-    const double fraction_before = Fraction();
-    if (!OneStep()) continue;
-    AfterStep(fraction_before);
+    if (round_step_ != progress_.step && Synced()) BeginRound();
+    if (OneStep() && Synced()) AfterStep();
   }
   if (!Writes()) return {true, progress_.step, Tokens(), {}};
   const Ranks::Busy busy(ranks_);

@@ -11,6 +11,7 @@
 
 #include "base/fields.h"
 #include "base/files.h"
+#include "cluster/outer_step.h"
 #include "cluster/ranks.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
@@ -64,10 +65,14 @@ class Run {
   // --- with other ranks (run_ranks.cc) ---
   bool Writes() const { return ranks_ == nullptr || ranks_->first(); }
   void ShareStart();
-  // The seconds of the step as the first rank has them, and whether it wants to stop.
-  double Agree(double seconds);
-  void LogExchange(Json& line, const StepSize& size);
+  bool Local() const { return config_.train.cluster.Local(); }
+  bool Synced() const;  // whether all ranks have the same weights, so that these may be measured and saved
+  // What the first rank decides after a step, or a round of local ones, to all; what it needs for a checkpoint to it.
+  void Agree(double& seconds);
+  void MakeOuterStep(double seconds);  // of the round's last step, so far
+  void LogExchange(Json& line);
   void RestoreAverage(const OpenedCheckpoint& from);
+  void RestoreOuter(const OpenedCheckpoint& from);
   void CountNGrams(const std::string& checksum);  // of the run so far, if it has one
   void TakeSupersededBest();
   void Announce() const;
@@ -81,9 +86,13 @@ class Run {
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
-  bool OneStep();                          // false: interrupted, nothing was done
-  void AfterStep(double fraction_before);  // evaluation, sample, checkpoint, as far as they are due
-  bool WriteRound();                       // stories to train with, where they are due; likewise
+  bool OneStep();  // false: interrupted, nothing was done
+  void FinishStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
+  void CountSeconds(double seconds);
+  void BeginRound();
+  void PlanNext();
+  void AfterStep();
+  bool WriteRound();  // stories to train with, where they are due; likewise
   void Grow();
   void EnterPhase();
   void Log(const Json& line);
@@ -92,7 +101,8 @@ class Run {
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
-  bool EvaluationDue(double fraction_before) const;
+  bool Passed(int every) const;  // whether so many steps, or a multiple, were made by the last round
+  bool EvaluationDue() const;
   bool EvaluationAffordable() const;
   EvaluationTime TimeForEvaluations() const;
   double EvaluationsInBudget() const;
@@ -131,9 +141,20 @@ class Run {
   std::vector<int32_t> inputs_, targets_;
   std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;
-  double last_rate_ = 0;      // the schedule's factor in the last step; 0: none in this session
-  bool stop_agreed_ = false;  // with the other ranks
-  int64_t bytes_logged_ = 0;  // that this rank has sent
+  double last_rate_ = 0;  // the schedule's factor in the last step; 0: none in this session
+  // What is due before the next step, as the process that writes has it.
+  struct Plan {
+    bool evaluate = false, sample = false, publish = false;
+    bool Any() const { return evaluate || sample || publish; }
+  };
+  Plan plan_;
+  // A round is one step, or with local steps those between two exchanges of weights.
+  int64_t round_step_ = 0;                        // the last step before it
+  double round_fraction_ = 0;                     // of the budget, then
+  double round_seconds_ = 0;                      // of its steps so far
+  std::unique_ptr<OuterStep> outer_;              // null: no local steps
+  bool stop_agreed_ = false;                      // with the other ranks
+  int64_t bytes_logged_ = 0, tokens_logged_ = 0;  // what this rank has sent by the last line of log.jsonl
 };
 
 }  // namespace flashlm

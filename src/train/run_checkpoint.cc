@@ -108,6 +108,10 @@ void Run::RestoreAverage(const OpenedCheckpoint& from) {
   if (then < config_.extensions.size()) average_.Restart();
 }
 
+void Run::RestoreOuter(const OpenedCheckpoint& from) {
+  if (outer_ && !from.outer_path.empty()) LoadState(from.outer_path, model_->bank(), outer_->state());
+}
+
 // Gone back behind its best checkpoint, the run has a better one only when it beats that.
 void Run::TakeSupersededBest() {
   const std::string best = LinkedFolder(folder_, RunLink::kBest);
@@ -152,7 +156,8 @@ void Run::Publish(bool is_best) {
                                   tokenizer_json_,
                                   TrainerState(),
                                   average_.begun() ? &average_.state() : nullptr,
-                                  model_->ngram() == nullptr ? "" : FileIn(folder_, kNGramFile)};
+                                  model_->ngram() == nullptr ? "" : FileIn(folder_, kNGramFile),
+                                  outer_ ? &outer_->state() : nullptr};
   PublishCheckpoint(folder_, progress_.step, content, {.best = is_best, .before_decay = RateWasConstant()},
                     config_.train.keep_checkpoints);
   published_step_ = progress_.step;

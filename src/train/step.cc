@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
-#include <string>
 #include <utility>
 
-#include "base/error.h"
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "kernels/vector/block_squares.h"
 #include "models/predict.h"
 #include "text/tokenizer.h"
 #include "train/run_machine.h"
@@ -33,8 +31,11 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       ranks_(ranks),
       leaf_sums_(model, dtype, SessionInt8(train), train.lanes > 1),
       optimizer_(optim, model.bank(), dtype) {
-  if (ranks_ == nullptr) return;
-  exchange_.emplace(*ranks_, model.bank().size(), train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
+  if (ranks_ == nullptr || train.cluster.Local()) return;
+  const int64_t block = kernels::SquareBlock(model.bank().size());
+  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size());
+  optimizer_.Share(cuts, ranks_->rank());
+  exchange_.emplace(*ranks_, std::move(cuts), block, train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
 }
 
 const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n) {
@@ -48,9 +49,10 @@ const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const i
   return read.data();
 }
 
-void TrainingStep::RunLeaf(Tape& tape, int worker, int leaf, const Leaves& leaves) {
+void TrainingStep::RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves) {
   const StepPlan& plan = leaves.plan;
   const StepData& data = leaves.data;
+  const int leaf = leaves.count == leaves.own.count() ? leaves.own.begin + index : index;  // of the whole step
   const int sequences = plan.size.micro_batch / leaves.lanes;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
   const int64_t begin = leaf * tokens;
@@ -66,7 +68,7 @@ void TrainingStep::RunLeaf(Tape& tape, int worker, int leaf, const Leaves& leave
     pass.depth_nats = nats.data();
     pass.measured = 1.0 / plan.size.accumulate;
   }
-  parts_[static_cast<size_t>(leaf)] = train_.objective.Add(tape, prediction, pass);
+  parts_[static_cast<size_t>(index)] = train_.objective.Add(tape, prediction, pass);
   tape.Backward();
 }
 
@@ -103,7 +105,7 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   const StepData data{inputs, targets, positions};
   const int lanes = LanesOf(plan.size), count = plan.size.accumulate * lanes;
   const LeafRange own = ranks_ == nullptr ? LeafRange{0, count} : ShareOf(count, ranks_->rank(), ranks_->size());
-  const Leaves leaves{plan, data, lanes, count, own};
+  const Leaves leaves{plan, data, lanes, exchange_ ? count : own.count(), own};
   // Of the first micro-batch, whose leaves are the first.
   if (own.begin < lanes && train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
     MeasureDepths(plan, data);
@@ -113,10 +115,10 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   model_.BeginStep();
   SumLeaves(leaves);
   StepOutcome outcome;
-  for (const ObjectiveParts& parts : parts_) outcome.parts.AddShare(parts, count);
+  for (const ObjectiveParts& parts : parts_) outcome.parts.AddShare(parts, leaves.count);
   const Stopwatch watch;
-  ClearFrozenGradients();
-  outcome.gradient_norm = optimizer_.GradientNorm();
+  if (!exchange_) ClearFrozenGradients();
+  outcome.gradient_norm = exchange_ ? SharedNorm() : optimizer_.GradientNorm();
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
     ++state_.updates;
@@ -140,64 +142,20 @@ void TrainingStep::SumLeaves(const Leaves& leaves) {
   const Stopwatch watch;
   parts_.assign(static_cast<size_t>(leaves.count), {});
   read_.resize(static_cast<size_t>(ThreadCount()));
-  const auto blocks = leaf_sums_.Run(leaves.count, leaves.own, [this, &leaves](Tape& tape, int worker, int leaf) {
-    RunLeaf(tape, worker, leaf, leaves);
-  });
-  if (ranks_ == nullptr) return;
+  // Who makes steps of its own has a tree of its own.
+  const int first = exchange_ ? 0 : leaves.own.begin;
+  const LeafRange own{leaves.own.begin - first, leaves.own.end - first};
+  const auto blocks = leaf_sums_.Run(
+      leaves.count, own, [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
+  if (!exchange_) return;
   const double seconds = watch.Seconds();
   // A rank that is slower than this one is no silent one.
   ranks_->SetPatience(std::max(train_.cluster.patience, kPatience * seconds));
   exchange_->Sum(leaves.count, blocks, model_.bank().gradients());
   leaf_sums_.Clear();
+  ClearFrozenGradients();
   ExchangeParts(leaves.own);
   exchange_seconds_ += watch.Seconds() - seconds;
-}
-
-// The parts of this rank's leaves to all, and what passes leave for the end of the step (Rcsm).
-void TrainingStep::ExchangeParts(LeafRange own) {
-  const ObjectiveParts& known = parts_[static_cast<size_t>(own.begin)];
-  const size_t length = 2 + known.parts().size();
-  const auto leaves = static_cast<int>(parts_.size());
-  values_.resize(parts_.size() * length);
-  const auto at = [&](int leaf) { return values_.data() + static_cast<size_t>(leaf) * length; };
-  for (int leaf = own.begin; leaf < own.end; ++leaf) {
-    const ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
-    FLASHLM_CHECK(parts.parts().size() + 2 == length, "leaves with different parts");
-    double* to = at(leaf);
-    *to++ = parts.cross_entropy;
-    *to++ = parts.total;
-    for (const auto& part : parts.parts()) *to++ = part.value;
-  }
-  for (int peer = 0; peer < ranks_->size(); ++peer) {
-    if (peer == ranks_->rank()) continue;
-    const LeafRange share = ShareOf(leaves, peer, ranks_->size());
-    const auto bytes = [&](LeafRange range) { return static_cast<size_t>(range.count()) * length * sizeof(double); };
-    ranks_->Receive(peer, at(share.begin), bytes(share));
-    ranks_->Send(peer, at(own.begin), bytes(own));
-  }
-  ranks_->Wait();
-  for (int leaf = 0; leaf < leaves; ++leaf) {
-    if (own.begin <= leaf && leaf < own.end) continue;
-    ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
-    const double* from = at(leaf);
-    parts.cross_entropy = *from++;
-    parts.total = *from++;
-    for (const auto& part : known.parts()) parts.Append(part.name) = *from++;
-  }
-  if (model_.Depth() >= 0) ExchangeRecords();
-}
-
-void TrainingStep::ExchangeRecords() {
-  const std::vector<float> own = model_.PassRecords();
-  const std::vector<std::string> all =
-      ranks_->Gather({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(float)});
-  for (int peer = 0; peer < ranks_->size(); ++peer) {
-    if (peer == ranks_->rank()) continue;
-    const std::string& bytes = all[static_cast<size_t>(peer)];
-    std::vector<float> records(bytes.size() / sizeof(float));
-    std::memcpy(records.data(), bytes.data(), bytes.size());
-    model_.AddPassRecords(records);
-  }
 }
 
 void TrainingStep::ClearFrozenGradients() {
@@ -210,6 +168,7 @@ void TrainingStep::Apply(const StepPlan& plan, double gradient_norm) {
   kept_.clear();
   for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
   optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
+  if (exchange_) ShareUpdate();
   model_.EndStep(/*applied=*/true);
   if (frozen_.empty()) return;
   auto kept = kept_.begin();

@@ -42,7 +42,8 @@ struct StepPlan {
 
 class TrainingStep {
  public:
-  // `ranks`: that share every step; null: this process makes all of it. They must outlive this.
+  // `ranks`: that share every step, or with train.sync_every > 1 make steps of their own of their share of its passes;
+  // null: this process makes all of it. They must outlive this.
   TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed,
                Ranks* ranks = nullptr);
 
@@ -69,6 +70,8 @@ class TrainingStep {
   size_t activation_bytes() const;
   size_t gradient_bytes() const;
   int64_t grow_events() const;
+  // Between steps: what the optimiser of each rank remembers of the parameters that it updates, to the first.
+  void CollectState();
   Optimizer& optimizer() { return optimizer_; }
   const Optimizer& optimizer() const { return optimizer_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
@@ -86,8 +89,9 @@ class TrainingStep {
   struct Leaves {
     const StepPlan& plan;
     const StepData& data;
-    int lanes, count;
-    LeafRange own;  // of this rank
+    int lanes;
+    int count;      // of the tree: all of the step, or where ranks make steps of their own those of this rank
+    LeafRange own;  // of this rank, in the step
   };
 
   // The targets' nats in the step's first micro-batch with all tokens at each depth, into depth_nats_.
@@ -95,11 +99,16 @@ class TrainingStep {
   int LanesOf(const StepSize& size) const;
   // The gradient of the whole step, in the bank, and the parts of all leaves.
   void SumLeaves(const Leaves& leaves);
-  void RunLeaf(Tape& tape, int worker, int leaf, const Leaves& leaves);
+  void RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves);  // index: in the tree
   // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
   const int32_t* DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n);
+  // --- with other ranks (step_ranks.cc) ---
+  // Of all leaves and of the gradient's squares, from what each rank has.
   void ExchangeParts(LeafRange own);
   void ExchangeRecords();
+  double SharedNorm() const;
+  // What the first rank updates, the others get, and so on.
+  void ShareUpdate();
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
   // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone,
   // and what the model itself writes into its buffers.
@@ -113,7 +122,8 @@ class TrainingStep {
   LeafSums leaf_sums_;
   std::optional<GradientExchange> exchange_;
   std::vector<ObjectiveParts> parts_;       // by leaf
-  std::vector<double> values_;              // of these, as they are exchanged
+  std::vector<double> numbers_;             // of these, as they are exchanged
+  std::vector<double> squares_;             // of the gradient, by block
   std::vector<std::vector<int32_t>> read_;  // by worker: tokens of a pass after word dropout
   Optimizer optimizer_;
   StepState state_;

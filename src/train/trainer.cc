@@ -79,6 +79,12 @@ TrainSummary GoTogether(Ranks* ranks, const std::function<std::unique_ptr<Run>()
 
 // Passes of a step that ranks cannot share, or what they do not tell each other, is refused before anything is written.
 void RefuseUnshared(const Ranks* ranks, const Model& model, const RunConfig& config) {
+  if (config.train.cluster.Local() && (!config.phases.empty() || model.Depth() >= 0)) {
+    throw UsageError(
+        "train.sync_every > 1 with phases, or with a reasoning engine: an outer step would change what is "
+        "frozen, or remembered",
+        "train.phases=0 leaves out the phases; train.sync_every=1 is for every model");
+  }
   if (ranks == nullptr) return;
   RefuseIdleRanks(model, config.train, ranks->size());
   for (const Phase& phase : config.phases) {
