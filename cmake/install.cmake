@@ -4,6 +4,9 @@ include(CMakePackageConfigHelpers)
 
 if(FLASHLM_PROGRAM)
   install(TARGETS flashlm RUNTIME)
+  if(FLASHLM_HAS_MPI)
+    install(TARGETS flashlm_mpi LIBRARY DESTINATION lib/flashlm)
+  endif()
 endif()
 install(TARGETS flashlm_flashlm LIBRARY)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/flashlm ${FLASHLM_GENERATED}/include/flashlm TYPE INCLUDE

@@ -26,7 +26,8 @@ function(flashlm_room name)
   flashlm_targets(links ${ROOM_LINKS})
   set(target flashlm_${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cc)
-  list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/cli/main.cc ${PROJECT_SOURCE_DIR}/src/api/library.cc)
+  list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/cli/main.cc ${PROJECT_SOURCE_DIR}/src/api/library.cc
+       ${PROJECT_SOURCE_DIR}/src/cluster/mpi/mpi_transport.cc)
   if(NOT sources)
     add_library(${target} INTERFACE)
     add_library(flashlm::${name} ALIAS ${target})
@@ -73,4 +74,18 @@ function(flashlm_program target)
   get_property(registering GLOBAL PROPERTY FLASHLM_OBJECT_ROOMS)
   flashlm_targets(links ${ARGN} ${registering})
   target_link_libraries(${target} PRIVATE ${links})
+endfunction()
+
+# What reaches MPI, where there is one: a library of its own beside the program, which loads it when a launcher has started
+# several processes (cluster/launch.h).
+function(flashlm_mpi_library)
+  if(NOT FLASHLM_HAS_MPI)
+    return()
+  endif()
+  add_library(flashlm_mpi MODULE ${PROJECT_SOURCE_DIR}/src/cluster/mpi/mpi_transport.cc)
+  target_include_directories(flashlm_mpi PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(flashlm_mpi PRIVATE MPI::MPI_C)
+  set_target_properties(flashlm_mpi PROPERTIES CXX_VISIBILITY_PRESET hidden
+                                               LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  add_dependencies(flashlm flashlm_mpi)
 endfunction()

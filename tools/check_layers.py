@@ -25,9 +25,10 @@ ALLOWED["data"] = {"base", "text"}
 ALLOWED["sources"] = {"base", "data", "stories", "probes"}
 ALLOWED["io"] = {"base", "tensor", "text"}
 ALLOWED["optim"] = {"base", "kernels", "tensor"}
+ALLOWED["cluster"] = {"base", "kernels", "tensor"}
 ALLOWED["infer"] = {"base", "kernels", "tensor", "autograd", "nn", "ngram", "models", "text", "io"}
 ALLOWED["eval"] = ALLOWED["infer"] | {"infer", "data", "probes"}
-ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim"}
+ALLOWED["train"] = ALLOWED["eval"] | {"eval", "objective", "optim", "cluster"}
 ALLOWED["checks"] = ALLOWED["train"] | {"train"}
 ALLOWED["exchange"] = ALLOWED["train"] | {"train"}
 ALLOWED["report"] = {"base"}
@@ -35,7 +36,7 @@ ALLOWED["compare"] = ALLOWED["train"] | {"train", "report"}
 ALLOWED["api"] = ALLOWED["train"] | {"train"}
 ALLOWED["audit"] = ALLOWED["compare"]
 ALLOWED["serve"] = ALLOWED["eval"] | {"eval", "report"}
-ALLOWED["cli"] = ALLOWED["api"] | {"api", "checks", "compare", "audit", "exchange", "report", "serve"}
+ALLOWED["cli"] = ALLOWED["api"] | {"api", "cluster", "checks", "compare", "audit", "exchange", "report", "serve"}
 
 # A file of examples/ could stand in src as it is: in the room of what it registers, told by the header it includes for that.
 REGISTRIES = {
@@ -59,6 +60,7 @@ THIRD_PARTY = {
     "nlohmann/": ["base", "io"],
     "toml++/": ["base", "io"],
     "openssl/": ["base"],
+    "mpi": ["cluster/mpi"],
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')

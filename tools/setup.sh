@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the build needs and this machine lacks, with apt. Does nothing, fast and without network or root, when all
-# is there. Usage: tools/setup.sh [bench|dev|fuzz|grammar|python]
+# is there. Usage: tools/setup.sh [bench|dev|fuzz|grammar|mpi|python]...
 #   bench   Google Benchmark too, for -DFLASHLM_BENCH=ON
 #   grammar link-grammar too, which builds use if it is there (FLASHLM_LINK_GRAMMAR)
 #   dev     clang-format and clang-tidy too, for tools/lint.sh
 #   fuzz    clang with its fuzzer, for the preset fuzz
+#   mpi     Open MPI too, which builds use if it is there (FLASHLM_MPI), for training on several machines
 #   python  pytest and NumPy too, unless python3 has them, for the tests of the Python package
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,15 +15,17 @@ readonly min_cmake=3.25 log=build/setup.log
 programs=(g++ cmake ninja:ninja-build pkg-config git python3:python3-minimal)
 libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev
            libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libjs-chart.js libgtest-dev ca-certificates)
-case "${1:-}" in
-  "") ;;
-  bench) libraries+=(libbenchmark-dev) ;;
-  grammar) libraries+=(liblink-grammar-dev link-grammar-dictionaries-en) ;;
-  dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it
-  fuzz) programs+=(clang++:clang) libraries+=(libomp-dev libclang-rt-14-dev) ;;  # Debian 12's, as tools/lint.sh
-  python) python3 -c 'import numpy, pytest' 2>/dev/null || libraries+=(python3-numpy python3-pytest) ;;
-  *) echo "setup: unknown argument '$1' (usage: tools/setup.sh [bench|dev|fuzz|grammar|python])" >&2; exit 2 ;;
-esac
+for more in "$@"; do
+  case "$more" in
+    bench) libraries+=(libbenchmark-dev) ;;
+    grammar) libraries+=(liblink-grammar-dev link-grammar-dictionaries-en) ;;
+    dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it
+    fuzz) programs+=(clang++:clang) libraries+=(libomp-dev libclang-rt-14-dev) ;;  # Debian 12's, as tools/lint.sh
+    mpi) libraries+=(libopenmpi-dev openmpi-bin) ;;
+    python) python3 -c 'import numpy, pytest' 2>/dev/null || libraries+=(python3-numpy python3-pytest) ;;
+    *) echo "setup: unknown argument '$more' (usage: tools/setup.sh [bench|dev|fuzz|grammar|mpi|python]...)" >&2; exit 2 ;;
+  esac
+done
 
 missing=()
 for entry in "${programs[@]}"; do

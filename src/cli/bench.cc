@@ -1,4 +1,4 @@
-// flashlm bench train | decode | gemm
+// flashlm bench train | decode | gemm; exchange has a file of its own
 #include <array>
 #include <memory>
 #include <optional>
@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "cli/bench_exchange.h"
 #include "cli/verbs.h"
 #include "infer/decode_speed.h"
 #include "infer/loaded_model.h"
@@ -148,7 +149,8 @@ void Gemm(const BenchArguments& options) {
 }  // namespace
 
 void AddBench(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("bench", "speed of training, decoding and matrix products here");
+  CLI::App* verb =
+      app.add_subcommand("bench", "speed of training, decoding and matrix products here, and of what is between ranks");
   verb->require_subcommand(1);
   auto options = std::make_shared<BenchArguments>();
   const auto common = [options](CLI::App* sub) {
@@ -191,6 +193,7 @@ void AddBench(CLI::App& app) {
   CLI::App* gemm = verb->add_subcommand("gemm", "rate of matrix products at the shapes of our models");
   common(gemm);
   gemm->callback([options] { Gemm(*options); });
+  AddBenchExchange(*verb);
 }
 
 }  // namespace flashlm::cli

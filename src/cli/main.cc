@@ -17,6 +17,7 @@
 #include "base/mapped_file.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
+#include "cluster/launch.h"
 
 namespace flashlm::cli {
 namespace {
@@ -141,6 +142,8 @@ int main(int argc, char** argv) {
     return flashlm::cli::Fail(e.OneLine(), e.exit_code());
   } catch (const flashlm::api::Error& e) {
     return flashlm::cli::Fail(e.OneLine(), e.kind() == flashlm::api::Error::Kind::kUsage ? 2 : 1);
+  } catch (const flashlm::SaidByAnother& e) {
+    return e.exit_code;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory (hint: use smaller settings or close other programs)\n");
   } catch (const std::exception& e) {

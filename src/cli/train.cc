@@ -1,12 +1,15 @@
 // flashlm train
+#include <flashlm/error.h>
 #include <flashlm/train.h>
 
 #include <memory>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/budget.h"
 #include "cli/verbs.h"
+#include "cluster/launch.h"
 #include "models/extras.h"
 #include "models/presets.h"
 #include "models/registry.h"
@@ -23,11 +26,23 @@ struct TrainArguments {
   bool json = false;
 };
 
+// api::Train with its errors as the engine has them: which of several ranks speaks is decided by those.
+api::TrainResult TrainHere(const api::TrainConfig& config) {
+  try {
+    return api::Train(config);
+  } catch (const api::Error& e) {
+    if (e.kind() == api::Error::Kind::kUsage) throw UsageError(e.what(), e.hint());
+    throw Error(e.what(), e.hint());
+  }
+}
+
 void Run(const TrainArguments& options) {
   InstallInterruptHandler();
   if (options.threads > 0) SetThreadCount(options.threads);
+  Membership membership;
+  const bool first = CurrentRanks() == nullptr || CurrentRanks()->first();
   std::optional<DashboardServer> dashboard;
-  if (options.dashboard) {
+  if (options.dashboard && first) {
     const std::string& run = options.train.resume.empty() ? options.train.out : options.train.resume;
     dashboard.emplace(run, *options.dashboard);
     Say(fmt::format("dashboard: http://127.0.0.1:{}/", dashboard->port()));
@@ -37,10 +52,11 @@ void Run(const TrainArguments& options) {
   config.hours = options.budget.hours;
   config.tokens = options.budget.tokens;
   config.steps = options.budget.steps;
-  const api::TrainResult result = api::Train(config);
+  api::TrainResult result;
+  membership.Run([&] { result = TrainHere(config); });
   if (!result.finished) {
     SetExitCode(1);
-  } else if (options.json) {
+  } else if (options.json && first) {
     Print(result.results + "\n");
   }
 }

@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
 constexpr char kAverageFile[] = "average.safetensors";
+constexpr char kOuterFile[] = "outer.safetensors";
 constexpr char kTrainerFile[] = "trainer.json";
 constexpr char kFormat[] = "flashlm-checkpoint";
 constexpr int kVersion = 1;
@@ -47,6 +48,10 @@ void WriteCheckpointFolder(const std::string& folder, int64_t step, const Checkp
   if (content.average != nullptr) {
     SaveState(FileIn(folder, kAverageFile), content.bank, *content.average);
     names.emplace_back(kAverageFile);
+  }
+  if (content.outer != nullptr) {
+    SaveState(FileIn(folder, kOuterFile), content.bank, *content.outer);
+    names.emplace_back(kOuterFile);
   }
   if (!content.constant_file.empty()) {
     names.push_back(fs::path(content.constant_file).filename().string());
@@ -143,13 +148,15 @@ OpenedCheckpoint OpenFolder(const std::string& folder, OpenFor purpose) {
     for (const char* name : {kConfigFile, kModelFile, kTokenizerFile}) VerifyFile(folder, name, trainer);
     if (trainer.files.contains(kNGramFile)) VerifyFile(folder, kNGramFile, trainer);
     // Verified only when it is needed: a damaged optimizer does not keep a model from being used.
-    const bool averaged = trainer.files.contains(kAverageFile);
+    const bool averaged = trainer.files.contains(kAverageFile), outer = trainer.files.contains(kOuterFile);
     if (purpose == OpenFor::kResume) {
       VerifyFile(folder, kOptimizerFile, trainer);
       if (averaged) VerifyFile(folder, kAverageFile, trainer);
+      if (outer) VerifyFile(folder, kOuterFile, trainer);
     }
     opened.optimizer_path = FileIn(folder, kOptimizerFile);
     if (averaged) opened.average_path = FileIn(folder, kAverageFile);
+    if (outer) opened.outer_path = FileIn(folder, kOuterFile);
     opened.step = trainer.step;
     opened.trainer_state = std::move(trainer.state);
   } else if (purpose == OpenFor::kResume) {

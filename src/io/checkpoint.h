@@ -4,7 +4,8 @@
 //   RUN/checkpoints/step_000500/{config.json, model.safetensors, tokenizer.json, optimizer.safetensors,
 //   trainer.json} RUN/latest -> checkpoints/step_000500     RUN/best -> checkpoints/step_000400
 //
-// Where the model is blended with a mean of late weights there is also average.safetensors.
+// Where the model is blended with a mean of late weights there is also average.safetensors, and where ranks make steps
+// of their own outer.safetensors.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ struct CheckpointContent {
   // A file that belongs to the model and never changes (ngram.bin); "": none. The checkpoint has it under its own name,
   // as a hard link where that is possible: it lies on the disk once, and a copy of a checkpoint is complete.
   std::string constant_file = "";
+  const ParamState* outer = nullptr;  // of cluster/outer_step.h; null: there are no local steps
 };
 
 // The links that are to name a checkpoint, beside `latest`.
@@ -52,8 +54,8 @@ struct OpenedCheckpoint {  // NOLINT(bugprone-exception-escape): Json's move is 
   Json config;
   Json trainer_state;  // null: a plain model folder
   std::string model_path, tokenizer_path;
-  std::string optimizer_path;  // "" if there is none
-  std::string average_path;    // the same
+  std::string optimizer_path;            // "" if there is none
+  std::string average_path, outer_path;  // the same
 };
 
 // Opens a run folder, one of its checkpoints, or a plain model folder. All files that `purpose` needs are

@@ -140,6 +140,10 @@ class Flagship final : public Model {
   void EndStep(bool applied) override {
     if (engine_) engine_->EndStep(applied);
   }
+  std::vector<float> PassRecords() const override { return engine_ ? engine_->PassRecords() : std::vector<float>(); }
+  void AddPassRecords(std::span<const float> records) override {
+    if (engine_) engine_->AddPassRecords(records);
+  }
   void SetDepth(int depth) override {
     if (!engine_) return Model::SetDepth(depth);
     engine_->SetDepth(depth);

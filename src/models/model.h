@@ -55,6 +55,10 @@ class Model {
   // before its first Forward, EndStep after the update, or after the step was dropped (`applied` false).
   virtual void BeginStep() {}
   virtual void EndStep(bool applied) { static_cast<void>(applied); }
+  // Where several processes share the passes of a step: what those of this process have left for EndStep, and, before
+  // it, taking in what those of another have.
+  virtual std::vector<float> PassRecords() const { return {}; }
+  virtual void AddPassRecords(std::span<const float> records) { static_cast<void>(records); }
   // Whether passes of one step may run side by side, which Forward must be fit for: not those that collect gradients of
   // hashed tables, in one place.
   bool PassesSideBySide() const { return bank_.tables().empty(); }

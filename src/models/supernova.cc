@@ -115,6 +115,8 @@ class Supernova final : public Model {
 
   void BeginStep() override { engine_->BeginStep(); }
   void EndStep(bool applied) override { engine_->EndStep(applied); }
+  std::vector<float> PassRecords() const override { return engine_->PassRecords(); }
+  void AddPassRecords(std::span<const float> records) override { engine_->AddPassRecords(records); }
   void SetDepth(int depth) override { engine_->SetDepth(depth); }
   int Depth() const override { return engine_->depth(); }
   std::span<const float> OperationShares() const override { return engine_->shares(); }

@@ -76,14 +76,38 @@ Tensor Rcsm::Apply(Tape& tape, const Tensor& h, Tensor& auxiliary, Reasoned& rea
 }
 
 // A pass that is repeated, as for a gradient by differences, is still one.
-void Rcsm::Remember(uint64_t pass, const ReasoningResult& engine) {
-  const std::lock_guard lock(writes_mutex_);
+Rcsm::Write& Rcsm::WriteOf(uint64_t pass) {
   size_t i = 0;
   while (i < written_ && writes_[i].pass != pass) ++i;
   if (i == writes_.size()) writes_.push_back({pass, std::vector<float>(sums_.size())});
   if (i == written_) ++written_;
-  Write& write = writes_[i];
-  write.pass = pass;
+  writes_[i].pass = pass;
+  return writes_[i];
+}
+
+// A record: the pass as three digits of 24 bits, which a float holds, then its means.
+std::vector<float> Rcsm::PassRecords() const {
+  std::vector<float> records;
+  for (size_t i = 0; i < written_; ++i) {
+    for (int shift : {0, 24, 48}) records.push_back(static_cast<float>((writes_[i].pass >> shift) & 0xffffff));
+    records.insert(records.end(), writes_[i].means.begin(), writes_[i].means.end());
+  }
+  return records;
+}
+
+void Rcsm::AddPassRecords(std::span<const float> records) {
+  const size_t length = 3 + sums_.size();
+  FLASHLM_CHECK(records.size() % length == 0, "{} floats are no records of passes", records.size());
+  for (size_t at = 0; at < records.size(); at += length) {
+    uint64_t pass = 0;
+    for (size_t i = 0; i < 3; ++i) pass |= static_cast<uint64_t>(records[at + i]) << (24 * i);
+    std::copy_n(records.begin() + static_cast<std::ptrdiff_t>(at + 3), sums_.size(), WriteOf(pass).means.begin());
+  }
+}
+
+void Rcsm::Remember(uint64_t pass, const ReasoningResult& engine) {
+  const std::lock_guard lock(writes_mutex_);
+  Write& write = WriteOf(pass);
   std::copy_n(engine.mean_address, c_.slots, write.means.begin());
   std::copy_n(engine.mean_write, c_.width, write.means.begin() + c_.slots);
   std::copy_n(engine.shares, c_.operations, write.means.begin() + c_.slots + c_.width);

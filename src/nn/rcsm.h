@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,8 @@ class Rcsm {
   // the mean over passes, summed in their order, whichever ran first.
   void BeginStep();
   void EndStep(bool applied);
+  std::vector<float> PassRecords() const;
+  void AddPassRecords(std::span<const float> records);
   // Of the choices of operations of the last step, the part that fell on each: [K]; zeros before there was one.
   const std::vector<float>& shares() const { return shares_; }
 
@@ -72,6 +75,7 @@ class Rcsm {
   Param AddMap(const std::string& name, int rows, int inputs, const Init& init, Quantization quantization = {});
   void AddEngine(const std::string& name, const MapInit& init);
   void Remember(uint64_t pass, const ReasoningResult& engine);
+  Write& WriteOf(uint64_t pass);
 
   ParamBank& bank_;
   RcsmConfig c_;

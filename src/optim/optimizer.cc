@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -154,6 +155,93 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update, doub
   ParallelPieces(static_cast<int64_t>(matrices_.size()), [&](int64_t i) { run(matrices_[static_cast<size_t>(i)]); });
   tables_.Update((config_.tables.lr > 0 ? config_.tables.lr : config_.lr) * factor, scale, update);
   bank_.Touch();
+}
+
+namespace {
+
+// About the nanoseconds that updating a piece takes one thread: a run reads and writes some floats per value, a matrix
+// (Muon) is also multiplied with itself again and again.
+double CostOf(int64_t size, int rows, int cols) {
+  const double shorter = std::min(rows, cols), longer = std::max(rows, cols);
+  return 2 * static_cast<double>(size) + 5 * (4 * shorter * shorter * longer + 2 * shorter * shorter * shorter) / 200;
+}
+
+}  // namespace
+
+std::vector<int64_t> Optimizer::Cuts(int members) const {
+  struct Span {
+    int64_t begin, size;
+    double cost;
+    bool whole;
+  };
+  std::vector<Span> spans;
+  double total = 0;
+  for (const auto* pieces : {&runs_, &matrices_}) {
+    for (const Piece& piece : *pieces) {
+      const RulePiece& memory = piece.memory;
+      spans.push_back(
+          {BeginOf(piece), memory.size, CostOf(memory.size, memory.rows, memory.cols), piece.rule->ByMatrix()});
+      total += spans.back().cost;
+    }
+  }
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
+  constexpr int64_t kLine = 16;  // floats
+  std::vector<int64_t> cuts = {0};
+  double before = 0;
+  for (const Span& span : spans) {
+    for (double left = total * static_cast<double>(cuts.size()) / members - before;
+         left < span.cost && std::ssize(cuts) < members;
+         left = total * static_cast<double>(cuts.size()) / members - before) {
+      const double part = std::max(0.0, left / span.cost);
+      const auto lines = static_cast<int64_t>(part * static_cast<double>(span.size)) / kLine * kLine;
+      const int64_t inside = span.whole ? (part < 0.5 ? 0 : span.size) : lines;
+      cuts.push_back(std::max(cuts.back(), span.begin + inside));
+    }
+    before += span.cost;
+  }
+  while (std::ssize(cuts) < members) cuts.push_back(bank_.size());
+  cuts.push_back(bank_.size());
+  return cuts;
+}
+
+std::vector<std::span<float>> Optimizer::MemoryOf(const Piece& piece) {
+  const auto by_value = piece.rule->States().size(), all = by_value + piece.rule->LineStates().size();
+  std::vector<std::span<float>> states;
+  for (size_t s = 0; s < all; ++s) {
+    const int64_t n = s < by_value ? piece.memory.size : piece.memory.Lines();
+    states.emplace_back(piece.memory.state[s], static_cast<size_t>(n));
+  }
+  return states;
+}
+
+void Optimizer::Share(const std::vector<int64_t>& cuts, int member) {
+  const size_t members = cuts.size() - 1;
+  shared_.resize(members);
+  std::vector<Piece> runs, matrices;
+  for (const auto* pieces : {&runs_, &matrices_}) {
+    for (const Piece& piece : *pieces) {
+      const bool whole = piece.rule->ByMatrix();
+      const int64_t begin = BeginOf(piece), end = begin + piece.memory.size;
+      for (size_t m = 0; m < members; ++m) {
+        // A whole piece is the member's in whose part it begins.
+        const bool begins = cuts[m] <= begin && begin < cuts[m + 1];
+        const int64_t from = whole ? begin : std::max(begin, cuts[m]), to = whole ? end : std::min(end, cuts[m + 1]);
+        if (whole ? !begins : from >= to) continue;
+        FLASHLM_CHECK(to <= cuts[m + 1], "a matrix that is cut");
+        Piece part = piece;
+        part.memory.size = to - from;
+        part.memory.values += from - begin;
+        part.memory.gradients += from - begin;
+        for (float*& state : part.memory.state) {
+          if (state != nullptr) state += from - begin;
+        }
+        for (const std::span<float> state : MemoryOf(part)) shared_[m].push_back(state);
+        if (static_cast<int>(m) == member) (whole ? matrices : runs).push_back(part);
+      }
+    }
+  }
+  runs_ = std::move(runs);
+  matrices_ = std::move(matrices);
 }
 
 void Optimizer::Discard() { bank_.ClearGradients(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "optim/config.h"
@@ -25,6 +26,16 @@ class Optimizer {
   // Applies the gradients, scaled down to the clipping norm, and zeroes them. `factor`: the schedule's.
   // `update`: 1-based count of updates made, for bias corrections. `fraction`: of the budget that is done.
   void Update(double gradient_norm, double factor, int64_t update, double fraction = 1);
+  // --- several processes that share the updates ---
+  // The parameters among `members`, as evenly as can be by what updating them costs: where each one's begin in the
+  // bank's arrays [members + 1]. A matrix that is updated as a whole is not cut.
+  std::vector<int64_t> Cuts(int members) const;
+  // From now on Update changes the parameters from cuts[member] to cuts[member + 1] alone; those of tables, and
+  // gradients of the others, it leaves as they are. Once.
+  void Share(const std::vector<int64_t>& cuts, int member);
+  // What is remembered of a member's parameters, for all members alike; empty before Share.
+  const std::vector<std::span<float>>& MemoryOf(int member) const { return shared_[static_cast<size_t>(member)]; }
+
   // Drops the gradients of a step that must not be applied.
   void Discard();
 
@@ -39,6 +50,8 @@ class Optimizer {
     double peak_lr, weight_decay;
     RulePiece memory;
   };
+  int64_t BeginOf(const Piece& piece) const { return piece.memory.values - bank_.values(); }
+  static std::vector<std::span<float>> MemoryOf(const Piece& piece);
   // Parameter i of the bank as pieces; `joins`: it may go on the run of its predecessor.
   void AddPieces(const UpdateRule& rule, size_t i, bool joins);
 
@@ -48,6 +61,7 @@ class Optimizer {
   ParamState state_;
   TableUpdates tables_;
   std::vector<Piece> runs_, matrices_;
+  std::vector<std::vector<std::span<float>>> shared_;  // by member
 };
 
 // Floats that the rules of a run with these settings remember of the bank's parameters.

@@ -1,5 +1,5 @@
-// Gradients of a bank's parameters that one of several passes side by side collects for itself, since all of them
-// cannot add to the bank's own; afterwards they are added up, pass after pass, which keeps the order of every sum.
+// Gradients of a bank's parameters that one of several passes collects for itself; afterwards they are added up in an
+// order that does not depend on which pass was done first, or where (cluster/leaf_tree.h).
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,13 @@ class GradientsApart {
 
   // The bank's gradients += these, which are zero afterwards.
   void MoveTo(ParamBank& bank);
+  // The same to others of the bank.
+  void MoveTo(GradientsApart& other);
+  // All are zero again.
+  void Clear();
+
+  // As the bank's own: [bank.size()].
+  const float* data() const { return gradients_.get(); }
 
  private:
   struct Range {
@@ -33,6 +40,11 @@ class GradientsApart {
     size_t begin, end;
   };
   bool IsWhole(int64_t begin, int64_t end) const;
+  void MakeWhole(Range range);
+  void AddRows(int64_t offset, int32_t cols, const int32_t* rows, size_t n);
+  // Calls take(i, n) for every range of floats that may not be zero; forgets which rows may.
+  template <class Take>
+  void TakeAll(const Take& take);
 
   ZeroedFloats gradients_;
   std::vector<Range> whole_;  // apart and in order; a model adds to the same parameters in every pass

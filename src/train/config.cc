@@ -135,6 +135,7 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
   if (config.model.is_null()) throw UsageError(fmt::format("{}: no section [model]", preset));
   config.optim.Validate();
   config.train.amplification.Validate();
+  config.train.cluster.Validate();
   if (config.train.phases >= 0 && config.phases.size() > static_cast<size_t>(config.train.phases)) {
     config.phases.resize(static_cast<size_t>(config.train.phases));
   }

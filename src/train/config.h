@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/fields.h"
+#include "cluster/config.h"
 #include "objective/objective.h"
 #include "optim/config.h"
 #include "train/amplification.h"
@@ -19,6 +20,7 @@ struct TrainConfig {
   int micro_batch = 8;
   int accumulate = 4;
   int lanes = 0;
+  ClusterConfig cluster;
   GrowthConfig growth;
   std::string shuffle = "chunks";
   int phases = -1;
@@ -43,7 +45,8 @@ struct TrainConfig {
     v.Int("accumulate", accumulate, 1, 65536, "micro-batches of one optimiser step");
     v.Int("lanes", lanes, 0, 256,
           "equal parts of a micro-batch that are passed side by side, each by a thread of its own; 0: as many as there "
-          "are threads, kept by the run");
+          "are threads, at least 2, kept by the run");
+    cluster.VisitFields(v);
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},
            "what every epoch puts into another order: the sequences, or the documents that they are cut from too");

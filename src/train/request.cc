@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/progress.h"
+#include "cluster/launch.h"
 #include "infer/loaded_model.h"
 #include "models/extras.h"
 #include "models/presets.h"
@@ -41,6 +42,29 @@ RunConfig ConfigOf(const TrainRequest& request) {
   config.seed = request.seed.value_or(1);
   config.budget = budget;
   RefuseIdleSettings(config, request.sets);
+  return config;
+}
+
+// Whether the budget chooses the size of what is asked for, by measuring how fast it trains here.
+bool AsksForFamily(const TrainRequest& request) {
+  return IsFamily(LoadPreset(request.preset.empty() ? "flagship" : request.preset, request.recipe));
+}
+
+// The same configuration on all ranks; what the machine chooses is rank 0's choice.
+RunConfig SharedConfigOf(const TrainRequest& request) {
+  Ranks* const ranks = CurrentRanks();
+  RunConfig config;
+  bool takes = false;  // rank 0's
+  Together(ranks, [&] {
+    takes = ranks != nullptr && !ranks->first() && AsksForFamily(request);
+    if (!takes) config = ConfigOf(request);
+  });
+  if (ranks == nullptr) return config;
+  const std::string text = ranks->Broadcast(ranks->first() ? config.ToJson().dump() : "");
+  if (takes) {
+    config = RunConfig::FromJson(ParseJson(text, "rank 0"));
+    config.data = request.data;
+  }
   return config;
 }
 
@@ -96,7 +120,7 @@ TrainSummary TrainAsRequested(const TrainRequest& request, RunHooks hooks) {
                      "make the data with: flashlm data prepare --input synthetic --out DIR");
   }
   RefuseStandardOutput("--out", request.out);
-  return Train(ConfigOf(request), request.out, std::move(hooks));
+  return Train(SharedConfigOf(request), request.out, std::move(hooks));
 }
 
 }  // namespace flashlm

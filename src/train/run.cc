@@ -52,12 +52,13 @@ std::unique_ptr<Model> MakeForData(const RunConfig& config, const TokenData& dat
 }  // namespace
 
 Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
-         RunHooks hooks)
+         RunHooks hooks, Ranks* ranks)
     : config_(std::move(config)),
       budget_(config_.CurrentBudget()),
       folder_(folder),
       lock_(std::move(lock)),
       hooks_(std::move(hooks)),
+      ranks_(ranks),
       data_(config_.data, "train"),
       tokenizer_(Tokenizer::Load(config_.data + "/tokenizer.json")),
       tokenizer_json_(tokenizer_.ToJson()),
@@ -67,7 +68,7 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
       reading_(data_, config_.data, amplification_.stories(), config_.train.sequence_length, config_.seed,
                config_.train.shuffle == "documents" ? Shuffle::kDocuments : Shuffle::kChunks),
       model_(MakeForData(config_, data_)),
-      step_(*model_, config_.optim, config_.train, dtype_, config_.seed),
+      step_(*model_, config_.optim, config_.train, dtype_, config_.seed, ranks),
       average_(config_.train.average, model_->bank()),
       growth_(config_.train),
       phases_(config_.phases, config_.train.objective, *model_),
@@ -78,14 +79,16 @@ Run::Run(RunConfig config, const std::string& folder, FolderLock lock, const std
   EnterPhase();
   if (from) {
     Restore(*from);
-  } else {
+  } else if (Writes()) {
     model_->bank().Initialize(config_.seed);
     if (!config_.start.empty()) StartFrom(config_.start);
-    reading_.Enter(Part(), 0);
     WriteFileAtomic(folder_ + "/config.toml", ToToml(config_.ToJson()));
   }
+  if (!from) reading_.Enter(Part(), 0);
   if (model_->ngram() != nullptr) CountNGrams(from ? from->config.value(kNGramChecksum, "") : "");
-  log_ = std::make_unique<RunLog>(folder_, progress_.step, hooks_.tensorboard);
+  if (Local()) outer_ = std::make_unique<OuterStep>(ranks_, config_.train.cluster, model_->bank());
+  if (from) RestoreOuter(*from);
+  if (Writes()) log_ = std::make_unique<RunLog>(folder_, progress_.step, hooks_.tensorboard);
 }
 
 void Run::Announce() const {
@@ -98,6 +101,11 @@ void Run::Announce() const {
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reading_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));
+  if (Local()) {
+    const ClusterConfig& cluster = config_.train.cluster;
+    Say(fmt::format("local steps: weights are exchanged every {} steps; outer step: rate {}, momentum {}",
+                    cluster.sync_every, cluster.outer_lr, cluster.outer_momentum));
+  }
   for (int i = 0; i < phases_.count(); ++i) {
     const Phase& phase = config_.phases[static_cast<size_t>(i)];
     const auto [low, high] = phase.difficulty;
@@ -109,8 +117,15 @@ void Run::Announce() const {
   }
   const int64_t averaged = average_.state().size();
   Say(fmt::format("memory: parameters {:.0f} MB, gradients {:.0f} MB, optimiser {:.0f} MB, {}and activations",
-                  mb(size + tables), mb(size * std::max(1, lanes)), mb(step_.optimizer().state().size()),
+                  mb(size + tables), mb(size * step_.GradientCopies(growth_.Size())),
+                  mb(step_.optimizer().state().size()),
                   averaged > 0 ? fmt::format("average of weights {:.0f} MB, ", mb(averaged)) : ""));
+  if (ranks_ != nullptr) {
+    const int leaves = config_.train.accumulate * std::max(1, lanes);
+    Say(fmt::format("cluster: {}, {} passes a step{}, {} travels", ranks_->Describe(), leaves,
+                    leaves % ranks_->size() == 0 ? "" : ", shared unevenly: train.accumulate or train.lanes can help",
+                    config_.train.cluster.exchange));
+  }
   Say(fmt::format("budget: {}; run folder: {}{}", budget_.ToString(), folder_,
                   progress_.step > 0 ? fmt::format("; going on after step {}", progress_.step) : ""));
 }
@@ -121,7 +136,9 @@ bool Run::Done() const {
   return progress_.seconds + 0.5 * progress_.step_seconds >= budget_.amount;
 }
 
-bool Run::StopWanted() const { return Interrupted() || (hooks_.stop_requested && hooks_.stop_requested()); }
+bool Run::StopWantedHere() const { return Interrupted() || (hooks_.stop_requested && hooks_.stop_requested()); }
+
+bool Run::StopWanted() const { return ranks_ == nullptr ? StopWantedHere() : stop_agreed_; }
 
 // The schedule sees the middle of the step, so that a time budget ends near its final rate.
 double Run::NextRate() const {
@@ -143,15 +160,44 @@ bool Run::OneStep() {
       step_.Run({progress_.step, micro_batches, size, factor, Fraction()}, inputs_.data(), targets_.data(), positions);
   ++progress_.step;
   progress_.next_sequence += sequences;
-  average_.AfterStep(progress_.step, ScheduleFraction());
+  if (!Synced()) {
+    round_seconds_ += watch.Seconds();
+    if (Writes()) LogStep(outcome, size, factor, watch.Seconds());
+    GiveUpIfDiverged();
+    Grow();
+    return true;
+  }
+  if (outer_) MakeOuterStep(watch.Seconds());
+  // After a round of local steps always: only then are there weights to take in.
+  if (Writes()) average_.AfterStep(Local() ? 0 : progress_.step, ScheduleFraction());
   const double seconds = watch.Seconds();
+  round_seconds_ += seconds;
+  FinishStep(outcome, size, factor, seconds);
+  return true;
+}
+
+// The clock of the first rank is that of all, which is why what follows from it comes first there.
+void Run::FinishStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds) {
+  double round = std::exchange(round_seconds_, 0.0);
+  if (Writes()) {
+    CountSeconds(round);
+    LogStep(outcome, size, factor, seconds);
+    GiveUpIfDiverged();
+    Grow();
+    PlanNext();
+  }
+  if (ranks_ != nullptr) Agree(round);
+  if (!Writes()) {
+    CountSeconds(round);
+    GiveUpIfDiverged();
+    Grow();
+  }
+}
+
+void Run::CountSeconds(double seconds) {
   double& mean = progress_.step_seconds;
   mean = mean == 0 ? seconds : 0.9 * mean + 0.1 * seconds;
   progress_.seconds += seconds;
-  LogStep(outcome, size, factor, seconds);
-  GiveUpIfDiverged();
-  Grow();
-  return true;
 }
 
 // Before a step rather than after one: a checkpoint lies between a step and what the next one begins with.
@@ -229,6 +275,7 @@ void Run::LogStep(const StepOutcome& outcome, const StepSize& size, double facto
   AddParts(parts, line);
   for (const float share : model_->OperationShares()) line["operations"].push_back(std::round(1e4 * share) / 1e4);
   if (OwnShare() > 0) line["own_stories"] = amplification_.stories().count();
+  if (ranks_ != nullptr) LogExchange(line);
   if (round_) line["own_round"] = std::exchange(round_, std::nullopt)->ToJson();
   line["grad_norm"] = outcome.gradient_norm;
   line["lr_factor"] = factor;
@@ -266,6 +313,7 @@ void Run::GiveUpIfDiverged() const {
 }
 
 TrainSummary Run::Stop() {
+  if (!Writes()) return {false, progress_.step, Tokens(), {}};
   if (published_step_ != progress_.step) Publish(false);
   Say(fmt::format("interrupted; step {} is saved. Go on with: flashlm train --resume {}", progress_.step, folder_));
   return {false, progress_.step, Tokens(), {}};
@@ -282,22 +330,46 @@ std::optional<RunResult> Run::Reported() const {
   }
 }
 
+void Run::BeginRound() {
+  round_step_ = progress_.step;
+  round_fraction_ = Fraction();
+}
+
+bool Run::Passed(int every) const { return progress_.step / every > round_step_ / every; }
+
+void Run::PlanNext() {
+  plan_ = {};
+  plan_.evaluate = EvaluationDue() && !Done() && EvaluationAffordable();
+  plan_.sample = config_.train.sample_every > 0 && Passed(config_.train.sample_every);
+  // What a longer budget would go on from is saved before the rate falls.
+  plan_.publish = Passed(config_.train.checkpoint_every) || (!Done() && RateWasConstant() && NextRate() < kFullRate);
+}
+
+void Run::AfterStep() {
+  if (!plan_.Any()) return;
+  const Ranks::Busy busy(ranks_);
+  const Plan plan = std::exchange(plan_, {});
+  if (plan.evaluate) EvaluateAndPublish();
+  if (plan.sample) Sample();
+  if (plan.publish && published_step_ != progress_.step) Publish(false);
+}
+
 TrainSummary Run::Go() {
+  if (ranks_ != nullptr) ShareStart();
+  if (outer_) outer_->Begin();
   Announce();
   const int64_t first_step = progress_.step;
+  BeginRound();
   while (!Done()) {
     if (StopWanted()) return Stop();
-    // What a longer budget would go on from.
-    if (RateWasConstant() && NextRate() < kFullRate && published_step_ != progress_.step) Publish(false);
-    const double fraction_before = Fraction();
-    if (!OneStep()) continue;
-    if (EvaluationDue(fraction_before) && !Done() && EvaluationAffordable()) EvaluateAndPublish();
-    if (config_.train.sample_every > 0 && progress_.step % config_.train.sample_every == 0) Sample();
-    if (progress_.step % config_.train.checkpoint_every == 0 && published_step_ != progress_.step) Publish(false);
+    if (round_step_ != progress_.step && Synced()) BeginRound();
+    if (OneStep() && Synced()) AfterStep();
   }
+  if (!Writes()) return {true, progress_.step, Tokens(), {}};
+  const Ranks::Busy busy(ranks_);
   // However the last step came about, its model is evaluated and can become the best.
   if (progress_.evaluated_step != progress_.step) EvaluateAndPublish();
-  if (StopWanted()) return Stop();
+  if (StopWantedHere()) return Stop();
   // A finished run that is resumed keeps what was reported: the same model on another number of documents is no news.
   const std::optional<RunResult> reported = progress_.step == first_step ? Reported() : std::nullopt;
   TrainSummary summary{true, progress_.step, Tokens(), reported ? *reported : Results()};

@@ -1,7 +1,7 @@
 // One training run at work: what it holds, and what it does between two steps. Starting and resuming are trainer.h's.
 //
 // run.cc has the steps and their log lines, run_checkpoint.cc what goes into a checkpoint and back, run_evaluation.cc
-// evaluations, samples and results.json.
+// evaluations, samples and results.json, run_ranks.cc what several processes that share a run tell each other.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,8 @@
 
 #include "base/fields.h"
 #include "base/files.h"
+#include "cluster/outer_step.h"
+#include "cluster/ranks.h"
 #include "data/shards.h"
 #include "eval/evaluate.h"
 #include "io/checkpoint.h"
@@ -50,15 +52,27 @@ inline constexpr double kFullRate = 1 - 1e-9;
 
 class Run {
  public:
-  // `lock`: of `folder`. `from`: where to go on; without it from the start.
+  // `lock`: of `folder`. `from`: where to go on; without it from the start. `ranks`: that share the run, of which the
+  // first alone has the folder, its lock and `from`; null: this process is alone. Nothing is exchanged yet.
   Run(RunConfig config, const std::string& folder, FolderLock lock, const std::optional<OpenedCheckpoint>& from,
-      RunHooks hooks);
+      RunHooks hooks, Ranks* ranks);
   TrainSummary Go();
 
  private:
   void StartFrom(const std::string& model);
   void Restore(const OpenedCheckpoint& from);
+  void TakeState(const Json& state);  // as TrainerState gives it
+  // --- with other ranks (run_ranks.cc) ---
+  bool Writes() const { return ranks_ == nullptr || ranks_->first(); }
+  void ShareStart();
+  bool Local() const { return config_.train.cluster.Local(); }
+  bool Synced() const;  // whether all ranks have the same weights, so that these may be measured and saved
+  // What the first rank decides after a step, or a round of local ones, to all; what it needs for a checkpoint to it.
+  void Agree(double& seconds);
+  void MakeOuterStep(double seconds);  // of the round's last step, so far
+  void LogExchange(Json& line);
   void RestoreAverage(const OpenedCheckpoint& from);
+  void RestoreOuter(const OpenedCheckpoint& from);
   void CountNGrams(const std::string& checksum);  // of the run so far, if it has one
   void TakeSupersededBest();
   void Announce() const;
@@ -67,11 +81,17 @@ class Run {
   // The same of the budget's schedule, which after an extension may begin where that did.
   double ScheduleFraction() const { return config_.ScheduleFraction(progress_.seconds, Tokens(), progress_.step); }
   bool Done() const;
-  bool StopWanted() const;
+  bool StopWanted() const;      // of all ranks
+  bool StopWantedHere() const;  // of this process
   double NextRate() const;
   // Whether the last step was in the constant part of a schedule that falls afterwards.
   bool RateWasConstant() const { return config_.optim.schedule == "linear" && last_rate_ > kFullRate; }
-  bool OneStep();     // false: interrupted, nothing was done
+  bool OneStep();  // false: interrupted, nothing was done
+  void FinishStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
+  void CountSeconds(double seconds);
+  void BeginRound();
+  void PlanNext();
+  void AfterStep();
   bool WriteRound();  // stories to train with, where they are due; likewise
   void Grow();
   void EnterPhase();
@@ -81,7 +101,8 @@ class Run {
   void LogStep(const StepOutcome& outcome, const StepSize& size, double factor, double seconds);
   void GiveUpIfDiverged() const;
   TrainSummary Stop();
-  bool EvaluationDue(double fraction_before) const;
+  bool Passed(int every) const;  // whether so many steps, or a multiple, were made by the last round
+  bool EvaluationDue() const;
   bool EvaluationAffordable() const;
   EvaluationTime TimeForEvaluations() const;
   double EvaluationsInBudget() const;
@@ -101,6 +122,7 @@ class Run {
   std::string folder_;
   FolderLock lock_;
   RunHooks hooks_;
+  Ranks* ranks_;
   TokenData data_;
   Tokenizer tokenizer_;
   std::string tokenizer_json_;
@@ -120,6 +142,19 @@ class Run {
   std::vector<int64_t> positions_;  // of the targets in the data; empty where nobody asks
   int64_t published_step_ = -1;
   double last_rate_ = 0;  // the schedule's factor in the last step; 0: none in this session
+  // What is due before the next step, as the process that writes has it.
+  struct Plan {
+    bool evaluate = false, sample = false, publish = false;
+    bool Any() const { return evaluate || sample || publish; }
+  };
+  Plan plan_;
+  // A round is one step, or with local steps those between two exchanges of weights.
+  int64_t round_step_ = 0;                        // the last step before it
+  double round_fraction_ = 0;                     // of the budget, then
+  double round_seconds_ = 0;                      // of its steps so far
+  std::unique_ptr<OuterStep> outer_;              // null: no local steps
+  bool stop_agreed_ = false;                      // with the other ranks
+  int64_t bytes_logged_ = 0, tokens_logged_ = 0;  // what this rank has sent by the last line of log.jsonl
 };
 
 }  // namespace flashlm

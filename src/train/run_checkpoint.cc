@@ -71,27 +71,31 @@ void Run::Restore(const OpenedCheckpoint& from) {
   LoadValues(from.model_path, model_->bank());
   LoadState(from.optimizer_path, model_->bank(), step_.optimizer().state());
   model_->bank().Touch();
-  KnownFieldsFromJson(state, "trainer.json", progress_);
   RestoreAverage(from);
-  KnownFieldsFromJson(state, "trainer.json", growth_);
-  KnownFieldsFromJson(state, "trainer.json", phases_);
-  EnterPhase();
-  if (!phases_.empty()) {
-    KnownFieldsFromJson(state, "trainer.json", amplification_);
-    amplification_.Restore(*model_, progress_.step);
-    reading_.Restore(Part());
-    KnownFieldsFromJson(state, "trainer.json", reading_);
-  }
+  TakeState(state);
   Grow();  // a shorter budget is further
   TakeSupersededBest();
-  step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
-                   state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
   published_step_ = progress_.step;
   if (state.at("cpu") != kernels::CpuName() || state.at("threads") != ThreadCount() ||
       state.at("isa") != kernels::NameOf(kernels::ActiveIsa()) || state.at("precision") != NameOf(dtype_)) {
     Say("note: this CPU, instruction set or number of threads differs from the run's; it goes on, but not bit for "
         "bit");
   }
+}
+
+void Run::TakeState(const Json& state) {
+  KnownFieldsFromJson(state, "trainer.json", progress_);
+  KnownFieldsFromJson(state, "trainer.json", growth_);
+  KnownFieldsFromJson(state, "trainer.json", phases_);
+  EnterPhase();
+  if (!phases_.empty()) {
+    KnownFieldsFromJson(state, "trainer.json", amplification_);
+    if (Writes()) amplification_.Restore(*model_, progress_.step);
+    reading_.Restore(Part());
+    KnownFieldsFromJson(state, "trainer.json", reading_);
+  }
+  step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
+                   state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
 }
 
 // The model of a checkpoint is the blend; training goes on from the weights that are in it.
@@ -102,6 +106,10 @@ void Run::RestoreAverage(const OpenedCheckpoint& from) {
   KnownFieldsFromJson(from.trainer_state, "trainer.json", average_);
   const size_t then = RunConfig::FromJson(from.trainer_state.at("run")).extensions.size();
   if (then < config_.extensions.size()) average_.Restart();
+}
+
+void Run::RestoreOuter(const OpenedCheckpoint& from) {
+  if (outer_ && !from.outer_path.empty()) LoadState(from.outer_path, model_->bank(), outer_->state());
 }
 
 // Gone back behind its best checkpoint, the run has a better one only when it beats that.
@@ -148,7 +156,8 @@ void Run::Publish(bool is_best) {
                                   tokenizer_json_,
                                   TrainerState(),
                                   average_.begun() ? &average_.state() : nullptr,
-                                  model_->ngram() == nullptr ? "" : FileIn(folder_, kNGramFile)};
+                                  model_->ngram() == nullptr ? "" : FileIn(folder_, kNGramFile),
+                                  outer_ ? &outer_->state() : nullptr};
   PublishCheckpoint(folder_, progress_.step, content, {.best = is_best, .before_decay = RateWasConstant()},
                     config_.train.keep_checkpoints);
   published_step_ = progress_.step;

@@ -44,9 +44,9 @@ double Run::EvaluationsInBudget() const {
   return static_cast<double>(progress_.step) / std::max(1e-9, Fraction()) / config_.train.eval_every;
 }
 
-bool Run::EvaluationDue(double fraction_before) const {
-  if (config_.train.eval_every > 0) return progress_.step % config_.train.eval_every == 0;
-  return std::floor(Fraction() * kEvaluationsPerBudget) > std::floor(fraction_before * kEvaluationsPerBudget);
+bool Run::EvaluationDue() const {
+  if (config_.train.eval_every > 0) return Passed(config_.train.eval_every);
+  return std::floor(Fraction() * kEvaluationsPerBudget) > std::floor(round_fraction_ * kEvaluationsPerBudget);
 }
 
 // Where evaluations are slow there are fewer of them.
@@ -189,6 +189,8 @@ RunResult Run::Results() {
   results.git_revision = Revision();
   results.cpu = kernels::CpuName();
   results.threads = ThreadCount();
+  results.ranks = ranks_ == nullptr ? 1 : ranks_->size();
+  results.hosts = ranks_ == nullptr ? 1 : ranks_->HostCount();
   results.isa = kernels::NameOf(kernels::ActiveIsa());
   results.precision = NameOf(dtype_);
   results.peak_rss_mb = PeakRssMb();

@@ -33,15 +33,52 @@ bool SessionInt8(const TrainConfig& train) {
   return false;
 }
 
-void ResolveLanes(const Model& model, TrainConfig& train) {
+void ResolveLanes(const Model& model, TrainConfig& train, const Ranks* ranks) {
   if (train.lanes > 1 && !model.PassesSideBySide()) {
     throw UsageError(
         fmt::format("train.lanes = {}: passes of '{}' cannot run side by side", train.lanes, model.architecture()),
         "hashed n-gram tables collect their gradients in one place");
   }
   if (train.lanes > 0) return;
-  train.lanes = model.PassesSideBySide() ? std::min(ThreadCount(), train.micro_batch) : 1;
+  if (!model.PassesSideBySide()) {
+    train.lanes = 1;
+    return;
+  }
+  const int threads = std::max(2, ranks == nullptr ? ThreadCount() : ranks->Threads());
+  train.lanes = std::min(threads, train.micro_batch);
   while (train.micro_batch % train.lanes != 0) --train.lanes;
+  if (ranks == nullptr) return;
+  const auto even = [&](int lanes) {
+    return train.micro_batch % lanes == 0 && train.accumulate * lanes % ranks->size() == 0;
+  };
+  for (int lanes = train.lanes; lanes <= train.micro_batch; ++lanes) {
+    if (!even(lanes)) continue;
+    train.lanes = lanes;
+    return;
+  }
+}
+
+void RefuseIdleRanks(const Model& model, const TrainConfig& train, int ranks) {
+  if (!model.PassesSideBySide()) {
+    throw UsageError(fmt::format("{} ranks: passes of '{}' cannot be shared", ranks, model.architecture()),
+                     "hashed n-gram tables (model.table_*) collect their gradients in one place");
+  }
+  const int lanes = std::max(1, train.lanes), leaves = train.accumulate * lanes;
+  if (leaves < ranks) {
+    throw UsageError(
+        fmt::format("{} ranks, but a step of this run has {} passes: train.accumulate = {} micro-batches of "
+                    "train.lanes = {}",
+                    ranks, leaves, train.accumulate, lanes),
+        fmt::format("start at most {} ranks, or begin a run with a larger train.accumulate, or with "
+                    "train.lanes that divides train.micro_batch = {}",
+                    leaves, train.micro_batch));
+  }
+  if (leaves % ranks != 0 && train.cluster.Local()) {
+    throw UsageError(
+        fmt::format("{} ranks share the {} passes of a step unevenly, which train.sync_every > 1 cannot do", ranks,
+                    leaves),
+        "choose train.accumulate, train.micro_batch or train.lanes so that the ranks divide them");
+  }
 }
 
 DType SessionType(const std::string& run_machine) {

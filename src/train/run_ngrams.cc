@@ -34,7 +34,7 @@ void Run::CountNGrams(const std::string& checksum) {
   model_->SetNGrams(model, left_out);
   positions_.resize(inputs_.size());
   const std::string path = FileIn(folder_, kNGramFile), file = model->Serialize();
-  if (!Exists(path) || Sha256OfFile(path) != Sha256(file)) WriteFileAtomic(path, file);
+  if (Writes() && (!Exists(path) || Sha256OfFile(path) != Sha256(file))) WriteFileAtomic(path, file);
   const double seconds = watch.Seconds();
   if (progress_.step == 0) progress_.seconds += seconds;
   const auto mb = [](int64_t bytes) { return static_cast<double>(bytes) / 1048576; };

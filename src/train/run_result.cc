@@ -73,7 +73,9 @@ void RunResult::VisitFields(FieldVisitor& v) {
   v.Text("version", version, {}, "of FlashLM");
   v.Text("git_revision", git_revision, {}, "of the source");
   v.Text("cpu", cpu, {}, "that trained");
-  v.Int("threads", threads, 0, 1 << 20, "compute threads");
+  v.Int("threads", threads, 0, 1 << 20, "compute threads, of each process");
+  v.Int("ranks", ranks, 1, 1 << 20, "processes that shared it when it ended");
+  v.Int("hosts", hosts, 1, 1 << 20, "machines that these ran on");
   v.Text("isa", isa, {}, "instruction set of the kernels");
   v.Text("precision", precision, {}, "of matrix products");
   Number(v, "peak_rss_mb", peak_rss_mb, "largest memory of the training process");

@@ -41,6 +41,7 @@ struct RunResult {
   uint64_t seed = 1;
   std::string version, git_revision, cpu, isa, precision;
   int threads = 0;
+  int ranks = 1, hosts = 1;  // that finished it
   double peak_rss_mb = kUnknown;
 
   // The fields that say how well the weights of `step` predict `part` of the held-out text.

@@ -1,13 +1,13 @@
 #include "train/step.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "kernels/vector/block_squares.h"
 #include "models/predict.h"
 #include "text/tokenizer.h"
 #include "train/run_machine.h"
@@ -19,66 +19,64 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
+constexpr double kPatience = 10;  // times what a rank's own passes take
 
 }  // namespace
 
-TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed)
+TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed,
+                           Ranks* ranks)
     : model_(model),
       train_(train),
       seed_(seed),
-      lanes_(static_cast<size_t>(std::max(1, train.lanes))),
+      ranks_(ranks),
+      leaf_sums_(model, dtype, SessionInt8(train), train.lanes > 1),
       optimizer_(optim, model.bank(), dtype) {
-  lanes_[0].tape.emplace(model.bank(), model.packs(), dtype);
-  for (size_t i = 1; i < lanes_.size(); ++i) {
-    lanes_[i].gradients = std::make_unique<GradientsApart>(model.bank());
-    lanes_[i].packs = std::make_unique<WeightPacks>(model.bank());
-    lanes_[i].tape.emplace(model.bank(), *lanes_[i].packs, dtype, lanes_[i].gradients.get());
-  }
-  const bool int8 = SessionInt8(train);
-  for (Lane& lane : lanes_) lane.tape->SetInt8Training(int8);
+  if (ranks_ == nullptr || train.cluster.Local()) return;
+  const int64_t block = kernels::SquareBlock(model.bank().size());
+  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size());
+  optimizer_.Share(cuts, ranks_->rank());
+  exchange_.emplace(*ranks_, std::move(cuts), block, train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
 }
 
-const int32_t* TrainingStep::DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const {
+const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n) {
   if (train_.word_dropout <= 0) return tokens;
-  lane.read.resize(static_cast<size_t>(n));
+  std::vector<int32_t>& read = read_[static_cast<size_t>(worker)];
+  read.resize(static_cast<size_t>(n));
   Rng rng(seed_, Purpose::kWordDropout, random_step);
-  for (size_t i = 0; i < lane.read.size(); ++i) {
-    lane.read[i] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[i];
+  for (size_t i = 0; i < read.size(); ++i) {
+    read[i] = rng.Uniform() < train_.word_dropout ? Tokenizer::kUnk : tokens[i];
   }
-  return lane.read.data();
+  return read.data();
 }
 
-void TrainingStep::RunLane(int index, int lanes, const StepPlan& plan, const StepData& data) {
-  Lane& lane = lanes_[static_cast<size_t>(index)];
-  const int sequences = plan.size.micro_batch / lanes;
+void TrainingStep::RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves) {
+  const StepPlan& plan = leaves.plan;
+  const StepData& data = leaves.data;
+  const int leaf = leaves.count == leaves.own.count() ? leaves.own.begin + index : index;  // of the whole step
+  const int sequences = plan.size.micro_batch / leaves.lanes;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
-  lane.parts = {};
-  for (int i = 0; i < plan.size.accumulate; ++i) {
-    const int64_t begin = (int64_t{i} * lanes + index) * tokens;
-    const auto random_step = static_cast<uint64_t>((plan.micro_batches + i) * lanes + index);
-    Tape& tape = *lane.tape;
-    tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
-    const int32_t* read = data.inputs + begin;
-    const Prediction prediction = model_.Predict(tape, DropWords(lane, random_step, read, tokens),
-                                                 data.positions == nullptr ? nullptr : data.positions + begin);
-    const int passes = plan.size.accumulate * lanes;
-    Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, passes};
-    std::array<const float*, kernels::kDepthChoices> nats;
-    if (i == 0 && !depth_nats_[0].empty()) {
-      for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
-      pass.depth_nats = nats.data();
-      pass.measured = 1.0 / plan.size.accumulate;
-    }
-    lane.parts.AddShare(train_.objective.Add(tape, prediction, pass), passes);
-    tape.Backward();
+  const int64_t begin = leaf * tokens;
+  const auto random_step = static_cast<uint64_t>(plan.micro_batches * leaves.lanes + leaf);
+  tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
+  const int32_t* read = data.inputs + begin;
+  const Prediction prediction = model_.Predict(tape, DropWords(worker, random_step, read, tokens),
+                                               data.positions == nullptr ? nullptr : data.positions + begin);
+  Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, leaves.count};
+  std::array<const float*, kernels::kDepthChoices> nats;
+  if (leaf < leaves.lanes && !depth_nats_[0].empty()) {
+    for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
+    pass.depth_nats = nats.data();
+    pass.measured = 1.0 / plan.size.accumulate;
   }
+  parts_[static_cast<size_t>(index)] = train_.objective.Add(tape, prediction, pass);
+  tape.Backward();
 }
 
 void TrainingStep::MeasureDepths(const StepPlan& plan, const StepData& data) {
   const int own = model_.Depth(), sequences = plan.size.micro_batch;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
   for (auto& nats : depth_nats_) nats.resize(static_cast<size_t>(tokens));
-  if (!measuring_) measuring_.emplace(model_.bank(), model_.packs(), lanes_[0].tape->dtype());
+  if (!measuring_) measuring_.emplace(model_.bank(), model_.packs(), tape().dtype());
   for (size_t d = 0; d < depth_nats_.size(); ++d) {
     model_.SetDepth(kernels::kReasoningDepths[d]);
     measuring_->BeginInference(sequences, plan.size.length, nullptr);
@@ -94,39 +92,33 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
   return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets, positions);
 }
 
+// A growing sequence leaves fewer of them in a micro-batch.
+int TrainingStep::LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, train_.lanes)); }
+
+int TrainingStep::GradientCopies(const StepSize& size) const {
+  const int leaves = size.accumulate * LanesOf(size);
+  return leaf_sums_.CopiesFor(ranks_ == nullptr ? leaves : (leaves + ranks_->size() - 1) / ranks_->size());
+}
+
 StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
                               const int64_t* positions) {
   const StepData data{inputs, targets, positions};
-  // A growing sequence leaves fewer of them in a micro-batch.
-  const int lanes = std::gcd(plan.size.micro_batch, static_cast<int>(lanes_.size()));
-  StepOutcome outcome;
-  if (train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
+  const int lanes = LanesOf(plan.size), count = plan.size.accumulate * lanes;
+  const LeafRange own = ranks_ == nullptr ? LeafRange{0, count} : ShareOf(count, ranks_->rank(), ranks_->size());
+  const Leaves leaves{plan, data, lanes, exchange_ ? count : own.count(), own};
+  // Of the first micro-batch, whose leaves are the first.
+  if (own.begin < lanes && train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
     MeasureDepths(plan, data);
   } else {
     for (auto& nats : depth_nats_) nats.clear();
   }
   model_.BeginStep();
-  if (lanes == 1) {
-    RunLane(0, 1, plan, data);
-  } else {
-    ParallelPieces(lanes, [&](int64_t i) {
-      Lane& lane = lanes_[static_cast<size_t>(i)];
-      try {
-        RunLane(static_cast<int>(i), lanes, plan, data);
-      } catch (...) {
-        lane.failure = std::current_exception();
-      }
-    });
-  }
-  for (int i = 0; i < lanes; ++i) {
-    Lane& lane = lanes_[static_cast<size_t>(i)];
-    if (lane.failure) std::rethrow_exception(std::exchange(lane.failure, nullptr));
-    if (lane.gradients) lane.gradients->MoveTo(model_.bank());
-    outcome.parts.AddShare(lane.parts, 1);
-  }
+  SumLeaves(leaves);
+  StepOutcome outcome;
+  for (const ObjectiveParts& parts : parts_) outcome.parts.AddShare(parts, leaves.count);
   const Stopwatch watch;
-  ClearFrozenGradients();
-  outcome.gradient_norm = optimizer_.GradientNorm();
+  if (!exchange_) ClearFrozenGradients();
+  outcome.gradient_norm = exchange_ ? SharedNorm() : optimizer_.GradientNorm();
   outcome.verdict = Judge(outcome);
   if (outcome.verdict == StepOutcome::Verdict::kApplied) {
     ++state_.updates;
@@ -146,6 +138,26 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   return outcome;
 }
 
+void TrainingStep::SumLeaves(const Leaves& leaves) {
+  const Stopwatch watch;
+  parts_.assign(static_cast<size_t>(leaves.count), {});
+  read_.resize(static_cast<size_t>(ThreadCount()));
+  // Who makes steps of its own has a tree of its own.
+  const int first = exchange_ ? 0 : leaves.own.begin;
+  const LeafRange own{leaves.own.begin - first, leaves.own.end - first};
+  const auto blocks = leaf_sums_.Run(
+      leaves.count, own, [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
+  if (!exchange_) return;
+  const double seconds = watch.Seconds();
+  // A rank that is slower than this one is no silent one.
+  ranks_->SetPatience(std::max(train_.cluster.patience, kPatience * seconds));
+  exchange_->Sum(leaves.count, blocks, model_.bank().gradients());
+  leaf_sums_.Clear();
+  ClearFrozenGradients();
+  ExchangeParts(leaves.own);
+  exchange_seconds_ += watch.Seconds() - seconds;
+}
+
 void TrainingStep::ClearFrozenGradients() {
   float* const gradients = model_.bank().gradients();
   for (const auto& [begin, end] : frozen_) std::fill(gradients + begin, gradients + end, 0.0f);
@@ -156,6 +168,7 @@ void TrainingStep::Apply(const StepPlan& plan, double gradient_norm) {
   kept_.clear();
   for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
   optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
+  if (exchange_) ShareUpdate();
   model_.EndStep(/*applied=*/true);
   if (frozen_.empty()) return;
   auto kept = kept_.begin();
@@ -175,46 +188,38 @@ StepOutcome::Verdict TrainingStep::Judge(const StepOutcome& outcome) const {
   return StepOutcome::Verdict::kApplied;
 }
 
-void TrainingStep::SetProfiling(bool on) {
-  for (Lane& lane : lanes_) lane.tape->SetProfiling(on);
-}
-
 Profile TrainingStep::TakeProfile() {
   Profile all;
-  const auto lanes = static_cast<double>(lanes_.size());
-  for (Lane& lane : lanes_) {
-    for (const auto& [name, time] : lane.tape->profile()) {
+  const int workers = leaf_sums_.worker_count();
+  leaf_sums_.ForEachTape([&](Tape& tape) {
+    for (const auto& [name, time] : tape.profile()) {
       OpTime& sum = all[name];
-      sum.forward_seconds += time.forward_seconds / lanes;
-      sum.backward_seconds += time.backward_seconds / lanes;
+      sum.forward_seconds += time.forward_seconds / workers;
+      sum.backward_seconds += time.backward_seconds / workers;
       sum.calls += time.calls;
     }
-    lane.tape->ClearProfile();
-  }
+    tape.ClearProfile();
+  });
   return all;
 }
 
-namespace {
-
-template <class Lanes, class Figure>
-auto SumOver(const Lanes& lanes, const Figure& figure) {
-  decltype(figure(*lanes[0].tape)) sum = 0;
-  for (const auto& lane : lanes) sum += figure(*lane.tape);
-  return sum;
-}
-
-}  // namespace
-
 size_t TrainingStep::activation_bytes() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.activation_bytes(); });
+  size_t bytes = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.activation_bytes(); });
+  return bytes;
 }
 size_t TrainingStep::gradient_bytes() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.gradient_bytes(); });
+  size_t bytes = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.gradient_bytes(); });
+  return bytes;
 }
 int64_t TrainingStep::grow_events() const {
-  return SumOver(lanes_, [](const Tape& tape) { return tape.grow_events(); });
+  int64_t events = 0;
+  leaf_sums_.ForEachTape([&](const Tape& tape) { events += tape.grow_events(); });
+  return events;
 }
 
 double TrainingStep::TakeOptimizerSeconds() { return std::exchange(optimizer_seconds_, 0.0); }
+double TrainingStep::TakeExchangeSeconds() { return std::exchange(exchange_seconds_, 0.0); }
 
 }  // namespace flashlm

@@ -3,15 +3,16 @@
 
 #include <array>
 #include <cstdint>
-#include <exception>
-#include <memory>
 #include <optional>
 #include <vector>
 
+#include "cluster/gradient_exchange.h"
+#include "cluster/ranks.h"
 #include "models/model.h"
 #include "objective/objective.h"
 #include "optim/optimizer.h"
 #include "train/config.h"
+#include "train/leaf_sums.h"
 
 namespace flashlm {
 
@@ -41,7 +42,10 @@ struct StepPlan {
 
 class TrainingStep {
  public:
-  TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed);
+  // `ranks`: that share every step, or with train.sync_every > 1 make steps of their own of their share of its passes;
+  // null: this process makes all of it. They must outlive this.
+  TrainingStep(Model& model, const OptimConfig& optim, const TrainConfig& train, DType dtype, uint64_t seed,
+               Ranks* ranks = nullptr);
 
   // inputs, targets: [accumulate * micro_batch, length] of plan.size. positions: of the targets in the training stream
   // (data/batches.h), in inputs' shape; null if they are not from there.
@@ -57,42 +61,54 @@ class TrainingStep {
   void SetObjective(const Objective& objective) { train_.objective = objective; }
   void Freeze(const std::vector<FrozenRange>& ranges) { frozen_ = ranges; }
   // For passes apart from steps.
-  Tape& tape() { return *lanes_[0].tape; }
-  // --- measuring, of all lanes ---
-  void SetProfiling(bool on);
-  // Seconds in which all lanes together did one operation, as if they had shared it.
+  Tape& tape() { return leaf_sums_.tape(); }
+  // --- measuring, of all threads that pass side by side ---
+  void SetProfiling(bool on) { leaf_sums_.SetProfiling(on); }
+  // Seconds in which all of them together did one operation, as if they had shared it.
   Profile TakeProfile();
+  int GradientCopies(const StepSize& size) const;
   size_t activation_bytes() const;
   size_t gradient_bytes() const;
   int64_t grow_events() const;
+  // Between steps: what the optimiser of each rank remembers of the parameters that it updates, to the first.
+  void CollectState();
   Optimizer& optimizer() { return optimizer_; }
   const Optimizer& optimizer() const { return optimizer_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
   double TakeOptimizerSeconds();
+  // The same of waiting for other ranks and exchanging with them.
+  double TakeExchangeSeconds();
 
  private:
-  // What passes its part of every micro-batch forward and backward, beside the others.
-  struct Lane {
-    // Of the first lane neither: it has the model's own.
-    std::unique_ptr<GradientsApart> gradients;
-    std::unique_ptr<WeightPacks> packs;
-    std::optional<Tape> tape;
-    std::vector<int32_t> read;  // tokens of a pass after word dropout
-    ObjectiveParts parts;       // of the step
-    std::exception_ptr failure;
-  };
   // Where a step's tokens lie (Run).
   struct StepData {
     const int32_t *inputs, *targets;
     const int64_t* positions;
   };
+  // A step's leaves: lane leaf % lanes of its micro-batch leaf / lanes.
+  struct Leaves {
+    const StepPlan& plan;
+    const StepData& data;
+    int lanes;
+    int count;      // of the tree: all of the step, or where ranks make steps of their own those of this rank
+    LeafRange own;  // of this rank, in the step
+  };
 
   // The targets' nats in the step's first micro-batch with all tokens at each depth, into depth_nats_.
   void MeasureDepths(const StepPlan& plan, const StepData& data);
-  // The share of lane `index` of `lanes` of a step.
-  void RunLane(int index, int lanes, const StepPlan& plan, const StepData& data);
+  int LanesOf(const StepSize& size) const;
+  // The gradient of the whole step, in the bank, and the parts of all leaves.
+  void SumLeaves(const Leaves& leaves);
+  void RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves);  // index: in the tree
   // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
-  const int32_t* DropWords(Lane& lane, uint64_t random_step, const int32_t* tokens, int64_t n) const;
+  const int32_t* DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n);
+  // --- with other ranks (step_ranks.cc) ---
+  // Of all leaves and of the gradient's squares, from what each rank has.
+  void ExchangeParts(LeafRange own);
+  void ExchangeRecords();
+  double SharedNorm() const;
+  // What the first rank updates, the others get, and so on.
+  void ShareUpdate();
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
   // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone,
   // and what the model itself writes into its buffers.
@@ -102,14 +118,20 @@ class TrainingStep {
   Model& model_;
   TrainConfig train_;
   uint64_t seed_;
-  std::vector<Lane> lanes_;
+  Ranks* ranks_;
+  LeafSums leaf_sums_;
+  std::optional<GradientExchange> exchange_;
+  std::vector<ObjectiveParts> parts_;       // by leaf
+  std::vector<double> numbers_;             // of these, as they are exchanged
+  std::vector<double> squares_;             // of the gradient, by block
+  std::vector<std::vector<int32_t>> read_;  // by worker: tokens of a pass after word dropout
   Optimizer optimizer_;
   StepState state_;
   std::vector<FrozenRange> frozen_;
   std::vector<float> kept_;                                            // values of what is frozen, during an update
   std::optional<Tape> measuring_;                                      // of MeasureDepths
   std::array<std::vector<float>, kernels::kDepthChoices> depth_nats_;  // of a micro-batch's tokens; empty: not measured
-  double optimizer_seconds_ = 0;
+  double optimizer_seconds_ = 0, exchange_seconds_ = 0;
 };
 
 }  // namespace flashlm

@@ -1,6 +1,7 @@
 #include "train/throughput.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -55,9 +56,10 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
 // Steps on random tokens.
 class RandomTraining {
  public:
-  RandomTraining(const RunConfig& config, DType dtype)
+  RandomTraining(const RunConfig& config, DType dtype, Ranks* ranks = nullptr)
       : model_(Initialized(config)),
-        step_(*model_, config.optim, Resolved(config.train), dtype, config.seed),
+        train_(Resolved(config.train, ranks)),
+        step_(*model_, config.optim, train_, dtype, config.seed, ranks),
         size_(config.train.Size()),
         inputs_(static_cast<size_t>(Growth(config.train).MostTokens())),
         targets_(inputs_.size()) {
@@ -80,6 +82,7 @@ class RandomTraining {
   }
   const Model& model() const { return *model_; }
   TrainingStep& step() { return step_; }
+  const TrainConfig& train() const { return train_; }
 
  private:
   static std::unique_ptr<Model> Initialized(const RunConfig& config) {
@@ -87,12 +90,14 @@ class RandomTraining {
     model->bank().Initialize(config.seed);
     return model;
   }
-  TrainConfig Resolved(TrainConfig train) const {
-    ResolveLanes(*model_, train);
+  TrainConfig Resolved(TrainConfig train, const Ranks* ranks) const {
+    ResolveLanes(*model_, train, ranks);
+    if (ranks != nullptr) RefuseIdleRanks(*model_, train, ranks->size());
     return train;
   }
 
   std::unique_ptr<Model> model_;
+  TrainConfig train_;
   TrainingStep step_;
   StepSize size_;
   std::vector<int32_t> inputs_, targets_;
@@ -176,6 +181,40 @@ Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::st
         {{"name", row.name}, {"calls", row.calls}, {"forward_ms", row.forward_ms}, {"backward_ms", row.backward_ms}});
   }
   return json;
+}
+
+SharedStep MeasureSharedStep(RunConfig config, int steps, Ranks* ranks) {
+  config.train.cluster.sync_every = 1;
+  std::optional<RandomTraining> training;
+  Together(ranks, [&] {
+    ResolvePrecision(config.train);
+    training.emplace(config, SessionType(config.train.precision), ranks);
+  });
+  training->Step();  // allocates
+  std::vector<double> whole, passes, optimizer, exchange;
+  for (int i = 0; i < steps; ++i) {
+    training->step().TakeOptimizerSeconds();
+    training->step().TakeExchangeSeconds();
+    whole.push_back(training->Step());
+    optimizer.push_back(training->step().TakeOptimizerSeconds());
+    exchange.push_back(training->step().TakeExchangeSeconds());
+    passes.push_back(whole.back() - optimizer.back() - exchange.back());
+  }
+  SharedStep step;
+  const TrainConfig& train = training->train();
+  step.leaves = train.accumulate * train.lanes;
+  const int members = ranks == nullptr ? 1 : ranks->size();
+  const int own = ShareOf(step.leaves, ranks == nullptr ? 0 : ranks->rank(), members).count();
+  step.cost.passes = Median(std::move(passes)) * step.leaves / own;
+  step.cost.optimizer = Median(std::move(optimizer)) * members;
+  step.cost.sequences = int64_t{train.accumulate} * train.micro_batch;
+  step.cost.parameters = training->model().bank().size();
+  step.cost.gradient_bytes = train.cluster.exchange == "bf16" ? 2 : 4;
+  step.cost.difference_bytes = train.cluster.exchange == "bf16" ? 2 : train.cluster.exchange == "int8" ? 1 : 4;
+  step.tokens = train.TokensPerStep();
+  step.seconds = Median(std::move(whole));
+  step.exchange_seconds = Median(std::move(exchange));
+  return step;
 }
 
 }  // namespace flashlm

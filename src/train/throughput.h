@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "cluster/network.h"
+#include "cluster/ranks.h"
 #include "train/config.h"
 
 namespace flashlm {
@@ -20,5 +22,15 @@ Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::st
 // Seconds that a run takes per token, growth of its steps included: medians over steps on random tokens for about
 // `seconds` of time.
 double SecondsPerToken(RunConfig config, double seconds);
+
+// A step of `config` as it is here, on random tokens, and what it would be on other numbers of machines.
+struct SharedStep {
+  StepCost cost;
+  int64_t tokens = 0;
+  int leaves = 0;
+  double seconds = 0, exchange_seconds = 0;  // medians, as measured with the ranks that there are
+};
+// `ranks`: that share it; null: this process is alone.
+SharedStep MeasureSharedStep(RunConfig config, int steps, Ranks* ranks);
 
 }  // namespace flashlm

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -9,11 +10,13 @@
 #include "base/files.h"
 #include "base/paths.h"
 #include "base/progress.h"
+#include "cluster/launch.h"
 #include "data/shards.h"
 #include "io/checkpoint.h"
 #include "io/run_folder.h"
 #include "kernels/gemm/precision.h"
 #include "models/model.h"
+#include "train/agreement.h"
 #include "train/data_place.h"
 #include "train/run.h"
 #include "train/run_machine.h"
@@ -65,28 +68,89 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
   config.train.objective.RefuseIdle(keys, MakeModel(config.model, false)->config());
 }
 
-TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks) {
-  if (std::filesystem::exists(run_folder + "/config.toml") || std::filesystem::exists(run_folder + "/checkpoints")) {
-    throw UsageError(fmt::format("'{}' already holds a run", run_folder),
-                     fmt::format("go on with --resume {}, or choose another --out", run_folder));
+namespace {
+
+// A run of this process's folder; on ranks but the first, of none.
+TrainSummary GoTogether(Ranks* ranks, const std::function<std::unique_ptr<Run>()>& make) {
+  std::unique_ptr<Run> run;
+  Together(ranks, [&] { run = make(); });
+  return run->Go();
+}
+
+// Passes of a step that ranks cannot share, or what they do not tell each other, is refused before anything is written.
+void RefuseUnshared(const Ranks* ranks, const Model& model, const RunConfig& config) {
+  if (config.train.cluster.Local() && (!config.phases.empty() || model.Depth() >= 0)) {
+    throw UsageError(
+        "train.sync_every > 1 with phases, or with a reasoning engine: an outer step would change what is "
+        "frozen, or remembered",
+        "train.phases=0 leaves out the phases; train.sync_every=1 is for every model");
   }
-  RequireUtf8("--preset", config.preset);
-  RequireUtf8("--recipe", config.recipe);
-  RequireUtf8("--data", config.data);
-  // A wrong configuration is refused before anything is written.
-  const std::unique_ptr<Model> model = MakeModel(config.model, false);
-  ResolveLanes(*model, config.train);
-  const Phases phases(config.phases, config.train.objective, *model);
-  const Growth growth(config.train);
-  const bool measured = config.train.precision == "auto" && config.train.products == "auto";
-  ResolvePrecision(config.train);
-  const DataPlace data = DataIn(config.data);
-  config.data = data.folder;
-  config.data_fingerprint = data.fingerprint;
-  MakeFolder(run_folder);
-  Run run(std::move(config), run_folder, FolderLock(run_folder), std::nullopt, std::move(hooks));
-  if (measured) Say("precision: " + kernels::Explanation(kernels::Work::kTraining));
-  return run.Go();
+  if (ranks == nullptr) return;
+  RefuseIdleRanks(model, config.train, ranks->size());
+  for (const Phase& phase : config.phases) {
+    if (phase.source == "own" || (phase.writes() && config.train.amplification.share > 0)) {
+      throw UsageError(fmt::format("{} ranks: a run that writes its own stories (phase '{}') is made by one process",
+                                   ranks->size(), phase.name),
+                       "leave them out with --set train.own_share=0, or start without mpirun");
+    }
+  }
+}
+
+// What a process that shares the run needs of `config` before it can be compared: choices of the machine, the data.
+void ResolveTogether(Ranks* ranks, const std::string& data, RunConfig& config) {
+  TrainConfig resolved = config.train;
+  Together(ranks, [&] {
+    if (ranks == nullptr || ranks->first()) ResolvePrecision(resolved);
+  });
+  if (ranks == nullptr) {
+    config.train = resolved;
+  } else {
+    ShareChoices(*ranks, resolved, config.train);
+  }
+  Together(ranks, [&] {
+    if (ranks != nullptr && !ranks->first()) ResolvePrecision(config.train);  // refuses what this CPU does not have
+    const DataPlace place = DataIn(data);
+    config.data = place.folder;
+    config.data_fingerprint = place.fingerprint;
+  });
+  if (ranks != nullptr) RequireAgreement(*ranks, config);
+}
+
+}  // namespace
+
+TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks) {
+  Ranks* const ranks = CurrentRanks();
+  const bool first = ranks == nullptr || ranks->first();
+  bool measured = false;
+  Together(ranks, [&] {
+    if (first && (std::filesystem::exists(run_folder + "/config.toml") ||
+                  std::filesystem::exists(run_folder + "/checkpoints"))) {
+      throw UsageError(fmt::format("'{}' already holds a run", run_folder),
+                       fmt::format("go on with --resume {}, or choose another --out", run_folder));
+    }
+    RequireUtf8("--preset", config.preset);
+    RequireUtf8("--recipe", config.recipe);
+    RequireUtf8("--data", config.data);
+    // A wrong configuration is refused before anything is written.
+    const std::unique_ptr<Model> model = MakeModel(config.model, false);
+    ResolveLanes(*model, config.train, ranks);
+    RefuseUnshared(ranks, *model, config);
+    const Phases phases(config.phases, config.train.objective, *model);
+    const Growth growth(config.train);
+    measured = config.train.precision == "auto" && config.train.products == "auto";
+  });
+  ResolveTogether(ranks, config.data, config);
+  return GoTogether(ranks, [&] {
+    FolderLock lock;
+    if (first) {
+      MakeFolder(run_folder);
+      lock = FolderLock(run_folder);
+    }
+    auto run =
+        std::make_unique<Run>(std::move(config), run_folder, std::move(lock), std::nullopt, std::move(hooks), ranks);
+    if (measured) Say("precision: " + kernels::Explanation(kernels::Work::kTraining));
+    return run;
+  });
 }
 
 namespace {
@@ -199,51 +263,87 @@ bool ChangeBudget(const std::string& run_folder, const BudgetChange& change, con
   return true;
 }
 
-// A run without a checkpoint starts again from its seed, with whatever budget.
-TrainSummary StartAgain(const std::string& run_folder, const ResumeRequest& request, RunConfig config, FolderLock lock,
-                        RunHooks hooks) {
-  if (request.budget) {
-    config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
-    config.extensions.clear();
+// What a run goes on with, as the process that has its folder knows it.
+struct Resumed {
+  RunConfig config;
+  FolderLock lock;
+  std::optional<OpenedCheckpoint> checkpoint;  // none: it starts again from its seed
+};
+
+// The configuration of the checkpoint, which must be what config.toml says.
+void TakeTrained(const std::string& run_folder, const OpenedCheckpoint& checkpoint, RunConfig& config) {
+  RunConfig trained = RunConfig::FromJson(checkpoint.trainer_state.at("run"));
+  // Of a version that did not keep it in the configuration.
+  if (trained.train.precision == "auto") trained.train.precision = checkpoint.trainer_state.at("precision");
+  if (config.train.precision == "auto") config.train.precision = trained.train.precision;
+  for (TrainConfig* train : {&trained.train, &config.train}) {
+    if (train->products == "auto") train->products = train->precision;
   }
-  // Of a version that did not keep it.
-  if (config.train.precision == "auto" || config.train.products == "auto") ResolvePrecision(config.train);
-  return Run(std::move(config), run_folder, std::move(lock), std::nullopt, std::move(hooks)).Go();
+  RefuseEditedConfig(run_folder, config, trained);
+  if (!trained.data_fingerprint.empty()) config.data_fingerprint = trained.data_fingerprint;
+}
+
+std::string WhoseData(const std::string& run_folder) { return fmt::format("the run in '{}'", run_folder); }
+
+Resumed OpenRun(const std::string& run_folder, const ResumeRequest& request) {
+  if (!fs::exists(ConfigPath(run_folder))) {
+    throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
+  }
+  Resumed resumed{{}, FolderLock(run_folder), std::nullopt};
+  RunConfig& config = resumed.config = ReadConfig(run_folder);
+  const Json before = config.ToJson();
+  RefuseDisagreement(WithoutMachineChoices(request.expected), before, run_folder);
+  const bool has_checkpoint = !ListStepFolders(run_folder).empty();
+  if (has_checkpoint) {
+    resumed.checkpoint = OpenForBudget(run_folder, config);
+    TakeTrained(run_folder, *resumed.checkpoint, config);
+  }
+  const DataPlace data = FindData({config.data, config.data_fingerprint}, request.data, WhoseData(run_folder));
+  config.data = data.folder;
+  config.data_fingerprint = data.fingerprint;
+  if (!has_checkpoint) {
+    // A run without a checkpoint starts again from its seed, with whatever budget.
+    if (request.budget) {
+      config.budget = TotalBudget(config.CurrentBudget(), *request.budget);
+      config.extensions.clear();
+    }
+    // Of a version that did not keep it.
+    if (config.train.precision == "auto" || config.train.products == "auto") ResolvePrecision(config.train);
+    return resumed;
+  }
+  const bool changed = request.budget && ChangeBudget(run_folder, *request.budget, *resumed.checkpoint, config);
+  if (config.ToJson() != before) WriteConfig(run_folder, config);
+  if (changed) resumed.checkpoint = OpenForBudget(run_folder, config);
+  return resumed;
 }
 
 }  // namespace
 
 TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request, RunHooks hooks) {
-  if (!fs::exists(ConfigPath(run_folder))) {
-    throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
+  Ranks* const ranks = CurrentRanks();
+  const bool first = ranks == nullptr || ranks->first();
+  Resumed resumed;
+  Together(ranks, [&] {
+    if (first) resumed = OpenRun(run_folder, request);
+  });
+  if (ranks != nullptr) {
+    // The other ranks have no run folder: what is in it comes from the first.
+    const std::string text = ranks->Broadcast(first ? resumed.config.ToJson().dump() : "");
+    ranks->Together([&] {
+      if (!first) resumed.config = RunConfig::FromJson(ParseJson(text, "rank 0"));
+      RunConfig& config = resumed.config;
+      RefuseUnshared(ranks, *MakeModel(config.model, false), config);
+      if (first) return;
+      const DataPlace data = FindData({config.data, config.data_fingerprint}, request.data, WhoseData(run_folder));
+      config.data = data.folder;
+      config.data_fingerprint = data.fingerprint;
+    });
+    RequireAgreement(*ranks, resumed.config);
   }
-  FolderLock lock(run_folder);
-  RunConfig config = ReadConfig(run_folder);
-  const Json before = config.ToJson();
-  RefuseDisagreement(WithoutMachineChoices(request.expected), before, run_folder);
-  const bool has_checkpoint = !ListStepFolders(run_folder).empty();
-  std::optional<OpenedCheckpoint> checkpoint;
-  if (has_checkpoint) {
-    checkpoint = OpenForBudget(run_folder, config);
-    RunConfig trained = RunConfig::FromJson(checkpoint->trainer_state.at("run"));
-    // Of a version that did not keep it in the configuration.
-    if (trained.train.precision == "auto") trained.train.precision = checkpoint->trainer_state.at("precision");
-    if (config.train.precision == "auto") config.train.precision = trained.train.precision;
-    for (TrainConfig* train : {&trained.train, &config.train}) {
-      if (train->products == "auto") train->products = train->precision;
-    }
-    RefuseEditedConfig(run_folder, config, trained);
-    if (!trained.data_fingerprint.empty()) config.data_fingerprint = trained.data_fingerprint;
-  }
-  const DataPlace data =
-      FindData({config.data, config.data_fingerprint}, request.data, fmt::format("the run in '{}'", run_folder));
-  config.data = data.folder;
-  config.data_fingerprint = data.fingerprint;
-  if (!has_checkpoint) return StartAgain(run_folder, request, std::move(config), std::move(lock), std::move(hooks));
-  const bool changed = request.budget && ChangeBudget(run_folder, *request.budget, *checkpoint, config);
-  if (config.ToJson() != before) WriteConfig(run_folder, config);
-  if (changed) checkpoint = OpenForBudget(run_folder, config);
-  return Run(std::move(config), run_folder, std::move(lock), checkpoint, std::move(hooks)).Go();
+  return GoTogether(ranks, [&] {
+    return std::make_unique<Run>(std::move(resumed.config), run_folder, std::move(resumed.lock), resumed.checkpoint,
+                                 std::move(hooks), ranks);
+  });
 }
 
 }  // namespace flashlm

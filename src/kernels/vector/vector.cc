@@ -6,6 +6,7 @@
 
 #include "kernels/blocks.h"
 #include "kernels/simd.h"
+#include "kernels/vector/block_squares.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/vector/vector.cc"
@@ -160,12 +161,19 @@ void Scale(const Matrix& x, const float* row_scales, const float* column_scales,
 
 void Axpby(float a, const float* x, float b, float* y, int64_t n) { FLASHLM_DISPATCH(WeightedSum)(a, x, b, y, n); }
 
+int64_t SquareBlock(int64_t n) {
+  constexpr int64_t kSmallest = 16384;
+  return std::max(kSmallest, (n + kMostSquareBlocks - 1) / kMostSquareBlocks);
+}
+
+void SumSquareBlocks(const float* x, int64_t n, int64_t first, int64_t last, double* sums) {
+  const int64_t block = SquareBlock(n), begin = std::min(n, first * block), end = std::min(n, last * block);
+  if (begin < end) FLASHLM_DISPATCH(Squares)(x + begin, end - begin, block, sums + first);
+}
+
 double SumOfSquares(const float* x, int64_t n) {
-  // At most 64 blocks: their sums fit on the stack, because a training step does not touch the heap.
-  constexpr int64_t kBlocks = 64, kSmallest = 16384;
-  double sums[kBlocks] = {};
-  const int64_t block = std::max(kSmallest, (n + kBlocks - 1) / kBlocks);
-  FLASHLM_DISPATCH(Squares)(x, n, block, sums);
+  double sums[kMostSquareBlocks] = {};  // on the stack: a training step does not touch the heap
+  SumSquareBlocks(x, n, 0, kMostSquareBlocks, sums);
   double total = 0;
   for (double sum : sums) total += sum;
   return total;

@@ -1,0 +1,33 @@
+// How long a step takes on how many machines: the network between ranks as two numbers, measured or stated, and what
+// follows from them (docs/cluster.md#before-renting).
+#pragma once
+
+#include <cstdint>
+
+#include "cluster/ranks.h"
+
+namespace flashlm {
+
+struct Link {
+  double latency = 0;    // seconds that a small message takes, one way
+  double bandwidth = 0;  // bytes a second that a rank sends while it receives as many
+};
+
+// Of the slowest of the ranks, which all send at once.
+Link MeasureLink(Ranks& ranks);
+
+// A step as one machine makes it.
+struct StepCost {
+  double passes = 0;                                // seconds forward and backward, of all sequences of the step
+  double optimizer = 0;                             // seconds of the update
+  int64_t sequences = 1;                            // of which a machine has whole ones
+  int64_t parameters = 0;                           // values that travel
+  double gradient_bytes = 4, difference_bytes = 4;  // of a value of the gradient; of a difference of weights
+};
+
+// Seconds of a step on so many machines that exchange gradients; on one without exchange.
+double StepSeconds(const StepCost& cost, const Link& link, int machines);
+// The same where they make `every` steps of their own between two exchanges of weights.
+double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every);
+
+}  // namespace flashlm

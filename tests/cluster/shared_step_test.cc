@@ -1,0 +1,174 @@
+// Training steps that ranks share, the ranks being threads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "cluster/outer_step.h"
+#include "memory_transport.h"
+#include "models/registry.h"
+#include "train/step.h"
+
+namespace flashlm {
+namespace {
+
+std::unique_ptr<Model> TinyModel() {
+  Json config = FindModel("cortex-viii").tiny();
+  config.update({{"architecture", "cortex-viii"}, {"dropout", 0.2}});
+  std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
+  model->bank().Initialize(5);
+  return model;
+}
+
+TrainConfig Training() {
+  TrainConfig train;
+  train.sequence_length = 24;
+  train.micro_batch = 4;
+  train.accumulate = 2;
+  train.lanes = 2;
+  train.word_dropout = 0.1;
+  return train;
+}
+
+OptimConfig WithRule(const std::string& rule) {
+  OptimConfig optim;
+  optim.optimizer = rule;
+  return optim;
+}
+
+struct Trained {
+  std::vector<float> values;
+  std::vector<std::vector<float>> states;
+  std::vector<double> losses, norms;
+};
+
+Trained Train(Ranks* ranks, const TrainConfig& train, const OptimConfig& optim, int steps, const FrozenRange& frozen) {
+  SetThreadCount(1);
+  const std::unique_ptr<Model> model = TinyModel();
+  TrainingStep step(*model, optim, train, DType::kF32, 1, ranks);
+  if (frozen.end > frozen.begin) step.Freeze({frozen});
+  Trained trained;
+  Rng rng(9, Purpose::kTest);
+  std::vector<int32_t> inputs(static_cast<size_t>(train.TokensPerStep())), targets(inputs.size());
+  for (int s = 0; s < steps; ++s) {
+    for (auto* ids : {&inputs, &targets}) {
+      for (int32_t& id : *ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
+    }
+    const StepOutcome outcome = step.Run(s, inputs.data(), targets.data(), 1.0, 0.5);
+    trained.losses.push_back(outcome.parts.total);
+    trained.norms.push_back(outcome.gradient_norm);
+  }
+  step.CollectState();
+  const ParamBank& bank = model->bank();
+  trained.values.assign(bank.values(), bank.values() + bank.size());
+  for (const ParamState::Array& array : step.optimizer().state().arrays()) {
+    trained.states.emplace_back(array.data.get(), array.data.get() + array.size);
+  }
+  EXPECT_TRUE(std::all_of(bank.gradients(), bank.gradients() + bank.size(), [](float g) { return g == 0; }));
+  return trained;
+}
+
+TEST(SharedStep, HasTheBitsOfOneProcess) {
+  OptimConfig normuon = WithRule("muon");
+  FieldsFromJson({{"muon_beta2", 0.9}}, "optim", normuon);
+  for (const OptimConfig& optim : {WithRule("adamw"), normuon}) {
+    for (const FrozenRange& frozen : {FrozenRange{0, 0}, FrozenRange{100, 3000}}) {
+      const Trained alone = Train(nullptr, Training(), optim, 6, frozen);
+      for (const int count : {2, 3, 4}) {
+        SCOPED_TRACE(fmt::format("{}, {} ranks", optim.optimizer, count));
+        RunRanks(count, [&](Ranks& ranks) {
+          const Trained shared = Train(&ranks, Training(), optim, 6, frozen);
+          EXPECT_EQ(shared.values, alone.values);
+          EXPECT_EQ(shared.losses, alone.losses);
+          EXPECT_EQ(shared.norms, alone.norms);
+          if (ranks.first()) {  // others have theirs alone
+            EXPECT_EQ(shared.states, alone.states);
+          }
+        });
+      }
+    }
+  }
+}
+
+// What is summed in another order, or rounded on the way, has other bits: the test above would see it.
+TEST(SharedStep, InBf16IsAlikeOnAllRanksAndNotAsInOneProcess) {
+  TrainConfig train = Training();
+  const Trained alone = Train(nullptr, train, WithRule("adamw"), 4, {0, 0});
+  train.cluster.exchange = "bf16";
+  std::vector<float> values[2];
+  RunRanks(2, [&](Ranks& ranks) { values[ranks.rank()] = Train(&ranks, train, WithRule("adamw"), 4, {0, 0}).values; });
+  EXPECT_EQ(values[0], values[1]);
+  EXPECT_NE(values[0], alone.values);
+  for (size_t i = 0; i < alone.values.size(); ++i) ASSERT_NEAR(values[0][i], alone.values[i], 0.02) << i;
+}
+
+// Local steps: each rank is a run of its own on its share, and the outer step with rate 1 and no momentum their mean.
+TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
+  constexpr int kSteps = 4;
+  TrainConfig train = Training();
+  train.word_dropout = 0;
+  train.cluster.sync_every = kSteps;
+  train.cluster.outer_lr = 1;
+  train.cluster.outer_momentum = 0;
+  std::vector<float> trained[2], averaged[2];
+  RunRanks(2, [&](Ranks& ranks) {
+    SetThreadCount(1);
+    const std::unique_ptr<Model> model = TinyModel();
+    ParamBank& bank = model->bank();
+    TrainingStep step(*model, WithRule("muon"), train, DType::kF32, 1, &ranks);
+    OuterStep outer(&ranks, train.cluster, bank);
+    outer.Begin();
+    Rng rng(9, Purpose::kTest);
+    std::vector<int32_t> ids(static_cast<size_t>(train.TokensPerStep()));
+    for (int s = 0; s < kSteps; ++s) {
+      for (int32_t& id : ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
+      step.Run(s, ids.data(), ids.data(), 1.0, 0.5);
+    }
+    trained[ranks.rank()] = {bank.values(), bank.values() + bank.size()};
+    outer.Run();
+    averaged[ranks.rank()] = {bank.values(), bank.values() + bank.size()};
+  });
+  EXPECT_NE(trained[0], trained[1]);
+  EXPECT_EQ(averaged[0], averaged[1]);
+  for (size_t i = 0; i < trained[0].size(); ++i) {
+    ASSERT_NEAR(averaged[0][i], 0.5 * (static_cast<double>(trained[0][i]) + trained[1][i]), 1e-6) << i;
+  }
+  // The first rank's run is that of a process whose step has the first half of each step's passes.
+  TrainConfig half = train;
+  half.cluster.sync_every = 1;
+  half.accumulate = 1;
+  const std::unique_ptr<Model> model = TinyModel();
+  SetThreadCount(1);
+  TrainingStep step(*model, WithRule("muon"), half, DType::kF32, 1);
+  Rng rng(9, Purpose::kTest);
+  std::vector<int32_t> ids(static_cast<size_t>(train.TokensPerStep()));
+  for (int s = 0; s < kSteps; ++s) {
+    for (int32_t& id : ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
+    step.Run({s, s * 2, half.Size(), 1.0, 0.5}, ids.data(), ids.data());  // the micro-batches before it: of whole steps
+  }
+  const ParamBank& bank = model->bank();
+  EXPECT_EQ(std::vector<float>(bank.values(), bank.values() + bank.size()), trained[0]);
+}
+
+// Every parameter is updated by exactly one member, and a matrix as a whole.
+TEST(SharedOptimizer, SharesEverythingOnce) {
+  for (const char* rule : {"adamw", "muon"}) {
+    const std::unique_ptr<Model> model = TinyModel();
+    const ParamBank& bank = model->bank();
+    const Optimizer optimizer(WithRule(rule), model->bank());
+    for (const int members : {1, 2, 3, 7}) {
+      const std::vector<int64_t> cuts = optimizer.Cuts(members);
+      ASSERT_EQ(cuts.size(), static_cast<size_t>(members) + 1);
+      EXPECT_EQ(cuts.front(), 0);
+      EXPECT_EQ(cuts.back(), bank.size());
+      EXPECT_TRUE(std::is_sorted(cuts.begin(), cuts.end()));
+      if (members > 1 && members < 4) {
+        for (int m = 0; m < members; ++m) EXPECT_LT(cuts[static_cast<size_t>(m)], cuts[static_cast<size_t>(m) + 1]);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace flashlm
