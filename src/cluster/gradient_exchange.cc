@@ -129,15 +129,39 @@ void GradientExchange::Sum(int leaves, std::span<const GradientBlock> own, float
   SumSegment(result);
 }
 
-void GradientExchange::ShareValues(float* values) {
+void GradientExchange::BeginUpdate(const float* values) {
+  if (type_ != DType::kBF16) return;
+  const Segment own = UpdatedBy(ranks_.rank());
+  before_.assign(values + own.begin, values + own.end);
+}
+
+void GradientExchange::ExchangeParts(void* all) {
+  char* const bytes = static_cast<char*>(all);
+  const auto width = static_cast<int64_t>(SizeOf(type_));
   const Segment own = UpdatedBy(ranks_.rank());
   for (int peer = 0; peer < ranks_.size(); ++peer) {
     if (peer == ranks_.rank()) continue;
-    const Segment segment = UpdatedBy(peer);
-    ranks_.Receive(peer, values + segment.begin, static_cast<size_t>(segment.count()) * sizeof(float));
-    ranks_.Send(peer, values + own.begin, static_cast<size_t>(own.count()) * sizeof(float));
+    const Segment part = UpdatedBy(peer);
+    ranks_.Receive(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
+    ranks_.Send(peer, bytes + own.begin * width, static_cast<size_t>(own.count() * width));
   }
   ranks_.Wait();
+}
+
+void GradientExchange::ShareValues(float* values) {
+  if (type_ != DType::kBF16) return ExchangeParts(values);
+  const Segment own = UpdatedBy(ranks_.rank());
+  changes_.resize(static_cast<size_t>(cuts_.back()));
+  float* const part = values + own.begin;
+  for (int64_t i = 0; i < own.count(); ++i) {
+    const float before = before_[static_cast<size_t>(i)];
+    changes_[static_cast<size_t>(own.begin + i)] = ToBFloat16(part[i] - before);
+    part[i] = before;
+  }
+  ExchangeParts(changes_.data());
+  ParallelBlocks(cuts_.back(), 1 << 15, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) values[i] += ToFloat(changes_[static_cast<size_t>(i)]);
+  });
 }
 
 }  // namespace flashlm

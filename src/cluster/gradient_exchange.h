@@ -22,8 +22,9 @@ struct GradientBlock {
 class GradientExchange {
  public:
   // Arrays of cuts.back() floats, of which rank r updates those from cuts[r] to cuts[r + 1]; it gets the gradient of
-  // whole blocks of `block` floats, as far as they meet these. `type`: what gradients travel in, f32 or bf16; sums are
-  // in f32, and with f32 on the wire they have the bits of one process. In bf16 each rank's sums are rounded before.
+  // whole blocks of `block` floats, as far as they meet these. `type`: what travels, f32 or bf16; sums are in f32, and
+  // with f32 on the wire they have the bits of one process. In bf16 each rank's sums are rounded before, and so is by
+  // how much an update changes a value, on all ranks alike.
   GradientExchange(Ranks& ranks, std::vector<int64_t> cuts, int64_t block, DType type);
 
   // Floats [begin, end).
@@ -38,7 +39,9 @@ class GradientExchange {
   // `own`: the blocks of this rank's share (ShareOf) of `leaves`, in order. Writes what this rank sums of result
   // [size], which may be the array of a block of one's own: it is lost then.
   void Sum(int leaves, std::span<const GradientBlock> own, float* result);
-  // values [size]: each rank's part to all.
+  // values [size], before this rank updates its part of them.
+  void BeginUpdate(const float* values);
+  // After it: each rank's part to all.
   void ShareValues(float* values);
 
  private:
@@ -51,6 +54,7 @@ class GradientExchange {
   void ReceiveBlocks();
   void SendBlocks(std::span<const GradientBlock> own);
   void SumSegment(float* result);
+  void ExchangeParts(void* all);  // an array of `type_` like the values: each rank's part of it to all
 
   Ranks& ranks_;
   std::vector<int64_t> cuts_;
@@ -63,8 +67,10 @@ class GradientExchange {
   std::vector<size_t> first_block_;  // [ranks + 1]
   std::vector<SumOp> order_;
   std::vector<Source> sources_;                // by block
+  std::vector<float> before_;                  // of this rank's part, an update, where what travels is rounded
   std::vector<float> floats_;                  // received: by block, this rank's segment
   std::vector<BFloat16> halves_, own_halves_;  // the same in bf16; and this rank's blocks, whole
+  std::vector<BFloat16> changes_;              // of all values
 };
 
 }  // namespace flashlm

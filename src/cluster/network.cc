@@ -58,7 +58,7 @@ double StepSeconds(const StepCost& cost, const Link& link, int machines) {
   const auto sequences = static_cast<double>((cost.sequences + machines - 1) / machines);
   const auto values = static_cast<double>(cost.parameters);
   return cost.passes * sequences / static_cast<double>(cost.sequences) + cost.optimizer / machines +
-         Transfer(link, values, cost.gradient_bytes + 4, machines) + kMessages * link.latency;
+         Transfer(link, values, 2 * cost.step_bytes, machines) + kMessages * link.latency;
 }
 
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every) {

@@ -18,11 +18,11 @@ Link MeasureLink(Ranks& ranks);
 
 // A step as one machine makes it.
 struct StepCost {
-  double passes = 0;                                // seconds forward and backward, of all sequences of the step
-  double optimizer = 0;                             // seconds of the update
-  int64_t sequences = 1;                            // of which a machine has whole ones
-  int64_t parameters = 0;                           // values that travel
-  double gradient_bytes = 4, difference_bytes = 4;  // of a value of the gradient; of a difference of weights
+  double passes = 0;                            // seconds forward and backward, of all sequences of the step
+  double optimizer = 0;                         // seconds of the update
+  int64_t sequences = 1;                        // of which a machine has whole ones
+  int64_t parameters = 0;                       // values that travel
+  double step_bytes = 4, difference_bytes = 4;  // of a gradient or a new value; of a difference of weights
 };
 
 // Seconds of a step on so many machines that exchange gradients; on one without exchange.

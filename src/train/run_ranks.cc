@@ -1,5 +1,6 @@
 // What the ranks of a run tell each other beside gradients.
 #include <algorithm>
+#include <utility>
 
 #include "base/progress.h"
 #include "train/run.h"
@@ -47,7 +48,9 @@ void Run::MakeOuterStep(double seconds) {
   if (ranks_ != nullptr) {
     ranks_->SetPatience(std::max(config_.train.cluster.patience, kPatience * (round_seconds_ + seconds)));
   }
+  const Stopwatch watch;
   outer_->Run();
+  outer_seconds_ += watch.Seconds();
 }
 
 void Run::LogExchange(Json& line) {
@@ -56,7 +59,7 @@ void Run::LogExchange(Json& line) {
   line["ranks"] = ranks_->size();
   line["sent_bytes_per_token"] =
       static_cast<double>(sent - bytes_logged_) / static_cast<double>(tokens - tokens_logged_);
-  line["exchange_ms"] = 1e3 * step_.TakeExchangeSeconds();
+  line["exchange_ms"] = 1e3 * (step_.TakeExchangeSeconds() + std::exchange(outer_seconds_, 0.0));
   bytes_logged_ = sent;
   tokens_logged_ = tokens;
 }

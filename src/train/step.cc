@@ -167,6 +167,7 @@ void TrainingStep::Apply(const StepPlan& plan, double gradient_norm) {
   float* const values = model_.bank().values();
   kept_.clear();
   for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
+  if (exchange_) exchange_->BeginUpdate(values);
   optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
   if (exchange_) ShareUpdate();
   model_.EndStep(/*applied=*/true);

@@ -209,7 +209,7 @@ SharedStep MeasureSharedStep(RunConfig config, int steps, Ranks* ranks) {
   step.cost.optimizer = Median(std::move(optimizer)) * members;
   step.cost.sequences = int64_t{train.accumulate} * train.micro_batch;
   step.cost.parameters = training->model().bank().size();
-  step.cost.gradient_bytes = train.cluster.exchange == "bf16" ? 2 : 4;
+  step.cost.step_bytes = train.cluster.exchange == "bf16" ? 2 : 4;
   step.cost.difference_bytes = train.cluster.exchange == "bf16" ? 2 : train.cluster.exchange == "int8" ? 1 : 4;
   step.tokens = train.TokensPerStep();
   step.seconds = Median(std::move(whole));

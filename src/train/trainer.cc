@@ -289,7 +289,8 @@ Resumed OpenRun(const std::string& run_folder, const ResumeRequest& request) {
   if (!fs::exists(ConfigPath(run_folder))) {
     throw Error(fmt::format("'{}' holds no run to resume", run_folder), "start one with --preset, --data and --out");
   }
-  Resumed resumed{{}, FolderLock(run_folder), std::nullopt};
+  Resumed resumed;
+  resumed.lock = FolderLock(run_folder);
   RunConfig& config = resumed.config = ReadConfig(run_folder);
   const Json before = config.ToJson();
   RefuseDisagreement(WithoutMachineChoices(request.expected), before, run_folder);

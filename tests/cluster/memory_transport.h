@@ -65,10 +65,9 @@ class MemoryTransport final : public Transport {
   bool Done(int request) override {
     const std::lock_guard lock(mutex_);
     // Messages of one path go to its receives in the order of these.
+    const MessageHub::Path path = requests_[request].path;
     for (auto& [number, one] : requests_) {
-      if (!one.done && (number == request || one.path == requests_[request].path))
-        one.done = hub_.Take(one.path, one.data);
-      if (number == request) break;
+      if (number > request || (!one.done && one.path == path && !(one.done = hub_.Take(path, one.data)))) break;
     }
     if (!requests_[request].done) return false;
     requests_.erase(request);

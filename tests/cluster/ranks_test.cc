@@ -135,8 +135,9 @@ std::vector<float> Exchange(Ranks& ranks, const std::vector<std::vector<float>>&
   EXPECT_TRUE(updated.count() == 0 || (begin <= updated.begin && updated.end <= end && begin % kBlock == 0));
   std::vector<float> result(values[0].size());
   std::copy(sums[0].begin() + begin, sums[0].begin() + end, result.begin() + begin);
-  // The first to have something else to say than zeros, then all.
+  // An update of 1 plus the rank, which bf16 has exactly.
   std::vector<float> shared(values[0].size());
+  exchange.BeginUpdate(shared.data());
   std::fill(shared.begin() + updated.begin, shared.begin() + updated.end, 1.0f + static_cast<float>(ranks.rank()));
   exchange.ShareValues(shared.data());
   for (int rank = 0; rank < ranks.size(); ++rank) {
