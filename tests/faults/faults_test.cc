@@ -1,58 +1,15 @@
 // Loading and saving with failures injected at the n-th allocation and the n-th system call, for every n: an error,
 // never a crash; what was on the disk is what it was, or what it was to become.
-#include "tests/faults/faults.h"
-
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <new>
-
-#include "base/error.h"
-#include "base/files.h"
-#include "base/progress.h"
 #include "data/shards.h"
 #include "infer/loaded_model.h"
 #include "io/bank_files.h"
 #include "io/checkpoint.h"
 #include "io/model_folder.h"
+#include "tests/faults/fault_testing.h"
 #include "tests/infer/tiny_model.h"
-#include "tests/io/io_testing.h"
 
 namespace flashlm {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Calls `action` with its 1st, 2nd, ... call failing until there are no more; beyond 200 some are left out. `after`
-// looks at what is left behind, and whether the action went through.
-int64_t ForEachFault(Fault fault, const std::function<void()>& action, const std::function<void(bool done)>& after) {
-  int64_t failures = 0;
-  for (int64_t n = 1;; n += n < 200 ? 1 : n / 16) {
-    bool reached = true, done = false;
-    try {
-      reached = RunWithFault(fault, n, action);
-      done = true;
-    } catch (const Error& e) {
-      ++failures;
-      EXPECT_EQ(e.OneLine().find('\n'), std::string::npos);
-    } catch (const std::bad_alloc&) {
-      ++failures;
-      EXPECT_EQ(fault, Fault::kMemory);
-    } catch (const fs::filesystem_error& e) {
-      ++failures;
-      ADD_FAILURE() << "at call " << n << ": not an Error: " << e.what();
-    }
-    SCOPED_TRACE(n);
-    after(done);
-    if (!reached || testing::Test::HasFailure()) return failures;
-  }
-}
-
-class Faults : public testing::TestWithParam<Fault> {
- protected:
-  Faults() { SetQuiet(true); }
-  Scratch scratch_;
-};
 
 TEST_P(Faults, LoadingAModel) {
   const std::unique_ptr<Model> model = TinyModel(FindModel("gpt"));
@@ -135,13 +92,7 @@ TEST_P(Faults, SavingATokenizer) {
       });
 }
 
-std::string NameOf(const testing::TestParamInfo<Fault>& fault) {
-  constexpr const char* kNames[] = {"Memory", "Io", "FullDisk", "ShortWrite"};
-  return kNames[static_cast<size_t>(fault.param)];
-}
-
-INSTANTIATE_TEST_SUITE_P(All, Faults, testing::Values(Fault::kMemory, Fault::kIo, Fault::kFullDisk, Fault::kShortWrite),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(All, Faults, testing::ValuesIn(kAllFaults), NameOfFault);
 
 }  // namespace
 }  // namespace flashlm
