@@ -25,28 +25,37 @@ PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
 
 void WeightPacks::Renew(Entry& entry) {
   const Param& w = entry.weight;
+  PackedLinear& packed = entry.packed;
   entry.version = bank_.version();
   if (w.quantization.ternary == kernels::Ternary::kNone) {
-    entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
-    entry.packed.training.SetValues(bank_.Value(w), w.rows, w.cols);
-    return entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
+    if (kernels::Int8Rows kept = bank_.Int8Of(w)) {
+      packed.int8.SetRows(std::move(kept), w.rows, w.cols);
+      return SetValuesLater(entry);
+    }
+    packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
+    packed.training.SetValues(bank_.Value(w), w.rows, w.cols);
+    return packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
   }
-  entry.packed.scales.resize(static_cast<size_t>(w.rows));
+  packed.scales.resize(static_cast<size_t>(w.rows));
   if (bank_.HasScales(w)) {  // the values are what products see, and their signs the trits
-    bank_.ScalesOf(w, entry.packed.scales.data());
-    entry.packed.int8.SetValues(bank_.Value(w), w.rows, w.cols);
-    entry.packed.weight.SetValues(bank_.Value(w), w.rows, w.cols, entry.dtype);
-    return entry.packed.trits.SetValues(bank_.Value(w), w.rows, w.cols);
+    bank_.ScalesOf(w, packed.scales.data());
+    packed.trits.SetRows(bank_.TritsOf(w), w.rows, w.cols);
+    return SetValuesLater(entry);
   }
   const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
   entry.trits.resize(size);
   entry.effective.resize(size);
-  bank_.Ternarize(w, entry.trits.data(), entry.packed.scales.data());
-  kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
+  bank_.Ternarize(w, entry.trits.data(), packed.scales.data());
+  kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, packed.scales.data(), nullptr,
                  {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
-  entry.packed.int8.SetValues(entry.effective.data(), w.rows, w.cols);
-  entry.packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
-  entry.packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
+  packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
+  packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
+}
+
+// The bank makes the values of what it keeps in another form when they are asked for.
+void WeightPacks::SetValuesLater(Entry& entry) {
+  const Param& w = entry.weight;
+  entry.packed.weight.SetValues([this, w]() -> const float* { return bank_.Value(w); }, w.rows, w.cols, entry.dtype);
 }
 
 }  // namespace flashlm

@@ -1,4 +1,5 @@
-// Copies of a bank's matrices in the forms that products read, made once per change of the bank's values.
+// Copies of a bank's matrices in the forms that products read, made once per change of the bank's values, from these or
+// from what the bank keeps in their place.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ struct PackedLinear {
   // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
   kernels::PackedTrits trits;
   std::vector<float> scales;
-  kernels::PackedInt8 int8;              // the (effective) weight rounded, for inference in int8
-  kernels::TrainingInt8Weight training;  // a float matrix rounded, for training in int8
+  // Of a float matrix only.
+  kernels::PackedInt8 int8;              // rounded, for inference in int8
+  kernels::TrainingInt8Weight training;  // rounded, for training in int8
 };
 
 class WeightPacks {
@@ -36,6 +38,7 @@ class WeightPacks {
     std::vector<float> trits, effective;
   };
   void Renew(Entry& entry);
+  void SetValuesLater(Entry& entry);
 
   const ParamBank& bank_;
   std::vector<std::unique_ptr<Entry>> entries_;

@@ -1,7 +1,6 @@
 #include "io/packed_file.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -15,6 +14,7 @@
 #include "base/paths.h"
 #include "io/model_folder.h"
 #include "io/packed_layout.h"
+#include "io/packed_rows.h"
 
 namespace flashlm {
 namespace {
@@ -180,42 +180,7 @@ class Reader {
   const std::string& path_;
 };
 
-// The five digits of every byte, as -1, 0 and +1; bytes above 242 stand for nothing and are refused.
-using Digits = std::array<std::array<int8_t, packed::kTritsPerByte>, 243>;
-const Digits& DigitsOfBytes() {
-  static const Digits digits = [] {
-    Digits all{};
-    for (int byte = 0; byte < 243; ++byte) {
-      for (int k = 0, rest = byte; k < packed::kTritsPerByte; ++k, rest /= 3) {
-        all[static_cast<size_t>(byte)][static_cast<size_t>(k)] = static_cast<int8_t>(rest % 3 - 1);
-      }
-    }
-    return all;
-  }();
-  return digits;
-}
-
 constexpr int64_t kUnit = 1 << 16;  // values that a thread expands at a time, about
-
-// values[i] = trit * the scale of its row.
-void ExpandTrits(const uint8_t* bytes, const std::vector<float>& scales, int64_t cols, int64_t size, float* values) {
-  const Digits& digits = DigitsOfBytes();
-  const int64_t units = (size + packed::kTritsPerByte - 1) / packed::kTritsPerByte;
-  ParallelBlocks(units, kUnit / packed::kTritsPerByte, [&](int64_t begin, int64_t end) {
-    int64_t i = begin * packed::kTritsPerByte, row = i / cols, next = (row + 1) * cols;
-    float scale = scales[static_cast<size_t>(row)];
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const auto& five = digits[bytes[unit]];
-      for (int k = 0; k < packed::kTritsPerByte && i < size; ++k, ++i) {
-        if (i == next) {
-          scale = scales[static_cast<size_t>(++row)];
-          next += cols;
-        }
-        values[i] = scale * static_cast<float>(five[static_cast<size_t>(k)]);
-      }
-    }
-  });
-}
 
 Packing PackingFor(const ParamInfo& info) {
   return info.quantization.ternary == kernels::Ternary::kNone  ? Packing::kF32
@@ -260,8 +225,8 @@ bool IsPackedFile(const std::string& path) {
   return file.read(magic, sizeof magic) && std::string_view(magic, sizeof magic) == packed::kMagic;
 }
 
-PackedFile::PackedFile(const std::string& path) : file_(path) {
-  Reader reader(file_.text(), path);
+PackedFile::PackedFile(const std::string& path) : file_(std::make_shared<MappedFile>(path)) {
+  Reader reader(file_->text(), path);
   sections_ = reader.Read();
   config_ = reader.ReadObject(Bytes(kConfigFile), kConfigFile);
   about_ = reader.ReadObject(Bytes(kAboutSection), kAboutSection);
@@ -276,7 +241,7 @@ const PackedSection* PackedFile::Find(const std::string& name) const {
 std::string_view PackedFile::Bytes(const std::string& name) const {
   const PackedSection* section = Find(name);
   if (section == nullptr || section->packing != Packing::kBytes) return {};
-  return file_.text().substr(section->offset, section->bytes);
+  return file_->text().substr(section->offset, section->bytes);
 }
 
 void PackedFile::LoadValues(const PackedSection& section, float* to) const {
@@ -290,13 +255,7 @@ void PackedFile::LoadValues(const PackedSection& section, float* to) const {
       for (int64_t i = begin; i < end; ++i) to[i] = ToFloat(halves[i]);
     });
   } else {
-    const auto* scales = reinterpret_cast<const float*>(data);
-    const auto* integers = reinterpret_cast<const int8_t*>(data + 4 * section.rows());
-    ParallelBlocks(section.rows(), std::max<int64_t>(1, kUnit / cols), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        for (int64_t c = r * cols; c < (r + 1) * cols; ++c) to[c] = scales[r] * static_cast<float>(integers[c]);
-      }
-    });
+    packed::ExpandInt8(data, section.rows(), cols, to);
   }
 }
 
@@ -306,6 +265,7 @@ void PackedFile::Load(ParamBank& bank) const {
                 "the file is not one that this program wrote");
   };
   size_t used = 0;
+  float* const values = bank.values();
   const auto section_of = [&](const std::string& name, const std::vector<int>& shape, Packing like) {
     const PackedSection* section = Find(name);
     if (section == nullptr) refuse(fmt::format("parameter {} is missing", Quoted(name)));
@@ -322,9 +282,12 @@ void PackedFile::Load(ParamBank& bank) const {
   for (const ParamInfo& info : bank.infos()) {
     const Packing like = PackingFor(info);
     const PackedSection& section = *section_of(info.name, info.shape, like);
-    float* values = bank.values() + info.offset;
+    if (section.packing == Packing::kInt8) {
+      bank.Keep(info.name, packed::KeepInt8(file_, DataOf(section), section.rows(), section.shape.back()));
+      continue;
+    }
     if (!IsTernary(like)) {
-      LoadValues(section, values);
+      LoadValues(section, values + info.offset);
       continue;
     }
     const auto rows = static_cast<size_t>(section.rows());
@@ -337,7 +300,7 @@ void PackedFile::Load(ParamBank& bank) const {
     if (std::any_of(digits, end, [](uint8_t byte) { return byte > 242; })) {
       refuse(fmt::format("parameter {} has bytes that are no ternary digits", Quoted(info.name)));
     }
-    ExpandTrits(digits, scales, section.shape.back(), section.size(), values);
+    bank.Keep(info.name, packed::KeepTrits(file_, digits, scales, section.shape.back()));
     bank.SetScales(info.name, std::move(scales));
   }
   for (const auto& table : bank.tables()) {

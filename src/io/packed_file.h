@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,23 +64,25 @@ class PackedFile {
   // sections are as long as they say and fill the file. Throws Error naming the file and what is wrong.
   explicit PackedFile(const std::string& path);
 
-  const std::string& path() const { return file_.path(); }
+  const std::string& path() const { return file_->path(); }
   const Json& config() const { return config_; }
   const Json& about() const { return about_; }
   const std::vector<PackedSection>& sections() const { return sections_; }
   // The bytes of a file; empty if there is none of that name.
   std::string_view Bytes(const std::string& name) const;
 
-  // Sets all values of the bank, and of its ternary matrices the scales (ParamBank::SetScales). Throws Error unless
-  // parameters, shapes and which of them are ternary are those of the bank.
+  // Sets all values of the bank, and of its ternary matrices the scales (ParamBank::SetScales). Ternary matrices and
+  // those of int8 stay in the map, which lives as long as the bank then: products read them from there, values are made
+  // where they are asked for (ParamBank::Keep). Throws Error unless parameters, shapes and which of them are ternary
+  // are those of the bank.
   void Load(ParamBank& bank) const;
 
  private:
   const PackedSection* Find(const std::string& name) const;
-  const uint8_t* DataOf(const PackedSection& section) const { return file_.data() + section.offset; }
+  const uint8_t* DataOf(const PackedSection& section) const { return file_->data() + section.offset; }
   void LoadValues(const PackedSection& section, float* to) const;
 
-  MappedFile file_;
+  std::shared_ptr<const MappedFile> file_;
   std::vector<PackedSection> sections_;
   Json config_, about_;
 };

@@ -22,6 +22,27 @@ const char* NameOf(Role role) {
   return "?";
 }
 
+namespace {
+
+// The rows of one matrix among those that stand below one another.
+template <class Rows>
+struct Stacked {
+  int64_t first, count;
+  Rows rows;
+};
+
+// Calls f(part, its first row, how many, how many came before) for all parts that have some of rows [first, first +
+// count).
+template <class Rows, class F>
+void ForEachPart(const std::vector<Stacked<Rows>>& parts, int64_t first, int64_t count, const F& f) {
+  for (const Stacked<Rows>& part : parts) {
+    const int64_t begin = std::max(first, part.first), end = std::min(first + count, part.first + part.count);
+    if (begin < end) f(part, begin - part.first, end - begin, begin - first);
+  }
+}
+
+}  // namespace
+
 void ParamBank::CheckNew(const std::string& name) const {
   FLASHLM_CHECK(values_ == nullptr, "parameter '{}' declared after allocation", name);
   bool known = Find(name) != nullptr;
@@ -89,11 +110,12 @@ void ParamBank::Ternarize(const Param& p, float* trits, float* scales) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
     if (const auto known = scales_.find(info.offset); known != scales_.end()) {
       std::copy(known->second.begin(), known->second.end(), scales + offset / p.cols);
-      std::transform(values() + info.offset, values() + info.offset + info.size, trits + offset,
-                     [](float value) { return static_cast<float>((value > 0) - (value < 0)); });
+      std::vector<uint8_t> codes(static_cast<size_t>(info.size));
+      TritsAt(info, p.cols)(0, info.size / p.cols, codes.data());
+      std::transform(codes.begin(), codes.end(), trits + offset, [](int code) { return static_cast<float>(code - 1); });
       return;
     }
-    kernels::Ternarize(p.quantization.ternary, values() + info.offset, info.size / p.cols, p.cols, trits + offset,
+    kernels::Ternarize(p.quantization.ternary, values_.get() + info.offset, info.size / p.cols, p.cols, trits + offset,
                        scales + offset / p.cols);
   });
 }
@@ -120,10 +142,104 @@ void ParamBank::ScalesOf(const Param& p, float* scales) const {
   });
 }
 
+void ParamBank::Keep(const std::string& name, KeptParam kept) {
+  const ParamInfo* info = Find(name);
+  FLASHLM_CHECK(info != nullptr && !for_training() && KeptAt(info->offset) == nullptr, "'{}' cannot be kept", name);
+  if (!keeps_) kept_.clear();
+  const auto after = std::find_if(kept_.begin(), kept_.end(), [&](const auto& k) { return k->offset > info->offset; });
+  kept_.insert(after, std::unique_ptr<Kept>(new Kept{info->offset, info->size, std::move(kept)}));
+  // Else a value beside it would bring in whole huge pages that nobody looks at.
+  AdviseHugePages(values_.get() + info->offset, info->size, false);
+  keeps_ = true;
+  Touch();
+}
+
+ParamBank::Kept* ParamBank::KeptAt(int64_t offset) const {
+  if (!keeps_.load(std::memory_order_acquire)) return nullptr;
+  const auto found = std::lower_bound(kept_.begin(), kept_.end(), offset,
+                                      [](const auto& kept, int64_t at) { return kept->offset < at; });
+  return found != kept_.end() && (*found)->offset == offset ? found->get() : nullptr;
+}
+
+void ParamBank::Expand(int64_t offset, int64_t size) const {
+  auto at = std::lower_bound(kept_.begin(), kept_.end(), offset,
+                             [](const auto& kept, int64_t begin) { return kept->offset < begin; });
+  for (; at != kept_.end() && (*at)->offset < offset + size; ++at) {
+    Kept& kept = **at;
+    if (kept.expanded.load(std::memory_order_acquire)) continue;
+    const std::lock_guard lock(expanding_);
+    if (kept.expanded) continue;
+    AdviseHugePages(values_.get() + kept.offset, kept.size, true);
+    kept.param.expand(values_.get() + kept.offset);
+    kept.expanded.store(true, std::memory_order_release);
+  }
+}
+
+const float* ParamBank::ValueOfRows(const Param& p, const int32_t* rows, int64_t count) const {
+  Kept* const kept = KeptAt(p.offset);
+  if (kept == nullptr || kept->size != int64_t{p.rows} * p.cols || kept->param.int8 == nullptr) return Value(p);
+  float* const values = values_.get() + p.offset;
+  if (kept->expanded.load(std::memory_order_acquire)) return values;
+  const std::lock_guard lock(expanding_);
+  kept->row_expanded.resize(static_cast<size_t>(p.rows));
+  std::vector<int8_t> integers;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto row = static_cast<size_t>(rows[i]);
+    if (kept->row_expanded[row]) continue;
+    kept->row_expanded[row] = true;
+    integers.resize(static_cast<size_t>(p.cols));
+    float scale = 0;
+    kept->param.int8(rows[i], 1, integers.data(), &scale);
+    std::transform(integers.begin(), integers.end(), values + rows[i] * int64_t{p.cols},
+                   [scale](int8_t n) { return scale * static_cast<float>(n); });
+  }
+  return values;
+}
+
+void ParamBank::ForgetKept() const {
+  Expand(0, size_);
+  keeps_ = false;
+}
+
+kernels::TritRows ParamBank::TritsAt(const ParamInfo& info, int cols) const {
+  const Kept* kept = KeptAt(info.offset);
+  return kept != nullptr ? kept->param.trits : kernels::TritsOf(values_.get() + info.offset, cols);
+}
+
+kernels::TritRows ParamBank::TritsOf(const Param& p) const {
+  std::vector<Stacked<kernels::TritRows>> parts;
+  ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    parts.push_back({offset / p.cols, info.size / p.cols, TritsAt(info, p.cols)});
+  });
+  if (parts.size() == 1) return parts.front().rows;
+  return [parts, cols = p.cols](int64_t first, int64_t count, uint8_t* codes) {
+    ForEachPart(parts, first, count, [&](const auto& part, int64_t from, int64_t many, int64_t done) {
+      part.rows(from, many, codes + done * cols);
+    });
+  };
+}
+
+kernels::Int8Rows ParamBank::Int8Of(const Param& p) const {
+  std::vector<Stacked<kernels::Int8Rows>> parts;
+  bool all = true;
+  ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
+    const Kept* kept = KeptAt(info.offset);
+    all &= kept != nullptr && kept->param.int8 != nullptr;
+    if (all) parts.push_back({offset / p.cols, info.size / p.cols, kept->param.int8});
+  });
+  if (!all || parts.empty()) return nullptr;
+  if (parts.size() == 1) return parts.front().rows;
+  return [parts, cols = p.cols](int64_t first, int64_t count, int8_t* integers, float* scales) {
+    ForEachPart(parts, first, count, [&](const auto& part, int64_t from, int64_t many, int64_t done) {
+      part.rows(from, many, integers + done * cols, scales + done);
+    });
+  };
+}
+
 void ParamBank::AddTernaryGradient(const Param& p, const float* effective, float* gradient) const {
   ForEachIn(p, [&](const ParamInfo& info, int64_t offset) {
-    kernels::TernaryGradient(p.quantization.ternary, values() + info.offset, effective + offset, info.size / p.cols,
-                             p.cols, gradient + offset);
+    kernels::TernaryGradient(p.quantization.ternary, values_.get() + info.offset, effective + offset,
+                             info.size / p.cols, p.cols, gradient + offset);
   });
 }
 

@@ -3,13 +3,17 @@
 // meets them. What an optimiser remembers of all is its own (tensor/param_state.h).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "kernels/matrix_rows.h"
 #include "kernels/ternary/ternary.h"
 #include "tensor/init.h"
 #include "tensor/sparse_table.h"
@@ -53,6 +57,13 @@ struct Param {
   Quantization quantization = {};
 };
 
+// A matrix whose values are kept elsewhere in a form that costs less memory, as packed files have it.
+struct KeptParam {
+  std::function<void(float* values)> expand;  // writes all values
+  kernels::TritRows trits;                    // of a ternary matrix, whose scales are set (ParamBank::SetScales)
+  kernels::Int8Rows int8;                     // of one that was rounded to int8
+};
+
 class ParamBank {
  public:
   ParamBank() = default;
@@ -90,16 +101,32 @@ class ParamBank {
   // Whether all of a handle's matrices have such scales; and these, [rows].
   bool HasScales(const Param& p) const;
   void ScalesOf(const Param& p, float* scales) const;
+  // The values of the matrix of that name are what `kept` says. They are made when somebody asks for them, which those
+  // products do not that read TritsOf or Int8Of instead. Not of banks that are trained. Threads may ask at once.
+  void Keep(const std::string& name, KeptParam kept);
+  // The trits of a handle of which HasScales is true, and its integers if all of its matrices are kept so, else null.
+  // They go on reading the bank, or what it keeps, until its values change.
+  kernels::TritRows TritsOf(const Param& p) const;
+  kernels::Int8Rows Int8Of(const Param& p) const;
   // gradient += the straight-through gradient, given dL/d(effective weight); both [rows, cols].
   void AddTernaryGradient(const Param& p, const float* effective, float* gradient) const;
 
-  // The flat arrays, padding included (zero, and of zero gradient).
+  // The flat arrays, padding included (zero, and of zero gradient). Whoever takes all values may change them: from then
+  // on nothing is kept elsewhere.
   int64_t size() const { return size_; }
-  float* values() const { return values_.get(); }
+  float* values() const {
+    if (keeps_.load(std::memory_order_acquire)) ForgetKept();
+    return values_.get();
+  }
   float* gradients() const { return gradients_.get(); }
   bool for_training() const { return gradients_ != nullptr; }
 
-  float* Value(const Param& p) const { return values() + p.offset; }
+  float* Value(const Param& p) const {
+    if (keeps_.load(std::memory_order_acquire)) Expand(p.offset, int64_t{p.rows} * p.cols);
+    return values_.get() + p.offset;
+  }
+  // The same for a reader of these rows alone: only they need to be values.
+  const float* ValueOfRows(const Param& p, const int32_t* rows, int64_t count) const;
   float* Gradient(const Param& p) const { return gradients() + p.offset; }
 
   // Counts changes of the values; packed copies of weights compare it.
@@ -116,12 +143,29 @@ class ParamBank {
     }
   }
 
+  struct Kept {
+    int64_t offset, size;
+    KeptParam param;
+    std::atomic<bool> expanded = false;
+    std::vector<bool> row_expanded = {};  // of ValueOfRows; under the lock
+  };
+
   void CheckNew(const std::string& name) const;
+  // Makes the values of what is kept within [offset, offset + size).
+  void Expand(int64_t offset, int64_t size) const;
+  void ForgetKept() const;
+  // Of one matrix whose scales are set.
+  kernels::TritRows TritsAt(const ParamInfo& info, int cols) const;
+  // Null unless it is kept at that offset.
+  Kept* KeptAt(int64_t offset) const;
 
   std::vector<ParamInfo> infos_;
   std::vector<std::unique_ptr<SparseTable>> tables_;
   std::vector<Init> table_inits_;
   std::map<int64_t, std::vector<float>> scales_;  // of SetScales, by offset
+  std::vector<std::unique_ptr<Kept>> kept_;       // by offset
+  mutable std::atomic<bool> keeps_ = false;       // some of these count
+  mutable std::mutex expanding_;
   int64_t size_ = 0;
   uint64_t version_ = 1;
   ZeroedFloats values_, gradients_;

@@ -1,7 +1,9 @@
 #include "infer/loaded_model.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -169,6 +171,46 @@ TEST_F(LoadedModelTest, PackedTernaryMapsAreThoseOfTraining) {
     EXPECT_EQ(product(trained, trained_packs, true), product(served, served_packs, false));
     std::filesystem::remove(path);
   }
+}
+
+// Of 8 MB of floats that a ternary map would be, products with int8 inputs make none.
+TEST_F(LoadedModelTest, PackedTernaryMapsNeedNoFloats) {
+  constexpr int kOut = 2048, kIn = 1024;
+  const auto declare = [&](ParamBank& bank) {
+    const Param map = bank.Add(
+        {"map.weight", {kOut, kIn}, Role::kMatrix, Init::Normal(0.3f), 1, Quantization{kernels::Ternary::kRow, true}});
+    bank.Allocate(false);
+    return map;
+  };
+  const std::string path = folder_ + ".flm";
+  {
+    ParamBank bank;
+    declare(bank);
+    bank.Initialize(11);
+    WritePackedFile(path, {{{"architecture", "one map"}}, Json::object(), "{}", ""}, bank, Packing::kInt8);
+  }
+  ParamBank served;
+  const Param map = declare(served);
+  float* const values = served.values();  // asked for now: later it would have to hold values
+  PackedFile(path).Load(served);
+  WeightPacks packs(served);
+  for (const int tokens : {1, 100}) {
+    Tape tape(served, packs, DType::kF32);
+    tape.BeginInference(1, tokens, nullptr);
+    const Tensor x = tape.New(tokens, kIn, DType::kF32);
+    std::fill_n(x.f32(), int64_t{tokens} * kIn, 1.0f);
+    Linear(tape, x, map);
+  }
+  const auto pages_in_memory = [&] {
+    constexpr size_t kPage = 4096, kPages = size_t{kOut} * kIn * sizeof(float) / kPage;
+    std::vector<unsigned char> there(kPages);
+    EXPECT_EQ(::mincore(values, kPages * kPage, there.data()), 0);
+    return std::count_if(there.begin(), there.end(), [](unsigned char page) { return (page & 1) != 0; });
+  };
+  EXPECT_EQ(pages_in_memory(), 0);
+  served.Value(map);
+  EXPECT_GT(pages_in_memory(), 2000);
+  std::filesystem::remove(path);
 }
 
 // A packed file may say anything of its training.

@@ -158,6 +158,70 @@ TEST_F(PackedFileTest, Int8IsWithinHalfAStep) {
   }
 }
 
+// Two ternary matrices side by side, of one handle: their rows, wherever one begins to read.
+TEST_F(PackedFileTest, ProductsTakeMatricesFromTheMap) {
+  ParamBank loaded, rounded;
+  for (ParamBank* bank : {&loaded, &rounded}) {
+    Declare(*bank);
+    bank->Allocate(false);
+  }
+  rounded.Initialize(3);
+  RoundAsPacked(rounded, Packing::kInt8);
+  PackedFile(Write()).Load(loaded);  // the bank keeps the map
+  const Param both{loaded.Find("q.weight")->offset, 8, 18, loaded.Find("q.weight")->quantization};
+  std::vector<float> trits(8 * 18), scales(8);
+  rounded.Ternarize(both, trits.data(), scales.data());
+  ASSERT_TRUE(loaded.HasScales(both));
+  for (int64_t first = 0; first < 8; ++first) {
+    for (int64_t count = 1; first + count <= 8; ++count) {
+      std::vector<uint8_t> codes(static_cast<size_t>(count * 18) + 8, 9);
+      loaded.TritsOf(both)(first, count, codes.data());
+      for (int64_t i = 0; i < count * 18; ++i) {
+        ASSERT_EQ(codes[static_cast<size_t>(i)] - 1, trits[static_cast<size_t>(first * 18 + i)]) << first << " " << i;
+      }
+      EXPECT_EQ(std::vector<uint8_t>(codes.end() - 8, codes.end()), std::vector<uint8_t>(8, 9)) << "beyond its rows";
+    }
+  }
+  const Param embed{loaded.Find("embed.weight")->offset, 11, 19, {}};
+  ASSERT_TRUE(loaded.Int8Of(embed));
+  EXPECT_FALSE(rounded.Int8Of(embed));
+  EXPECT_FALSE(loaded.Int8Of({loaded.Find("conv.kernel")->offset, 9, 4, {}})) << "too narrow for int8";
+  const int32_t some[] = {4, 9, 4};
+  const float* rows = loaded.ValueOfRows(embed, some, 3);
+  for (const int32_t row : some) {
+    for (int c = 0; c < 19; ++c) EXPECT_EQ(rows[row * 19 + c], rounded.Value(embed)[row * 19 + c]);
+  }
+  EXPECT_EQ(rows[5 * 19], 0.0f) << "a row that nobody asked for";
+  std::vector<int8_t> integers(3 * 19);
+  std::vector<float> row_scales(3);
+  loaded.Int8Of(embed)(5, 3, integers.data(), row_scales.data());
+  for (size_t i = 0; i < integers.size(); ++i) {
+    EXPECT_EQ(row_scales[i / 19] * static_cast<float>(integers[i]), rounded.Value(embed)[5 * 19 + i]);
+  }
+  for (int i = 0; i < 11 * 19; ++i) EXPECT_EQ(loaded.Value(embed)[i], rounded.Value(embed)[i]);
+}
+
+// Whoever takes the flat array may change it: then products see what it has, not what the file had.
+TEST_F(PackedFileTest, ChangedValuesCount) {
+  ParamBank loaded;
+  Declare(loaded);
+  loaded.Allocate(false);
+  PackedFile(Write()).Load(loaded);
+  const ParamInfo& info = *loaded.Find("r.weight");
+  const Param map{info.offset, 7, 13, info.quantization};
+  std::vector<uint8_t> before(7 * 13), after(7 * 13);
+  loaded.TritsOf(map)(0, 7, before.data());
+  for (int64_t i = 0; i < info.size; ++i) loaded.values()[info.offset + i] *= -1;
+  loaded.Touch();
+  loaded.TritsOf(map)(0, 7, after.data());
+  for (size_t i = 0; i < after.size(); ++i) EXPECT_EQ(after[i], 2 - before[i]);
+  EXPECT_FALSE(loaded.Int8Of({loaded.Find("embed.weight")->offset, 11, 19, {}}));
+  // And read again, it is the file once more.
+  PackedFile(scratch_ / "model.flm").Load(loaded);
+  loaded.TritsOf(map)(0, 7, after.data());
+  EXPECT_EQ(after, before);
+}
+
 TEST_F(PackedFileTest, EveryWriteIsTheSame) { EXPECT_EQ(ReadFile(Write()), ReadFile(Write())); }
 
 TEST_F(PackedFileTest, TernaryCostsLessThanTwoBits) {

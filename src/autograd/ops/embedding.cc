@@ -49,8 +49,8 @@ Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float sc
                   table.rows);
   }
   const Tensor y = tape.New(tape.rows(), table.cols, DType::kF32);  // [N,C]
-  kernels::Embed({tape.bank().Value(table), DType::kF32, table.rows, table.cols, table.cols}, tokens, y.matrix(),
-                 scale);
+  auto* const values = const_cast<float*>(tape.bank().ValueOfRows(table, tokens, tape.rows()));
+  kernels::Embed({values, DType::kF32, table.rows, table.cols, table.cols}, tokens, y.matrix(), scale);
   tape.Record({&kEmbeddingOp, {}, y, table, tape.Keep(Saved{tokens, scale})});
   return y;
 }

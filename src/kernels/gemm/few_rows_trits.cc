@@ -74,27 +74,36 @@ FLASHLM_VNNI void MultiplyBlock(const int8_t* q, int64_t stride, const int32_t* 
 
 #pragma GCC diagnostic pop
 
+constexpr int kZeros = 0x55;  // a byte of four zeros
+
+// The codes of an output, 16 inputs in the 32 bits at `lane` and every vector further on: input 4k + b in bits 8b + 2k
+// and the next.
+void PackRow(const uint8_t* codes, int64_t in, uint8_t* lane) {
+  uint32_t words[4];
+  static_assert(sizeof words == kInputs);
+  for (int64_t i = 0; i < in; i += kInputs, lane += kVector) {
+    if (in - i < kInputs) std::memset(words, 1, sizeof words);
+    std::memcpy(words, codes + i, static_cast<size_t>(std::min(kInputs, in - i)));
+    const uint32_t packed = words[0] | words[1] << 2 | words[2] << 4 | words[3] << 6;
+    std::memcpy(lane, &packed, sizeof packed);  // little-endian: byte b is bits 8b to 8b + 7
+  }
+}
+
 }  // namespace
 
-void TritPanels::SetValues(const float* w, int64_t out, int64_t in) {
+void TritPanels::SetRows(const TritRows& rows, int64_t out, int64_t in) {
   out_ = out;
   in_ = in;
-  const int64_t padded = padded_in(), panel_bytes = padded / kInputs * kVector;
+  const int64_t panel_bytes = padded_in() / kInputs * kVector;
   auto* data = static_cast<uint8_t*>(data_.AtLeast(static_cast<size_t>(count() * panel_bytes)));
-  ParallelBlocks(count(), 1, [&](int64_t begin, int64_t end) {
-    std::memset(data + begin * panel_bytes, 0x55, static_cast<size_t>((end - begin) * panel_bytes));  // zeros
-    for (int64_t o = begin * kOutputs; o < std::min(end * kOutputs, out); ++o) {
-      uint8_t* lane = data + o / kOutputs * panel_bytes + o % kOutputs * 4;
-      const float* row = w + o * in;
-      for (int64_t i = 0; i < in; i += kInputs, lane += kVector) {
-        const int64_t left = std::min(kInputs, in - i);
-        uint32_t codes = 0x55555555;  // input 4k + b in bits 8b + 2k and the next
-        for (int64_t c = 0; c < left; ++c) {
-          codes += static_cast<uint32_t>(SignOf(row[i + c])) << (c % 4 * 8 + c / 4 * 2);
-        }
-        std::memcpy(lane, &codes, sizeof codes);  // little-endian: byte b is bits 8b to 8b + 7
-      }
-    }
+  ParallelFor(count(), [&](int64_t panel) {
+    thread_local std::vector<uint8_t> codes;  // [outputs,in]
+    codes.resize(static_cast<size_t>(kOutputs * in));
+    const int64_t outputs = std::min(kOutputs, out - panel * kOutputs);
+    rows(panel * kOutputs, outputs, codes.data());
+    uint8_t* const vectors = data + panel * panel_bytes;
+    std::memset(vectors, kZeros, static_cast<size_t>(panel_bytes));
+    for (int64_t o = 0; o < outputs; ++o) PackRow(codes.data() + o * in, in, vectors + o * 4);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/gemm/buffer.h"
 #include "kernels/matrix.h"
+#include "kernels/matrix_rows.h"
 
 namespace flashlm::kernels {
 
@@ -16,8 +17,8 @@ class TritPanels {
  public:
   static constexpr int64_t kOutputs = 16, kInputs = 16;  // of a vector
 
-  // Copies the signs of w (f32 [out,in], contiguous).
-  void SetValues(const float* w, int64_t out, int64_t in);
+  // Copies the matrix [out,in].
+  void SetRows(const TritRows& rows, int64_t out, int64_t in);
 
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }

@@ -173,15 +173,23 @@ class Int8Weight {
  public:
   void Forget() { has_panels_ = has_blocks_ = false; }
 
-  // y[N,out] = q[N,in] rows^T; of a few rows only if HasVnni(). rows: the matrix [out,in], looked at only by the first
-  // call of either kind after Forget.
-  void Forward(const Matrix& q, const int8_t* rows, const Matrix& y) {
+  // y[N,out] = q[N,in] rows^T; of a few rows only if HasVnni(). fill(to): writes the matrix [out,in], called only by
+  // the first call of either kind after Forget.
+  template <class Fill>
+  void Forward(const Matrix& q, const Fill& fill, const Matrix& y) {
+    // Of all matrices the same memory, which only packing reads.
+    thread_local Buffer scratch;
+    const auto rows = [&] {
+      auto* to = static_cast<int8_t*>(scratch.AtLeast(static_cast<size_t>(y.cols * q.cols)));
+      fill(to);
+      return to;
+    };
     if (q.rows <= kFewRows) {
-      if (!has_panels_) panels_.SetValues(rows, y.cols, q.cols);
+      if (!has_panels_) panels_.SetValues(rows(), y.cols, q.cols);
       has_panels_ = true;
       return FewRowsInt8Product(q, panels_, y);
     }
-    if (!has_blocks_) OneDnn::Get().Pack(rows, DType::kI8, true, q.cols, y.cols, DType::kI8, blocks_);
+    if (!has_blocks_) OneDnn::Get().Pack(rows(), DType::kI8, true, q.cols, y.cols, DType::kI8, blocks_);
     has_blocks_ = true;
     OneDnn::Get().Run({q.rows, y.cols, q.cols, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
                        Layout::kPacked, false, ThreadCount()},
@@ -202,7 +210,7 @@ void CheckInt8Product(const Matrix& q, int64_t out, int64_t in, const Matrix& y)
 }  // namespace
 
 struct PackedWeight::Impl {
-  const float* source = nullptr;
+  MatrixValues values;
   int64_t out = 0, in = 0;
   DType dtype = DType::kF32;
   Buffer rows_buffer, forward_buffer, backward_buffer;
@@ -211,22 +219,22 @@ struct PackedWeight::Impl {
 
   // W [out,in] in the operands' type, for plain loops.
   const void* Rows() {
-    if (dtype == DType::kF32) return source;
+    if (dtype == DType::kF32) return values();
     if (!has_rows) {
       void* rows = rows_buffer.AtLeast(static_cast<size_t>(out * in) * SizeOf(dtype));
-      Copy({const_cast<float*>(source), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
+      Copy({const_cast<float*>(values()), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
       has_rows = true;
     }
     return rows_buffer.data();
   }
   void* PackedForward() {
-    if (!has_forward) OneDnn::Get().Pack(source, DType::kF32, true, in, out, dtype, forward_buffer);
+    if (!has_forward) OneDnn::Get().Pack(values(), DType::kF32, true, in, out, dtype, forward_buffer);
     has_forward = true;
     return forward_buffer.data();
   }
   const Panels& PackedFewRows() {
     if (!has_few_rows) {
-      few_rows.SetValues({const_cast<float*>(source), DType::kF32, out, in, in}, dtype, PanelOutputs());
+      few_rows.SetValues({const_cast<float*>(values()), DType::kF32, out, in, in}, dtype, PanelOutputs());
     }
     has_few_rows = true;
     return few_rows;
@@ -251,7 +259,7 @@ struct PackedWeight::Impl {
     Copy(to.Rows(0, y.rows), y, false);
   }
   void* PackedBackward() {
-    if (!has_backward) OneDnn::Get().Pack(source, DType::kF32, false, out, in, dtype, backward_buffer);
+    if (!has_backward) OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, backward_buffer);
     has_backward = true;
     return backward_buffer.data();
   }
@@ -262,8 +270,8 @@ PackedWeight::~PackedWeight() = default;
 PackedWeight::PackedWeight(PackedWeight&&) noexcept = default;
 PackedWeight& PackedWeight::operator=(PackedWeight&&) noexcept = default;
 
-void PackedWeight::SetValues(const float* w, int64_t out, int64_t in, DType dtype) {
-  impl_->source = w;
+void PackedWeight::SetValues(MatrixValues w, int64_t out, int64_t in, DType dtype) {
+  impl_->values = std::move(w);
   impl_->out = out;
   impl_->in = in;
   impl_->dtype = dtype;
@@ -307,19 +315,25 @@ void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumu
 }
 
 struct PackedTrits::Impl {
-  const float* source = nullptr;
+  TritRows source;
   int64_t out = 0, in = 0;
-  std::vector<int8_t> rows;  // [out,in]
+  std::vector<int8_t> rows;  // [out,in], for plain loops
   TernaryMatVecWeight two_bits;
   TritPanels panels;
   Int8Weight int8;
   bool has_rows = false, has_two_bits = false, has_panels = false;
 
+  void Fill(int8_t* to) const {
+    constexpr int64_t kRowsAtATime = 16;
+    ParallelBlocks(out, kRowsAtATime, [&](int64_t begin, int64_t end) {
+      int8_t* const block = to + begin * in;
+      source(begin, end - begin, reinterpret_cast<uint8_t*>(block));
+      for (int64_t i = 0; i < (end - begin) * in; ++i) block[i] = static_cast<int8_t>(block[i] - 1);
+    });
+  }
   const int8_t* Rows() {
-    if (!has_rows) {
-      rows.resize(static_cast<size_t>(out * in));
-      std::transform(source, source + out * in, rows.begin(), [](float w) { return static_cast<int8_t>(SignOf(w)); });
-    }
+    rows.resize(static_cast<size_t>(out * in));
+    if (!has_rows) Fill(rows.data());
     has_rows = true;
     return rows.data();
   }
@@ -330,9 +344,9 @@ PackedTrits::~PackedTrits() = default;
 PackedTrits::PackedTrits(PackedTrits&&) noexcept = default;
 PackedTrits& PackedTrits::operator=(PackedTrits&&) noexcept = default;
 
-void PackedTrits::SetValues(const float* w, int64_t out, int64_t in) {
+void PackedTrits::SetRows(TritRows rows, int64_t out, int64_t in) {
   FLASHLM_CHECK(in * 127 < (1 << 24), "a ternary map of {} inputs: its sums would not be exact", in);
-  impl_->source = w;
+  impl_->source = std::move(rows);
   impl_->out = out;
   impl_->in = in;
   impl_->has_rows = impl_->has_two_bits = impl_->has_panels = false;
@@ -344,34 +358,24 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
   if (q.rows <= kFewRows && HasVnni()) {
-    if (!w.has_panels) w.panels.SetValues(w.source, w.out, w.in);
+    if (!w.has_panels) w.panels.SetRows(w.source, w.out, w.in);
     w.has_panels = true;
     return FewRowsTritProduct(q, w.panels, y);
   }
   if (q.rows <= kFewRows) {
-    if (!w.has_two_bits) w.two_bits.SetValues(w.source, w.out, w.in);
+    if (!w.has_two_bits) w.two_bits.SetRows(w.source, w.out, w.in);
     w.has_two_bits = true;
     return TernaryMatVec(q, w.two_bits, y);
   }
-  w.int8.Forward(q, w.Rows(), y);
+  w.int8.Forward(
+      q, [&](int8_t* to) { w.Fill(to); }, y);
 }
 
 struct PackedInt8::Impl {
-  const float* source = nullptr;
+  Int8Rows source;
   int64_t out = 0, in = 0;
-  std::vector<int8_t> rows;  // [out,in]
   std::vector<float> scales;
   Int8Weight int8;
-  bool has_rows = false;
-
-  void Round() {
-    if (has_rows) return;
-    rows.resize(static_cast<size_t>(out * in));
-    scales.resize(static_cast<size_t>(out));
-    QuantizeRows({const_cast<float*>(source), DType::kF32, out, in, in}, {rows.data(), DType::kI8, out, in, in},
-                 scales.data());
-    has_rows = true;
-  }
 };
 
 PackedInt8::PackedInt8() : impl_(std::make_unique<Impl>()) {}
@@ -380,23 +384,32 @@ PackedInt8::PackedInt8(PackedInt8&&) noexcept = default;
 PackedInt8& PackedInt8::operator=(PackedInt8&&) noexcept = default;
 
 void PackedInt8::SetValues(const float* w, int64_t out, int64_t in) {
-  impl_->source = w;
+  const auto round = [w, in](int64_t first, int64_t count, int8_t* integers, float* scales) {
+    QuantizeRows({const_cast<float*>(w) + first * in, DType::kF32, count, in, in},
+                 {integers, DType::kI8, count, in, in}, scales);
+  };
+  SetRows(round, out, in);
+}
+
+void PackedInt8::SetRows(Int8Rows rows, int64_t out, int64_t in) {
+  impl_->source = std::move(rows);
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = false;
   impl_->int8.Forget();
 }
 
-const float* PackedInt8::scales() {
-  impl_->Round();
-  return impl_->scales.data();
-}
+const float* PackedInt8::scales() { return impl_->scales.data(); }
 
 void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   Impl& w = *impl_;
   CheckInt8Product(q, w.out, w.in, y);
-  w.Round();
-  w.int8.Forward(q, w.rows.data(), y);
+  w.int8.Forward(
+      q,
+      [&](int8_t* to) {
+        w.scales.resize(static_cast<size_t>(w.out));
+        w.source(0, w.out, to, w.scales.data());
+      },
+      y);
 }
 
 void WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) { MatMul(dy, true, x, false, dw, true); }

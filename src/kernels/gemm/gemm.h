@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/matrix.h"
+#include "kernels/matrix_rows.h"
 
 namespace flashlm::kernels {
 
@@ -35,7 +36,11 @@ class PackedWeight {
 
   // Takes over the values of w (f32 [out,in], contiguous). Packed copies are made at the first product that wants
   // them, so w must stay unchanged until the next call.
-  void SetValues(const float* w, int64_t out, int64_t in, DType dtype);
+  void SetValues(const float* w, int64_t out, int64_t in, DType dtype) {
+    SetValues([w] { return w; }, out, in, dtype);
+  }
+  // The same of values that are made when the first copy is.
+  void SetValues(MatrixValues w, int64_t out, int64_t in, DType dtype);
 
   // y[N,out] = x[N,in] W^T (+ y if accumulate).
   void Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups = RowGroups::kFastest);
@@ -56,8 +61,10 @@ class PackedTrits {
   PackedTrits(PackedTrits&&) noexcept;
   PackedTrits& operator=(PackedTrits&&) noexcept;
 
-  // Takes over trits: the signs of w (f32 [out,in], contiguous), which must stay unchanged until the next call.
-  void SetValues(const float* w, int64_t out, int64_t in);
+  // Takes over the signs of w (f32 [out,in], contiguous), which must stay unchanged until the next call.
+  void SetValues(const float* w, int64_t out, int64_t in) { SetRows(TritsOf(w, in), out, in); }
+  // The same of a matrix that is kept in another form.
+  void SetRows(TritRows rows, int64_t out, int64_t in);
 
   // y[N,out] (f32) = q[N,in] (int8) W^T. in * 127 must stay below 2^24.
   void Forward(const Matrix& q, const Matrix& y);
@@ -77,7 +84,9 @@ class PackedInt8 {
 
   // Takes over w (f32 [out,in], contiguous), which must stay unchanged until the next call.
   void SetValues(const float* w, int64_t out, int64_t in);
-  const float* scales();  // [out]
+  // Takes over a matrix that is kept rounded.
+  void SetRows(Int8Rows rows, int64_t out, int64_t in);
+  const float* scales();  // [out], after the first product
 
   // y[N,out] (f32) = q[N,in] (int8) times the integers; any number of rows gives the same bits.
   void Forward(const Matrix& q, const Matrix& y);

@@ -18,9 +18,6 @@ inline int64_t PaddedInputs(int64_t in, DType dtype) {
   return (in + unit - 1) / unit * unit;
 }
 
-// A trit, of a ternary weight with or without its scale.
-inline int SignOf(float w) { return (w > 0) - (w < 0); }
-
 class Panels {
  public:
   // Copies w ([out,in], contiguous, f32 or already of type dtype), rounded to dtype.

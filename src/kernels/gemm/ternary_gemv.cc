@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "kernels/gemm/panels.h"
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -163,23 +162,26 @@ int64_t PaddedInputs(int64_t in) {
 
 }  // namespace
 
-void TernaryMatVecWeight::SetValues(const float* w, int64_t out, int64_t in) {
+void TernaryMatVecWeight::SetRows(const TritRows& rows, int64_t out, int64_t in) {
   out_ = out;
   in_ = in;
   const int64_t vector = FLASHLM_DISPATCH(ChunkBytes)(), padded = PaddedInputs(in);
   const int64_t tiles = (out + kTileOutputs - 1) / kTileOutputs;
   auto* to = static_cast<uint8_t*>(tiles_.AtLeast(static_cast<size_t>(tiles * kTileOutputs * padded / 4)));
+  std::vector<uint8_t> codes(static_cast<size_t>(kTileOutputs * in));
   for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = tile * kTileOutputs;
+    rows(first, std::min(kTileOutputs, out - first), codes.data());
     for (int64_t chunk = 0; chunk < padded; chunk += 4 * vector) {
-      for (int64_t o = tile * kTileOutputs; o < (tile + 1) * kTileOutputs; ++o) {
+      for (int64_t o = 0; o < kTileOutputs; ++o) {
         for (int64_t b = 0; b < vector; ++b) {
-          unsigned code = 0;
+          unsigned byte = 0;
           for (int k = 0; k < 4; ++k) {
             const int64_t i = chunk + k * vector + b;
-            const int trit = o < out && i < in ? SignOf(w[o * in + i]) : 0;
-            code |= static_cast<unsigned>(trit + 1) << (2 * k);
+            const unsigned code = first + o < out && i < in ? codes[static_cast<size_t>(o * in + i)] : 1;  // 1: zero
+            byte |= code << (2 * k);
           }
-          *to++ = static_cast<uint8_t>(code);
+          *to++ = static_cast<uint8_t>(byte);
         }
       }
     }

@@ -6,6 +6,7 @@
 
 #include "kernels/gemm/buffer.h"
 #include "kernels/matrix.h"
+#include "kernels/matrix_rows.h"
 
 namespace flashlm::kernels {
 
@@ -13,8 +14,8 @@ namespace flashlm::kernels {
 // 2k + 1 of its bytes the k-th; the vectors of 4 outputs alternate, so that a product reads memory strictly forwards.
 class TernaryMatVecWeight {
  public:
-  // Copies the signs of w (f32 [out,in], contiguous).
-  void SetValues(const float* w, int64_t out, int64_t in);
+  // Copies the matrix [out,in].
+  void SetRows(const TritRows& rows, int64_t out, int64_t in);
 
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
