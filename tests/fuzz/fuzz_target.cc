@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <new>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -39,6 +40,10 @@ void RunFuzzTarget(const FuzzTarget& target, std::string_view bytes) {
     if (e.OneLine().find('\n') != std::string::npos) throw std::logic_error("an error of more than a line");
   } catch (const std::bad_alloc&) {
   }
+}
+
+void Expect(bool holds, const char* what) {
+  if (!holds) throw std::logic_error(what);
 }
 
 std::string FileWith(std::string_view bytes, const std::string& name) {

@@ -18,6 +18,9 @@ std::vector<FuzzTarget>& FuzzTargets();
 // Lets the target read the bytes; whatever else it throws passes through.
 void RunFuzzTarget(const FuzzTarget& target, std::string_view bytes);
 
+// What a reader promises, where the input itself was fine. Throws std::logic_error, a finding.
+void Expect(bool holds, const char* what);
+
 // For readers of files: a file with these bytes, the same path every time, below a folder that is removed at exit.
 std::string FileWith(std::string_view bytes, const std::string& name = "input");
 

@@ -1,5 +1,4 @@
 // What clients send to `serve`: the body of a request, up to what is asked of a model.
-#include <stdexcept>
 
 #include "base/error.h"
 #include "serve/completion_request.h"
@@ -12,10 +11,6 @@ const Tokenizer& SmallTokenizer() {
   static const std::vector<std::string_view> kTexts = {"Once upon a time there was a little cat. The cat was happy."};
   static const Tokenizer tokenizer = Tokenizer::Train(kTexts, 280);
   return tokenizer;
-}
-
-void Expect(bool holds, const char* what) {
-  if (!holds) throw std::logic_error(what);
 }
 
 void ExpectWithinLimits(const CompletionRequest& request, const RequestLimits& limits) {

@@ -1,6 +1,5 @@
 // Readers of text: tokenizer.json, documents, items of --pairs and --cloze, presets.
 #include <algorithm>
-#include <stdexcept>
 
 #include "base/json.h"
 #include "data/documents.h"
@@ -13,10 +12,6 @@
 
 namespace flashlm {
 namespace {
-
-void Expect(bool holds, const char* what) {
-  if (!holds) throw std::logic_error(what);
-}
 
 // Whatever tokenizer.json is read encodes any bytes and gives them back, and is the same when it is written and read.
 FLASHLM_FUZZ_TARGET(tokenizer_json) {
