@@ -151,7 +151,7 @@ class Run {
   // A round is one step, or with local steps those between two exchanges of weights.
   int64_t round_step_ = 0;                        // the last step before it
   double round_fraction_ = 0;                     // of the budget, then
-  double outer_seconds_ = 0;          // of outer steps, since the last line of log.jsonl
+  double outer_seconds_ = 0;                      // of outer steps, since the last line of log.jsonl
   double round_seconds_ = 0;                      // of its steps so far
   std::unique_ptr<OuterStep> outer_;              // null: no local steps
   bool stop_agreed_ = false;                      // with the other ranks
