@@ -40,6 +40,16 @@ int CutOf(LeafRange node) {
   return node.begin + static_cast<int>(std::bit_floor(static_cast<unsigned>(node.count() - 1)));
 }
 
+bool IsNode(int leaves, LeafRange node) {
+  LeafRange at{0, leaves};
+  while (at != node) {
+    if (node.begin < at.begin || at.end < node.end || at.count() <= 1) return false;
+    const int cut = CutOf(at);
+    at = node.end <= cut ? LeafRange{at.begin, cut} : LeafRange{cut, at.end};
+  }
+  return true;
+}
+
 void NodesWithin(int leaves, LeafRange range, std::vector<LeafRange>& nodes) {
   nodes.clear();
   if (range.count() > 0) AddNodes({0, leaves}, range, nodes);

@@ -18,6 +18,9 @@ struct LeafRange {
 // Where a node of more than one leaf is cut: the left part is [begin, cut).
 int CutOf(LeafRange node);
 
+// Whether the tree over `leaves` has this node.
+bool IsNode(int leaves, LeafRange node);
+
 // The largest nodes of the tree over `leaves` that lie in `range`, in order: sums that can be made without knowing of
 // any other leaf. Replaces what is in `nodes`.
 void NodesWithin(int leaves, LeafRange range, std::vector<LeafRange>& nodes);

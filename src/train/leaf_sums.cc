@@ -38,19 +38,30 @@ void LeafSums::Add(GradientsApart& right, GradientsApart* left) {
   }
 }
 
-GradientsApart* LeafSums::SumOf(int index, LeafRange node, const Pass& pass) {
+void LeafSums::PassLeaf(int index, int leaf, const Pass& pass) {
   Worker& worker = *workers_[static_cast<size_t>(index)];
-  if (node.count() == 1) {
-    GradientsApart* at = Push(worker);
-    worker.tape->SetGradients(at);
-    pass(*worker.tape, index, node.begin);
-    return at;
-  }
-  const int cut = CutOf(node);
-  GradientsApart* left = SumOf(index, {node.begin, cut}, pass);
-  Add(*SumOf(index, {cut, node.end}, pass), left);
+  GradientsApart* at = Push(worker);
+  worker.tape->SetGradients(at);
+  pass(*worker.tape, index, leaf);
+  worker.nodes.push_back({leaf, leaf + 1});
+  while (AddNeighbours(worker)) continue;
+}
+
+// The two nodes on top of a worker's stack become one, if they are the parts of one. The sum is where the left part
+// was.
+bool LeafSums::AddNeighbours(Worker& worker) {
+  if (worker.nodes.size() < 2) return false;
+  LeafRange &below = worker.nodes[worker.nodes.size() - 2], top = worker.nodes.back();
+  const bool in_order = below.begin < top.begin;
+  const LeafRange left = in_order ? below : top, right = in_order ? top : below;
+  if (left.end != right.begin || !IsNode(leaves_, {left.begin, right.end})) return false;
+  auto &at_below = worker.memory[worker.held - 2], &at_top = worker.memory[worker.held - 1];
+  if (!in_order) std::swap(at_below, at_top);
+  Add(*at_top, at_below.get());
+  below = {left.begin, right.end};
+  worker.nodes.pop_back();
   --worker.held;
-  return left;
+  return true;
 }
 
 GradientsApart* LeafSums::Combine(LeafRange node, size_t& next) {
@@ -61,20 +72,32 @@ GradientsApart* LeafSums::Combine(LeafRange node, size_t& next) {
   return left;
 }
 
+// The next leaf for worker `index`: of its own the first, or else the last of whoever has most left. The first leaf of
+// all is its own worker's in any case, whose sum lies in the bank.
+std::optional<int> LeafSums::TakeLeaf(int index) {
+  const std::lock_guard lock(mutex_);
+  LeafRange& own = left_[static_cast<size_t>(index)];
+  if (own.count() > 0) return own.begin++;
+  const auto spare = [this](LeafRange left) { return left.count() - (left.begin == first_ ? 1 : 0); };
+  LeafRange& most =
+      *std::max_element(left_.begin(), left_.end(), [&](LeafRange a, LeafRange b) { return spare(a) < spare(b); });
+  if (spare(most) <= 0) return std::nullopt;
+  return --most.end;
+}
+
 std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const Pass& pass) {
   const int count = side_by_side_ ? std::min(ThreadCount(), range.count()) : 1;
   Prepare(static_cast<size_t>(count));
-  sums_.clear();
-  blocks_.clear();
-  for (int i = 0; i < count; ++i) {
-    NodesWithin(leaves, Within(range, i, count), workers_[static_cast<size_t>(i)]->nodes);
-  }
+  leaves_ = leaves;
+  first_ = range.begin;
+  left_.clear();
+  for (int i = 0; i < count; ++i) left_.push_back(Within(range, i, count));
   const auto work = [&](int64_t i) {
-    Worker& worker = *workers_[static_cast<size_t>(i)];
+    const auto index = static_cast<int>(i);
     try {
-      for (const LeafRange& node : worker.nodes) SumOf(static_cast<int>(i), node, pass);
+      while (const std::optional<int> leaf = TakeLeaf(index)) PassLeaf(index, *leaf, pass);
     } catch (...) {
-      worker.failure = std::current_exception();
+      workers_[static_cast<size_t>(i)]->failure = std::current_exception();
     }
   };
   if (side_by_side_) {
@@ -82,12 +105,8 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   } else {
     work(0);
   }
-  for (int i = 0; i < count; ++i) {
-    Worker& worker = *workers_[static_cast<size_t>(i)];
-    worker.held = 0;
-    if (worker.failure) std::rethrow_exception(std::exchange(worker.failure, nullptr));
-    for (size_t n = 0; n < worker.nodes.size(); ++n) sums_.push_back({worker.nodes[n], worker.memory[n].get()});
-  }
+  CollectSums();
+  blocks_.clear();
   NodesWithin(leaves, range, nodes_);
   size_t next = 0;
   for (const LeafRange& node : nodes_) {
@@ -96,6 +115,19 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
     if (at != nullptr) outside_.push_back(at);
   }
   return blocks_;
+}
+
+void LeafSums::CollectSums() {
+  sums_.clear();
+  std::exception_ptr failure;
+  for (const auto& worker : workers_) {
+    if (worker->failure) failure = std::exchange(worker->failure, nullptr);
+    for (size_t n = 0; n < worker->nodes.size(); ++n) sums_.push_back({worker->nodes[n], worker->memory[n].get()});
+    worker->nodes.clear();
+    worker->held = 0;
+  }
+  if (failure) std::rethrow_exception(failure);
+  std::sort(sums_.begin(), sums_.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
 }
 
 void LeafSums::Clear() {

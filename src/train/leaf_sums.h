@@ -1,10 +1,12 @@
-// The gradient of a step from its passes, added up in the tree of cluster/leaf_tree.h: threads side by side pass
-// neighbouring leaves forward and backward, each with memory of its own.
+// The gradient of a step from its passes, added up in the tree of cluster/leaf_tree.h: threads side by side pass leaves
+// forward and backward, each with memory of its own. A thread has neighbouring leaves; when it is done with those it
+// takes over what others have not begun, so that a core that another program uses does not hold up the step.
 #pragma once
 
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -51,7 +53,7 @@ class LeafSums {
     std::optional<Tape> tape;
     std::vector<std::unique_ptr<GradientsApart>> memory;  // a stack, of which `held` are in use; of the first worker
     size_t held = 0;                                      // the lowest is null, for the bank's own
-    std::vector<LeafRange> nodes;
+    std::vector<LeafRange> nodes;                         // whose sums these are
     std::exception_ptr failure;
   };
   struct Sum {
@@ -61,7 +63,10 @@ class LeafSums {
 
   void Prepare(size_t workers);
   GradientsApart* Push(Worker& worker);
-  GradientsApart* SumOf(int index, LeafRange node, const Pass& pass);
+  std::optional<int> TakeLeaf(int index);
+  void PassLeaf(int index, int leaf, const Pass& pass);
+  bool AddNeighbours(Worker& worker);
+  void CollectSums();
   // Adds up what the workers have of `node`, whose first sum is `next`.
   GradientsApart* Combine(LeafRange node, size_t& next);
   void Add(GradientsApart& right, GradientsApart* left);
@@ -70,7 +75,10 @@ class LeafSums {
   DType dtype_;
   bool int8_training_, side_by_side_, profiling_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<Sum> sums_;  // of the workers, in order
+  std::mutex mutex_;
+  std::vector<LeafRange> left_;  // of every worker, what nobody has begun
+  int leaves_ = 0, first_ = 0;   // of the step; of this process
+  std::vector<Sum> sums_;        // of the workers, in order
   std::vector<LeafRange> nodes_;
   std::vector<GradientBlock> blocks_;
   std::vector<GradientsApart*> outside_;  // of these, what lies not in the bank

@@ -24,6 +24,17 @@ TEST(LeafTree, IsCutBehindTheLargestPowerOfTwo) {
   }
 }
 
+TEST(LeafTree, KnowsItsNodes) {
+  constexpr int kLeaves = 11;  // (((0+1)+(2+3))+((4+5)+(6+7)))+((8+9)+10)
+  std::vector<LeafRange> nodes;
+  for (int begin = 0; begin < kLeaves; ++begin) {
+    for (int end = begin + 1; end <= kLeaves; ++end) {
+      NodesWithin(kLeaves, {begin, end}, nodes);
+      EXPECT_EQ(IsNode(kLeaves, {begin, end}), nodes.size() == 1) << begin << " " << end;
+    }
+  }
+}
+
 // Blocks of any ranks, added up in SumOrder, are the tree.
 TEST(LeafTree, IsTheSameWhoeverSumsWhichPart) {
   for (int leaves = 1; leaves <= 24; ++leaves) {
