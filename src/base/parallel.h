@@ -169,11 +169,11 @@ void ParallelBlocks(int64_t n, int64_t block, const Body& body) {
 // alone.
 template <class Body>
 void ParallelPieces(int64_t n, const Body& body) {
+  SharedItems pieces(n, ThreadCount());
 #pragma omp parallel
   {
     SetThreadCount(1);  // of this thread, inside this region
-#pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < n; ++i) body(i);
+    pieces.Run(omp_get_thread_num(), body);
   }
 }
 

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "base/rng.h"
 #include "kernels/isa.h"
@@ -209,16 +211,23 @@ SteadyStep MeasureSteadyStep(Model& model, DType dtype, const OptimConfig& optim
   const Batch batch(train, model.vocab());
   int64_t index = 0;
   for (; index < 5; ++index) RunOn(step, batch, index);
-  int64_t counts[3];
-  for (int64_t& count : counts) {
+  // On a busy machine a thread may do at a later step what another has done until then, and oneDNN keeps products for
+  // every thread: so it may take some steps until there are three alike.
+  constexpr int kMostSteps = 60;
+  std::vector<int64_t> counts;
+  const auto alike = [&] {
+    return counts.size() >= 3 &&
+           std::all_of(counts.end() - 3, counts.end(), std::bind_front(std::equal_to(), counts.back()));
+  };
+  counts.reserve(kMostSteps);
+  while (std::ssize(counts) < kMostSteps && !alike()) {
     const int64_t before = allocations;
     RunOn(step, batch, index++);
-    count = allocations - before;
+    counts.push_back(allocations - before);
   }
-  EXPECT_EQ(counts[0], counts[1]);
-  EXPECT_EQ(counts[1], counts[2]);
+  EXPECT_TRUE(alike());
 
-  SteadyStep steady{counts[2]};
+  SteadyStep steady{counts.back()};
   step.SetProfiling(true);
   RunOn(step, batch, index);
   for (const auto& [name, time] : step.TakeProfile()) {
