@@ -21,21 +21,24 @@ namespace {
 constexpr int kTag = 1, kBeatTag = 2;
 constexpr auto kBetweenBeats = std::chrono::seconds(2);
 
-// For the machine's other processes: who waits for long looks seldom.
+// Who waits looks often while something may be on its way, since MPI moves nothing by itself; later seldom, for the
+// machine's other processes.
 class Pause {
  public:
   void operator()() {
-    constexpr int kSpins = 200, kYields = 2000;
+    constexpr int kSpins = 100;
     if (++turns_ < kSpins) return;
-    if (turns_ < kYields) {
+    const double seconds = watch_.Seconds();
+    if (seconds < 0.3) {
       std::this_thread::yield();
     } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(turns_ < 2 * kYields ? 50 : 500));
+      std::this_thread::sleep_for(std::chrono::microseconds(seconds < 3 ? 50 : 1000));
     }
   }
 
  private:
   int turns_ = 0;
+  Stopwatch watch_;
 };
 
 Json OwnFacts(const std::string& host) {

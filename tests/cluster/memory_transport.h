@@ -67,7 +67,10 @@ class MemoryTransport final : public Transport {
     // Messages of one path go to its receives in the order of these.
     const MessageHub::Path path = requests_[request].path;
     for (auto& [number, one] : requests_) {
-      if (number > request || (!one.done && one.path == path && !(one.done = hub_.Take(path, one.data)))) break;
+      if (number > request) break;
+      if (one.done || one.path != path) continue;
+      one.done = hub_.Take(path, one.data);
+      if (!one.done) break;
     }
     if (!requests_[request].done) return false;
     requests_.erase(request);
