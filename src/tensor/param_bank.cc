@@ -169,7 +169,9 @@ void ParamBank::Expand(int64_t offset, int64_t size) const {
     if (kept.expanded.load(std::memory_order_acquire)) continue;
     const std::lock_guard lock(expanding_);
     if (kept.expanded) continue;
-    AdviseHugePages(values_.get() + kept.offset, kept.size, true);
+    // Whoever multiplies by one large matrix of floats will want them all.
+    constexpr int64_t kLarge = 1 << 16;
+    if (kept.size >= kLarge) AdviseHugePages(values_.get(), size_, true);
     kept.param.expand(values_.get() + kept.offset);
     kept.expanded.store(true, std::memory_order_release);
   }

@@ -58,7 +58,7 @@ ZeroedFloats AllocateZeroed(int64_t n) {
 void AdviseHugePages(float* values, int64_t n, bool huge) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(values), end = begin + static_cast<size_t>(n) * sizeof(float);
   const uintptr_t first = RoundedUp(begin, kPage), last = end / kPage * kPage;  // pages that are all of this array
-  if (last < first + kHugePage) return;
+  if (last <= first) return;
   ::madvise(reinterpret_cast<void*>(first), last - first, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 

@@ -21,7 +21,7 @@ using ZeroedFloats = std::unique_ptr<float[], FreeMemory>;
 // out.
 ZeroedFloats AllocateZeroed(int64_t n);
 
-// For a part of such an array that is large enough: whether a first look brings in 2 MB at once, as it does from the
+// For the whole pages of a part of such an array: whether a first look may bring in 2 MB at once, as from the
 // beginning, or 4 kB. Only a wish.
 void AdviseHugePages(float* values, int64_t n, bool huge);
 
