@@ -39,6 +39,12 @@ double Transfer(const Link& link, double values, double bytes, int machines) {
   return values * bytes * (machines - 1) / machines / link.bandwidth;
 }
 
+// Of a step on one machine; what it waits for are those that have most.
+double MostSequences(int64_t sequences, int machines) {
+  const int64_t most = (sequences + machines - 1) / machines;
+  return static_cast<double>(most);
+}
+
 }  // namespace
 
 Link MeasureLink(Ranks& ranks) {
@@ -55,7 +61,7 @@ Link MeasureLink(Ranks& ranks) {
 double StepSeconds(const StepCost& cost, const Link& link, int machines) {
   if (machines == 1) return cost.passes + cost.optimizer;
   constexpr int kMessages = 4;  // gradients, losses, values, what rank 0 decides: each waits for the one before
-  const auto sequences = static_cast<double>((cost.sequences + machines - 1) / machines);
+  const double sequences = MostSequences(cost.sequences, machines);
   const auto values = static_cast<double>(cost.parameters);
   return cost.passes * sequences / static_cast<double>(cost.sequences) + cost.optimizer / machines +
          Transfer(link, values, 2 * cost.step_bytes, machines) + kMessages * link.latency;
@@ -64,7 +70,7 @@ double StepSeconds(const StepCost& cost, const Link& link, int machines) {
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every) {
   if (machines == 1) return cost.passes + cost.optimizer;
   constexpr int kMessages = 3;  // differences, their mean, what rank 0 decides
-  const auto sequences = static_cast<double>((cost.sequences + machines - 1) / machines);
+  const double sequences = MostSequences(cost.sequences, machines);
   const double exchange = Transfer(link, static_cast<double>(cost.parameters), 2 * cost.difference_bytes, machines) +
                           kMessages * link.latency;
   return cost.passes * sequences / static_cast<double>(cost.sequences) + cost.optimizer + exchange / every;

@@ -104,6 +104,7 @@ OuterStep::OuterStep(Ranks* ranks, const ClusterConfig& config, ParamBank& bank)
   sent_.resize(static_cast<size_t>(CodedBytes(code_, bank.size())));
   received_.resize(static_cast<size_t>(CodedBytes(code_, own) * ranks_->size()));
   std::vector<LeafRange> ranks_as_leaves;
+  ranks_as_leaves.reserve(static_cast<size_t>(ranks_->size()));
   for (int rank = 0; rank < ranks_->size(); ++rank) ranks_as_leaves.push_back({rank, rank + 1});
   sums_.resize(static_cast<size_t>(SumOrder(ranks_->size(), ranks_as_leaves, order_)),
                std::vector<float>(static_cast<size_t>(own)));

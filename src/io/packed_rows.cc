@@ -79,7 +79,7 @@ void ExpandInt8(const uint8_t* section, int64_t rows, int64_t cols, float* value
   });
 }
 
-KeptParam KeepInt8(std::shared_ptr<const MappedFile> file, const uint8_t* section, int64_t rows, int64_t cols) {
+KeptParam KeepInt8(const std::shared_ptr<const MappedFile>& file, const uint8_t* section, int64_t rows, int64_t cols) {
   KeptParam kept;
   kept.expand = [file, section, rows, cols](float* values) { ExpandInt8(section, rows, cols, values); };
   kept.int8 = [file, section, rows, cols](int64_t first, int64_t count, int8_t* integers, float* scales) {
@@ -89,7 +89,7 @@ KeptParam KeepInt8(std::shared_ptr<const MappedFile> file, const uint8_t* sectio
   return kept;
 }
 
-KeptParam KeepTrits(std::shared_ptr<const MappedFile> file, const uint8_t* digits, std::vector<float> scales,
+KeptParam KeepTrits(const std::shared_ptr<const MappedFile>& file, const uint8_t* digits, std::vector<float> scales,
                     int64_t cols) {
   KeptParam kept;
   kept.trits = [file, digits, cols](int64_t first, int64_t count, uint8_t* codes) {

@@ -14,8 +14,8 @@ namespace flashlm::packed {
 void ExpandInt8(const uint8_t* section, int64_t rows, int64_t cols, float* values);
 
 // `file` holds what the pointers point into. scales: one a row.
-KeptParam KeepInt8(std::shared_ptr<const MappedFile> file, const uint8_t* section, int64_t rows, int64_t cols);
-KeptParam KeepTrits(std::shared_ptr<const MappedFile> file, const uint8_t* digits, std::vector<float> scales,
+KeptParam KeepInt8(const std::shared_ptr<const MappedFile>& file, const uint8_t* section, int64_t rows, int64_t cols);
+KeptParam KeepTrits(const std::shared_ptr<const MappedFile>& file, const uint8_t* digits, std::vector<float> scales,
                     int64_t cols);
 
 }  // namespace flashlm::packed

@@ -71,7 +71,7 @@ EvalResult Run::EvaluateDev() {
     const EvaluationTime time = TimeForEvaluations();
     options.seconds = Done() ? time.OnTheWay() : time.Each(EvaluationsInBudget());
   }
-  const EvalResult result = Evaluate(*model_, dtype_, tokenizer_, dev.first(std::min(documents, dev.size())), options);
+  EvalResult result = Evaluate(*model_, dtype_, tokenizer_, dev.first(std::min(documents, dev.size())), options);
   progress_.dev_documents = result.documents;
   return result;
 }
