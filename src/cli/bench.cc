@@ -167,9 +167,7 @@ void AddBench(CLI::App& app) {
   train->add_option("--accumulate", options->accumulate, "micro-batches of a step; 0: the preset's")
       ->check(CLI::Range(0, 1 << 30));
   train->add_option("--steps", options->steps, "measured steps; the median counts")->check(CLI::Range(1, 1 << 30));
-  train->add_option("--set", options->sets, "change a setting, as model.depth=8; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*train, options->sets, "change a setting, as model.depth=8; repeatable");
   train->add_option("--precision", options->precision, "auto (what is fastest here), f32 or bf16");
   common(train);
   train->callback([options] { Train(*options); });
@@ -177,9 +175,7 @@ void AddBench(CLI::App& app) {
   CLI::App* decode = verb->add_subcommand("decode", "tokens/s of generation, one or several streams");
   CLI::Option* preset = decode->add_option("--preset", options->preset, "preset, with random parameters");
   CLI::Option* set =
-      decode->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
-          ->take_all()
-          ->allow_extra_args(false);
+      AddSettings(*decode, options->sets, "change a setting of the preset, as model.n_layers=8; repeatable");
   decode->add_option("--model", options->model, "run folder, model folder or packed file instead of a preset")
       ->excludes(preset)
       ->excludes(set);

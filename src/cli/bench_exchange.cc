@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kMachines[] = {1, 2, 4, 8, 16, 32, 64};
 
-struct Options {
+struct BenchExchangeArguments {
   std::string preset = "v8.4-lean", recipe;
   std::vector<std::string> sets;
   double bandwidth = 0, latency = 0.1;
@@ -69,7 +69,7 @@ std::string Table(const Json& json, int every) {
   return text;
 }
 
-Json Measure(const Options& options) {
+Json Measure(const BenchExchangeArguments& options) {
   Ranks* const ranks = CurrentRanks();
   Json document;
   Together(ranks, [&] {
@@ -106,7 +106,7 @@ Json Measure(const Options& options) {
   return json;
 }
 
-void Run(const Options& options) {
+void Run(const BenchExchangeArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
   Membership membership;
   membership.Run([&] {
@@ -125,12 +125,10 @@ void Run(const Options& options) {
 void AddBenchExchange(CLI::App& bench) {
   CLI::App* verb =
       bench.add_subcommand("exchange", "the network between ranks, and steps on 1 to 64 machines (mpirun)");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchExchangeArguments>();
   verb->add_option("--preset", options->preset, "preset or .toml file whose step is measured");
   verb->add_option("--recipe", options->recipe, "recipe or .toml file instead of the preset's");
-  verb->add_option("--set", options->sets, "change a setting, as train.exchange=bf16; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*verb, options->sets, "change a setting, as train.exchange=bf16; repeatable");
   verb->add_option("--bandwidth", options->bandwidth, "without mpirun: MB/s each way between machines; 125 is 1 Gbit/s")
       ->check(CLI::Range(0.0, 1e6));
   verb->add_option("--latency", options->latency, "without mpirun: milliseconds from one to another")

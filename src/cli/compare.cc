@@ -65,9 +65,7 @@ void AddCompare(CLI::App& app) {
                    "file to evaluate on, all of it; without it the test part of the data's validation documents");
   verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
   AddBudget(*verb, options->budget, "5m", false);
-  verb->add_option("--set", options->compare.sets, "change a setting of every run, as train.micro_batch=4; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*verb, options->compare.sets, "change a setting of every run, as train.micro_batch=4; repeatable");
   verb->add_option("--seed", options->compare.seed, "of parameters, data order and dropout; 1 without it");
   verb->add_option("--seeds", options->compare.seeds,
                    "train with so many seeds, SEED, SEED + 1, ...: what differs by chance, and a verdict; 1 without it")

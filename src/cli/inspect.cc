@@ -64,9 +64,7 @@ void AddInspect(CLI::App& app) {
   verb->add_option("folder", options->folder, "run folder, checkpoint, model folder or packed file");
   verb->add_option("--preset", options->preset, "a preset instead, freshly initialised");
   verb->add_option("--recipe", options->recipe, "a recipe instead of the preset's: what its optimiser remembers");
-  verb->add_option("--set", options->sets, "change a setting of the preset, as model.n_layers=8; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*verb, options->sets, "change a setting of the preset, as model.n_layers=8; repeatable");
   verb->add_flag("--json", options->json, "print JSON");
   verb->callback([options] { Run(*options); });
 }

@@ -122,6 +122,10 @@ int Fail(const std::string& line, int code) {
 
 }  // namespace
 
+CLI::Option* AddSettings(CLI::App& verb, std::vector<std::string>& sets, const std::string& description) {
+  return verb.add_option("--set", sets, description)->take_all()->allow_extra_args(false);
+}
+
 void Print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!written || std::fflush(stdout) != 0) {

@@ -76,10 +76,7 @@ void AddScaling(CLI::App& app) {
                    "tokens per step, of which the best counts; 1024,2048,4096 without it");
   verb->add_option("--seeds", options->scaling.seeds, "train each with so many seeds; 1 without it")
       ->check(CLI::Range(1, 1000));
-  verb->add_option("--set", options->scaling.sets,
-                   "change a setting of every run, as train.word_dropout=0.1; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*verb, options->scaling.sets, "change a setting of every run, as train.word_dropout=0.1; repeatable");
   verb->add_option("--text", options->scaling.text,
                    "file to evaluate on, all of it; without it the test part of the data's validation documents");
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));

@@ -94,9 +94,7 @@ void AddTrain(CLI::App& app) {
                    "run folder to go on with; a budget beside it is its new total, or +MORE, and --data\n"
                    "says where its data is now");
   AddBudget(*verb, options->budget, "10m", true);
-  verb->add_option("--set", options->train.set, "change a setting, as train.checkpoint_every=100; repeatable")
-      ->take_all()
-      ->allow_extra_args(false);
+  AddSettings(*verb, options->train.set, "change a setting, as train.checkpoint_every=100; repeatable");
   verb->add_option("--seed", options->train.seed, "of parameters, data order and dropout; 1 without it");
   verb->add_option("--threads", options->threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
   verb->add_flag("--tensorboard", options->train.tensorboard,

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 
@@ -25,6 +26,9 @@ void AddInspect(CLI::App& app);
 void AddExport(CLI::App& app);
 void AddImport(CLI::App& app);
 void AddDoctor(CLI::App& app);
+
+// --set KEY=VALUE, as often as one likes, into `sets`.
+CLI::Option* AddSettings(CLI::App& verb, std::vector<std::string>& sets, const std::string& description);
 
 // Results go to stdout, everything else to stderr (base/progress.h).
 void Print(const std::string& text);

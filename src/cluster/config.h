@@ -1,6 +1,7 @@
 // How the ranks of a run share its steps: keys of [train], which mean nothing to a process that is alone.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "base/fields.h"
@@ -15,6 +16,8 @@ struct ClusterConfig {
 
   // Whether ranks go on by themselves between two exchanges of weights, rather than exchange every step's gradients.
   bool Local() const { return sync_every > 1; }
+  // Seconds for which a rank may be silent where its work has taken this one so many: who is slower is not silent.
+  double PatienceFor(double seconds) const { return std::max(patience, 10 * seconds); }
   // Throws UsageError for settings that do not go together.
   void Validate() const;
 

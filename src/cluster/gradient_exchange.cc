@@ -136,16 +136,11 @@ void GradientExchange::BeginUpdate(const float* values) {
 }
 
 void GradientExchange::ExchangeParts(void* all) {
-  char* const bytes = static_cast<char*>(all);
-  const auto width = static_cast<int64_t>(SizeOf(type_));
-  const Segment own = UpdatedBy(ranks_.rank());
-  for (int peer = 0; peer < ranks_.size(); ++peer) {
-    if (peer == ranks_.rank()) continue;
-    const Segment part = UpdatedBy(peer);
-    ranks_.Receive(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
-    ranks_.Send(peer, bytes + own.begin * width, static_cast<size_t>(own.count() * width));
-  }
-  ranks_.Wait();
+  ranks_.ShareParts(all, [this](int rank) {
+    const Segment part = UpdatedBy(rank);
+    const size_t width = SizeOf(type_);
+    return Ranks::Part{static_cast<size_t>(part.begin) * width, static_cast<size_t>(part.count()) * width};
+  });
 }
 
 void GradientExchange::ShareValues(float* values) {

@@ -164,16 +164,12 @@ void OuterStep::Average() {
   ExchangeSegments();
   AverageOwnSegment();
   const LeafRange own = SegmentOf(ranks_->rank());
-  char* const code = sent_.data() + CodedAt(code_, own.begin);
-  Encode(code_, lost_.data(), own.count(), code);
-  for (int peer = 0; peer < ranks_->size(); ++peer) {
-    if (peer == ranks_->rank()) continue;
-    const LeafRange segment = SegmentOf(peer);
-    ranks_->Receive(peer, sent_.data() + CodedAt(code_, segment.begin),
-                    static_cast<size_t>(CodedBytes(code_, segment.count())));
-    ranks_->Send(peer, code, static_cast<size_t>(CodedBytes(code_, own.count())));
-  }
-  ranks_->Wait();
+  Encode(code_, lost_.data(), own.count(), sent_.data() + CodedAt(code_, own.begin));
+  ranks_->ShareParts(sent_.data(), [this](int rank) {
+    const LeafRange segment = SegmentOf(rank);
+    return Ranks::Part{static_cast<size_t>(CodedAt(code_, segment.begin)),
+                       static_cast<size_t>(CodedBytes(code_, segment.count()))};
+  });
   Decode(code_, sent_.data(), bank_.size(), mean_.data());
 }
 

@@ -124,8 +124,6 @@ void Ranks::Look() {
   }
 }
 
-void Ranks::Poll() { Look(); }
-
 void Ranks::Wait() {
   Stopwatch watch;
   Pause pause;
@@ -156,6 +154,18 @@ void Ranks::GiveUp(const std::string& line, int exit_code) {
   std::fflush(stderr);
   transport_->Abort(exit_code);
   std::terminate();  // never reached
+}
+
+void Ranks::ShareParts(void* all, const std::function<Part(int)>& part_of) {
+  char* const bytes = static_cast<char*>(all);
+  const Part own = part_of(rank());
+  for (int peer = 0; peer < size(); ++peer) {
+    if (peer == rank()) continue;
+    const Part part = part_of(peer);
+    Receive(peer, bytes + part.begin, part.bytes);
+    Send(peer, bytes + own.begin, own.bytes);
+  }
+  Wait();
 }
 
 void Ranks::Broadcast(void* data, size_t bytes) {

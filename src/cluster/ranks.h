@@ -37,6 +37,12 @@ class Ranks {
   // For how long a silent rank is waited for.
   void SetPatience(double seconds) { patience_ = seconds; }
 
+  // A part of an array, in bytes.
+  struct Part {
+    size_t begin, bytes;
+  };
+  // Each rank has its part_of(rank) of the array `all`; afterwards all have all parts.
+  void ShareParts(void* all, const std::function<Part(int rank)>& part_of);
   // What rank 0 has, to all.
   void Broadcast(void* data, size_t bytes);
   std::string Broadcast(const std::string& text);
@@ -53,8 +59,6 @@ class Ranks {
   void Receive(int from, void* data, size_t bytes);
   // Waits for all of them.
   void Wait();
-  // Progress without waiting.
-  void Poll();
 
   int64_t bytes_sent() const { return bytes_sent_; }
 

@@ -6,6 +6,7 @@
 #include "kernels/vector/vector.h"
 
 namespace flashlm {
+
 GradientsApart::GradientsApart(const ParamBank& bank) : gradients_(AllocateZeroed(bank.size())) {}
 
 bool GradientsApart::IsWhole(int64_t begin, int64_t end) const {
@@ -64,24 +65,22 @@ void GradientsApart::TakeAll(const Take& take) {
   places_.clear();
 }
 
-void GradientsApart::MoveTo(ParamBank& bank) {
-  float *const from = gradients_.get(), *const to = bank.gradients();
+void GradientsApart::AddTo(float* to) {
+  float* const from = gradients_.get();
   TakeAll([=](int64_t at, int64_t n) {
     kernels::Axpby(1, from + at, 1, to + at, n);
     std::fill_n(from + at, n, 0.0f);
   });
 }
 
+void GradientsApart::MoveTo(ParamBank& bank) { AddTo(bank.gradients()); }
+
 void GradientsApart::MoveTo(GradientsApart& other) {
   for (const Range& range : whole_) other.MakeWhole(range);
   for (const Rows& rows : rows_) {
     other.AddRows(rows.offset, rows.cols, places_.data() + rows.begin, rows.end - rows.begin);
   }
-  float *const from = gradients_.get(), *const to = other.gradients_.get();
-  TakeAll([=](int64_t at, int64_t n) {
-    kernels::Axpby(1, from + at, 1, to + at, n);
-    std::fill_n(from + at, n, 0.0f);
-  });
+  AddTo(other.gradients_.get());
 }
 
 void GradientsApart::Clear() {

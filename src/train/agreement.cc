@@ -62,10 +62,9 @@ void ShareChoices(Ranks& ranks, const TrainConfig& measured_by_first, TrainConfi
 }
 
 void RequireAgreement(Ranks& ranks, const RunConfig& config) {
-  std::vector<std::string> texts;
   std::string own;
   ranks.Together([&] { own = FactsOf(config).dump(); });
-  texts = ranks.Gather(own);
+  const std::vector<std::string> texts = ranks.Gather(own);
   const Json first = ParseJson(texts[0], ranks.NameOf(0));
   // The facts of all lie before every rank, so all come to the same verdict: one speaks for them.
   ranks.Together([&] {

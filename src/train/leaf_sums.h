@@ -43,6 +43,12 @@ class LeafSums {
   void ForEachTape(const Visit& visit) const {
     for (const auto& worker : workers_) visit(*worker->tape);
   }
+  template <class Figure>
+  Figure SumOverTapes(Figure (Tape::*figure)() const) const {
+    Figure sum = 0;
+    ForEachTape([&](const Tape& tape) { sum += (tape.*figure)(); });
+    return sum;
+  }
   // About how many gradients of the whole bank that takes, the bank's own among them.
   int CopiesFor(int leaves) const;
 

@@ -1,5 +1,4 @@
 // What the ranks of a run tell each other beside gradients.
-#include <algorithm>
 #include <utility>
 
 #include "base/progress.h"
@@ -44,10 +43,7 @@ void Run::Agree(double& seconds) {
 }
 
 void Run::MakeOuterStep(double seconds) {
-  constexpr double kPatience = 10;  // times what this rank's own round took: a slower one is no silent one
-  if (ranks_ != nullptr) {
-    ranks_->SetPatience(std::max(config_.train.cluster.patience, kPatience * (round_seconds_ + seconds)));
-  }
+  if (ranks_ != nullptr) ranks_->SetPatience(config_.train.cluster.PatienceFor(round_seconds_ + seconds));
   const Stopwatch watch;
   outer_->Run();
   outer_seconds_ += watch.Seconds();

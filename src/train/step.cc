@@ -19,7 +19,6 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
-constexpr double kPatience = 10;  // times what a rank's own passes take
 
 }  // namespace
 
@@ -149,8 +148,7 @@ void TrainingStep::SumLeaves(const Leaves& leaves) {
       leaves.count, own, [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
   if (!exchange_) return;
   const double seconds = watch.Seconds();
-  // A rank that is slower than this one is no silent one.
-  ranks_->SetPatience(std::max(train_.cluster.patience, kPatience * seconds));
+  ranks_->SetPatience(train_.cluster.PatienceFor(seconds));
   exchange_->Sum(leaves.count, blocks, model_.bank().gradients());
   leaf_sums_.Clear();
   ClearFrozenGradients();
@@ -204,21 +202,9 @@ Profile TrainingStep::TakeProfile() {
   return all;
 }
 
-size_t TrainingStep::activation_bytes() const {
-  size_t bytes = 0;
-  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.activation_bytes(); });
-  return bytes;
-}
-size_t TrainingStep::gradient_bytes() const {
-  size_t bytes = 0;
-  leaf_sums_.ForEachTape([&](const Tape& tape) { bytes += tape.gradient_bytes(); });
-  return bytes;
-}
-int64_t TrainingStep::grow_events() const {
-  int64_t events = 0;
-  leaf_sums_.ForEachTape([&](const Tape& tape) { events += tape.grow_events(); });
-  return events;
-}
+size_t TrainingStep::activation_bytes() const { return leaf_sums_.SumOverTapes(&Tape::activation_bytes); }
+size_t TrainingStep::gradient_bytes() const { return leaf_sums_.SumOverTapes(&Tape::gradient_bytes); }
+int64_t TrainingStep::grow_events() const { return leaf_sums_.SumOverTapes(&Tape::grow_events); }
 
 double TrainingStep::TakeOptimizerSeconds() { return std::exchange(optimizer_seconds_, 0.0); }
 double TrainingStep::TakeExchangeSeconds() { return std::exchange(exchange_seconds_, 0.0); }

@@ -37,17 +37,11 @@ void TrainingStep::ExchangeParts(LeafRange own) {
   }
   kernels::SumSquareBlocks(model_.bank().gradients(), size, first_block(rank), end_block(rank), squares_.data());
   std::copy(squares_.begin() + first_block(rank), squares_.begin() + end_block(rank), to);
-  const auto bytes = [&](int of) {
-    return (static_cast<size_t>(ShareOf(leaves, of, ranks_->size()).count()) * length +
-            static_cast<size_t>(end_block(of) - first_block(of))) *
-           sizeof(double);
-  };
-  for (int peer = 0; peer < ranks_->size(); ++peer) {
-    if (peer == rank) continue;
-    ranks_->Receive(peer, numbers_.data() + begin_of(peer), bytes(peer));
-    ranks_->Send(peer, numbers_.data() + begin_of(rank), bytes(rank));
-  }
-  ranks_->Wait();
+  ranks_->ShareParts(numbers_.data(), [&](int of) {
+    const size_t count = static_cast<size_t>(ShareOf(leaves, of, ranks_->size()).count()) * length +
+                         static_cast<size_t>(end_block(of) - first_block(of));
+    return Ranks::Part{begin_of(of) * sizeof(double), count * sizeof(double)};
+  });
   for (int peer = 0; peer < ranks_->size(); ++peer) {
     if (peer == rank) continue;
     const LeafRange share = ShareOf(leaves, peer, ranks_->size());

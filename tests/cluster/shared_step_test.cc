@@ -7,19 +7,11 @@
 #include "base/rng.h"
 #include "cluster/outer_step.h"
 #include "memory_transport.h"
-#include "models/registry.h"
+#include "tests/train/tiny_training.h"
 #include "train/step.h"
 
 namespace flashlm {
 namespace {
-
-std::unique_ptr<Model> TinyModel() {
-  Json config = FindModel("cortex-viii").tiny();
-  config.update({{"architecture", "cortex-viii"}, {"dropout", 0.2}});
-  std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
-  model->bank().Initialize(5);
-  return model;
-}
 
 TrainConfig Training() {
   TrainConfig train;
@@ -45,7 +37,7 @@ struct Trained {
 
 Trained Train(Ranks* ranks, const TrainConfig& train, const OptimConfig& optim, int steps, const FrozenRange& frozen) {
   SetThreadCount(1);
-  const std::unique_ptr<Model> model = TinyModel();
+  const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
   TrainingStep step(*model, optim, train, DType::kF32, 1, ranks);
   if (frozen.end > frozen.begin) step.Freeze({frozen});
   Trained trained;
@@ -114,7 +106,7 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
   std::vector<float> trained[2], averaged[2];
   RunRanks(2, [&](Ranks& ranks) {
     SetThreadCount(1);
-    const std::unique_ptr<Model> model = TinyModel();
+    const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
     ParamBank& bank = model->bank();
     TrainingStep step(*model, WithRule("muon"), train, DType::kF32, 1, &ranks);
     OuterStep outer(&ranks, train.cluster, bank);
@@ -138,7 +130,7 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
   TrainConfig half = train;
   half.cluster.sync_every = 1;
   half.accumulate = 1;
-  const std::unique_ptr<Model> model = TinyModel();
+  const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
   SetThreadCount(1);
   TrainingStep step(*model, WithRule("muon"), half, DType::kF32, 1);
   Rng rng(9, Purpose::kTest);
@@ -154,7 +146,7 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
 // Every parameter is updated by exactly one member, and a matrix as a whole.
 TEST(SharedOptimizer, SharesEverythingOnce) {
   for (const char* rule : {"adamw", "muon"}) {
-    const std::unique_ptr<Model> model = TinyModel();
+    const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
     const ParamBank& bank = model->bank();
     const Optimizer optimizer(WithRule(rule), model->bank());
     for (const int members : {1, 2, 3, 7}) {

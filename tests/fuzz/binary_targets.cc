@@ -1,5 +1,4 @@
 // Readers of binary files: safetensors, token shards and the meta.json that lists them.
-#include <stdexcept>
 
 #include "base/json.h"
 #include "data/shards.h"
@@ -40,9 +39,7 @@ void ReadAllTokens(const std::string& folder, Verify verify) {
   const TokenData data(folder, "train", verify);
   std::vector<int32_t> ids(static_cast<size_t>(data.size()));
   data.Copy(0, data.size(), ids.data());
-  for (const int32_t id : ids) {
-    if (id < 0 || id >= data.vocab_size()) throw std::logic_error("an id outside the vocabulary");
-  }
+  for (const int32_t id : ids) Expect(id >= 0 && id < data.vocab_size(), "an id outside the vocabulary");
 }
 
 // As train_00000.bin of a data set whose meta.json promises as many tokens as it has. The checksum, which a fuzzer does

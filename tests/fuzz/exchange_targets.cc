@@ -1,7 +1,6 @@
 // Readers of models from elsewhere: packed files, and what `import` reads as JSON.
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 
 #include "base/files.h"
 #include "exchange/native_layout.h"
@@ -61,7 +60,7 @@ FLASHLM_FUZZ_TARGET(hf_tokenizer) {
   const RenumberedTokenizer renumbered = RenumberTokens(std::string(bytes.substr(kIds)), tokens, "tokenizer.json");
   const Tokenizer tokenizer = Tokenizer::FromJson(renumbered.json, "tokenizer.json");
   constexpr std::string_view kText = "Once upon a time\n \xff";
-  if (tokenizer.Decode(tokenizer.Encode(kText)) != kText) throw std::logic_error("decode(encode(text)) is not text");
+  Expect(tokenizer.Decode(tokenizer.Encode(kText)) == kText, "decode(encode(text)) is not text");
 }
 
 }  // namespace

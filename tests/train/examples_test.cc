@@ -9,18 +9,11 @@
 #include "io/bank_files.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "tests/train/tiny_training.h"
 #include "train/step.h"
 
 namespace flashlm {
 namespace {
-
-std::unique_ptr<Model> Tiny() {
-  Json config = FindModel("gpt").tiny();
-  config["architecture"] = "gpt";
-  std::unique_ptr<Model> model = MakeModel(config, true);
-  model->bank().Initialize(5);
-  return model;
-}
 
 struct Batch {
   std::vector<int32_t> inputs, targets;
@@ -35,7 +28,7 @@ struct Batch {
 
 TEST(ExamplesTest, TheLossHasTheGradientOfItsValue) {
   constexpr int kSequences = 2, kLength = 10;
-  const std::unique_ptr<Model> model = Tiny();
+  const std::unique_ptr<Model> model = TinyForTraining("gpt");
   ParamBank& bank = model->bank();
   const Batch batch(kSequences * kLength, model->vocab());
   Tape tape(bank, model->packs(), DType::kF32);
@@ -129,7 +122,7 @@ TEST(ExamplesTest, EveryRuleGoesOnBitForBit) {
     train.sequence_length = 12;
     train.micro_batch = 2;
     train.accumulate = 1;
-    const std::unique_ptr<Model> whole = Tiny(), resumed = Tiny();
+    const std::unique_ptr<Model> whole = TinyForTraining("gpt"), resumed = TinyForTraining("gpt");
     const Batch batch(train.TokensPerStep(), whole->vocab());
     const auto run = [&](TrainingStep& step, int from, int to) {
       for (int s = from; s < to; ++s) step.Run(s, batch.inputs.data(), batch.targets.data(), 1.0, s / 4.0);
@@ -153,7 +146,7 @@ TEST(ExamplesTest, TheirPresetTrains) {
   const std::string path = std::string(FLASHLM_SOURCE_DIR) + "/examples/gpt-lion.toml";
   RunConfig config = RunConfig::FromDocument(LoadPreset(path), path);
   EXPECT_EQ(config.optim.optimizer, "lion");
-  const std::unique_ptr<Model> model = Tiny();
+  const std::unique_ptr<Model> model = TinyForTraining("gpt");
   config.train.sequence_length = 12;
   config.train.micro_batch = 2;
   config.train.accumulate = 2;

@@ -9,8 +9,8 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "models/registry.h"
 #include "objective/objective.h"
+#include "tests/train/tiny_training.h"
 
 namespace flashlm {
 namespace {
@@ -21,10 +21,7 @@ class LeafSumsTest : public testing::Test {
 
   void SetUp() override {
     SetThreadCount(2);
-    Json config = FindModel("gpt").tiny();
-    config["architecture"] = "gpt";
-    model_ = MakeModel(config, true);
-    model_->bank().Initialize(5);
+    model_ = TinyForTraining("gpt");
     Rng rng(3, Purpose::kTest);
     for (int i = 0; i <= kMostLeaves * kTokensOfALeaf; ++i) {
       ids_.push_back(static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model_->vocab()))));

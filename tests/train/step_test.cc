@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "kernels/isa.h"
 #include "models/registry.h"
+#include "tests/train/tiny_training.h"
 
 namespace {
 std::atomic<int64_t> allocations = 0;
@@ -36,14 +37,6 @@ namespace flashlm {
 namespace {
 
 using Verdict = StepOutcome::Verdict;
-
-std::unique_ptr<Model> TinyModel(const ModelEntry& entry) {
-  Json config = entry.tiny();
-  config["architecture"] = entry.name;
-  std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
-  model->bank().Initialize(5);
-  return model;
-}
 
 TrainConfig SmallTraining(int micro_batch, int accumulate) {
   TrainConfig train;
@@ -80,7 +73,7 @@ bool AllZero(const float* values, int64_t n) {
 TEST(StepTest, AStepThatIsNotFiniteChangesNothing) {
   for (const char* optimizer : {"adamw", "muon"}) {
     for (float poison : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
-      const auto model = TinyModel(FindModel("cortex-viii"));
+      const auto model = TinyForTraining("cortex-viii");
       ParamBank& bank = model->bank();
       const TrainConfig train = SmallTraining(2, 2);
       OptimConfig optim;
@@ -123,7 +116,7 @@ TEST(StepTest, AStepThatIsNotFiniteChangesNothing) {
 TEST(StepTest, GuardsAgainstSpikesOnceTheMeanIsKnown) {
   constexpr int kUnguarded = 20;
   for (double spike_factor : {0.0, 0.5, 2.0}) {
-    const auto model = TinyModel(FindModel("cortex-viii"));
+    const auto model = TinyForTraining("cortex-viii");
     TrainConfig train = SmallTraining(2, 1);
     train.spike_factor = spike_factor;
     TrainingStep step(*model, {}, train, DType::kF32, 1);
@@ -144,7 +137,7 @@ TEST(StepTest, GuardsAgainstSpikesOnceTheMeanIsKnown) {
 // threshold half of it: one refusal raises it to 0.75, the second to 1.125.
 TEST(StepTest, TheGuardRelentsWhereANormStaysHigh) {
   constexpr int kUnguarded = 20;
-  const auto model = TinyModel(FindModel("cortex-viii"));
+  const auto model = TinyForTraining("cortex-viii");
   TrainConfig train = SmallTraining(2, 1);
   train.spike_factor = 0.5;
   TrainingStep step(*model, {}, train, DType::kF32, 1);
@@ -173,7 +166,7 @@ TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) {
     optim.lr = 1;
     optim.weight_decay = 0;
     optim.clip = 0;
-    const auto whole = TinyModel(entry), parts = TinyModel(entry);
+    const auto whole = TinyForTraining(entry.name), parts = TinyForTraining(entry.name);
     const std::vector<float> before = ValuesOf(*whole);
     const TrainConfig whole_train = SmallTraining(4, 1), parts_train = SmallTraining(2, 2);
     TrainingStep whole_step(*whole, optim, whole_train, DType::kF32, 1);
@@ -255,7 +248,7 @@ TEST(StepTest, SteadyStepsLeaveTheHeapAlone) {
         SCOPED_TRACE(fmt::format("{}, {}, {}", entry.name, optimizer, NameOf(dtype)));
         // How many products its experts need depends on the routing; oneDNN keeps books for each.
         if (entry.name == "nova-moe" && kernels::ActiveIsa() != kernels::Isa::kScalar) continue;
-        const auto model = TinyModel(entry);
+        const auto model = TinyForTraining(entry.name);
         OptimConfig optim;
         optim.optimizer = optimizer;
         FieldsFromJson({{"muon_steps", kMuonSteps}}, "optim", optim);
@@ -270,7 +263,7 @@ TEST(StepTest, SteadyStepsLeaveTheHeapAlone) {
 
 // Loss of one step from the same start.
 double CrossEntropyOf(const TrainConfig& train, int64_t index) {
-  const auto model = TinyModel(FindModel("cortex-viii"));
+  const auto model = TinyForTraining("cortex-viii");
   TrainingStep step(*model, OptimConfig{}, train, DType::kF32, 1);
   const Batch batch(train, model->vocab());
   return RunOn(step, batch, index).parts.cross_entropy;
