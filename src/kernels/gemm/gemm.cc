@@ -202,6 +202,25 @@ class Int8Weight {
   bool has_panels_ = false, has_blocks_ = false;
 };
 
+// Calls multiply(x, y) with rows that lie close together, and with `rows` of them, the last ones zeros: with columns of
+// a wider matrix oneDNN would not use its kernels for packed weights, but loops that are a hundred times slower.
+template <class Multiply>
+void WithCloseRows(const Matrix& x, const Matrix& y, int64_t rows, bool accumulate, const Multiply& multiply) {
+  thread_local Buffer x_buffer, y_buffer;
+  const auto close = [rows](const Matrix& m, bool read, Buffer& buffer) {
+    if (m.stride == m.cols && m.rows == rows) return m;
+    const Matrix all{buffer.AtLeast(static_cast<size_t>(rows * m.cols) * SizeOf(m.dtype)), m.dtype, rows, m.cols,
+                     m.cols};
+    const Matrix rest = all.Rows(m.rows, rows - m.rows);
+    std::memset(rest.data, 0, static_cast<size_t>(rest.rows * rest.cols) * SizeOf(rest.dtype));
+    if (read) Copy(m, all.Rows(0, m.rows), false);
+    return all;
+  };
+  const Matrix from = close(x, true, x_buffer), to = close(y, accumulate, y_buffer);
+  multiply(from, to);
+  if (to.data != y.data) Copy(to.Rows(0, y.rows), y, false);
+}
+
 void CheckInt8Product(const Matrix& q, int64_t out, int64_t in, const Matrix& y) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && y.dtype == DType::kF32 && q.cols == in && y.cols == out && q.rows == y.rows,
                 "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, out, in);
@@ -245,19 +264,6 @@ struct PackedWeight::Impl {
                        accumulate, ThreadCount()},
                       x.data, PackedForward(), y.data);
   }
-  // At most kBlockRows rows, as part of a block of that many.
-  void MultiplyPadded(const Matrix& x, const Matrix& y, bool accumulate) {
-    thread_local Buffer x_buffer, y_buffer;
-    const auto block = [](const Matrix& like, Buffer& buffer) {
-      const size_t bytes = static_cast<size_t>(kBlockRows * like.stride) * SizeOf(like.dtype);
-      return Matrix{std::memset(buffer.AtLeast(bytes), 0, bytes), like.dtype, kBlockRows, like.cols, like.stride};
-    };
-    const Matrix from = block(x, x_buffer), to = block(y, y_buffer);
-    Copy(x, from.Rows(0, x.rows), false);
-    if (accumulate) Copy(y, to.Rows(0, y.rows), false);
-    Multiply(from, to, accumulate);
-    Copy(to.Rows(0, y.rows), y, false);
-  }
   void* PackedBackward() {
     if (!has_backward) OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, backward_buffer);
     has_backward = true;
@@ -292,13 +298,12 @@ void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate, Ro
   if (few) {
     return FewRowsProduct(x, w.PackedFewRows(), y, accumulate);
   }
-  if (groups == RowGroups::kFastest) return w.Multiply(x, y, accumulate);
-  int64_t begin = 0;
-  for (; begin + kBlockRows <= x.rows; begin += kBlockRows) {
-    w.Multiply(x.Rows(begin, kBlockRows), y.Rows(begin, kBlockRows), accumulate);
+  const int64_t block = groups == RowGroups::kFastest ? x.rows : kBlockRows;
+  for (int64_t begin = 0; begin < x.rows; begin += block) {
+    const int64_t count = std::min(block, x.rows - begin);
+    WithCloseRows(x.Rows(begin, count), y.Rows(begin, count), block, accumulate,
+                  [&](const Matrix& from, const Matrix& to) { w.Multiply(from, to, accumulate); });
   }
-  const int64_t rest = x.rows - begin;
-  if (rest > 0) w.MultiplyPadded(x.Rows(begin, rest), y.Rows(begin, rest), accumulate);
 }
 
 void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate) {
@@ -309,9 +314,11 @@ void PackedWeight::InputGradient(const Matrix& dy, const Matrix& dx, bool accumu
     const Matrix rows{const_cast<void*>(w.Rows()), w.dtype, w.out, w.in, w.in};
     return ref::MatMul(dy, false, rows, false, dx, accumulate);
   }
-  OneDnn::Get().Run({dy.rows, w.in, w.out, dy.stride, 0, dx.stride, w.dtype, dx.dtype, Layout::kPlain, Layout::kPacked,
-                     accumulate, ThreadCount()},
-                    dy.data, w.PackedBackward(), dx.data);
+  WithCloseRows(dy, dx, dy.rows, accumulate, [&](const Matrix& from, const Matrix& to) {
+    OneDnn::Get().Run({from.rows, w.in, w.out, from.stride, 0, to.stride, w.dtype, to.dtype, Layout::kPlain,
+                       Layout::kPacked, accumulate, ThreadCount()},
+                      from.data, w.PackedBackward(), to.data);
+  });
 }
 
 struct PackedTrits::Impl {
