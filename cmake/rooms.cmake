@@ -19,7 +19,7 @@ endfunction()
 # base/json.h, so it shares a set of precompiled headers (FLASHLM_PRECOMPILE). CONTROL: the room only says what is
 # computed elsewhere, so a release optimises it less. APART: its files are compiled one by one; those of other rooms by
 # the ten (FLASHLM_UNITY), so that no two of them may have a name of their own in common. Kernels are compiled once for
-# each instruction set, and all operations have a Backward, all probes a Form.
+# each instruction set, and all probes have a Form.
 # The global properties FLASHLM_ROOMS and FLASHLM_OBJECT_ROOMS list the rooms that have code and those that register.
 function(flashlm_room name)
   cmake_parse_arguments(ROOM "OBJECT;JSON;CONTROL;APART" "" "LINKS" ${ARGN})

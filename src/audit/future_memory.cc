@@ -10,7 +10,7 @@ namespace {
 
 constexpr float kShortest = 1e-12f;  // a shorter vector has no direction, and no gradient
 
-struct Saved {
+struct FutureMemorySaved {
   int batch, length, heads, dim;
 
   int Columns() const { return 3 * heads * dim + heads; }
@@ -23,7 +23,7 @@ struct Head {
   float *k, *v, *q;                   // [T,M]
   float *beta, *k_length, *q_length;  // [T]
 
-  Head(const Saved& s, float* memory)
+  Head(const FutureMemorySaved& s, float* memory)
       : k(memory),
         v(k + int64_t{s.length} * s.dim),
         q(v + int64_t{s.length} * s.dim),
@@ -45,7 +45,7 @@ float LoadUnit(const T* from, int dim, float* to) {
 }
 
 template <class T>
-void Load(const Saved& s, const kernels::Matrix& proj, int row, int head, const Head& to) {
+void Load(const FutureMemorySaved& s, const kernels::Matrix& proj, int row, int head, const Head& to) {
   const int width = s.heads * s.dim;
   for (int t = 0; t < s.length; ++t) {
     const T* from = proj.Row<T>(int64_t{row} * s.length + t);
@@ -94,7 +94,7 @@ void StoreUnitGradient(const float* unit, float length, const float* gradient, i
 }
 
 template <class T>
-void HeadForward(const Saved& s, const kernels::Matrix& proj, int row, int head, float* memory,
+void HeadForward(const FutureMemorySaved& s, const kernels::Matrix& proj, int row, int head, float* memory,
                  const kernels::Matrix& out) {
   const Head in(s, memory);
   Load<T>(s, proj, row, head, in);
@@ -112,7 +112,7 @@ void HeadForward(const Saved& s, const kernels::Matrix& proj, int row, int head,
 }
 
 template <class T>
-void HeadBackward(const Saved& s, const kernels::Matrix& proj, int row, int head, float* memory,
+void HeadBackward(const FutureMemorySaved& s, const kernels::Matrix& proj, int row, int head, float* memory,
                   const kernels::Matrix& dout, const kernels::Matrix& dproj) {
   const Head in(s, memory);
   Load<T>(s, proj, row, head, in);
@@ -156,7 +156,7 @@ void HeadBackward(const Saved& s, const kernels::Matrix& proj, int row, int head
 
 // Calls body(row, head, memory) for all of them, each with memory of its own.
 template <class Body>
-void ForEachHead(Tape& tape, const Saved& s, const Body& body) {
+void ForEachHead(Tape& tape, const FutureMemorySaved& s, const Body& body) {
   const int64_t size = s.LoadedSize() + int64_t{s.dim} * s.dim + 2 * s.dim;
   float* memory = tape.Scratch(size * s.batch * s.heads);
   ParallelFor(int64_t{s.batch} * s.heads, [&](int64_t i) {
@@ -164,8 +164,8 @@ void ForEachHead(Tape& tape, const Saved& s, const Body& body) {
   });
 }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void FutureMemoryBackward(Tape& tape, const Node& node) {
+  const FutureMemorySaved& saved = node.As<FutureMemorySaved>();
   GradientWriter dproj(tape, node.inputs[0]);
   const kernels::Matrix proj = node.inputs[0].matrix(), dout = tape.GradientOf(node.output), to = dproj.matrix();
   kernels::Dispatch(proj.dtype, [&]<class T>() {
@@ -175,7 +175,7 @@ void Backward(Tape& tape, const Node& node) {
 }
 
 template <class S>
-void Reference(const Saved& s, const S* proj, S* out) {
+void Reference(const FutureMemorySaved& s, const S* proj, S* out) {
   using std::exp;
   using std::sqrt;
   const int dim = s.dim, width = s.heads * dim, columns = s.Columns();
@@ -206,9 +206,9 @@ void Reference(const Saved& s, const S* proj, S* out) {
   }
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> FutureMemoryCases() {
   std::vector<OpCase> cases;
-  for (const Saved& s : {Saved{2, 11, 2, 4}, Saved{1, 1, 3, 5}}) {
+  for (const FutureMemorySaved& s : {FutureMemorySaved{2, 11, 2, 4}, FutureMemorySaved{1, 1, 3, 5}}) {
     cases.push_back(OpCase::Make(
         fmt::format("{}x{}, {} heads of {}", s.batch, s.length, s.heads, s.dim), s.batch, s.length,
         {{s.batch * s.length, s.Columns()}},
@@ -221,11 +221,11 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kFutureMemoryOp;
-const OpDef kFutureMemoryOp("future_memory", Backward, Cases);
+const OpDef kFutureMemoryOp("future_memory", FutureMemoryBackward, FutureMemoryCases);
 
 Tensor FutureMemory(Tape& tape, const Tensor& proj, int heads, int mem_dim) {
   OpTimer timer(tape, kFutureMemoryOp);
-  const Saved saved{tape.batch(), tape.length(), heads, mem_dim};
+  const FutureMemorySaved saved{tape.batch(), tape.length(), heads, mem_dim};
   FLASHLM_CHECK(proj.cols == saved.Columns(), "memory of {} heads x {} over {} columns", heads, mem_dim, proj.cols);
   const Tensor y = tape.New(proj.rows, heads * mem_dim, proj.dtype);  // [N,H*M]
   kernels::Dispatch(proj.dtype, [&]<class T>() {

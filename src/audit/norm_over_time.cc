@@ -12,7 +12,7 @@ struct Moments {
   float mean, inverse;  // 1 / deviation
 };
 
-struct Saved {
+struct NormOverTimeSaved {
   const Moments* moments;  // [batch, groups]
   Param bias;
   int batch, length, groups;
@@ -20,7 +20,7 @@ struct Saved {
 
 // Calls visit(b, g, first row, first column) for every group of every sequence.
 template <class Visit>
-void ForEachGroup(const Saved& s, int cols, const Visit& visit) {
+void ForEachGroup(const NormOverTimeSaved& s, int cols, const Visit& visit) {
   for (int b = 0; b < s.batch; ++b) {
     for (int g = 0; g < s.groups; ++g) visit(b, g, int64_t{b} * s.length, g * (cols / s.groups));
   }
@@ -41,8 +41,8 @@ Moments MomentsOf(const kernels::Matrix& x, int64_t row, int length, int begin, 
   return {static_cast<float>(mean), static_cast<float>(1 / std::sqrt(squares / count + kEps))};
 }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& s = node.As<Saved>();
+void NormOverTimeBackward(Tape& tape, const Node& node) {
+  const NormOverTimeSaved& s = node.As<NormOverTimeSaved>();
   const Tensor& x = node.inputs[0];
   GradientWriter writer(tape, x);
   const kernels::Matrix in = x.matrix(), dy = tape.GradientOf(node.output), dx = writer.matrix();
@@ -98,7 +98,7 @@ void Reference(int batch, int length, int groups, int cols, const S* x, const S*
   }
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> NormOverTimeCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, cols, groups] : {std::tuple{2, 7, 12, 3}, std::tuple{1, 5, 8, 1}}) {
     cases.push_back(OpCase::Make(
@@ -117,7 +117,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kNormOverTimeOp;
-const OpDef kNormOverTimeOp("norm_over_time", Backward, Cases);
+const OpDef kNormOverTimeOp("norm_over_time", NormOverTimeBackward, NormOverTimeCases);
 
 Tensor NormOverTime(Tape& tape, const Tensor& x, const Param& gain, const Param& bias, int groups) {
   OpTimer timer(tape, kNormOverTimeOp);
@@ -125,7 +125,7 @@ Tensor NormOverTime(Tape& tape, const Tensor& x, const Param& gain, const Param&
                 "norm over time of {} columns in {} groups, gain of {}", x.cols, groups, gain.cols);
   const Tensor y = tape.New(x.rows, x.cols, tape.dtype());  // [N,C]
   auto* moments = tape.Keep<Moments>(int64_t{tape.batch()} * groups);
-  const Saved saved{moments, bias, tape.batch(), tape.length(), groups};
+  const NormOverTimeSaved saved{moments, bias, tape.batch(), tape.length(), groups};
   const float *gains = tape.bank().Value(gain), *biases = tape.bank().Value(bias);
   const int width = x.cols / groups;
   const kernels::Matrix in = x.matrix(), out = y.matrix();

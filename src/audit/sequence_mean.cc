@@ -6,12 +6,12 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct SequenceMeanSaved {
   int batch, length;
 };
 
 // Every row of `to` becomes the mean over its sequence's rows of `from`. sums: [C].
-void Means(const Saved& s, const kernels::Matrix& from, float* sums, const kernels::Matrix& to) {
+void Means(const SequenceMeanSaved& s, const kernels::Matrix& from, float* sums, const kernels::Matrix& to) {
   const int64_t cols = from.cols;
   kernels::Dispatch(from.dtype, to.dtype, [&]<class TX, class TY>() {
     for (int b = 0; b < s.batch; ++b) {
@@ -27,13 +27,13 @@ void Means(const Saved& s, const kernels::Matrix& from, float* sums, const kerne
 }
 
 // The mean is its own transpose.
-void Backward(Tape& tape, const Node& node) {
+void SequenceMeanBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x);
-  Means(node.As<Saved>(), tape.GradientOf(node.output), tape.Scratch(x.cols), dx.matrix());
+  Means(node.As<SequenceMeanSaved>(), tape.GradientOf(node.output), tape.Scratch(x.cols), dx.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> SequenceMeanCases() {
   constexpr int kBatch = 2, kLength = 9, kCols = 19;
   return {OpCase::Make(
       "2x9x19", kBatch, kLength, {{kBatch * kLength, kCols}},
@@ -51,12 +51,12 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kSequenceMeanOp, kFutureMemoryOp, kNormOverTimeOp;
-const OpDef kSequenceMeanOp("sequence_mean", Backward, Cases);
+const OpDef kSequenceMeanOp("sequence_mean", SequenceMeanBackward, SequenceMeanCases);
 
 Tensor SequenceMean(Tape& tape, const Tensor& x) {
   OpTimer timer(tape, kSequenceMeanOp);
   const Tensor y = tape.New(x.rows, x.cols, tape.dtype());  // [N,C]
-  const Saved saved{tape.batch(), tape.length()};
+  const SequenceMeanSaved saved{tape.batch(), tape.length()};
   Means(saved, x.matrix(), tape.Scratch(x.cols), y.matrix());
   tape.Record({&kSequenceMeanOp, {x}, y, {}, tape.Keep(saved)});
   return y;

@@ -21,7 +21,7 @@ constexpr int kBefore = 3, kAfter = 2;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // NaN counts as the worst error.
-double Error(double ours, double expected) {
+double Deviation(double ours, double expected) {
   const double error = std::abs(ours - expected) / (1 + std::abs(expected));
   return std::isfinite(error) ? error : HUGE_VAL;
 }
@@ -112,7 +112,7 @@ class CaseRun {
     double worst = 0;
     for (size_t i = 0; i < expected_.output.v.size(); ++i) {
       const auto row = static_cast<int64_t>(i) / output_.cols, col = static_cast<int64_t>(i) % output_.cols;
-      worst = std::max(worst, Error(output_.matrix().Row<float>(row)[col], expected_.output.v[i]));
+      worst = std::max(worst, Deviation(output_.matrix().Row<float>(row)[col], expected_.output.v[i]));
     }
     return worst;
   }
@@ -221,7 +221,7 @@ class CaseRun {
         const double expected =
             inside ? expected_.gradients[i][static_cast<size_t>(int64_t{r} * value.cols + c - begin)] : 0.0;
         const double before = setting_.prefilled ? prefill_[i][static_cast<size_t>(at)] : 0.0;
-        worst = std::max(worst, Error(ours[at] - before, expected));
+        worst = std::max(worst, Deviation(ours[at] - before, expected));
       }
     }
     return worst;

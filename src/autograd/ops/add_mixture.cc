@@ -6,7 +6,7 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void AddMixtureBackward(Tape& tape, const Node& node) {
   const Tensor &logits = node.inputs[1], &a = node.inputs[2], &b = node.inputs[3];
   GradientWriter dlogits(tape, logits), da(tape, a), db(tape, b);
   kernels::AddMixtureGrad(logits.matrix(), a.matrix(), b.matrix(), tape.GradientOf(node.output), dlogits.matrix(),
@@ -14,7 +14,7 @@ void Backward(Tape& tape, const Node& node) {
   tape.PassGradient(node.output, node.inputs[0]);
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> AddMixtureCases() {
   return {OpCase::Make(
       "6x17", 1, 6, {{6, 17}, {6, 2}, {6, 17}, {6, 17}},
       [](Tape& tape, const std::vector<Operand>& in) {
@@ -29,7 +29,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kAddMixtureOp;
-const OpDef kAddMixtureOp("add_mixture", Backward, Cases);
+const OpDef kAddMixtureOp("add_mixture", AddMixtureBackward, AddMixtureCases);
 
 Tensor AddMixture(Tape& tape, const Tensor& x, const Tensor& logits, const Tensor& a, const Tensor& b) {
   OpTimer timer(tape, kAddMixtureOp);

@@ -6,7 +6,7 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void AddScalarGatedBackward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1];
   GradientWriter dbranch(tape, branch);
   kernels::AddGatedGrad(branch.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output),
@@ -15,7 +15,7 @@ void Backward(Tape& tape, const Node& node) {
   tape.PassGradient(node.output, x);
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> AddScalarGatedCases() {
   return {OpCase::Make(
       "70x9", 1, 70, {{70, 9}, {70, 9}, {1, 1, true}},
       [](Tape& tape, const std::vector<Operand>& in) {
@@ -29,7 +29,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kAddScalarGatedOp;
-const OpDef kAddScalarGatedOp("add_scalar_gated", Backward, Cases);
+const OpDef kAddScalarGatedOp("add_scalar_gated", AddScalarGatedBackward, AddScalarGatedCases);
 
 Tensor AddScalarGated(Tape& tape, const Tensor& x, const Tensor& branch, const Param& gate) {
   OpTimer timer(tape, kAddScalarGatedOp);

@@ -8,13 +8,13 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct AddTokenGatedSaved {
   const float* open;  // [N], sigmoid of the gates
 };
 
-void Backward(Tape& tape, const Node& node) {
+void AddTokenGatedBackward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1], &gate = node.inputs[2];
-  const float* open = node.As<Saved>().open;
+  const float* open = node.As<AddTokenGatedSaved>().open;
   GradientWriter dbranch(tape, branch), dgate(tape, gate);
   float* dopen = tape.Scratch(gate.rows);
   kernels::ScaleRowsGrad(branch.matrix(), nullptr, open, tape.GradientOf(node.output), dbranch.matrix(), dopen);
@@ -22,7 +22,7 @@ void Backward(Tape& tape, const Node& node) {
   tape.PassGradient(node.output, x);
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> AddTokenGatedCases() {
   return {OpCase::Make(
       "7x19", 1, 7, {{7, 19}, {7, 19}, {7, 1}},
       [](Tape& tape, const std::vector<Operand>& in) {
@@ -38,7 +38,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kAddTokenGatedOp;
-const OpDef kAddTokenGatedOp("add_token_gated", Backward, Cases);
+const OpDef kAddTokenGatedOp("add_token_gated", AddTokenGatedBackward, AddTokenGatedCases);
 
 Tensor AddTokenGated(Tape& tape, const Tensor& x, const Tensor& branch, const Tensor& gate) {
   OpTimer timer(tape, kAddTokenGatedOp);
@@ -49,7 +49,7 @@ Tensor AddTokenGated(Tape& tape, const Tensor& x, const Tensor& branch, const Te
   for (int n = 0; n < x.rows; ++n) open[n] = 1 / (1 + std::exp(-gate.f32()[static_cast<int64_t>(n) * gate.stride]));
   const kernels::Matrix base = x.matrix();
   kernels::ScaleRows(branch.matrix(), nullptr, open, &base, y.matrix());
-  tape.Record({&kAddTokenGatedOp, {x, branch, gate}, y, {}, tape.Keep(Saved{open})});
+  tape.Record({&kAddTokenGatedOp, {x, branch, gate}, y, {}, tape.Keep(AddTokenGatedSaved{open})});
   return y;
 }
 

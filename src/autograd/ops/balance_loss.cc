@@ -4,13 +4,13 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct BalanceLossSaved {
   const float* shares;
   float factor;  // weight * K
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void BalanceLossBackward(Tape& tape, const Node& node) {
+  const BalanceLossSaved& saved = node.As<BalanceLossSaved>();
   const Tensor& usage = node.inputs[0];
   const float upstream = *static_cast<const float*>(tape.GradientOf(node.output).data);
   GradientWriter dusage(tape, usage);
@@ -19,7 +19,7 @@ void Backward(Tape& tape, const Node& node) {
   }
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> BalanceLossCases() {
   static constexpr float kShares[] = {0.1f, 0.4f, 0.2f, 0.3f};
   return {OpCase::Make(
       "4 experts", 1, 1, {{1, 4}},
@@ -33,7 +33,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kBalanceLossOp;
-const OpDef kBalanceLossOp("balance_loss", Backward, Cases);
+const OpDef kBalanceLossOp("balance_loss", BalanceLossBackward, BalanceLossCases);
 
 Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double weight) {
   OpTimer timer(tape, kBalanceLossOp);
@@ -42,7 +42,7 @@ Tensor BalanceLoss(Tape& tape, const Tensor& usage, const float* shares, double 
   const auto factor = static_cast<float>(weight * usage.cols);
   *loss.f32() = 0;
   for (int k = 0; k < usage.cols; ++k) *loss.f32() += factor * shares[k] * usage.f32()[k];
-  tape.Record({&kBalanceLossOp, {usage}, loss, {}, tape.Keep(Saved{shares, factor})});
+  tape.Record({&kBalanceLossOp, {usage}, loss, {}, tape.Keep(BalanceLossSaved{shares, factor})});
   return loss;
 }
 

@@ -7,12 +7,12 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void BroadcastBackward(Tape& tape, const Node& node) {
   kernels::SumRows(tape.GradientOf(node.output), tape.ParamGradient(node.parameter),
                    tape.Scratch(kernels::SumRowsScratch(node.output.rows, node.output.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> BroadcastCases() {
   return {OpCase::Make(
       "2x35x19", 2, 35, {{1, 19, true}},
       [](Tape& tape, const std::vector<Operand>& in) { return Broadcast(tape, in[0].param); },
@@ -24,7 +24,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kBroadcastOp;
-const OpDef kBroadcastOp("broadcast", Backward, Cases);
+const OpDef kBroadcastOp("broadcast", BroadcastBackward, BroadcastCases);
 
 Tensor Broadcast(Tape& tape, const Param& row) {
   OpTimer timer(tape, kBroadcastOp);

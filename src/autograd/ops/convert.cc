@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void ConvertBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
   kernels::Copy(tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
 // The tape of the cases computes in f32, where the tensor passes as it is.
-std::vector<OpCase> Cases() {
+std::vector<OpCase> ConvertCases() {
   return {OpCase::Make(
               "to_f32_4x9", 1, 4, {{4, 9}, {4, 9}},
               [](Tape& tape, const std::vector<Operand>& in) {
@@ -35,7 +35,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kConvertOp;
-const OpDef kConvertOp("convert", Backward, Cases);
+const OpDef kConvertOp("convert", ConvertBackward, ConvertCases);
 
 namespace {
 

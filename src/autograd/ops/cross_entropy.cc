@@ -27,7 +27,7 @@ struct RoundedLogits {
   kernels::TokenBlocks Blocks() const { return {rows.rows, rows.cols, kernels::TokenBlocks::Side::kOffset, blocks}; }
 };
 
-struct Saved {
+struct CrossEntropySaved {
   kernels::Matrix dlogits;       // compute type [N,V]; without data in int8
   const RoundedLogits* rounded;  // null elsewhere
   const float* dgates;           // [N]; null without a second opinion
@@ -85,10 +85,10 @@ void BackwardInInt8(Tape& tape, const Tensor& hidden, const Param& head, const R
   }
 }
 
-void Backward(Tape& tape, const Node& node) {
+void CrossEntropyBackward(Tape& tape, const Node& node) {
   const Tensor& hidden = node.inputs[0];
   const Param& head = node.parameter;
-  const auto& [dlogits, rounded, dgates] = node.As<Saved>();
+  const auto& [dlogits, rounded, dgates] = node.As<CrossEntropySaved>();
   if (rounded != nullptr) {
     BackwardInInt8(tape, hidden, head, *rounded);
   } else {
@@ -151,7 +151,7 @@ OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfi
       });
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> CrossEntropyCases() {
   const CrossEntropyConfig plain{0, 0.3, 0.25}, capped{2, 0.3, 0.25, nullptr, 0.6};
   return {Case("no soft cap", 2, 10, 8, plain, false),
           Case("soft cap 2", 2, 10, 8, capped, false),
@@ -164,7 +164,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kCrossEntropyOp;
-const OpDef kCrossEntropyOp("cross_entropy (GEMM)", Backward, Cases);
+const OpDef kCrossEntropyOp("cross_entropy (GEMM)", CrossEntropyBackward, CrossEntropyCases);
 
 CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
                                 const CrossEntropyConfig& config) {
@@ -216,7 +216,11 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   for (int n = 0; n < rows; ++n) sum += nats[n] - config.entropy_weight * entropies[n];
   for (int n = 0; unlikelihoods != nullptr && n < rows; ++n) sum += config.unlikely_weight * unlikelihoods[n];
   *objective.f32() = static_cast<float>(config.scale * sum);
-  tape.Record({&kCrossEntropyOp, {hidden, config.gates}, objective, head, tape.Keep(Saved{dlogits, rounded, dgates})});
+  tape.Record({&kCrossEntropyOp,
+               {hidden, config.gates},
+               objective,
+               head,
+               tape.Keep(CrossEntropySaved{dlogits, rounded, dgates})});
   if (tape.training()) tape.Seed(objective, 1.0f);
   return {objective, nats, entropies, unlikelihoods};
 }

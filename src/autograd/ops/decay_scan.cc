@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct DecayScanSaved {
   kernels::ScanShape shape;
   const float* states;  // [N,C]
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void DecayScanBackward(Tape& tape, const Node& node) {
+  const DecayScanSaved& saved = node.As<DecayScanSaved>();
   const Tensor& proj = node.inputs[0];
   GradientWriter dproj(tape, proj);
   kernels::DecayScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.states,
@@ -20,7 +20,7 @@ void Backward(Tape& tape, const Node& node) {
                          tape.Scratch(saved.shape.batch * saved.shape.width));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> DecayScanCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, width] : {std::tuple{2, 7, 5}, std::tuple{1, 9, 16}, std::tuple{2, 2, 131}}) {
     const kernels::ScanShape shape{batch, length, width};
@@ -37,7 +37,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kDecayScanOp;
-const OpDef kDecayScanOp("decay_scan", Backward, Cases);
+const OpDef kDecayScanOp("decay_scan", DecayScanBackward, DecayScanCases);
 
 Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay) {
   OpTimer timer(tape, kDecayScanOp);
@@ -47,7 +47,7 @@ Tensor DecayScan(Tape& tape, const Tensor& proj, const Param& decay) {
   const Tensor y = tape.New(proj.rows, width, proj.dtype);  // [N,C]
   float* states = tape.training() ? tape.Keep<float>(int64_t{proj.rows} * width) : nullptr;
   kernels::DecayScan(shape, proj.matrix(), tape.bank().Value(decay), tape.Slot(width), y.matrix(), states);
-  tape.Record({&kDecayScanOp, {proj}, y, decay, tape.Keep(Saved{shape, states})});
+  tape.Record({&kDecayScanOp, {proj}, y, decay, tape.Keep(DecayScanSaved{shape, states})});
   return y;
 }
 

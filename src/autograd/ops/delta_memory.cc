@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct DeltaMemorySaved {
   kernels::DeltaShape shape;
   const float* states;  // at chunk borders
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void DeltaMemoryBackward(Tape& tape, const Node& node) {
+  const DeltaMemorySaved& saved = node.As<DeltaMemorySaved>();
   const Tensor& proj = node.inputs[0];
   const bool has_bias = saved.shape.delta_rule;
   GradientWriter dproj(tape, proj);
@@ -21,7 +21,7 @@ void Backward(Tape& tape, const Node& node) {
                            has_bias ? tape.ParamGradient(node.parameter) : nullptr);
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> DeltaMemoryCases() {
   constexpr int kBatch = 2, kLength = 11, kHeads = 2, kMem = 4;
   std::vector<OpCase> cases;
   for (const bool delta_rule : {true, false}) {
@@ -46,7 +46,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kDeltaMemoryOp;
-const OpDef kDeltaMemoryOp("delta_memory", Backward, Cases);
+const OpDef kDeltaMemoryOp("delta_memory", DeltaMemoryBackward, DeltaMemoryCases);
 
 Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, const DeltaConfig& config) {
   OpTimer timer(tape, kDeltaMemoryOp);
@@ -59,7 +59,7 @@ Tensor DeltaMemory(Tape& tape, const Tensor& proj, const Param& alpha_bias, cons
   const int64_t state_size = kernels::DeltaStateSize(shape);
   kernels::DeltaMemory(shape, proj.matrix(), config.delta_rule ? tape.bank().Value(alpha_bias) : nullptr,
                        tape.Slot(state_size), state_size, y.matrix(), saved);
-  tape.Record({&kDeltaMemoryOp, {proj}, y, alpha_bias, tape.Keep(Saved{shape, saved})});
+  tape.Record({&kDeltaMemoryOp, {proj}, y, alpha_bias, tape.Keep(DeltaMemorySaved{shape, saved})});
   return y;
 }
 

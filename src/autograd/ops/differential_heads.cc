@@ -13,7 +13,7 @@ namespace {
 // lambda = 0.8 exp(mean(lambda_q) - mean(lambda_k)), held in [0.1, 2].
 constexpr double kStart = 0.8, kLeast = 0.1, kMost = 2.0;
 
-struct Saved {
+struct DifferentialHeadsSaved {
   Param lambda_q, lambda_k;
   int head_dim;
   float lambda;
@@ -29,8 +29,8 @@ double Mean(const float* values, int64_t n) {
 
 int64_t Size(const Param& p) { return int64_t{p.rows} * p.cols; }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void DifferentialHeadsBackward(Tape& tape, const Node& node) {
+  const DifferentialHeadsSaved& saved = node.As<DifferentialHeadsSaved>();
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x);
   float* scratch = tape.Scratch(kernels::DifferentialGradScratch(x.rows));
@@ -70,14 +70,14 @@ OpCase Case(const char* name, double offset) {
       });
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> DifferentialHeadsCases() {
   return {Case("3 heads x 10", 0.0), Case("lambda held at 2", 1.5), Case("lambda held at 0.1", -2.5)};
 }
 
 }  // namespace
 
 extern const OpDef kDifferentialHeadsOp;
-const OpDef kDifferentialHeadsOp("differential_heads", Backward, Cases);
+const OpDef kDifferentialHeadsOp("differential_heads", DifferentialHeadsBackward, DifferentialHeadsCases);
 
 Tensor DifferentialHeads(Tape& tape, const Tensor& x, const Param& lambda_q, const Param& lambda_k, int heads) {
   OpTimer timer(tape, kDifferentialHeadsOp);
@@ -88,7 +88,8 @@ Tensor DifferentialHeads(Tape& tape, const Tensor& x, const Param& lambda_q, con
   const double lambda = std::clamp(free, kLeast, kMost);
   const Tensor y = tape.New(x.rows, x.cols / 2, x.dtype);  // [N,H*D]
   float* inv_rms = tape.training() ? tape.Keep<float>(int64_t{x.rows} * heads) : nullptr;
-  const Saved saved{lambda_q, lambda_k, y.cols / heads, static_cast<float>(lambda), lambda != free, inv_rms};
+  const DifferentialHeadsSaved saved{lambda_q,       lambda_k, y.cols / heads, static_cast<float>(lambda),
+                                     lambda != free, inv_rms};
   kernels::Differential(x.matrix(), saved.lambda, saved.head_dim, y.matrix(), inv_rms);
   tape.Record({&kDifferentialHeadsOp, {x}, y, {}, tape.Keep(saved)});
   return y;

@@ -6,19 +6,20 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct DropoutSaved {
   kernels::Dropout dropout;
 };
 
 void DropoutBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
-  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dx.matrix(), dx.accumulate());
+  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<DropoutSaved>().dropout, dx.matrix(), dx.accumulate());
 }
 
-void AddBackward(Tape& tape, const Node& node) {
+void AddDropoutBackward(Tape& tape, const Node& node) {
   const Tensor &x = node.inputs[0], &branch = node.inputs[1];
   GradientWriter dbranch(tape, branch, GradientWriter::Kernel::kCanAdd);
-  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<Saved>().dropout, dbranch.matrix(), dbranch.accumulate());
+  kernels::ApplyDropout(tape.GradientOf(node.output), node.As<DropoutSaved>().dropout, dbranch.matrix(),
+                        dbranch.accumulate());
   tape.PassGradient(node.output, x);
 }
 
@@ -30,7 +31,7 @@ std::vector<OpCase> DropoutCases() {
       [](const auto& in, auto& out) { out.v = in[0].v; })};
 }
 
-std::vector<OpCase> AddCases() {
+std::vector<OpCase> AddDropoutCases() {
   return {OpCase::Make(
       "p = 0", 1, 4, {{4, 9}, {4, 9}},
       [](Tape& tape, const std::vector<Operand>& in) { return AddDropout(tape, in[0].tensor, in[1].tensor, 0.0); },
@@ -44,7 +45,7 @@ std::vector<OpCase> AddCases() {
 extern const OpDef kDropoutOp;
 const OpDef kDropoutOp("dropout", DropoutBackward, DropoutCases);
 extern const OpDef kAddDropoutOp;
-const OpDef kAddDropoutOp("add_dropout", AddBackward, AddCases);
+const OpDef kAddDropoutOp("add_dropout", AddDropoutBackward, AddDropoutCases);
 
 Tensor Dropout(Tape& tape, const Tensor& x, double p) {
   OpTimer timer(tape, kDropoutOp);
@@ -52,7 +53,7 @@ Tensor Dropout(Tape& tape, const Tensor& x, double p) {
   if (dropout.p == 0) return x;
   const Tensor y = tape.New(x.rows, x.cols, x.dtype);
   kernels::ApplyDropout(x.matrix(), dropout, y.matrix(), false);
-  tape.Record({&kDropoutOp, {x}, y, {}, tape.Keep(Saved{dropout})});
+  tape.Record({&kDropoutOp, {x}, y, {}, tape.Keep(DropoutSaved{dropout})});
   return y;
 }
 
@@ -63,7 +64,7 @@ Tensor AddDropout(Tape& tape, const Tensor& x, const Tensor& branch, double p) {
   const kernels::Dropout dropout = tape.NextDropout(p);
   const Tensor y = tape.New(x.rows, x.cols, DType::kF32);  // [N,C]
   kernels::AddDropout(x.matrix(), branch.matrix(), dropout, y.matrix());
-  tape.Record({&kAddDropoutOp, {x, branch}, y, {}, tape.Keep(Saved{dropout})});
+  tape.Record({&kAddDropoutOp, {x, branch}, y, {}, tape.Keep(DropoutSaved{dropout})});
   return y;
 }
 

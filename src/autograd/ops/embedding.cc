@@ -5,21 +5,21 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct EmbeddingSaved {
   const int32_t* tokens;
   float scale;
 };
 
-void Backward(Tape& tape, const Node& node) {
+void EmbeddingBackward(Tape& tape, const Node& node) {
   const Param& table = node.parameter;
-  const Saved& saved = node.As<Saved>();
+  const EmbeddingSaved& saved = node.As<EmbeddingSaved>();
   kernels::EmbedGrad(
       saved.tokens, tape.GradientOf(node.output),
       {tape.ParamGradient(table, saved.tokens, tape.rows()), DType::kF32, table.rows, table.cols, table.cols},
       saved.scale);
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> EmbeddingCases() {
   static constexpr int32_t kTokens[] = {3, 0, 3, 6, 1, 3};
   std::vector<OpCase> cases;
   for (const float scale : {1.0f, 0.25f}) {
@@ -40,7 +40,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kEmbeddingOp;
-const OpDef kEmbeddingOp("embedding", Backward, Cases);
+const OpDef kEmbeddingOp("embedding", EmbeddingBackward, EmbeddingCases);
 
 Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float scale) {
   OpTimer timer(tape, kEmbeddingOp);
@@ -51,7 +51,7 @@ Tensor Embedding(Tape& tape, const int32_t* tokens, const Param& table, float sc
   const Tensor y = tape.New(tape.rows(), table.cols, DType::kF32);  // [N,C]
   auto* const values = const_cast<float*>(tape.bank().ValueOfRows(table, tokens, tape.rows()));
   kernels::Embed({values, DType::kF32, table.rows, table.cols, table.cols}, tokens, y.matrix(), scale);
-  tape.Record({&kEmbeddingOp, {}, y, table, tape.Keep(Saved{tokens, scale})});
+  tape.Record({&kEmbeddingOp, {}, y, table, tape.Keep(EmbeddingSaved{tokens, scale})});
   return y;
 }
 

@@ -4,13 +4,13 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct GainLossSaved {
   const float* errors;  // [N,D]: choice_d - choice_0 - gain_d
   float factor;         // 2 scale / N
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void GainLossBackward(Tape& tape, const Node& node) {
+  const GainLossSaved& saved = node.As<GainLossSaved>();
   const Tensor& choices = node.inputs[0];
   const float factor = saved.factor * *static_cast<const float*>(tape.GradientOf(node.output).data);
   GradientWriter gradient(tape, choices);
@@ -25,7 +25,7 @@ void Backward(Tape& tape, const Node& node) {
   }
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> GainLossCases() {
   static constexpr float kGains[] = {0, 0.5f, -1.5f, 0, 2, 0.25f, 0, 0, 1, 0, -0.75f, 3};
   return {OpCase::Make(
       "4 rows of 3", 1, 4, {{4, 3}},
@@ -44,7 +44,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kGainLossOp;
-const OpDef kGainLossOp("gain_loss", Backward, Cases);
+const OpDef kGainLossOp("gain_loss", GainLossBackward, GainLossCases);
 
 GainLossResult GainLoss(Tape& tape, const Tensor& choices, const float* gains, double scale) {
   OpTimer timer(tape, kGainLossOp);
@@ -62,8 +62,11 @@ GainLossResult GainLoss(Tape& tape, const Tensor& choices, const float* gains, d
   const double squared_error = sum / choices.rows;
   const Tensor objective = tape.New(1, 1, DType::kF32);
   *objective.f32() = static_cast<float>(scale * squared_error);
-  tape.Record(
-      {&kGainLossOp, {choices}, objective, {}, tape.Keep(Saved{errors, static_cast<float>(2 * scale / choices.rows)})});
+  tape.Record({&kGainLossOp,
+               {choices},
+               objective,
+               {},
+               tape.Keep(GainLossSaved{errors, static_cast<float>(2 * scale / choices.rows)})});
   if (tape.training()) tape.Seed(objective, 1.0f);
   return {objective, squared_error};
 }

@@ -6,14 +6,14 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void GateMixBackward(Tape& tape, const Node& node) {
   const Tensor &gate = node.inputs[0], &a = node.inputs[1], &b = node.inputs[2];
   GradientWriter dgate(tape, gate), da(tape, a), db(tape, b);
   kernels::GateMixGrad(gate.matrix(), a.matrix(), b.matrix(), tape.GradientOf(node.output), dgate.matrix(), da.matrix(),
                        db.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> GateMixCases() {
   return {OpCase::Make(
       "6x17", 1, 6, {{6, 17}, {6, 17}, {6, 17}},
       [](Tape& tape, const std::vector<Operand>& in) {
@@ -27,7 +27,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kGateMixOp;
-const OpDef kGateMixOp("gate_mix", Backward, Cases);
+const OpDef kGateMixOp("gate_mix", GateMixBackward, GateMixCases);
 
 Tensor GateMix(Tape& tape, const Tensor& gate, const Tensor& a, const Tensor& b) {
   OpTimer timer(tape, kGateMixOp);

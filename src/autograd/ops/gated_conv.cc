@@ -7,19 +7,19 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct GatedConvSaved {
   kernels::ConvShape shape;
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const kernels::ConvShape& shape = node.As<Saved>().shape;
+void GatedConvBackward(Tape& tape, const Node& node) {
+  const kernels::ConvShape& shape = node.As<GatedConvSaved>().shape;
   GradientWriter dx(tape, node.inputs[0]);
   kernels::GatedConvGrad(shape, node.inputs[0].matrix(), tape.bank().Value(node.parameter),
                          tape.GradientOf(node.output), dx.matrix(), tape.ParamGradient(node.parameter),
                          tape.Scratch(kernels::GatedConvGradScratch(shape)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> GatedConvCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, width, taps] :
        {std::tuple{2, 9, 19, 4}, std::tuple{2, 3, 16, 8}, std::tuple{3, 50, 3, 2}}) {
@@ -38,7 +38,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kGatedConvOp;
-const OpDef kGatedConvOp("gated_conv", Backward, Cases);
+const OpDef kGatedConvOp("gated_conv", GatedConvBackward, GatedConvCases);
 
 Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel) {
   OpTimer timer(tape, kGatedConvOp);
@@ -54,7 +54,7 @@ Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel) {
     kernels::UpdateHistory({shape.batch, shape.length, taps - 1}, Tape::Columns(gate_value, width, width).matrix(),
                            state);
   }
-  tape.Record({&kGatedConvOp, {gate_value}, y, kernel, tape.Keep(Saved{shape})});
+  tape.Record({&kGatedConvOp, {gate_value}, y, kernel, tape.Keep(GatedConvSaved{shape})});
   return y;
 }
 

@@ -6,14 +6,14 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct GatedScanSaved {
   kernels::ScanShape shape;
   const float* states;  // [N,C]
   float floor;
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void GatedScanBackward(Tape& tape, const Node& node) {
+  const GatedScanSaved& saved = node.As<GatedScanSaved>();
   const Tensor& proj = node.inputs[0];
   GradientWriter dproj(tape, proj);
   kernels::GatedScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.floor, saved.states,
@@ -21,7 +21,7 @@ void Backward(Tape& tape, const Node& node) {
                          tape.Scratch(saved.shape.batch * saved.shape.width));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> GatedScanCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, width, floor] :
        {std::tuple{2, 7, 5, 0.0}, std::tuple{1, 9, 16, 0.6}, std::tuple{2, 2, 131, 0.3}}) {
@@ -42,7 +42,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kGatedScanOp;
-const OpDef kGatedScanOp("gated_scan", Backward, Cases);
+const OpDef kGatedScanOp("gated_scan", GatedScanBackward, GatedScanCases);
 
 Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor) {
   OpTimer timer(tape, kGatedScanOp);
@@ -52,7 +52,7 @@ Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float
   const Tensor y = tape.New(proj.rows, width, proj.dtype);  // [N,C]
   float* states = tape.training() ? tape.Keep<float>(int64_t{proj.rows} * width) : nullptr;
   kernels::GatedScan(shape, proj.matrix(), tape.bank().Value(forget_bias), floor, tape.Slot(width), y.matrix(), states);
-  tape.Record({&kGatedScanOp, {proj}, y, forget_bias, tape.Keep(Saved{shape, states, floor})});
+  tape.Record({&kGatedScanOp, {proj}, y, forget_bias, tape.Keep(GatedScanSaved{shape, states, floor})});
   return y;
 }
 

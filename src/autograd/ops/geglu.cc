@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void GeGluBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x);
   kernels::GeGluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> GeGluCases() {
   return {OpCase::Make(
       "5x(2*21)", 1, 5, {{5, 42, false, 2}},
       [](Tape& tape, const std::vector<Operand>& in) { return GeGlu(tape, in[0].tensor); },
@@ -22,7 +22,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kGeGluOp;
-const OpDef kGeGluOp("geglu", Backward, Cases);
+const OpDef kGeGluOp("geglu", GeGluBackward, GeGluCases);
 
 Tensor GeGlu(Tape& tape, const Tensor& gate_up) {
   OpTimer timer(tape, kGeGluOp);

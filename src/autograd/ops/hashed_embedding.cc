@@ -7,17 +7,17 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct HashedEmbeddingSaved {
   SparseTable* table;
   const int32_t* rows;  // [N]
 };
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void HashedEmbeddingBackward(Tape& tape, const Node& node) {
+  const HashedEmbeddingSaved& saved = node.As<HashedEmbeddingSaved>();
   saved.table->AddGradient(saved.rows, tape.GradientOf(node.output));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> HashedEmbeddingCases() {
   static constexpr int kBatch = 2, kLength = 6, kEnd = 3;
   // Repeated n-grams, and documents that end inside.
   static constexpr int32_t kTokens[] = {5, 6, 5, 6, 3, 6, 5, 6, 3, 3, 5, 6};
@@ -43,7 +43,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kHashedEmbeddingOp;
-const OpDef kHashedEmbeddingOp("hashed_embedding", Backward, Cases);
+const OpDef kHashedEmbeddingOp("hashed_embedding", HashedEmbeddingBackward, HashedEmbeddingCases);
 
 Tensor HashedEmbedding(Tape& tape, const int32_t* tokens, SparseTable& table, const HashedEmbeddingConfig& config) {
   OpTimer timer(tape, kHashedEmbeddingOp);
@@ -55,7 +55,7 @@ Tensor HashedEmbedding(Tape& tape, const int32_t* tokens, SparseTable& table, co
   if (past != nullptr) kernels::NgramPast(shape, tokens, past);
   const Tensor y = tape.New(tape.rows(), table.cols(), DType::kF32);  // [N,W]
   kernels::Embed(table.matrix(), rows, y.matrix());
-  tape.Record({&kHashedEmbeddingOp, {}, y, {}, tape.Keep(Saved{&table, rows})});
+  tape.Record({&kHashedEmbeddingOp, {}, y, {}, tape.Keep(HashedEmbeddingSaved{&table, rows})});
   return y;
 }
 

@@ -7,13 +7,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void HeadGateBackward(Tape& tape, const Node& node) {
   const Tensor &gate = node.inputs[0], &x = node.inputs[1];
   GradientWriter dgate(tape, gate), dx(tape, x);
   kernels::HeadGateGrad(gate.matrix(), x.matrix(), tape.GradientOf(node.output), dgate.matrix(), dx.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> HeadGateCases() {
   std::vector<OpCase> cases;
   for (const auto& [rows, heads, dim] : {std::tuple{5, 3, 16}, std::tuple{70, 2, 9}}) {
     cases.push_back(OpCase::Make(
@@ -31,7 +31,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kHeadGateOp;
-const OpDef kHeadGateOp("head_gate", Backward, Cases);
+const OpDef kHeadGateOp("head_gate", HeadGateBackward, HeadGateCases);
 
 Tensor HeadGate(Tape& tape, const Tensor& gate, const Tensor& x) {
   OpTimer timer(tape, kHeadGateOp);

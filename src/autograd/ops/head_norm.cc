@@ -7,20 +7,20 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct HeadNormSaved {
   const float* inv_rms;  // [N, P*H]
 };
 
-void Backward(Tape& tape, const Node& node) {
+void HeadNormBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   const Param& gains = node.parameter;
   GradientWriter dx(tape, x);
-  kernels::HeadNormGrad(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, node.As<Saved>().inv_rms,
+  kernels::HeadNormGrad(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, node.As<HeadNormSaved>().inv_rms,
                         tape.GradientOf(node.output), dx.matrix(), tape.ParamGradient(gains),
                         tape.Scratch(kernels::HeadNormGradScratch(x.rows, gains.rows, gains.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> HeadNormCases() {
   std::vector<OpCase> cases;
   // Values of about 1e-3 and a large eps: both count.
   for (const auto& [rows, parts, heads, dim, size, eps] :
@@ -46,7 +46,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kHeadNormOp;
-const OpDef kHeadNormOp("head_norm", Backward, Cases);
+const OpDef kHeadNormOp("head_norm", HeadNormBackward, HeadNormCases);
 
 Tensor HeadNorm(Tape& tape, const Tensor& x, const Param& gains, float eps) {
   OpTimer timer(tape, kHeadNormOp);
@@ -55,7 +55,7 @@ Tensor HeadNorm(Tape& tape, const Tensor& x, const Param& gains, float eps) {
   const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N, P*H*D]
   float* inv_rms = tape.training() ? tape.Keep<float>(int64_t{x.rows} * (x.cols / gains.cols)) : nullptr;
   kernels::HeadNorm(x.matrix(), tape.bank().Value(gains), gains.rows, gains.cols, eps, y.matrix(), inv_rms);
-  tape.Record({&kHeadNormOp, {x}, y, gains, tape.Keep(Saved{inv_rms})});
+  tape.Record({&kHeadNormOp, {x}, y, gains, tape.Keep(HeadNormSaved{inv_rms})});
   return y;
 }
 

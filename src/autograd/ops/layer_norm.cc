@@ -9,22 +9,22 @@ namespace {
 
 constexpr float kEps = 1e-5f;  // of every published layer norm
 
-struct Saved {
+struct LayerNormSaved {
   const float* moments;  // [N, groups, 2]
   Param bias;
   int groups;
 };
 
-void Backward(Tape& tape, const Node& node) {
+void LayerNormBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
-  const Saved& saved = node.As<Saved>();
+  const LayerNormSaved& saved = node.As<LayerNormSaved>();
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::LayerNormGrad(x.matrix(), tape.bank().Value(node.parameter), saved.groups, saved.moments,
                          tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), tape.ParamGradient(node.parameter),
                          tape.ParamGradient(saved.bias), tape.Scratch(kernels::LayerNormGradScratch(x.rows, x.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> LayerNormCases() {
   std::vector<OpCase> cases;
   for (const auto& [rows, cols, groups] : {std::tuple{4, 16, 1}, std::tuple{3, 33, 1}, std::tuple{70, 21, 3}}) {
     cases.push_back(OpCase::Make(
@@ -44,7 +44,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kLayerNormOp;
-const OpDef kLayerNormOp("layer_norm", Backward, Cases);
+const OpDef kLayerNormOp("layer_norm", LayerNormBackward, LayerNormCases);
 
 namespace {
 
@@ -55,7 +55,7 @@ Tensor Normalize(Tape& tape, const Tensor& x, const Param& gain, const Param& bi
   const Tensor y = tape.New(x.rows, x.cols, dtype);  // [N,C]
   float* moments = tape.training() ? tape.Keep<float>(int64_t{x.rows} * groups * 2) : nullptr;
   kernels::LayerNorm(x.matrix(), tape.bank().Value(gain), tape.bank().Value(bias), groups, kEps, y.matrix(), moments);
-  tape.Record({&kLayerNormOp, {x}, y, gain, tape.Keep(Saved{moments, bias, groups})});
+  tape.Record({&kLayerNormOp, {x}, y, gain, tape.Keep(LayerNormSaved{moments, bias, groups})});
   return y;
 }
 

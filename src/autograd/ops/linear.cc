@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void LinearBackward(Tape& tape, const Node& node) {
   const kernels::Matrix dy = tape.GradientOf(node.output);
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
   MultiplyLinearGrad(tape, node.parameter, node.As<LinearInput>(), dy, dx.matrix(), dx.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> LinearCases() {
   const auto run = [](Tape& tape, const std::vector<Operand>& in) { return Linear(tape, in[0].tensor, in[1].param); };
   const auto product = [](const auto& x, const auto& w, auto& out) {
     for (int r = 0; r < out.rows; ++r) {
@@ -50,7 +50,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kLinearOp;
-const OpDef kLinearOp("linear (GEMM)", Backward, Cases);
+const OpDef kLinearOp("linear (GEMM)", LinearBackward, LinearCases);
 
 Tensor Linear(Tape& tape, const Tensor& x, const Param& weight) {
   OpTimer timer(tape, kLinearOp);

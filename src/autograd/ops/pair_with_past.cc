@@ -6,16 +6,17 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct PairWithPastSaved {
   kernels::ShiftShape shape;
 };
 
-void Backward(Tape& tape, const Node& node) {
+void PairWithPastBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
-  kernels::PairWithPastGrad(node.As<Saved>().shape, tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
+  kernels::PairWithPastGrad(node.As<PairWithPastSaved>().shape, tape.GradientOf(node.output), dx.matrix(),
+                            dx.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> PairWithPastCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, lag, width] :
        {std::tuple{2, 7, 1, 21}, std::tuple{2, 5, 3, 16}, std::tuple{2, 2, 4, 3}}) {
@@ -33,7 +34,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kPairWithPastOp;
-const OpDef kPairWithPastOp("pair_with_past", Backward, Cases);
+const OpDef kPairWithPastOp("pair_with_past", PairWithPastBackward, PairWithPastCases);
 
 Tensor PairWithPast(Tape& tape, const Tensor& x, int lag) {
   OpTimer timer(tape, kPairWithPastOp);
@@ -43,7 +44,7 @@ Tensor PairWithPast(Tape& tape, const Tensor& x, int lag) {
   float* state = tape.Slot(int64_t{lag} * x.cols);
   kernels::PairWithPast(shape, x.matrix(), state, y.matrix());
   if (state != nullptr) kernels::UpdateHistory(shape, x.matrix(), state);
-  tape.Record({&kPairWithPastOp, {x}, y, {}, tape.Keep(Saved{shape})});
+  tape.Record({&kPairWithPastOp, {x}, y, {}, tape.Keep(PairWithPastSaved{shape})});
   return y;
 }
 

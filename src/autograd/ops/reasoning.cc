@@ -9,7 +9,7 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct ReasoningSaved {
   kernels::ReasoningShape shape;
   const void* memory;
   int64_t passes;
@@ -64,8 +64,8 @@ void RenewPack(Tape& tape, const kernels::ReasoningShape& shape, const Reasoning
   pack.version = version;
 }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void ReasoningBackward(Tape& tape, const Node& node) {
+  const ReasoningSaved& saved = node.As<ReasoningSaved>();
   const ReasoningParams& p = saved.params;
   // dL/d(effective weight), which of a float map is the weight itself.
   const auto effective = [&](const Param& map) {
@@ -134,7 +134,7 @@ Tensor RunCase(Tape& tape, const std::vector<Operand>& in, const ReasoningConfig
   return Reasoning(tape, in[0].tensor, params, config, pack).state;
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> ReasoningCases() {
   struct Kind {
     const char* name;
     int depth;
@@ -178,7 +178,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kReasoningOp;
-const OpDef kReasoningOp("reasoning", Backward, Cases);
+const OpDef kReasoningOp("reasoning", ReasoningBackward, ReasoningCases);
 
 ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& params, const ReasoningConfig& config,
                           kernels::ReasoningPack& pack) {
@@ -218,7 +218,7 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
                {r},
                result.state,
                {},
-               tape.Keep(Saved{shape, memory, sums.passes, result.usage, params, &pack})});
+               tape.Keep(ReasoningSaved{shape, memory, sums.passes, result.usage, params, &pack})});
   return result;
 }
 

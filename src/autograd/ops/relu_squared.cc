@@ -6,12 +6,12 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void ReluSquaredBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0]);
   kernels::ReluSquaredGrad(node.inputs[0].matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> ReluSquaredCases() {
   return {OpCase::Make(
       "5x19", 1, 5, {{5, 19}},
       [](Tape& tape, const std::vector<Operand>& in) { return ReluSquared(tape, in[0].tensor); },
@@ -23,7 +23,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kReluSquaredOp;
-const OpDef kReluSquaredOp("relu_squared", Backward, Cases);
+const OpDef kReluSquaredOp("relu_squared", ReluSquaredBackward, ReluSquaredCases);
 
 Tensor ReluSquared(Tape& tape, const Tensor& x) {
   OpTimer timer(tape, kReluSquaredOp);

@@ -5,7 +5,7 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct RepeatHeadsSaved {
   int head_dim, times;
 };
 
@@ -18,7 +18,8 @@ kernels::Matrix HeadOf(const kernels::Matrix& m, int64_t head, int64_t head_dim)
 
 // visit(a head of the narrow matrix, one of its copies in the wide one, which of them it is).
 template <class Visit>
-void ForEachCopy(const kernels::Matrix& narrow, const kernels::Matrix& wide, const Saved& saved, const Visit& visit) {
+void ForEachCopy(const kernels::Matrix& narrow, const kernels::Matrix& wide, const RepeatHeadsSaved& saved,
+                 const Visit& visit) {
   for (int64_t head = 0; head < narrow.cols / saved.head_dim; ++head) {
     for (int64_t copy = 0; copy < saved.times; ++copy) {
       visit(HeadOf(narrow, head, saved.head_dim), HeadOf(wide, head * saved.times + copy, saved.head_dim), copy);
@@ -26,13 +27,13 @@ void ForEachCopy(const kernels::Matrix& narrow, const kernels::Matrix& wide, con
   }
 }
 
-void Backward(Tape& tape, const Node& node) {
+void RepeatHeadsBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0]);
-  ForEachCopy(dx.matrix(), tape.GradientOf(node.output), node.As<Saved>(),
+  ForEachCopy(dx.matrix(), tape.GradientOf(node.output), node.As<RepeatHeadsSaved>(),
               [](const auto& head, const auto& dy, int64_t copy) { kernels::Copy(dy, head, copy > 0); });
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> RepeatHeadsCases() {
   constexpr int kRows = 6, kDim = 5;
   std::vector<OpCase> cases;
   for (const auto& [heads, times] : {std::pair{2, 3}, std::pair{1, 2}, std::pair{3, 1}}) {
@@ -55,14 +56,14 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kRepeatHeadsOp;
-const OpDef kRepeatHeadsOp("repeat_heads", Backward, Cases);
+const OpDef kRepeatHeadsOp("repeat_heads", RepeatHeadsBackward, RepeatHeadsCases);
 
 Tensor RepeatHeads(Tape& tape, const Tensor& x, int head_dim, int times) {
   OpTimer timer(tape, kRepeatHeadsOp);
   FLASHLM_CHECK(head_dim > 0 && times > 0 && x.cols % head_dim == 0, "heads of {} in {} columns, {} times", head_dim,
                 x.cols, times);
   const Tensor y = tape.New(x.rows, x.cols * times, x.dtype);  // [N,K*times*D]
-  const Saved saved{head_dim, times};
+  const RepeatHeadsSaved saved{head_dim, times};
   ForEachCopy(x.matrix(), y.matrix(), saved,
               [](const auto& head, const auto& to, int64_t) { kernels::Copy(head, to, false); });
   tape.Record({&kRepeatHeadsOp, {x}, y, {}, tape.Keep(saved)});

@@ -6,19 +6,19 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct RmsNormSaved {
   const float* inv_rms;  // [N]
 };
 
-void Backward(Tape& tape, const Node& node) {
+void RmsNormBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
-  kernels::RmsNormGrad(x.matrix(), tape.bank().Value(node.parameter), node.As<Saved>().inv_rms,
+  kernels::RmsNormGrad(x.matrix(), tape.bank().Value(node.parameter), node.As<RmsNormSaved>().inv_rms,
                        tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), tape.ParamGradient(node.parameter),
                        tape.Scratch(kernels::RmsNormGradScratch(x.rows, x.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> RmsNormCases() {
   std::vector<OpCase> cases;
   // Values of about 1e-3 and a large eps: both count.
   for (const auto& [rows, cols, size, eps] : {std::tuple{4, 16, 1.0, 1e-6f}, std::tuple{3, 33, 1.0, 1e-6f},
@@ -38,7 +38,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kRmsNormOp;
-const OpDef kRmsNormOp("rms_norm", Backward, Cases);
+const OpDef kRmsNormOp("rms_norm", RmsNormBackward, RmsNormCases);
 
 namespace {
 
@@ -49,7 +49,7 @@ Tensor Normalize(Tape& tape, const Tensor& x, const Param& gain, float eps, DTyp
   const Tensor y = tape.New(x.rows, x.cols, dtype);  // [N,C]
   float* inv_rms = tape.training() ? tape.Keep<float>(x.rows) : nullptr;
   kernels::RmsNorm(x.matrix(), tape.bank().Value(gain), eps, y.matrix(), inv_rms);
-  tape.Record({&kRmsNormOp, {x}, y, gain, tape.Keep(Saved{inv_rms})});
+  tape.Record({&kRmsNormOp, {x}, y, gain, tape.Keep(RmsNormSaved{inv_rms})});
   return y;
 }
 

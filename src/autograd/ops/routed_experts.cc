@@ -44,7 +44,7 @@ struct Share {
   LinearInput up, down;
 };
 
-struct Saved {
+struct RoutedExpertsSaved {
   int experts;
   Share* shares;
   const float* probabilities;  // [N,K]
@@ -66,7 +66,7 @@ void ZeroRows(const Matrix& m, int64_t begin, int64_t end) {
 
 // The rows that a share's tokens do not fill.
 template <class F>
-void ForPadding(const Saved& saved, int tokens, const F& f) {
+void ForPadding(const RoutedExpertsSaved& saved, int tokens, const F& f) {
   std::array<int64_t, kMaxExperts> count{};
   for (int n = 0; n < tokens; ++n) ++count[static_cast<size_t>(saved.choice[n])];
   for (int k = 0; k < saved.experts; ++k) {
@@ -76,7 +76,7 @@ void ForPadding(const Saved& saved, int tokens, const F& f) {
 }
 
 // Where everything of the call will lie: fills choice, place, weight and the shares' rows.
-Saved Plan(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* experts) {
+RoutedExpertsSaved Plan(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* experts) {
   const int N = x.rows, K = logits.cols, piece = PieceFor(tape, N);
   float* probabilities = tape.Keep<float>(int64_t{N} * K);
   float* weight = tape.Keep<float>(int64_t{N});
@@ -100,8 +100,8 @@ Saved Plan(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* expe
   return {K, shares, probabilities, choice, place, weight, {}, {}};
 }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void RoutedExpertsBackward(Tape& tape, const Node& node) {
+  const RoutedExpertsSaved& saved = node.As<RoutedExpertsSaved>();
   const Tensor &x = node.inputs[0], &logits = node.inputs[1];
   const auto scratch = [&](const Matrix& like) {
     return Matrix{tape.Scratch(like.rows * like.cols), like.dtype, like.rows, like.cols, like.cols};
@@ -166,7 +166,7 @@ OpCase Case(const char* name, int rows, Quantization quantization) {
       });
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> RoutedExpertsCases() {
   using kernels::Ternary;
   return {Case("5 tokens", 5, {}), Case("40 tokens", 40, {}), Case("40 tokens, ternary", 40, {Ternary::kRow, false}),
           Case("9 tokens, ternary, int8 input", 9, {Ternary::kRow, true})};
@@ -175,14 +175,14 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kRoutedExpertsOp;
-const OpDef kRoutedExpertsOp("routed_experts (GEMM)", Backward, Cases);
+const OpDef kRoutedExpertsOp("routed_experts (GEMM)", RoutedExpertsBackward, RoutedExpertsCases);
 
 Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Expert* experts) {
   OpTimer timer(tape, kRoutedExpertsOp);
   const Param& up = experts[0].up;
   FLASHLM_CHECK(x.dtype == tape.dtype() && x.cols == up.cols && logits.cols <= kMaxExperts,
                 "{} experts of {} columns over {}", logits.cols, up.cols, x.cols);
-  Saved saved = Plan(tape, x, logits, experts);
+  RoutedExpertsSaved saved = Plan(tape, x, logits, experts);
   // As many rows as there can ever be, so that memory does not depend on the routing.
   const int64_t piece = PieceFor(tape, x.rows), capacity = x.rows + saved.experts * (piece - 1);
   const int64_t used = saved.shares[saved.experts - 1].begin + saved.shares[saved.experts - 1].rows;

@@ -6,7 +6,7 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void RowDotBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::RowDotGrad(x.matrix(), tape.bank().Value(node.parameter),
@@ -14,7 +14,7 @@ void Backward(Tape& tape, const Node& node) {
                       tape.ParamGradient(node.parameter), tape.Scratch(kernels::RowDotGradScratch(x.rows, x.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> RowDotCases() {
   return {OpCase::Make(
       "70x19", 1, 70, {{70, 19}, {1, 19, true}},
       [](Tape& tape, const std::vector<Operand>& in) { return RowDot(tape, in[0].tensor, in[1].param); },
@@ -26,7 +26,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kRowDotOp;
-const OpDef kRowDotOp("row_dot", Backward, Cases);
+const OpDef kRowDotOp("row_dot", RowDotBackward, RowDotCases);
 
 Tensor RowDot(Tape& tape, const Tensor& x, const Param& w) {
   OpTimer timer(tape, kRowDotOp);

@@ -6,16 +6,17 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct RunningMeanSaved {
   kernels::ScanShape shape;
 };
 
-void Backward(Tape& tape, const Node& node) {
+void RunningMeanBackward(Tape& tape, const Node& node) {
   GradientWriter dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
-  kernels::RunningMeanGrad(node.As<Saved>().shape, tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
+  kernels::RunningMeanGrad(node.As<RunningMeanSaved>().shape, tape.GradientOf(node.output), dx.matrix(),
+                           dx.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> RunningMeanCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, width] : {std::tuple{2, 9, 19}, std::tuple{2, 2, 131}, std::tuple{3, 1, 4}}) {
     const kernels::ScanShape shape{batch, length, width};
@@ -30,7 +31,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kRunningMeanOp;
-const OpDef kRunningMeanOp("running_mean", Backward, Cases);
+const OpDef kRunningMeanOp("running_mean", RunningMeanBackward, RunningMeanCases);
 
 Tensor RunningMean(Tape& tape, const Tensor& x) {
   OpTimer timer(tape, kRunningMeanOp);
@@ -38,7 +39,7 @@ Tensor RunningMean(Tape& tape, const Tensor& x) {
   const kernels::ScanShape shape{tape.batch(), tape.length(), x.cols};
   const Tensor y = tape.New(x.rows, x.cols, tape.dtype());  // [N,C]
   kernels::RunningMean(shape, x.matrix(), tape.positions(), tape.Slot(x.cols), y.matrix());
-  tape.Record({&kRunningMeanOp, {x}, y, {}, tape.Keep(Saved{shape})});
+  tape.Record({&kRunningMeanOp, {x}, y, {}, tape.Keep(RunningMeanSaved{shape})});
   return y;
 }
 

@@ -6,14 +6,14 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void SigmoidGateBackward(Tape& tape, const Node& node) {
   const Tensor &gate = node.inputs[0], &x = node.inputs[1];
   GradientWriter dgate(tape, gate), dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::SigmoidGateGrad(gate.matrix(), x.matrix(), tape.GradientOf(node.output), dgate.matrix(), dx.matrix(),
                            dx.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> SigmoidGateCases() {
   return {OpCase::Make(
       "6x17", 1, 6, {{6, 17}, {6, 17}},
       [](Tape& tape, const std::vector<Operand>& in) { return SigmoidGate(tape, in[0].tensor, in[1].tensor); },
@@ -25,7 +25,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kSigmoidGateOp;
-const OpDef kSigmoidGateOp("sigmoid_gate", Backward, Cases);
+const OpDef kSigmoidGateOp("sigmoid_gate", SigmoidGateBackward, SigmoidGateCases);
 
 Tensor SigmoidGate(Tape& tape, const Tensor& gate, const Tensor& x) {
   OpTimer timer(tape, kSigmoidGateOp);

@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void SiluBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
   kernels::SiluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix(), dx.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> SiluCases() {
   return {OpCase::Make(
       "5x21", 1, 5, {{5, 21, false, 2}},
       [](Tape& tape, const std::vector<Operand>& in) { return Silu(tape, in[0].tensor); },
@@ -22,7 +22,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kSiluOp;
-const OpDef kSiluOp("silu", Backward, Cases);
+const OpDef kSiluOp("silu", SiluBackward, SiluCases);
 
 Tensor Silu(Tape& tape, const Tensor& x) {
   OpTimer timer(tape, kSiluOp);

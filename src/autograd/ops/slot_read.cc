@@ -6,21 +6,21 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct SlotReadSaved {
   const float* weights;  // [N,S]
 };
 
-void Backward(Tape& tape, const Node& node) {
+void SlotReadBackward(Tape& tape, const Node& node) {
   const Tensor& query = node.inputs[1];
   const Param& slots = node.parameter;
   GradientWriter dquery(tape, query), dx(tape, node.inputs[0], GradientWriter::Kernel::kCanAdd);
-  kernels::SlotReadGrad(query.matrix(), tape.bank().Value(slots), slots.rows, node.As<Saved>().weights,
+  kernels::SlotReadGrad(query.matrix(), tape.bank().Value(slots), slots.rows, node.As<SlotReadSaved>().weights,
                         tape.GradientOf(node.output), dx.matrix(), dx.accumulate(), dquery.matrix(),
                         tape.ParamGradient(slots),
                         tape.Scratch(kernels::SlotReadGradScratch(query.rows, query.cols, slots.rows)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> SlotReadCases() {
   std::vector<OpCase> cases;
   for (const auto& [rows, cols, slots] : {std::tuple{5, 19, 3}, std::tuple{70, 4, 8}}) {
     cases.push_back(OpCase::Make(
@@ -39,7 +39,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kSlotReadOp;
-const OpDef kSlotReadOp("slot_read", Backward, Cases);
+const OpDef kSlotReadOp("slot_read", SlotReadBackward, SlotReadCases);
 
 Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& slots) {
   OpTimer timer(tape, kSlotReadOp);
@@ -48,7 +48,7 @@ Tensor SlotRead(Tape& tape, const Tensor& x, const Tensor& query, const Param& s
   const Tensor y = tape.New(x.rows, 2 * x.cols, query.dtype);  // [N,2C]
   float* weights = tape.Keep<float>(int64_t{x.rows} * slots.rows);
   kernels::SlotRead(x.matrix(), query.matrix(), tape.bank().Value(slots), slots.rows, y.matrix(), weights);
-  tape.Record({&kSlotReadOp, {x, query}, y, slots, tape.Keep(Saved{weights})});
+  tape.Record({&kSlotReadOp, {x, query}, y, slots, tape.Keep(SlotReadSaved{weights})});
   return y;
 }
 

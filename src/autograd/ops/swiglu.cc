@@ -6,13 +6,13 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void SwiGluBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x);
   kernels::SwiGluGrad(x.matrix(), tape.GradientOf(node.output), dx.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> SwiGluCases() {
   return {OpCase::Make(
       "5x(2*9)", 1, 5, {{5, 18}}, [](Tape& tape, const std::vector<Operand>& in) { return SwiGlu(tape, in[0].tensor); },
       [](const auto& in, auto& out) { kernels::ref::SwiGlu(in[0].data(), out.rows, out.cols, out.data()); })};
@@ -21,7 +21,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kSwiGluOp;
-const OpDef kSwiGluOp("swiglu", Backward, Cases);
+const OpDef kSwiGluOp("swiglu", SwiGluBackward, SwiGluCases);
 
 Tensor SwiGlu(Tape& tape, const Tensor& gate_up) {
   OpTimer timer(tape, kSwiGluOp);

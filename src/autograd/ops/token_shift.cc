@@ -6,20 +6,20 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct TokenShiftSaved {
   kernels::ShiftShape shape;
 };
 
-void Backward(Tape& tape, const Node& node) {
+void TokenShiftBackward(Tape& tape, const Node& node) {
   const Tensor& x = node.inputs[0];
   GradientWriter dx(tape, x, GradientWriter::Kernel::kCanAdd);
-  kernels::TokenShiftGrad(node.As<Saved>().shape, x.matrix(), tape.bank().Value(node.parameter),
+  kernels::TokenShiftGrad(node.As<TokenShiftSaved>().shape, x.matrix(), tape.bank().Value(node.parameter),
                           tape.GradientOf(node.output), dx.matrix(), dx.accumulate(),
                           tape.ParamGradient(node.parameter),
                           tape.Scratch(kernels::TokenShiftGradScratch(x.rows, x.cols)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> TokenShiftCases() {
   std::vector<OpCase> cases;
   for (const auto& [batch, length, width] : {std::tuple{3, 4, 21}, std::tuple{2, 37, 3}, std::tuple{2, 1, 16}}) {
     const kernels::ShiftShape shape{batch, length, 1};
@@ -36,7 +36,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kTokenShiftOp;
-const OpDef kTokenShiftOp("token_shift", Backward, Cases);
+const OpDef kTokenShiftOp("token_shift", TokenShiftBackward, TokenShiftCases);
 
 Tensor TokenShift(Tape& tape, const Tensor& x, const Param& mix) {
   OpTimer timer(tape, kTokenShiftOp);
@@ -46,7 +46,7 @@ Tensor TokenShift(Tape& tape, const Tensor& x, const Param& mix) {
   float* state = tape.Slot(x.cols);
   kernels::TokenShift(shape, x.matrix(), tape.bank().Value(mix), state, y.matrix());
   if (state != nullptr) kernels::UpdateHistory(shape, x.matrix(), state);
-  tape.Record({&kTokenShiftOp, {x}, y, mix, tape.Keep(Saved{shape})});
+  tape.Record({&kTokenShiftOp, {x}, y, mix, tape.Keep(TokenShiftSaved{shape})});
   return y;
 }
 

@@ -7,18 +7,18 @@
 namespace flashlm {
 namespace {
 
-struct Saved {
+struct ValueLossSaved {
   const float* dvalues;  // [N]
 };
 
-void Backward(Tape& tape, const Node& node) {
+void ValueLossBackward(Tape& tape, const Node& node) {
   const Tensor& values = node.inputs[0];
   GradientWriter gradient(tape, values, GradientWriter::Kernel::kCanAdd);
-  const kernels::Matrix ours{const_cast<float*>(node.As<Saved>().dvalues), DType::kF32, values.rows, 1, 1};
+  const kernels::Matrix ours{const_cast<float*>(node.As<ValueLossSaved>().dvalues), DType::kF32, values.rows, 1, 1};
   kernels::Copy(ours, gradient.matrix(), gradient.accumulate());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> ValueLossCases() {
   static constexpr float kNats[] = {1.5f, 0.2f, 3.0f, 0.7f, 2.2f, 1.1f, 0.4f, 5.0f, 0.1f, 0.9f, 2.5f, 1.7f};
   return {OpCase::Make(
       "horizon 3", 2, 6, {{12, 1}},
@@ -32,7 +32,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kValueLossOp;
-const OpDef kValueLossOp("value_loss", Backward, Cases);
+const OpDef kValueLossOp("value_loss", ValueLossBackward, ValueLossCases);
 
 ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, int horizon, double scale) {
   OpTimer timer(tape, kValueLossOp);
@@ -45,7 +45,7 @@ ValueLossResult ValueLoss(Tape& tape, const Tensor& values, const float* nats, i
                                           static_cast<float>(scale), dvalues, &correlation);
   const Tensor objective = tape.New(1, 1, DType::kF32);
   *objective.f32() = static_cast<float>(scale * error);
-  tape.Record({&kValueLossOp, {values}, objective, {}, tape.Keep(Saved{dvalues})});
+  tape.Record({&kValueLossOp, {values}, objective, {}, tape.Keep(ValueLossSaved{dvalues})});
   if (tape.training()) tape.Seed(objective, 1.0f);
   return {objective, error, correlation};
 }

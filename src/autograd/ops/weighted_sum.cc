@@ -6,7 +6,7 @@
 namespace flashlm {
 namespace {
 
-void Backward(Tape& tape, const Node& node) {
+void WeightedSumBackward(Tape& tape, const Node& node) {
   const Tensor &a = node.inputs[0], &b = node.inputs[1];
   GradientWriter da(tape, a, GradientWriter::Kernel::kCanAdd), db(tape, b, GradientWriter::Kernel::kCanAdd);
   kernels::WeightedSumGrad(a.matrix(), b.matrix(), tape.bank().Value(node.parameter), tape.GradientOf(node.output),
@@ -14,7 +14,7 @@ void Backward(Tape& tape, const Node& node) {
                            tape.ParamGradient(node.parameter), tape.Scratch(kernels::WeightedSumGradScratch(a.rows)));
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> WeightedSumCases() {
   const auto run = [](Tape& tape, const std::vector<Operand>& in) {
     return WeightedSum(tape, in[0].tensor, in[1].tensor, in[2].param);
   };
@@ -32,7 +32,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kWeightedSumOp;
-const OpDef kWeightedSumOp("weighted_sum", Backward, Cases);
+const OpDef kWeightedSumOp("weighted_sum", WeightedSumBackward, WeightedSumCases);
 
 Tensor WeightedSum(Tape& tape, const Tensor& a, const Tensor& b, const Param& weights) {
   OpTimer timer(tape, kWeightedSumOp);

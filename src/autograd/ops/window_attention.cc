@@ -10,7 +10,7 @@ namespace {
 
 using kernels::Rope;
 
-struct Saved {
+struct WindowAttentionSaved {
   kernels::AttentionShape shape;
   const float* log_sums;  // [B,H,T]
 };
@@ -25,8 +25,8 @@ void SumSharedValues(const kernels::Matrix& of_heads, const kernels::Matrix& dv)
   }
 }
 
-void Backward(Tape& tape, const Node& node) {
-  const Saved& saved = node.As<Saved>();
+void WindowAttentionBackward(Tape& tape, const Node& node) {
+  const WindowAttentionSaved& saved = node.As<WindowAttentionSaved>();
   const kernels::Qkv in{node.inputs[0].matrix(), node.inputs[1].matrix(), node.inputs[2].matrix()};
   GradientWriter dq(tape, node.inputs[0]), dk(tape, node.inputs[1]), dv(tape, node.inputs[2]);
   kernels::Qkv din{dq.matrix(), dk.matrix(), dv.matrix()};
@@ -37,7 +37,7 @@ void Backward(Tape& tape, const Node& node) {
   if (shared) SumSharedValues(din.v, dv.matrix());
 }
 
-std::vector<OpCase> Cases() {
+std::vector<OpCase> WindowAttentionCases() {
   std::vector<OpCase> cases;
   for (const auto& [rope, name] :
        {std::pair{Rope::kNone, ""}, std::pair{Rope::kHalf, ", RoPE"}, std::pair{Rope::kInterleaved, ", pairs"},
@@ -83,7 +83,7 @@ std::vector<OpCase> Cases() {
 }  // namespace
 
 extern const OpDef kWindowAttentionOp;
-const OpDef kWindowAttentionOp("window_attention", Backward, Cases);
+const OpDef kWindowAttentionOp("window_attention", WindowAttentionBackward, WindowAttentionCases);
 
 Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionConfig& config) {
   OpTimer timer(tape, kWindowAttentionOp);
@@ -98,7 +98,7 @@ Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tenso
   const kernels::AttentionState state{tape.Slot(row_size), row_size, tape.positions()};
   kernels::Attention(shape, {q.matrix(), k.matrix(), v.matrix()}, state.rings == nullptr ? nullptr : &state, y.matrix(),
                      log_sums);
-  tape.Record({&kWindowAttentionOp, {q, k, v}, y, {}, tape.Keep(Saved{shape, log_sums})});
+  tape.Record({&kWindowAttentionOp, {q, k, v}, y, {}, tape.Keep(WindowAttentionSaved{shape, log_sums})});
   return y;
 }
 
