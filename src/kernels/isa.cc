@@ -24,8 +24,6 @@ CpuidLeaf Cpuid(unsigned int leaf, unsigned int subleaf = 0) {
   return r;
 }
 
-constexpr int64_t kScalarTargets = HWY_EMU128 | HWY_SCALAR;
-
 Isa DecideIsa() {
   const int64_t supported = hwy::SupportedTargets();
   const Isa best = (supported & HWY_AVX3) ? Isa::kAvx512 : (supported & HWY_AVX2) ? Isa::kAvx2 : Isa::kScalar;
@@ -46,7 +44,7 @@ Isa DecideIsa() {
     }
   }
   const int64_t wanted = isa == Isa::kAvx512 ? HWY_AVX3 : isa == Isa::kAvx2 ? HWY_AVX2 : 0;
-  hwy::SetSupportedTargetsForTest(wanted | kScalarTargets);
+  hwy::SetSupportedTargetsForTest(wanted | HWY_SCALAR);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   return isa;
 }

@@ -20,6 +20,8 @@
 // SSE2 by its number: Debian 12's Highway does not have it.
 #define HWY_DISABLED_TARGETS (HWY_SSE4 | HWY_SSSE3 | (HWY_SSSE3 << 2) | (HWY_AVX3 - 1))
 #define HWY_COMPILE_ALL_ATTAINABLE
+// Plain C++ is one lane with every compiler; Highway would emulate four with GCC from 12.3 on.
+#define HWY_BROKEN_EMU128 1
 
 #include "kernels/isa.h"
 

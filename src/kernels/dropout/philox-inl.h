@@ -15,7 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+#if HWY_TARGET == HWY_SCALAR
 
 // Calls emit(numbers, i) with the 16-bit random numbers (kernels/dropout/ref.h) of columns i on of a group, a vector of
 // DU at a time, until all 64 have come.
