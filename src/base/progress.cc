@@ -80,6 +80,10 @@ std::string FormatCount(double count) {
   return fmt::format("{:.0f}", count);
 }
 
+std::string FormatError(double error, int decimals) {
+  return error > 0 ? fmt::format(" ± {:.{}f}", error, decimals) : "";
+}
+
 void InstallInterruptHandler() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     if (std::signal(signal, OnSignal) == SIG_IGN) std::signal(signal, SIG_IGN);

@@ -21,6 +21,8 @@ void ShowStatus(const std::string& line);
 std::string FormatDuration(double seconds);
 // "12.3 k", "4.56 M", "7.1 G".
 std::string FormatCount(double count);
+// " ± 0.0031" with four decimals; nothing for an error of NaN or 0, which is that of a single document: not known.
+std::string FormatError(double error, int decimals);
 
 class Stopwatch {
  public:

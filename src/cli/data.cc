@@ -63,7 +63,7 @@ void AddPrepareData(CLI::App& data) {
   CLI::Option* vocab = prepare->add_option("--vocab", options.vocab, "entries of the tokenizer");
   prepare
       ->add_option("--tokenizer", options.tokenizer,
-                   "a tokenizer.json, or a model folder with one, to encode with instead of training one")
+                   "a tokenizer.json, or a run or model folder with one, to encode with instead of training one")
       ->excludes(vocab);
   prepare->add_option("--tokens", arguments->tokens, "keep only the first so many tokens of training text, as 10M");
   prepare->add_option("--mix", arguments->mix,

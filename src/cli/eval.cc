@@ -69,10 +69,10 @@ std::string EvaluateText(const EvalArguments& options, const LoadedModel& loaded
   json.update(ToJson(result));
   json["nats_by_position"] = NatsByPosition(result);
   return fmt::format(
-             "{:.4f} ± {:.4f} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
+             "{:.4f}{} bits per byte ({:.4f} nats per token; {} tokens, {} bytes, {} documents; "
              "{})\n",
-             result.bits_per_byte(), result.stderr_bits_per_byte, result.nats_per_token(), result.tokens, result.bytes,
-             result.documents, NameOf(dtype)) +
+             result.bits_per_byte(), FormatError(result.stderr_bits_per_byte, 4), result.nats_per_token(),
+             result.tokens, result.bytes, result.documents, NameOf(dtype)) +
          DescribeNatsByPosition(result);
 }
 

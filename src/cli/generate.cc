@@ -25,11 +25,12 @@ void Run(const GenerateArguments& options) {
   api::Model model = api::Model::Load(options.model);
   if (options.depth) model.SetDepth(*options.depth);
   api::Session session(model, options.precision);
+  api::Generator generator(session, options.prompt, options.generate);
   if (!options.json) Print(options.prompt);
-  const api::Generation generation = session.Generate(options.prompt, options.generate, [&](std::string_view piece) {
-    if (!options.json) Print(std::string(piece));
-    return true;
-  });
+  while (generator.Next()) {
+    if (!options.json) Print(std::string(generator.piece()));
+  }
+  const api::Generation generation = generator.generation();
   if (options.json) {
     Json json = ToJson(generation);
     json["prompt"] = options.prompt;

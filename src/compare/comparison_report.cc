@@ -41,7 +41,8 @@ const Column kColumns[] = {
     {"bits per byte", [](const Aggregate& a) { return fmt::format("{:.4f}", a.bits_per_byte.mean); }},
     {"± seeds",
      [](const Aggregate& a) { return a.bits_per_byte.count < 2 ? "" : fmt::format("{:.4f}", a.bits_per_byte.error); }},
-    {"± documents", [](const Aggregate& a) { return fmt::format("{:.4f}", a.stderr_documents); }},
+    {"± documents",
+     [](const Aggregate& a) { return a.stderr_documents > 0 ? fmt::format("{:.4f}", a.stderr_documents) : ""; }},
     {"decoded tokens/s", [](const Aggregate& a) { return Grouped(a.decode_tokens_per_s); }},
     {"verdict", [](const Aggregate& a) { return a.verdict ? ToString(*a.verdict) : ""; }, true},
 };

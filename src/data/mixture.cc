@@ -6,6 +6,12 @@
 #include "data/sources.h"
 
 namespace flashlm {
+namespace {
+
+// Nine times as much as the text: more of a source is better prepared as a data set of its own.
+constexpr double kMostMixed = 0.9;
+
+}  // namespace
 
 MixOptions ParseMix(const std::string& text) {
   const size_t equals = text.rfind('=');
@@ -15,8 +21,8 @@ MixOptions ParseMix(const std::string& text) {
   if (options.source.empty() || share.empty() || error != std::errc() || end != share.data() + share.size()) {
     throw UsageError(fmt::format("--mix '{}': not SOURCE=SHARE", text), "as --mix probes=0.1");
   }
-  if (!(options.share > 0 && options.share < 1)) {
-    throw UsageError(fmt::format("--mix '{}': the share of the tokens must lie between 0 and 1", text),
+  if (!(options.share > 0 && options.share <= kMostMixed)) {
+    throw UsageError(fmt::format("--mix '{}': the share of the tokens must lie between 0 and {}", text, kMostMixed),
                      "as --mix probes=0.1");
   }
   return options;

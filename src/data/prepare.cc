@@ -249,6 +249,7 @@ class SplitWriter {
       Append(ids.first(own));
       ids = ids.subspan(own);
       mixture_->After(static_cast<int64_t>(own), tokenizer_, [&](const Mixture::Document& document) {
+        StopIfInterrupted();
         const int64_t before = tokens(), number = documents_;
         Append(document.ids);
         if (most_tokens_ == 0) bytes_ += document.bytes;
@@ -336,8 +337,14 @@ struct Inputs {
   std::string fingerprint;
 };
 
-// A model folder is as good as its tokenizer.
-std::string TokenizerFile(const std::string& path) { return fs::is_directory(path) ? path + "/tokenizer.json" : path; }
+// A model folder or a run is as good as its tokenizer.
+std::string TokenizerFile(const std::string& path) {
+  if (!fs::is_directory(path)) return path;
+  for (const char* checkpoint : {"/best", "/latest"}) {
+    if (fs::exists(path + checkpoint + "/tokenizer.json")) return path + checkpoint + "/tokenizer.json";
+  }
+  return path + "/tokenizer.json";
+}
 
 void RefuseOverlap(const std::string& out, const DocumentSource& source) {
   RefuseOutputInside("--out", out, source);

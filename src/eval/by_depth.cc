@@ -121,10 +121,10 @@ std::string Describe(std::span<const DepthText> depths) {
   std::string text = "depth      bits per byte       nats per token   us per token   tokens by depth\n";
   for (const Json& row : ToJson(depths)) {
     const std::string depth = row.at("depth").is_string() ? "adaptive" : row.at("depth").dump();
-    text += fmt::format("  {:<9}{:.4f} ± {:.4f}   {:>14.4f}   {:>12.1f}   {}\n", depth,
-                        row.at("bits_per_byte").get<double>(), row.at("stderr_bits_per_byte").get<double>(),
-                        row.at("nats_per_token").get<double>(), row.at("us_per_token").get<double>(),
-                        DescribeShares(row.at("tokens_by_depth")));
+    text += fmt::format(
+        "  {:<9}{:.4f}{:<9}   {:>14.4f}   {:>12.1f}   {}\n", depth, row.at("bits_per_byte").get<double>(),
+        FormatError(row.at("stderr_bits_per_byte").get<double>(), 4), row.at("nats_per_token").get<double>(),
+        row.at("us_per_token").get<double>(), DescribeShares(row.at("tokens_by_depth")));
     if (!row.contains("gain_kept")) continue;
     text += fmt::format("  of what depth 8 gains over depth 1, adaptive keeps: {}; of its extra time it takes: {}\n",
                         DescribePart(row.at("gain_kept")), DescribePart(row.at("extra_time")));

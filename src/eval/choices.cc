@@ -38,8 +38,8 @@ Json ToJson(const ChoiceCount& count) {
 }
 
 std::string Describe(const std::string& name, const ChoiceCount& count) {
-  return fmt::format("{}: {:.1f} % ± {:.1f} of {}\n", name, 100 * count.accuracy(), 100 * count.stderr_accuracy(),
-                     count.items);
+  return fmt::format("{}: {:.1f} %{} of {}\n", name, 100 * count.accuracy(),
+                     count.items < 2 ? "" : fmt::format(" ± {:.1f}", 100 * count.stderr_accuracy()), count.items);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/progress.h"
 #include "data/documents.h"
 #include "eval/stories.h"
 #include "io/model_folder.h"
@@ -161,10 +162,11 @@ std::string Describe(const PackedReport& report) {
     return text + fmt::format("what {} costs was not measured: {}\n", NameOf(report.floats), report.not_measured);
   const RoundingCost& cost = *report.cost;
   return text + fmt::format(
-                    "{} costs {:+.5f} ± {:.5f} bits per byte: {:.4f} instead of {:.4f} ({} documents of {}; "
+                    "{} costs {:+.5f}{} bits per byte: {:.4f} instead of {:.4f} ({} documents of {}; "
                     "products in {})\n",
-                    NameOf(report.floats), cost.bits_per_byte, cost.stderr_bits_per_byte, cost.packed.bits_per_byte(),
-                    cost.exact.bits_per_byte(), cost.exact.documents, cost.text, NameOf(cost.dtype));
+                    NameOf(report.floats), cost.bits_per_byte, FormatError(cost.stderr_bits_per_byte, 5),
+                    cost.packed.bits_per_byte(), cost.exact.bits_per_byte(), cost.exact.documents, cost.text,
+                    NameOf(cost.dtype));
 }
 
 }  // namespace flashlm

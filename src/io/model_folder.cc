@@ -59,7 +59,7 @@ Json ReadModelFolder(const std::string& folder) {
   if (recorded(kFormatKey) != kModelFormat) {
     throw Error(
         fmt::format("'{}' is not a model of FlashLM: its metadata has no format '{}'", model.path(), kModelFormat),
-        "converters must set it: see docs/formats.md");
+        "a model of transformers is read by `flashlm import`; converters must set the format (docs/formats.md)");
   }
   const std::string config_text = recorded(kConfigKey), tokenizer_hash = recorded(kTokenizerKey);
   if (!config_text.empty() && !SameJson(Parsed(config_text), config)) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace flashlm {
 namespace {
@@ -38,7 +39,9 @@ void* Arena::Allocate(size_t bytes) {
   const size_t end = begin + (bytes + 63) / 64 * 64;
   if (end > committed_) {
     const size_t wanted = std::min(reserved_, (end + kCommitStep - 1) / kCommitStep * kCommitStep);
-    if (end > reserved_ || ::mprotect(base_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
+    // The kernel would promise more than there is, and end the process when it is written to.
+    if (end > reserved_ || wanted - committed_ > AvailableMemory() ||
+        ::mprotect(base_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
       throw Error(fmt::format("out of memory: {} MB of activations do not fit", end >> 20),
                   "use a smaller train.micro_batch or train.sequence_length");
     }

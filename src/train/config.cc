@@ -59,7 +59,10 @@ Budget Budget::Hours(const std::string& text) {
 Budget Budget::Tokens(const std::string& text) {
   const double tokens =
       std::floor(ParseUnits("--tokens", text, {{"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}, true));
-  if (tokens < 1) throw UsageError(fmt::format("--tokens {}: must be at least 1", text));
+  constexpr double kMost = 1e15;
+  if (!(tokens >= 1 && tokens <= kMost)) {
+    throw UsageError(fmt::format("--tokens {}: must be from 1 to {:.0f}", text, kMost), "for example 500k or 10M");
+  }
   return {"tokens", tokens};
 }
 

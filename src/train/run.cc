@@ -377,10 +377,10 @@ TrainSummary Run::Go() {
   const RunResult& results = summary.results;
   Say(fmt::format(
       "done: {} steps, {} tokens ({:.2f} epochs) in {} of training and {} of evaluation, {:.0f} tok/s; "
-      "{:.4f} ± {:.4f} bits/byte on {} held-out documents ({} part)",
+      "{:.4f}{} bits/byte on {} held-out documents ({} part)",
       results.steps, FormatCount(static_cast<double>(results.tokens)), results.epochs, FormatDuration(results.seconds),
       FormatDuration(results.seconds_evaluating), results.tok_per_sec, results.val_bits_per_byte,
-      results.stderr_bits_per_byte, results.documents_evaluated, results.val_part));
+      FormatError(results.stderr_bits_per_byte, 4), results.documents_evaluated, results.val_part));
   return summary;
 }
 

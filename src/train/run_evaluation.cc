@@ -118,8 +118,8 @@ void Run::EvaluateAndPublish() {
     line["seconds"] = progress_.seconds;
     line["seconds_evaluating"] = before + result.seconds;
     Log(line);
-    Say(fmt::format("evaluation at step {}: {:.4f} ± {:.4f} bits/byte on {} documents (dev part){}", progress_.step,
-                    now, result.stderr_bits_per_byte, result.documents, is_best ? " (best)" : ""));
+    Say(fmt::format("evaluation at step {}: {:.4f}{} bits/byte on {} documents (dev part){}", progress_.step, now,
+                    FormatError(result.stderr_bits_per_byte, 4), result.documents, is_best ? " (best)" : ""));
   }
   if (config_.train.sample_every == 0) Sample();
   progress_.evaluation_seconds = progress_.seconds_evaluating - before;

@@ -27,7 +27,7 @@ void RunResult::SetEvaluation(const EvalResult& eval, int64_t step, const std::s
   val_nats = eval.nats_per_token();
   val_bits_per_byte = eval.bits_per_byte();
   val_bits_per_char = eval.bits_per_char();
-  stderr_bits_per_byte = eval.stderr_bits_per_byte;
+  stderr_bits_per_byte = eval.documents > 1 ? eval.stderr_bits_per_byte : kUnknown;
   tokens_evaluated = eval.tokens;
   documents_evaluated = eval.documents;
 }

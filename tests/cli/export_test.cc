@@ -135,6 +135,12 @@ TEST_F(ExportTest, AnImportedModelIsTrainedFurther) {
   EXPECT_NEAR(StepsOf(run).front().at("cross_entropy"), from, 0.3);  // an untrained model has ln 512 = 6.2
   EXPECT_EQ(ReadJsonFile(run + "/latest/config.json").at("d_model"), 32);
   EXPECT_EQ(Run({"train", "--resume", run, "--steps", "3"}).exit_code, 0);
+  // A run gives its tokenizer as a model does.
+  EXPECT_EQ(Run({"data", "prepare", "--input", "synthetic", "--seed", "6", "--out", scratch_ / "more",
+                 "--synthetic-bytes", "20000", "--tokenizer", run})
+                .exit_code,
+            0);
+  EXPECT_EQ(ReadFile(scratch_ / "more/tokenizer.json"), ReadFile(model + "/tokenizer.json"));
 
   ExpectOneLine(with({"--out", scratch_ / "a", "--set", "model.d_ff=40"}), 1, "ffn");
   PrepareSmall(scratch_ / "other");

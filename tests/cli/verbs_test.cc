@@ -354,6 +354,7 @@ TEST_F(VerbsTest, DataPrepareAndInspect) {
   EXPECT_EQ(report["fingerprint"], Json::parse(made.out)["fingerprint"]);
   EXPECT_NE(Run({"data", "inspect", out}).out.find("train: "), std::string::npos);
   ExpectOneLine(Run({"data", "inspect", scratch_ / "none"}), 1, "none");
+  ExpectOneLine(Run({"data", "prepare", "--input", text, "--out", out, "--tokens", "1e30"}), 2, "--tokens 1e30");
   ExpectOneLine(Run({"data", "prepare", "--input", "-", "--out", scratch_ / "d2"}), 1, "is empty");
   ExpectOneLine(Run({"data", "prepare", "--input", text, "--out", scratch_ / "d2", "--tokens", "many"}), 2, "many");
   const std::string odd = scratch_ / "data\xff";
@@ -551,7 +552,9 @@ TEST_F(ModelVerbsTest, GenerateDependsOnTheSeedAlone) {
   EXPECT_EQ(plain.out.rfind("Once", 0), 0u);
   EXPECT_EQ(plain.err, "");
   ExpectOneLine(Run({"generate", "--model", Model(), "--top-p", "2"}), 2, "top");
-  ExpectOneLine(Run({"generate", "--model", Model(), "--temp", "-1"}), 2, "temp");
+  const CommandResult wrong = Run({"generate", "--model", Model(), "--temp", "-1"});
+  ExpectOneLine(wrong, 2, "temp");
+  EXPECT_EQ(wrong.out, "");
 }
 
 TEST_F(ModelVerbsTest, EvalAgreesWithTheRunsPrecision) {

@@ -447,8 +447,8 @@ TEST_F(PrepareTest, AShortSourceIsMixedInAgainAndAgain) {
 }
 
 TEST_F(PrepareTest, WrongMixturesAreRefused) {
-  for (const char* wrong :
-       {"probes", "probes=", "=0.1", "probes=0", "probes=1", "probes=-1", "probes=0.1x", "probes=nan"}) {
+  for (const char* wrong : {"probes", "probes=", "=0.1", "probes=0", "probes=1", "probes=-1", "probes=0.1x",
+                            "probes=nan", "probes=0.99999"}) {
     ExpectError([&] { ParseMix(wrong); }, std::string("--mix '") + wrong);
   }
   options_.mix = {folder_ / "missing.txt", 0.1};

@@ -57,6 +57,14 @@ TEST(RunResult, IsReadBackAsItWasWritten) {
   EXPECT_TRUE(std::isnan(read.best_ppl)) << "unknown";
 }
 
+TEST(RunResult, TheErrorOfASingleDocumentIsNotKnown) {
+  RunResult result;
+  EvalResult eval;
+  eval.documents = eval.tokens = eval.bytes = 1;
+  result.SetEvaluation(eval, 1, "test");
+  EXPECT_EQ(ToJson(result).at("stderr").dump(), "null");
+}
+
 TEST(RunResult, ReadsThoseOfEarlierVersions) {
   const RunResult read = RunResultFromJson(
       ParseJson(R"({"model": "x", "val_bits_per_byte": 0.9, "best_bits_per_byte_on_the_way": 1.0})", "test"), "test");
