@@ -81,10 +81,14 @@ class Auditing {
     }
     plan.data_fingerprint = DataFingerprint(DataFolder());
     plan.vocab = TokenData(DataFolder(), "valid").vocab_size();
-    FitIntoTime(plan.seconds - watch.Seconds(), plan);
+    const double needed = watch.Seconds() + FitIntoTime(plan.seconds - watch.Seconds(), plan);
     WriteFileAtomic(FileIn(out_, "settings.json"), ToText(ToJson(plan), 2) + "\n");
     Say(fmt::format("{} models of the same size, each: {} steps on text, {} on random tokens, {} sequences scored",
                     AuditCases().size(), plan.steps, plan.random_steps, plan.sequences));
+    if (needed > 1.1 * plan.seconds) {
+      Say(fmt::format("less would show nothing: this takes about {} here, not {}", FormatDuration(needed),
+                      FormatDuration(plan.seconds)));
+    }
   }
 
   void GoOn(const AuditOptions& options) {

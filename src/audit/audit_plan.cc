@@ -87,7 +87,7 @@ AuditPlan AuditPlanFromJson(const Json& json, const std::string& where) {
   return plan;
 }
 
-void FitIntoTime(double left, AuditPlan& plan) {
+double FitIntoTime(double left, AuditPlan& plan) {
   plan.precision = NameOf(kernels::ComputeType("auto", kernels::Work::kTraining));
   TrainConfig text = TextTraining(plan);
   text.lanes = 0;
@@ -107,6 +107,7 @@ void FitIntoTime(double left, AuditPlan& plan) {
   const double others = random_step * (plan.random_steps + 0.5 * ToyTask::kCycleSteps) + sequence * plan.sequences;
   const double step = per_token * static_cast<double>(text.TokensPerStep());
   plan.steps = std::max(kFewestSteps, static_cast<int64_t>((row - others) / step));
+  return (others + step * static_cast<double>(plan.steps)) * static_cast<double>(AuditCases().size()) / kSpare;
 }
 
 }  // namespace flashlm

@@ -50,7 +50,8 @@ Json ToJson(const AuditPlan& plan);
 AuditPlan AuditPlanFromJson(const Json& json, const std::string& where);
 
 // Fills in what depends on time and speed: all of the audit in about `left` seconds on this machine. Trains and reads
-// for some two seconds to know.
-void FitIntoTime(double left, AuditPlan& plan);
+// for some two seconds to know. Returns how many seconds it takes: more than `left` where the least that shows anything
+// does not fit.
+double FitIntoTime(double left, AuditPlan& plan);
 
 }  // namespace flashlm
