@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
 
 namespace flashlm {
 namespace {
@@ -18,6 +19,27 @@ size_t NumberIn(const char* path) {
   return std::ifstream(path) >> number ? number : kUnknown;
 }
 
+// The number behind `name` in a file of such lines.
+size_t NumberIn(const char* path, std::string_view name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name)) return std::stoull(line.substr(name.size()));
+  }
+  return kUnknown;
+}
+
+// What a container's limit leaves: caches of files count as used, but go when memory is wanted.
+size_t LeftByLimit() {
+  const size_t limit = NumberIn("/sys/fs/cgroup/memory.max"), used = NumberIn("/sys/fs/cgroup/memory.current");
+  if (limit == kUnknown || used == kUnknown) return kUnknown;
+  size_t kept = used;
+  for (const char* cache : {"inactive_file ", "active_file "}) {
+    const size_t bytes = NumberIn("/sys/fs/cgroup/memory.stat", cache);
+    if (bytes != kUnknown) kept -= std::min(kept, bytes);
+  }
+  return limit - std::min(limit, kept);
+}
+
 }  // namespace
 
 double PeakRssMb() {
@@ -27,13 +49,8 @@ double PeakRssMb() {
 }
 
 size_t AvailableMemory() {
-  size_t available = kUnknown;
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("MemAvailable:")) available = std::stoull(line.substr(line.find(':') + 1)) << 10;
-  }
-  const size_t limit = NumberIn("/sys/fs/cgroup/memory.max"), used = NumberIn("/sys/fs/cgroup/memory.current");
-  return limit == kUnknown || used == kUnknown ? available : std::min(available, limit - std::min(limit, used));
+  const size_t kilobytes = NumberIn("/proc/meminfo", "MemAvailable:");
+  return std::min(kilobytes == kUnknown ? kUnknown : kilobytes << 10, LeftByLimit());
 }
 
 }  // namespace flashlm

@@ -27,11 +27,11 @@ class AuditTest : public TrainTest {
     command.Kill(SIGINT);
     command.Wait();
     Json plan = Json::parse(ReadFile(settings));
-    EXPECT_GE(plan.at("steps"), 6);
+    EXPECT_GE(plan.at("steps"), 20);
     EXPECT_GE(plan.at("random_steps"), 200);
-    plan["steps"] = 6;
+    plan["steps"] = 20;
     plan["random_steps"] = 3;
-    plan["sequences"] = 1;
+    plan["sequences"] = 2;
     std::filesystem::remove_all(out + "/runs");
     Write(settings, plan.dump());
     return out;
@@ -56,9 +56,9 @@ TEST_F(AuditTest, InterruptedItGoesOnToTheSameResult) {
   EXPECT_EQ(json, Json::parse(ReadFile(whole + "/audit.json")));
   ASSERT_EQ(json.at("rows").size(), 7u);
   for (const Json& row : json.at("rows")) {
-    EXPECT_EQ(row.at("tokens"), 6 * 16 * 128);
+    EXPECT_EQ(row.at("tokens"), 20 * 16 * 128);
     EXPECT_EQ(row.at("parameters"), json.at("rows")[0].at("parameters"));
-    EXPECT_EQ(row.at("true_tokens_scored"), 128);
+    EXPECT_EQ(row.at("true_tokens_scored"), 2 * 128);
   }
   const Json& correct = json.at("rows")[0];
   EXPECT_EQ(correct.at("leak"), 0);
