@@ -42,9 +42,9 @@ class GradientsApart {
   bool IsWhole(int64_t begin, int64_t end) const;
   void MakeWhole(Range range);
   void AddRows(int64_t offset, int32_t cols, const int32_t* rows, size_t n);
-  // Calls take(i, n) for every range of floats that may not be zero; forgets which rows may.
   // What is here to an array of the same offsets; zeros stay.
   void AddTo(float* to);
+  // Calls take(i, n) for every range of floats that may not be zero; forgets which rows may.
   template <class Take>
   void TakeAll(const Take& take);
 
