@@ -147,8 +147,11 @@ Tensor PairWithPast(Tape& tape, const Tensor& x, int lag);
 // the values, the kernel's last column for the position itself.
 Tensor GatedConv(Tape& tape, const Tensor& gate_value, const Param& kernel);
 
-// Gated average, a state per channel (kernels/scan/scan.h): proj [N,3C], columns forget|value|output gate; forget_bias
-// [C] -> sigmoid(output gate) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) v_t with f_t in (floor, 1).
+// Gated average, a state per channel (kernels/scan/scan.h): forget, value, open [N,C], often columns of one tensor;
+// forget_bias [C] -> sigmoid(open) * s [N,C], s_t = f_t s_{t-1} + (1 - f_t) value_t with f_t in (floor, 1).
+Tensor GatedScan(Tape& tape, const Tensor& forget, const Tensor& value, const Tensor& open, const Param& forget_bias,
+                 float floor);
+// The same of the columns forget|value|open of one tensor.
 Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor);
 
 // Decaying sum: proj [N,2C], columns gate|value; decay [C], a logit -> s [N,C],

@@ -53,7 +53,7 @@ struct FlagshipConfig {
     v.Bool("head_gate", head_gate, "a gate per head and token on what attention found");
     v.Bool("smear", smear, "embeddings take in some of the one before");
     v.Bool("tied", tied, "the token table is the output head as well");
-    v.Int("value_tables", value_tables, 0, 64, "blocks, from the last, with a token table of values for attention");
+    v.Int("value_tables", value_tables, 0, 64, "blocks, from the last, with a token table of values for attention or recurrence");
     v.Int("rcsm_operations", rcsm_operations, 0, 256,
           "operations of a reasoning engine after the last block, of which each pass takes two; 0: no engine");
     v.Int("rcsm_width", rcsm_width, 1, 1024, "width of the engine's state");
@@ -208,7 +208,7 @@ class Flagship final : public Model {
     // sigmoid(4) = 0.982: memories start by forgetting slowly. A recurrence has channels of all speeds.
     if (b.mixer == 'D') b.forget_bias = bank().Add({name + "mix.alpha.bias", {H}, Role::kVector, Init::Constant(4)});
     if (b.mixer == 'R') b.forget_bias = bank().Add({name + "mix.forget.bias", {C}, Role::kVector, Init::Constant(1)});
-    if (attention && i >= c_.n_layers - c_.value_tables) {
+    if (b.mixer != 'D' && i >= c_.n_layers - c_.value_tables) {
       b.values = bank().Add({fmt::format("embed_values.{}.weight", i), {c_.vocab, C}, Role::kEmbedding, Normal(C)});
       b.value_mix = AddScalars(name + "values", 0.5f, 0.5f);
     }
@@ -241,7 +241,9 @@ class Flagship final : public Model {
     if (b.mixer == 'D') {
       seen = DeltaMemory(tape, in, b.forget_bias, {c_.n_heads, c_.d_model / c_.n_heads, true});
     } else if (b.mixer == 'R') {
-      seen = GatedScan(tape, in, b.forget_bias, 0);
+      const int C = c_.d_model;
+      const Tensor v = WithValues(tape, b, Tape::Columns(in, C, C), tokens);
+      seen = GatedScan(tape, Tape::Columns(in, 0, C), v, Tape::Columns(in, 2 * C, C), b.forget_bias, 0);
     } else {
       seen = Attend(tape, b, in, tokens);
     }
@@ -251,14 +253,20 @@ class Flagship final : public Model {
     return AddDropout(tape, middle, Linear(tape, hidden, b.down), c_.dropout);
   }
 
+  // v [N,C] -> w_0 v + w_1 V[t], where the block has a table.
+  static Tensor WithValues(Tape& tape, const Block& b, const Tensor& v, const int32_t* tokens) {
+    if (b.values.cols == 0) return v;
+    return WeightedSum(tape, v, Embedding(tape, tokens, b.values), b.value_mix);
+  }
+
   // in [N, 3C (+ H)], columns q|k|v|gate -> [N,C].
   Tensor Attend(Tape& tape, const Block& b, const Tensor& in, const int32_t* tokens) const {
     const int C = c_.d_model, H = c_.n_heads;
-    Tensor qk = Tape::Columns(in, 0, 2 * C), v = Tape::Columns(in, 2 * C, C);
+    Tensor qk = Tape::Columns(in, 0, 2 * C);
     if (c_.qk_norm) qk = HeadNorm(tape, qk, b.qk_norm);
     Tensor k = Tape::Columns(qk, C, C);
     if (c_.key_shift) k = TokenShift(tape, k, b.key_shift);
-    if (b.values.cols > 0) v = WeightedSum(tape, v, Embedding(tape, tokens, b.values), b.value_mix);
+    const Tensor v = WithValues(tape, b, Tape::Columns(in, 2 * C, C), tokens);
     const int window = b.mixer == 'W' ? c_.local_window : c_.window;
     const kernels::Rope rope = c_.rope == "half" ? kernels::Rope::kPartial : kernels::Rope::kHalf;
     const Tensor seen = WindowAttention(tape, Tape::Columns(qk, 0, C), k, v, {H, C / H, window, rope, 0});

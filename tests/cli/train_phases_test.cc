@@ -232,6 +232,9 @@ TEST_F(PhasesTest, WrongOnesAreRefusedBeforeAnythingIsWritten) {
   refused("[[phases]]\ndifficulty = 30\n", "phases.difficulty = 30: must be two percentiles");
   refused("[[phases]]\ndifficulty = [50, 30]\n", "must be two percentiles");
   refused("[[phases]]\nsource = \"others\"\n", "choose from: data, own, mixture");
+  const std::string without = Preset("without.toml", kModel);
+  ExpectOneLine(RunCommand(Run(without, scratch_ / "x", {"--set", "train.phases=3"}), scratch_), 2,
+                "train.phases = 3, but it has 0 phases");
 }
 
 }  // namespace

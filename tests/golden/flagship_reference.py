@@ -76,13 +76,18 @@ class Delta(nn.Module):
 
 
 class Recurrence(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int, values: nn.Embedding | None):
         super().__init__()
+        self.has_values = values is not None
         self.mix = nn.ModuleDict({"in": linear(width, 3 * width), "out": linear(width, width)})
         self.mix["forget"] = nn.ParameterDict({"bias": nn.Parameter(torch.zeros(width))})
+        if self.has_values:
+            self.values = Scalars()
 
     def forward(self, u: Tensor, table: Tensor | None) -> Tensor:
         forget, value, opened = self.mix["in"](u).chunk(3, dim=-1)
+        if self.has_values:
+            value = self.values(value, table)
         keep = (forget + self.mix["forget"]["bias"]).sigmoid()
         state, states = torch.zeros_like(value[:, 0]), []
         for t in range(u.shape[1]):
@@ -139,7 +144,7 @@ class Flagship(nn.Module):
         self.smear = nn.ParameterDict({"mix": nn.Parameter(torch.ones(d_model))})
         self.embed_values = nn.ModuleDict(
             {str(i): nn.Embedding(vocab, d_model)
-             for i in range(n_layers - value_tables, n_layers) if mixers[i] in "FW"}
+             for i in range(n_layers - value_tables, n_layers) if mixers[i] != "D"}
         )
         self.blocks = nn.ModuleList()
         for i, letter in enumerate(mixers):
@@ -148,7 +153,7 @@ class Flagship(nn.Module):
                 mixer = Attention(d_model, n_heads, window if letter == "F" else local_window, table, rope == "half",
                                   key_shift)
             else:
-                mixer = Delta(d_model, n_heads) if letter == "D" else Recurrence(d_model)
+                mixer = Delta(d_model, n_heads) if letter == "D" else Recurrence(d_model, table)
             self.blocks.append(Block(mixer, d_model, d_ff, mlp, i > 0, i >= (n_layers + 1) // 2))
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -14,11 +14,11 @@ struct GatedScanSaved {
 
 void GatedScanBackward(Tape& tape, const Node& node) {
   const GatedScanSaved& saved = node.As<GatedScanSaved>();
-  const Tensor& proj = node.inputs[0];
-  GradientWriter dproj(tape, proj);
-  kernels::GatedScanGrad(saved.shape, proj.matrix(), tape.bank().Value(node.parameter), saved.floor, saved.states,
-                         tape.GradientOf(node.output), dproj.matrix(), tape.ParamGradient(node.parameter),
-                         tape.Scratch(saved.shape.batch * saved.shape.width));
+  const kernels::Gated in{node.inputs[0].matrix(), node.inputs[1].matrix(), node.inputs[2].matrix()};
+  GradientWriter dforget(tape, node.inputs[0]), dvalue(tape, node.inputs[1]), dopen(tape, node.inputs[2]);
+  kernels::GatedScanGrad(saved.shape, in, tape.bank().Value(node.parameter), saved.floor, saved.states,
+                         tape.GradientOf(node.output), {dforget.matrix(), dvalue.matrix(), dopen.matrix()},
+                         tape.ParamGradient(node.parameter), tape.Scratch(saved.shape.batch * saved.shape.width));
 }
 
 std::vector<OpCase> GatedScanCases() {
@@ -36,6 +36,23 @@ std::vector<OpCase> GatedScanCases() {
           kernels::ref::GatedScan(shape, in[0].data(), in[1].data(), static_cast<float>(floor), out.data());
         }));
   }
+  cases.push_back(OpCase::Make(
+      "values apart", 2, 7, {{14, 10}, {14, 5}, {1, 5, true}},
+      [](Tape& tape, const std::vector<Operand>& in) {
+        return GatedScan(tape, Tape::Columns(in[0].tensor, 0, 5), in[1].tensor, Tape::Columns(in[0].tensor, 5, 5),
+                         in[2].param, 0.25f);
+      },
+      [](const auto& in, auto& out) {
+        auto proj = in[0];
+        proj.v.clear();
+        for (size_t row = 0; row < 14; ++row) {
+          const auto forget = in[0].v.begin() + row * 10, value = in[1].v.begin() + row * 5;
+          proj.v.insert(proj.v.end(), forget, forget + 5);
+          proj.v.insert(proj.v.end(), value, value + 5);
+          proj.v.insert(proj.v.end(), forget + 5, forget + 10);
+        }
+        kernels::ref::GatedScan({2, 7, 5}, proj.v.data(), in[2].data(), 0.25, out.data());
+      }));
   return cases;
 }
 
@@ -44,16 +61,25 @@ std::vector<OpCase> GatedScanCases() {
 extern const OpDef kGatedScanOp;
 const OpDef kGatedScanOp("gated_scan", GatedScanBackward, GatedScanCases);
 
-Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor) {
+Tensor GatedScan(Tape& tape, const Tensor& forget, const Tensor& value, const Tensor& open, const Param& forget_bias,
+                 float floor) {
   OpTimer timer(tape, kGatedScanOp);
   const int width = forget_bias.cols;
-  FLASHLM_CHECK(proj.cols == 3 * width, "recurrence of width {} over {} columns", width, proj.cols);
+  FLASHLM_CHECK(forget.cols == width && value.cols == width && open.cols == width,
+                "recurrence of width {} over {}, {} and {} columns", width, forget.cols, value.cols, open.cols);
   const kernels::ScanShape shape{tape.batch(), tape.length(), width};
-  const Tensor y = tape.New(proj.rows, width, proj.dtype);  // [N,C]
-  float* states = tape.training() ? tape.Keep<float>(int64_t{proj.rows} * width) : nullptr;
-  kernels::GatedScan(shape, proj.matrix(), tape.bank().Value(forget_bias), floor, tape.Slot(width), y.matrix(), states);
-  tape.Record({&kGatedScanOp, {proj}, y, forget_bias, tape.Keep(GatedScanSaved{shape, states, floor})});
+  const Tensor y = tape.New(value.rows, width, value.dtype);  // [N,C]
+  float* states = tape.training() ? tape.Keep<float>(int64_t{value.rows} * width) : nullptr;
+  kernels::GatedScan(shape, {forget.matrix(), value.matrix(), open.matrix()}, tape.bank().Value(forget_bias), floor, tape.Slot(width), y.matrix(), states);
+  tape.Record({&kGatedScanOp, {forget, value, open}, y, forget_bias, tape.Keep(GatedScanSaved{shape, states, floor})});
   return y;
+}
+
+Tensor GatedScan(Tape& tape, const Tensor& proj, const Param& forget_bias, float floor) {
+  const int width = forget_bias.cols;
+  FLASHLM_CHECK(proj.cols == 3 * width, "recurrence of width {} over {} columns", width, proj.cols);
+  return GatedScan(tape, Tape::Columns(proj, 0, width), Tape::Columns(proj, width, width),
+                   Tape::Columns(proj, 2 * width, width), forget_bias, floor);
 }
 
 }  // namespace flashlm

@@ -8,6 +8,7 @@
 
 namespace flashlm::kernels::ref {
 
+// proj [B*T, 3C], columns forget|value|open.
 template <class S>
 void GatedScan(const ScanShape& shape, const S* proj, const S* bias, double floor, S* y) {
   const int64_t width = shape.width;

@@ -49,7 +49,7 @@ HWY_INLINE VF ForgetGate(VF logit, float floor) {
 // d sigmoid at the value s.
 HWY_INLINE VF SigmoidSlope(VF s) { return hn::NegMulAdd(s, s, s); }
 
-void GatedForward(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, float* state,
+void GatedForward(const ScanShape& shape, const Gated& in, const float* bias, float floor, float* state,
                   const Matrix& y, float* states) {
   const DF d;
   const int64_t width = shape.width;
@@ -59,8 +59,8 @@ void GatedForward(const ScanShape& shape, const Matrix& proj, const float* bias,
       float* carried = state == nullptr ? nullptr : state + b * width + first;
       LoadState(carried, count, s);
       for (int64_t row = b * shape.length; row < (b + 1) * shape.length; ++row) {
-        const T* forget = proj.Row<T>(row) + first;
-        const T *value = forget + width, *open = value + width;
+        const T *forget = in.forget.Row<T>(row) + first, *value = in.value.Row<T>(row) + first;
+        const T* open = in.open.Row<T>(row) + first;
         T* out = y.Row<T>(row) + first;
         float* kept = states == nullptr ? nullptr : states + row * width + first;
         ForLanes(count, [&](auto lanes, size_t i) {
@@ -78,8 +78,8 @@ void GatedForward(const ScanShape& shape, const Matrix& proj, const float* bias,
 }
 
 // With G_t = dL/ds_t in total = dy_t sigmoid(o_t) + f_{t+1} G_{t+1}, walking back in time.
-void GatedBackward(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, const float* states,
-                   const Matrix& dy, const Matrix& dproj, float* bias_sums) {
+void GatedBackward(const ScanShape& shape, const Gated& in, const float* bias, float floor, const float* states,
+                   const Matrix& dy, const Gated& din, float* bias_sums) {
   const DF d;
   const int64_t width = shape.width;
   const VF one = hn::Set(d, 1.0f), span = hn::Set(d, 1.0f - floor), base = hn::Set(d, floor);
@@ -91,10 +91,10 @@ void GatedBackward(const ScanShape& shape, const Matrix& proj, const float* bias
       std::fill(sums, sums + count, 0.0f);
       for (int64_t t = shape.length; t-- > 0;) {
         const int64_t row = b * shape.length + t;
-        const T* forget = proj.Row<T>(row) + first;
-        const T *value = forget + width, *open = value + width, *upstream = dy.Row<T>(row) + first;
-        T* dforget = dproj.Row<T>(row) + first;
-        T *dvalue = dforget + width, *dopen = dvalue + width;
+        const T *forget = in.forget.Row<T>(row) + first, *value = in.value.Row<T>(row) + first;
+        const T *open = in.open.Row<T>(row) + first, *upstream = dy.Row<T>(row) + first;
+        T *dforget = din.forget.Row<T>(row) + first, *dvalue = din.value.Row<T>(row) + first;
+        T* dopen = din.open.Row<T>(row) + first;
         const float* now = states + row * width + first;
         const float* before = t == 0 ? zeros : now - width;
         ForLanes(count, [&](auto lanes, size_t i) {
@@ -251,14 +251,14 @@ void AddSums(const ScanShape& shape, const float* sums, float* to) {
 
 }  // namespace
 
-void GatedScan(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, float* state,
-               const Matrix& y, float* states) {
-  FLASHLM_DISPATCH(GatedForward)(shape, proj, bias, floor, state, y, states);
+void GatedScan(const ScanShape& shape, const Gated& in, const float* bias, float floor, float* state, const Matrix& y,
+               float* states) {
+  FLASHLM_DISPATCH(GatedForward)(shape, in, bias, floor, state, y, states);
 }
 
-void GatedScanGrad(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, const float* states,
-                   const Matrix& dy, const Matrix& dproj, float* dbias, float* scratch) {
-  FLASHLM_DISPATCH(GatedBackward)(shape, proj, bias, floor, states, dy, dproj, scratch);
+void GatedScanGrad(const ScanShape& shape, const Gated& in, const float* bias, float floor, const float* states,
+                   const Matrix& dy, const Gated& din, float* dbias, float* scratch) {
+  FLASHLM_DISPATCH(GatedBackward)(shape, in, bias, floor, states, dy, din, scratch);
   AddSums(shape, scratch, dbias);
 }
 

@@ -10,16 +10,20 @@ struct ScanShape {
   int64_t batch = 0, length = 0, width = 0;  // B, T, C
 };
 
+// Three matrices [B*T, C] of one element type, often columns of one: what forgets, what is written, what opens.
+struct Gated {
+  Matrix forget, value, open;
+};
+
 // Gated average: s_t = f_t s_{t-1} + (1 - f_t) v_t, y_t = sigmoid(o_t) s_t, with
-// f_t = floor + (1 - floor) sigmoid(a_t + bias).
-// proj [B*T, 3C], columns a|v|o; bias [C]; y [B*T, C] of proj's element type. state [B, C]: s before the first
-// position, replaced by s after the last; null: starts at zero. states [B*T, C]: every s_t, for the gradient (may be
-// null).
-void GatedScan(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, float* state,
-               const Matrix& y, float* states);
-// For sequences that started at zero. dproj is overwritten; dbias[C] += its gradient. scratch: B * C floats.
-void GatedScanGrad(const ScanShape& shape, const Matrix& proj, const float* bias, float floor, const float* states,
-                   const Matrix& dy, const Matrix& dproj, float* dbias, float* scratch);
+// f_t = floor + (1 - floor) sigmoid(a_t + bias), of in.forget = a, in.value = v, in.open = o.
+// bias [C]; y [B*T, C] of their element type. state [B, C]: s before the first position, replaced by s after the last;
+// null: starts at zero. states [B*T, C]: every s_t, for the gradient (may be null).
+void GatedScan(const ScanShape& shape, const Gated& in, const float* bias, float floor, float* state, const Matrix& y,
+               float* states);
+// For sequences that started at zero. din is overwritten; dbias[C] += its gradient. scratch: B * C floats.
+void GatedScanGrad(const ScanShape& shape, const Gated& in, const float* bias, float floor, const float* states,
+                   const Matrix& dy, const Gated& din, float* dbias, float* scratch);
 
 // Decaying sum: y_t = s_t = a s_{t-1} + sigmoid(g_t) v_t, a = sigmoid(decay). proj [B*T, 2C], columns g|v; decay [C].
 // The rest as above.
