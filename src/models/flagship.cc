@@ -53,7 +53,8 @@ struct FlagshipConfig {
     v.Bool("head_gate", head_gate, "a gate per head and token on what attention found");
     v.Bool("smear", smear, "embeddings take in some of the one before");
     v.Bool("tied", tied, "the token table is the output head as well");
-    v.Int("value_tables", value_tables, 0, 64, "blocks, from the last, with a token table of values for attention or recurrence");
+    v.Int("value_tables", value_tables, 0, 64,
+          "blocks, from the last, with a token table of values for attention or recurrence");
     v.Int("rcsm_operations", rcsm_operations, 0, 256,
           "operations of a reasoning engine after the last block, of which each pass takes two; 0: no engine");
     v.Int("rcsm_width", rcsm_width, 1, 1024, "width of the engine's state");
@@ -209,7 +210,7 @@ class Flagship final : public Model {
     if (b.mixer == 'D') b.forget_bias = bank().Add({name + "mix.alpha.bias", {H}, Role::kVector, Init::Constant(4)});
     if (b.mixer == 'R') b.forget_bias = bank().Add({name + "mix.forget.bias", {C}, Role::kVector, Init::Constant(1)});
     if (b.mixer != 'D' && i >= c_.n_layers - c_.value_tables) {
-      b.values = bank().Add({fmt::format("embed_values.{}.weight", i), {c_.vocab, C}, Role::kEmbedding, Normal(C)});
+      b.values = bank().Add({fmt::format("embed_values.{}.weight", i), {c_.vocab, C}, Role::kLookup, Normal(C)});
       b.value_mix = AddScalars(name + "values", 0.5f, 0.5f);
     }
     b.mix_out = AddMap({{name + "mix.out", C, Output(C)}}, C);

@@ -15,14 +15,17 @@ namespace {
 // Updates what the rule of a run does not take.
 constexpr char kRuleOfTheRest[] = "adamw";
 
-// The rule of every parameter of the bank; null for buffers.
-std::vector<const UpdateRule*> RulesOf(const OptimConfig& config, const ParamBank& bank) {
+// The rule of every parameter of the bank; null for buffers. `lookups` must live as long as they.
+std::vector<const UpdateRule*> RulesOf(const OptimConfig& config, const LookupRule& lookups, const ParamBank& bank) {
   const UpdateRule& chosen = config.rules.Get(config.optimizer);
   const UpdateRule& rest = config.rules.Get(kRuleOfTheRest);
   std::vector<const UpdateRule*> rules;
   for (const ParamInfo& info : bank.infos()) {
     const bool trained = info.role != Role::kBuffer;
-    rules.push_back(!trained ? nullptr : chosen.Takes(info.role) ? &chosen : &rest);
+    rules.push_back(!trained                   ? nullptr
+                    : lookups.Takes(info.role) ? static_cast<const UpdateRule*>(&lookups)
+                    : chosen.Takes(info.role)  ? &chosen
+                                               : &rest);
   }
   return rules;
 }
@@ -82,19 +85,26 @@ std::vector<int> LinesOf(const ParamBank& bank, const std::vector<bool>& holds) 
   return lines;
 }
 
+bool IsTable(Role role) { return role == Role::kEmbedding || role == Role::kLookup; }
+
 double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const ParamInfo& info) {
   const auto or_default = [&](double lr) { return lr > 0 ? lr : config.lr; };
-  return info.lr_scale * rule.PeakRate(info.role == Role::kEmbedding ? or_default(config.embedding_lr)
-                                       : info.role == Role::kVector  ? or_default(config.vector_lr)
-                                                                     : config.lr);
+  return info.lr_scale * rule.PeakRate(IsTable(info.role)           ? or_default(config.embedding_lr)
+                                       : info.role == Role::kVector ? or_default(config.vector_lr)
+                                                                    : config.lr);
 }
 
 }  // namespace
 
 Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
-    : config_(config), bank_(bank), dtype_(dtype), state_(bank), tables_(config.tables, bank, state_) {
+    : config_(config),
+      bank_(bank),
+      dtype_(dtype),
+      state_(bank),
+      lookups_(config_.tables),
+      tables_(config.tables, bank, state_) {
   config_.Validate();
-  const std::vector<const UpdateRule*> rules = RulesOf(config_, bank);
+  const std::vector<const UpdateRule*> rules = RulesOf(config_, lookups_, bank);
   ForEachState(rules, [&](const State& state, const std::vector<bool>& holds) {
     if (state.by_line) {
       state_.AddLines(state.name, LinesOf(bank, holds));
@@ -110,9 +120,9 @@ Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
 void Optimizer::AddPieces(const UpdateRule& rule, size_t i, bool joins) {
   const ParamInfo& info = bank_.infos()[i];
   const double lr = PeakRateOf(config_, rule, info);
-  const double decay = info.role == Role::kMatrix      ? config_.weight_decay
-                       : info.role == Role::kEmbedding ? config_.embedding_decay
-                                                       : 0.0;
+  const double decay = info.role == Role::kMatrix ? config_.weight_decay
+                       : IsTable(info.role)       ? config_.embedding_decay
+                                                  : 0.0;
   const std::vector<State> states = StatesOf(&rule);
   float *values = bank_.values() + info.offset, *gradients = bank_.gradients() + info.offset;
   Piece piece{&rule, lr, decay, {info.size, 0, 0, values, gradients}};
@@ -248,7 +258,8 @@ void Optimizer::Discard() { bank_.ClearGradients(); }
 
 int64_t StateSize(const OptimConfig& config, const ParamBank& bank) {
   int64_t floats = 0;
-  ForEachState(RulesOf(config, bank), [&](const State& state, const std::vector<bool>& holds) {
+  const LookupRule lookups(config.tables);
+  ForEachState(RulesOf(config, lookups, bank), [&](const State& state, const std::vector<bool>& holds) {
     const std::vector<int> lines = state.by_line ? LinesOf(bank, holds) : std::vector<int>();
     for (size_t i = 0; i < holds.size(); ++i) {
       floats += state.by_line ? lines[i] : holds[i] ? bank.infos()[i].size : 0;

@@ -40,7 +40,7 @@ class Optimizer {
   void Discard();
 
   // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices, NorMuon "line_v" beside it;
-  // and of tables as optim/table_rule.h says.
+  // and of tables, looked up or sparse, as optim/table_rule.h says.
   ParamState& state() { return state_; }
   const ParamState& state() const { return state_; }
 
@@ -59,6 +59,7 @@ class Optimizer {
   ParamBank& bank_;
   DType dtype_;
   ParamState state_;
+  LookupRule lookups_;
   TableUpdates tables_;
   std::vector<Piece> runs_, matrices_;
   std::vector<std::vector<std::span<float>>> shared_;  // by member

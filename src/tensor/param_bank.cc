@@ -12,6 +12,8 @@ const char* NameOf(Role role) {
       return "matrix";
     case Role::kEmbedding:
       return "embedding";
+    case Role::kLookup:
+      return "lookup";
     case Role::kVector:
       return "vector";
     case Role::kValueHead:

@@ -25,6 +25,7 @@ namespace flashlm {
 enum class Role : uint8_t {
   kMatrix,     // a linear map inside the network
   kEmbedding,  // the token table, also when it is the output head
+  kLookup,     // a table that is only looked up: a step gives few of its rows a gradient
   kVector,     // gains, biases, scalars
   kValueHead,  // look-ahead value heads
   kBuffer,     // not trained: saved with the model, without gradient, update and decay; not counted as a parameter

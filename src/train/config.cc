@@ -140,9 +140,9 @@ RunConfig RunConfig::FromDocument(const Json& document, const std::string& prese
   config.train.amplification.Validate();
   config.train.cluster.Validate();
   if (config.train.phases > static_cast<int>(config.phases.size())) {
-    throw UsageError(fmt::format("{}: train.phases = {}, but it has {} phases", preset, config.train.phases,
-                                 config.phases.size()),
-                     "a [[phases]] table for each (docs/spec/training.md), 0 for none, -1 for all");
+    throw UsageError(
+        fmt::format("{}: train.phases = {}, but it has {} phases", preset, config.train.phases, config.phases.size()),
+        "a [[phases]] table for each (docs/spec/training.md), 0 for none, -1 for all");
   }
   if (config.train.phases >= 0) config.phases.resize(static_cast<size_t>(config.train.phases));
   return config;

@@ -162,5 +162,77 @@ TEST(TableRule, RemembersWhatItNeedsAndNoMore) {
   }
 }
 
+// A dense table and a sparse one with the same values and gradients.
+struct Lookups {
+  ParamBank bank;
+  Param dense;
+  SparseTable& sparse;
+  explicit Lookups(Role role = Role::kLookup)
+      : dense(bank.Add({.name = "values", .shape = {kRows, kCols}, .role = role, .init = Init::Normal(1)})),
+        sparse(bank.AddTable("table", kRows, kCols, Init::Normal(1))) {
+    bank.Allocate(true);
+    bank.Initialize(1);
+    std::copy_n(bank.values() + dense.offset, sparse.size(), sparse.values());
+  }
+  float* Row(int row) { return bank.values() + dense.offset + int64_t{row} * kCols; }
+  void AddGradient(int32_t row, float gradient) {
+    Floats dy(kCols, gradient);
+    sparse.AddGradient(&row, {dy.data(), DType::kF32, 1, kCols, kCols});
+    std::copy(dy.begin(), dy.end(), bank.gradients() + dense.offset + int64_t{row} * kCols);
+  }
+};
+
+OptimConfig ByRow(double beta1, double beta2) {
+  OptimConfig config = Config(beta1, beta2);
+  FieldsFromJson({{"lookup_rule", "rows"}}, "optim", config);
+  return config;
+}
+
+TEST(LookupRule, IsThatOfSparseTables) {
+  for (const auto& [beta1, beta2] : {std::pair{0.0, 1.0}, {0.0, 0.95}, {0.9, 0.95}}) {
+    Lookups both;
+    Optimizer optimizer(ByRow(beta1, beta2), both.bank);
+    for (int64_t update = 1; update <= 5; ++update) {
+      both.AddGradient(7, 0.5f);
+      if (update % 3 == 1) both.AddGradient(31, -2.0f);
+      optimizer.Update(optimizer.GradientNorm(), 1.0, update);
+      EXPECT_EQ(Floats(both.Row(0), both.Row(kRows)),
+                Floats(both.sparse.values(), both.sparse.values() + both.sparse.size()))
+          << beta1 << " " << beta2 << " update " << update;
+      for (int64_t i = 0; i < both.bank.size(); ++i) ASSERT_EQ(both.bank.gradients()[i], 0);
+    }
+    EXPECT_EQ(optimizer.state().Find("m", 0) != nullptr, beta1 > 0);
+    EXPECT_EQ(optimizer.state().Find("v", 0), nullptr);
+  }
+}
+
+TEST(LookupRule, DecayIsMadeUpForWhenARowIsRead) {
+  const auto after = [](double decay, int64_t update) {
+    Lookups both;
+    OptimConfig config = ByRow(0, 0.95);
+    config.embedding_decay = decay;
+    Optimizer optimizer(config, both.bank);
+    both.AddGradient(7, 0.5f);
+    optimizer.Update(0, 1.0, update);
+    return both.Row(7)[0];
+  };
+  Lookups before;
+  const float start = before.Row(7)[0], decayed = start * std::pow(1 - 0.2f * 0.5f, 3.0f);
+  EXPECT_NEAR(after(0.5, 3) - after(0, 3), decayed - start, 1e-6);
+}
+
+TEST(LookupRule, IsAdamWUnlessAskedFor) {
+  const auto after = [](Role role) {
+    Lookups both(role);
+    Optimizer optimizer(Config(0, 1), both.bank);
+    both.AddGradient(7, 0.5f);
+    optimizer.Update(0, 1.0, 1);
+    both.AddGradient(8, 0.5f);
+    optimizer.Update(0, 1.0, 2);
+    return Floats(both.Row(0), both.Row(kRows));
+  };
+  EXPECT_EQ(after(Role::kLookup), after(Role::kEmbedding));
+}
+
 }  // namespace
 }  // namespace flashlm

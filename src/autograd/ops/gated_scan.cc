@@ -70,7 +70,8 @@ Tensor GatedScan(Tape& tape, const Tensor& forget, const Tensor& value, const Te
   const kernels::ScanShape shape{tape.batch(), tape.length(), width};
   const Tensor y = tape.New(value.rows, width, value.dtype);  // [N,C]
   float* states = tape.training() ? tape.Keep<float>(int64_t{value.rows} * width) : nullptr;
-  kernels::GatedScan(shape, {forget.matrix(), value.matrix(), open.matrix()}, tape.bank().Value(forget_bias), floor, tape.Slot(width), y.matrix(), states);
+  kernels::GatedScan(shape, {forget.matrix(), value.matrix(), open.matrix()}, tape.bank().Value(forget_bias), floor,
+                     tape.Slot(width), y.matrix(), states);
   tape.Record({&kGatedScanOp, {forget, value, open}, y, forget_bias, tape.Keep(GatedScanSaved{shape, states, floor})});
   return y;
 }
