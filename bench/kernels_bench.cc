@@ -281,9 +281,13 @@ class Cases {
     float *c = Floats(kWidth), *dc = Floats(kWidth), *scratch = Floats(kBatch * kWidth);
     const ScanShape scan{kBatch, kLength, kWidth};
     auto* kept = static_cast<float*>(states.data);
-    Add("scan/gated", {proj, y, states}, [=] { GatedScan(scan, proj, c, 0.5f, nullptr, y, kept); });
+    const auto parts = [](const Matrix& m) {
+      return Gated{m.Columns(0, kWidth), m.Columns(kWidth, kWidth), m.Columns(2 * kWidth, kWidth)};
+    };
+    const Gated in = parts(proj), din = parts(dproj);
+    Add("scan/gated", {proj, y, states}, [=] { GatedScan(scan, in, c, 0.5f, nullptr, y, kept); });
     Add("scan/gated_backward", {proj, states, dy, dproj},
-        [=] { GatedScanGrad(scan, proj, c, 0.5f, kept, dy, dproj, dc, scratch); });
+        [=] { GatedScanGrad(scan, in, c, 0.5f, kept, dy, din, dc, scratch); });
     Add("scan/decay", {two, y, states}, [=] { DecayScan(scan, two, c, nullptr, y, kept); });
     Add("scan/decay_backward", {two, states, dy, dtwo},
         [=] { DecayScanGrad(scan, two, c, kept, dy, dtwo, dc, scratch); });

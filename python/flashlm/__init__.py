@@ -2,7 +2,7 @@
 
     import flashlm
 
-    model = flashlm.load("runs/first")
+    model = flashlm.load("runs/demo")
     for piece in model.generate("Once upon a time"):
         print(piece, end="", flush=True)
     model.logits("Once upon a time")            # NumPy, [T, V]

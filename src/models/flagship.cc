@@ -1,8 +1,10 @@
-// The flagship: a transformer for small budgets, with every block option that short training records found worth a try
-// (docs/lab-book/2026-11-flagship.md has what each is worth here).
+// The flagship: recurrence and attention in turns, for small budgets, with every block option that short training
+// records found worth a try (docs/lab-book/2026-11-flagship.md has what each is worth here).
 //
-//   x = h = RMS_in(E[t]);  per block:  h <- r_0 h + r_1 x (+ u_1 skip);  u = RMS1(h);  q|k|v|gate = W u
-//   v <- w_0 v + w_1 V[t];  h <- h + W_o gate(mix(norm(q), norm(k), v));  h <- h + dropout(W_down mlp(W_up RMS2(h)))
+//   x = h = RMS_in(E[t]);  per block:  h <- r_0 h + r_1 x (+ u_1 skip);  u = RMS1(h)
+//   attention:  q|k|v|gate = W u;  v <- w_0 v + w_1 V[t];  a = gate(mix(norm(q), norm(k), v))
+//   recurrence: f|v|o = W u;       v <- w_0 v + w_1 V[t];  a = scan(f, v, o)
+//   h <- h + W_o a;  h <- h + dropout(W_down mlp(W_up RMS2(h)))
 //   h <- h + W_up engine(W_down h) (nn/rcsm.h), if there is one;  logits = c tanh(E RMS_out(h) / c)
 //
 // `mixers` names each block's way to look back by a letter, repeated as often as needed: F full attention, W attention

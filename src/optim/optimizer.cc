@@ -101,7 +101,7 @@ Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
       bank_(bank),
       dtype_(dtype),
       state_(bank),
-      lookups_(config_.tables),
+      lookups_(config.lookups),
       tables_(config.tables, bank, state_) {
   config_.Validate();
   const std::vector<const UpdateRule*> rules = RulesOf(config_, lookups_, bank);
@@ -169,11 +169,13 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update, doub
 
 namespace {
 
-// About the nanoseconds that updating a piece takes one thread: a run reads and writes some floats per value, a matrix
-// (Muon) is also multiplied with itself again and again.
-double CostOf(int64_t size, int rows, int cols) {
-  const double shorter = std::min(rows, cols), longer = std::max(rows, cols);
-  return 2 * static_cast<double>(size) + 5 * (4 * shorter * shorter * longer + 2 * shorter * shorter * shorter) / 200;
+// About the nanoseconds that updating a piece takes one thread: some floats are read and written per value, and a
+// matrix that has products (Muon) is multiplied with itself again and again.
+double CostOf(const RulePiece& piece, bool products) {
+  const double once = 2 * static_cast<double>(piece.size);
+  if (!products) return once;
+  const double shorter = std::min(piece.rows, piece.cols), longer = std::max(piece.rows, piece.cols);
+  return once + 5 * (4 * shorter * shorter * longer + 2 * shorter * shorter * shorter) / 200;
 }
 
 }  // namespace
@@ -189,8 +191,8 @@ std::vector<int64_t> Optimizer::Cuts(int members) const {
   for (const auto* pieces : {&runs_, &matrices_}) {
     for (const Piece& piece : *pieces) {
       const RulePiece& memory = piece.memory;
-      spans.push_back(
-          {BeginOf(piece), memory.size, CostOf(memory.size, memory.rows, memory.cols), piece.rule->ByMatrix()});
+      const bool whole = piece.rule->ByMatrix();
+      spans.push_back({BeginOf(piece), memory.size, CostOf(memory, whole && piece.rule != &lookups_), whole});
       total += spans.back().cost;
     }
   }
@@ -258,7 +260,7 @@ void Optimizer::Discard() { bank_.ClearGradients(); }
 
 int64_t StateSize(const OptimConfig& config, const ParamBank& bank) {
   int64_t floats = 0;
-  const LookupRule lookups(config.tables);
+  const LookupRule lookups(config.lookups);
   ForEachState(RulesOf(config, lookups, bank), [&](const State& state, const std::vector<bool>& holds) {
     const std::vector<int> lines = state.by_line ? LinesOf(bank, holds) : std::vector<int>();
     for (size_t i = 0; i < holds.size(); ++i) {

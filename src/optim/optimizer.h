@@ -1,5 +1,6 @@
 // Updates a parameter bank from its gradients, by the rule of the run (optim/rule.h). Matrices are decayed, embeddings
-// if asked; value heads, gains, biases and tables are not; buffers are left alone.
+// and tables that are only looked up if asked; value heads, gains, biases and sparse tables are not; buffers are left
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,7 @@ class Optimizer {
   void Discard();
 
   // What the rules remember, as they need it: AdamW "m" and "v", Muon "m" of its matrices, NorMuon "line_v" beside it;
-  // and of tables, looked up or sparse, as optim/table_rule.h says.
+  // and of tables as optim/table_rule.h and optim/lookup_rule.h say.
   ParamState& state() { return state_; }
   const ParamState& state() const { return state_; }
 

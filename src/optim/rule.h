@@ -2,7 +2,8 @@
 //
 //   FLASHLM_REGISTER_RULE("my-rule", MyRule);
 //
-// makes `--set optim.optimizer=my-rule` known: it updates the parameters whose role it takes, adamw the rest.
+// makes `--set optim.optimizer=my-rule` known: it updates the parameters whose role it takes, adamw the rest
+// (and optim/lookup_rule.h what is only looked up, where [optim] says so).
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,6 @@
-// How sparse tables are updated (tensor/sparse_table.h), and dense ones that are only looked up if [optim] says so:
-// Adam of the rows that were read in the step, with one second moment per row, so that a table of R x C costs R floats
-// beside its values. Without a first moment and with squares that are summed it is row-wise Adagrad, under which rows
-// that are seldom read keep a high rate.
+// How sparse tables are updated (tensor/sparse_table.h): Adam of the rows that were read in the step, with one second
+// moment per row, so that a table of R x C costs R floats beside its values. Without a first moment and with squares
+// that are summed it is row-wise Adagrad, under which rows that are seldom read keep a high rate.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +8,6 @@
 
 #include "base/fields.h"
 #include "kernels/optimizer/optimizer.h"
-#include "optim/rule.h"
 #include "tensor/param_state.h"
 
 namespace flashlm {
@@ -17,37 +15,14 @@ namespace flashlm {
 struct TableRule {
   double lr = 0;
   double beta1 = 0, beta2 = 1;
-  std::string lookups = "adamw";
 
   void VisitFields(FieldVisitor& v) {
-    v.Real("table_lr", lr, 0, 10, "peak learning rate of these tables; 0: lr");
+    v.Real("table_lr", lr, 0, 10, "peak learning rate of n-gram tables; 0: lr");
     v.Real("table_beta1", beta1, 0, 0.9999, "decay of the tables' first moment; 0: none, which saves their size again");
     v.Real("table_beta2", beta2, 0, 1, "decay of the tables' second moment, one per row; 1: summed (Adagrad)");
-    v.Text("lookup_rule", lookups, {"adamw", "rows"},
-           "of tables of values, which are only looked up: as the embedding, or as n-gram tables, rows alone that were "
-           "read");
   }
   // Floats that are remembered of a table.
   int64_t StateSize(const SparseTable& table) const;
-};
-
-// The same for dense tables that are only looked up: rows whose gradient is zero throughout stay as they are. Decay is
-// made up for at a row's next reading.
-class LookupRule final : public UpdateRule {
- public:
-  explicit LookupRule(const TableRule& rule) : rule_(rule) {}
-
-  bool Takes(Role role) const override { return role == Role::kLookup && rule_.lookups == "rows"; }
-  std::vector<std::string> States() const override {
-    return rule_.beta1 > 0 ? std::vector<std::string>{"m"} : std::vector<std::string>();
-  }
-  std::vector<std::string> LineStates() const override { return {"row_v", "row_at"}; }
-  bool ByMatrix() const override { return true; }
-  double PeakRate(double of_role) const override { return rule_.lr > 0 ? rule_.lr : of_role; }
-  void Update(const RulePiece& piece, const RuleStep& step) const override;
-
- private:
-  const TableRule& rule_;
 };
 
 // The tables of a bank, and what is remembered of them.

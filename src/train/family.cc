@@ -103,7 +103,7 @@ SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& si
 }
 
 // Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both. Where
-// steps grow they cost less per token; how much, the larger of the two tells.
+// steps grow they cost less per token; how much, the smallest size tells whose steps do.
 void MeasureSpeed(std::vector<Size>& sizes) {
   constexpr double kSecondsEach = 0.7;
   const auto measured = [](RunConfig config, bool growing) {
@@ -114,7 +114,10 @@ void MeasureSpeed(std::vector<Size>& sizes) {
   const Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
   const double small_seconds = measured(small.config, false), large_seconds = measured(large.config, false);
   const double slope = std::max(0.0, large_seconds - small_seconds) / std::max(1.0, large.weights - small.weights);
-  const double growing = grows(large) ? measured(large.config, true) / large_seconds : 1;
+  double growing = 1;
+  if (const auto size = std::find_if(sizes.begin(), sizes.end(), grows); size != sizes.end()) {
+    growing = measured(size->config, true) / measured(size->config, false);
+  }
   for (Size& size : sizes) {
     size.seconds_per_token = small_seconds + slope * (size.weights - small.weights);
     if (grows(size)) size.seconds_per_token *= growing;

@@ -16,7 +16,7 @@ ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROO
 TINY = ["model.d_model=32", "model.n_layers=2", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
         "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5", "train.precision=f32"]
 CORTEX = TINY + ["model.vocab=512", "model.d_head=8", "model.d_mem=8", "model.d_ff=48", "model.dropout=0.1"]
-FLAGSHIP = TINY + ["model.n_heads=2", "model.d_ff=64", "train.batch_growth=0.5:2"]
+FLAGSHIP = TINY + ["model.n_heads=2", "model.mixers=RF", "model.d_ff=64", "train.batch_growth=0.5:2"]
 SUPERNOVA = TINY + ["model.d_reason=16", "model.n_operations=4", "model.n_slots=4", "train.phases=0"]
 
 

@@ -67,6 +67,7 @@ Tensor GatedScan(Tape& tape, const Tensor& forget, const Tensor& value, const Te
   const int width = forget_bias.cols;
   FLASHLM_CHECK(forget.cols == width && value.cols == width && open.cols == width,
                 "recurrence of width {} over {}, {} and {} columns", width, forget.cols, value.cols, open.cols);
+  FLASHLM_CHECK(forget.dtype == value.dtype && open.dtype == value.dtype, "a recurrence over tensors of several types");
   const kernels::ScanShape shape{tape.batch(), tape.length(), width};
   const Tensor y = tape.New(value.rows, width, value.dtype);  // [N,C]
   float* states = tape.training() ? tape.Keep<float>(int64_t{value.rows} * width) : nullptr;
