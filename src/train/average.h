@@ -28,7 +28,8 @@ struct AverageConfig {
            "of ema, as a part of the budget: weights from so long ago count a factor of e less");
     v.Int("average_every", every, 1, 1 << 30, "steps between weights that are averaged");
     v.Real("average_blend", blend, 0, 1, "share of the average in the model; the rest are the last step's weights");
-    v.Bool("average_embedding", embedding, "whether embedding and tables are averaged too; else they are the last step's");
+    v.Bool("average_embedding", embedding,
+           "whether embedding and tables are averaged too; else they are the last step's");
   }
 };
 

@@ -45,8 +45,8 @@ struct SizeChoice {
   static SizeChoice FromJson(const Json& json);
 };
 // The size whose predicted loss at the end of the budget is the lowest. With a budget of time two sizes train for a
-// moment, some three seconds in all, to know how fast they are here; with one of tokens or steps it is the size for which
-// that many tokens are the best use of the same work. Throws UsageError for a wrong family, size or setting.
+// moment, some three seconds in all, to know how fast they are here; with one of tokens or steps it is the size for
+// which that many tokens are the best use of the same work. Throws UsageError for a wrong family, size or setting.
 SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request);
 
 }  // namespace flashlm
