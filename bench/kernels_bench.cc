@@ -281,10 +281,7 @@ class Cases {
     float *c = Floats(kWidth), *dc = Floats(kWidth), *scratch = Floats(kBatch * kWidth);
     const ScanShape scan{kBatch, kLength, kWidth};
     auto* kept = static_cast<float*>(states.data);
-    const auto parts = [](const Matrix& m) {
-      return Gated{m.Columns(0, kWidth), m.Columns(kWidth, kWidth), m.Columns(2 * kWidth, kWidth)};
-    };
-    const Gated in = parts(proj), din = parts(dproj);
+    const Gated in = Gated::Of(proj), din = Gated::Of(dproj);
     Add("scan/gated", {proj, y, states}, [=] { GatedScan(scan, in, c, 0.5f, nullptr, y, kept); });
     Add("scan/gated_backward", {proj, states, dy, dproj},
         [=] { GatedScanGrad(scan, in, c, 0.5f, kept, dy, din, dc, scratch); });

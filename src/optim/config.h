@@ -23,7 +23,7 @@ struct OptimConfig {
   double clip = 1.0;
   OneOfEach<UpdateRule> rules;
   TableRule tables;
-  LookupConfig lookups;
+  LookupRule lookups;
   std::string schedule = "cosine";
   double warmup_fraction = 0.02;
   double final_lr_fraction = 0.1;

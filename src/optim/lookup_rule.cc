@@ -20,7 +20,7 @@ bool IsZero(const float* x, int n) {
 void LookupRule::Update(const RulePiece& piece, const RuleStep& step) const {
   const kernels::AdamRowsState state{.m = nullptr, .v = piece.state[0], .at = piece.state[1]};
   const kernels::AdamRowsStep adam{
-      .lr = step.lr, .beta2 = config_.beta2, .step = step.update, .gradient_scale = step.gradient_scale};
+      .lr = step.lr, .beta2 = beta2_, .step = step.update, .gradient_scale = step.gradient_scale};
   for (int32_t row = 0; row < piece.rows; ++row) {
     float* gradient = piece.gradients + int64_t{row} * piece.cols;
     if (IsZero(gradient, piece.cols)) continue;

@@ -15,18 +15,16 @@ namespace {
 // Updates what the rule of a run does not take.
 constexpr char kRuleOfTheRest[] = "adamw";
 
-// The rule of every parameter of the bank; null for buffers. `lookups` must live as long as they.
-std::vector<const UpdateRule*> RulesOf(const OptimConfig& config, const LookupRule& lookups, const ParamBank& bank) {
+// The rule of every parameter of the bank, one of `config`; null for buffers.
+std::vector<const UpdateRule*> RulesOf(const OptimConfig& config, const ParamBank& bank) {
   const UpdateRule& chosen = config.rules.Get(config.optimizer);
-  const UpdateRule& rest = config.rules.Get(kRuleOfTheRest);
+  const auto rule_of = [&](Role role) -> const UpdateRule* {
+    if (role == Role::kBuffer) return nullptr;
+    if (config.lookups.Takes(role)) return &config.lookups;
+    return chosen.Takes(role) ? &chosen : &config.rules.Get(kRuleOfTheRest);
+  };
   std::vector<const UpdateRule*> rules;
-  for (const ParamInfo& info : bank.infos()) {
-    const bool trained = info.role != Role::kBuffer;
-    rules.push_back(!trained                   ? nullptr
-                    : lookups.Takes(info.role) ? static_cast<const UpdateRule*>(&lookups)
-                    : chosen.Takes(info.role)  ? &chosen
-                                               : &rest);
-  }
+  for (const ParamInfo& info : bank.infos()) rules.push_back(rule_of(info.role));
   return rules;
 }
 
@@ -85,8 +83,6 @@ std::vector<int> LinesOf(const ParamBank& bank, const std::vector<bool>& holds) 
   return lines;
 }
 
-bool IsTable(Role role) { return role == Role::kEmbedding || role == Role::kLookup; }
-
 double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const ParamInfo& info) {
   const auto or_default = [&](double lr) { return lr > 0 ? lr : config.lr; };
   return info.lr_scale * rule.PeakRate(IsTable(info.role)           ? or_default(config.embedding_lr)
@@ -97,14 +93,9 @@ double PeakRateOf(const OptimConfig& config, const UpdateRule& rule, const Param
 }  // namespace
 
 Optimizer::Optimizer(const OptimConfig& config, ParamBank& bank, DType dtype)
-    : config_(config),
-      bank_(bank),
-      dtype_(dtype),
-      state_(bank),
-      lookups_(config.lookups),
-      tables_(config.tables, bank, state_) {
+    : config_(config), bank_(bank), dtype_(dtype), state_(bank), tables_(config.tables, bank, state_) {
   config_.Validate();
-  const std::vector<const UpdateRule*> rules = RulesOf(config_, lookups_, bank);
+  const std::vector<const UpdateRule*> rules = RulesOf(config_, bank);
   ForEachState(rules, [&](const State& state, const std::vector<bool>& holds) {
     if (state.by_line) {
       state_.AddLines(state.name, LinesOf(bank, holds));
@@ -192,7 +183,7 @@ std::vector<int64_t> Optimizer::Cuts(int members) const {
     for (const Piece& piece : *pieces) {
       const RulePiece& memory = piece.memory;
       const bool whole = piece.rule->ByMatrix();
-      spans.push_back({BeginOf(piece), memory.size, CostOf(memory, whole && piece.rule != &lookups_), whole});
+      spans.push_back({BeginOf(piece), memory.size, CostOf(memory, whole && piece.rule != &config_.lookups), whole});
       total += spans.back().cost;
     }
   }
@@ -260,8 +251,7 @@ void Optimizer::Discard() { bank_.ClearGradients(); }
 
 int64_t StateSize(const OptimConfig& config, const ParamBank& bank) {
   int64_t floats = 0;
-  const LookupRule lookups(config.lookups);
-  ForEachState(RulesOf(config, lookups, bank), [&](const State& state, const std::vector<bool>& holds) {
+  ForEachState(RulesOf(config, bank), [&](const State& state, const std::vector<bool>& holds) {
     const std::vector<int> lines = state.by_line ? LinesOf(bank, holds) : std::vector<int>();
     for (size_t i = 0; i < holds.size(); ++i) {
       floats += state.by_line ? lines[i] : holds[i] ? bank.infos()[i].size : 0;

@@ -60,7 +60,6 @@ class Optimizer {
   ParamBank& bank_;
   DType dtype_;
   ParamState state_;
-  LookupRule lookups_;
   TableUpdates tables_;
   std::vector<Piece> runs_, matrices_;
   std::vector<std::vector<std::span<float>>> shared_;  // by member

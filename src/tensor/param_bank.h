@@ -31,6 +31,8 @@ enum class Role : uint8_t {
   kBuffer,     // not trained: saved with the model, without gradient, update and decay; not counted as a parameter
 };
 const char* NameOf(Role role);
+// Rates and averages treat them alike.
+inline bool IsTable(Role role) { return role == Role::kEmbedding || role == Role::kLookup; }
 
 // How products see a matrix: as it is, or ternary (docs/spec/ternary.md), then optionally with its input rounded to
 // int8 per token so that what is trained is exactly what integer arithmetic computes.

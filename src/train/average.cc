@@ -13,8 +13,7 @@ WeightAverage::WeightAverage(const AverageConfig& config, ParamBank& bank)
   if (!config_.On()) return;
   std::vector<bool> averaged;
   for (const ParamInfo& info : bank.infos()) {
-    const bool table = info.role == Role::kEmbedding || info.role == Role::kLookup;
-    const bool left_out = info.role == Role::kBuffer || (table && !config_.embedding);
+    const bool left_out = info.role == Role::kBuffer || (IsTable(info.role) && !config_.embedding);
     averaged.push_back(!left_out);
   }
   for (const char* name : {"average", "raw"}) state_.Add(name, averaged);

@@ -116,7 +116,7 @@ void MeasureSpeed(std::vector<Size>& sizes) {
   const double slope = std::max(0.0, large_seconds - small_seconds) / std::max(1.0, large.weights - small.weights);
   double growing = 1;
   if (const auto size = std::find_if(sizes.begin(), sizes.end(), grows); size != sizes.end()) {
-    growing = measured(size->config, true) / measured(size->config, false);
+    growing = measured(size->config, true) / (&*size == &large ? large_seconds : measured(size->config, false));
   }
   for (Size& size : sizes) {
     size.seconds_per_token = small_seconds + slope * (size.weights - small.weights);

@@ -36,16 +36,12 @@ struct Recurrence {
     void* data = dtype == DType::kF32 ? static_cast<void*>(f32.data() + first * cols) : bf16.data() + first * cols;
     return {data, dtype, rows, cols, cols};
   }
-  Gated Parts(const Matrix& x) const {
-    const int64_t C = shape.width;
-    return {x.Columns(0, C), x.Columns(C, C), x.Columns(2 * C, C)};
-  }
   // Rows [first, first + rows) as `s` describes them.
   void Forward(const ScanShape& s, int64_t first, float* state, float* all) {
     const int64_t rows = s.batch * s.length;
     const Matrix x = View(proj, proj16, parts() * s.width, first, rows), out = View(y, y16, s.width, first, rows);
     if (gated) {
-      GatedScan(s, Parts(x), vector.data(), kFloor, state, out, all);
+      GatedScan(s, Gated::Of(x), vector.data(), kFloor, state, out, all);
     } else {
       DecayScan(s, x, vector.data(), state, out, all);
     }
@@ -57,7 +53,7 @@ struct Recurrence {
     const Matrix x = View(proj, proj16, parts() * shape.width, 0, Rows()), g = View(dy, dy16, shape.width, 0, Rows());
     const Matrix dx = View(dproj, dproj16, parts() * shape.width, 0, Rows());
     if (gated) {
-      GatedScanGrad(shape, Parts(x), vector.data(), kFloor, states.data(), g, Parts(dx), dvector.data(),
+      GatedScanGrad(shape, Gated::Of(x), vector.data(), kFloor, states.data(), g, Gated::Of(dx), dvector.data(),
                     scratch.data());
     } else {
       DecayScanGrad(shape, x, vector.data(), states.data(), g, dx, dvector.data(), scratch.data());

@@ -10,10 +10,7 @@ struct RepeatHeadsSaved {
 };
 
 kernels::Matrix HeadOf(const kernels::Matrix& m, int64_t head, int64_t head_dim) {
-  kernels::Matrix part = m;
-  part.data = static_cast<char*>(m.data) + head * head_dim * static_cast<int64_t>(SizeOf(m.dtype));
-  part.cols = head_dim;
-  return part;
+  return m.Columns(head * head_dim, head_dim);
 }
 
 // visit(a head of the narrow matrix, one of its copies in the wide one, which of them it is).

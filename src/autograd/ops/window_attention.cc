@@ -18,10 +18,7 @@ struct WindowAttentionSaved {
 // The heads' gradients of shared values [N, H*D] -> their sums [N, value_heads*D].
 void SumSharedValues(const kernels::Matrix& of_heads, const kernels::Matrix& dv) {
   for (int64_t begin = 0; begin < of_heads.cols; begin += dv.cols) {
-    kernels::Matrix part = of_heads;
-    part.data = static_cast<char*>(of_heads.data) + begin * static_cast<int64_t>(SizeOf(of_heads.dtype));
-    part.cols = dv.cols;
-    kernels::Copy(part, dv, begin > 0);
+    kernels::Copy(of_heads.Columns(begin, dv.cols), dv, begin > 0);
   }
 }
 

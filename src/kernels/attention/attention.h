@@ -29,11 +29,7 @@ struct Qkv {
 
   // The columns q|k|v of one matrix.
   static Qkv Of(const Matrix& m, int64_t width) {
-    const auto third = [&](int64_t i) {
-      char* data = static_cast<char*>(m.data) + i * width * static_cast<int64_t>(SizeOf(m.dtype));
-      return Matrix{data, m.dtype, m.rows, width, m.stride};
-    };
-    return {third(0), third(1), third(2)};
+    return {m.Columns(0, width), m.Columns(width, width), m.Columns(2 * width, width)};
   }
 };
 

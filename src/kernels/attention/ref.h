@@ -16,8 +16,9 @@ template <class S>
 void Rotate(Rope rope, int D, int position, S* x, double base = kRopeBase) {
   for (int i = 0; rope != Rope::kNone && i < D / 2; ++i) {
     const double angle = position * RopeFrequency(rope, D, i, base);
-    S& first = rope == Rope::kInterleaved ? x[2 * i] : x[i];
-    S& second = rope == Rope::kInterleaved ? x[2 * i + 1] : x[i + D / 2];
+    const int64_t even = 2 * int64_t{i};
+    S& first = rope == Rope::kInterleaved ? x[even] : x[i];
+    S& second = rope == Rope::kInterleaved ? x[even + 1] : x[i + D / 2];
     const S a = first, b = second;
     first = a * std::cos(angle) - b * std::sin(angle);
     second = b * std::cos(angle) + a * std::sin(angle);

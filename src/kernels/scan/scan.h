@@ -13,6 +13,12 @@ struct ScanShape {
 // Three matrices [B*T, C] of one element type, often columns of one: what forgets, what is written, what opens.
 struct Gated {
   Matrix forget, value, open;
+
+  // The columns forget|value|open of one matrix.
+  static Gated Of(const Matrix& m) {
+    const int64_t width = m.cols / 3;
+    return {m.Columns(0, width), m.Columns(width, width), m.Columns(2 * width, width)};
+  }
 };
 
 // Gated average: s_t = f_t s_{t-1} + (1 - f_t) v_t, y_t = sigmoid(o_t) s_t, with
