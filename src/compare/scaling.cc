@@ -69,15 +69,47 @@ ScalingGrid OpenGrid(const ScalingOptions& options) {
   Join(SizesOf(options.presets), grid.presets);
   Join(options.tokens, grid.tokens);
   Join(options.steps_of, grid.steps_of);
+  std::vector<std::string> runs;
+  for (const std::string& run : options.runs) runs.push_back(AbsolutePath(run));
+  Join(runs, grid.runs);
   if (grid.presets.empty()) grid.presets = SizesOf({"flagship"});
   if (grid.tokens.empty()) Join(kTokens, grid.tokens);
   if (grid.steps_of.empty()) Join(kStepsOf, grid.steps_of);
   std::sort(grid.tokens.begin(), grid.tokens.end());
   std::sort(grid.steps_of.begin(), grid.steps_of.end());
   if (!options.text.empty()) grid.text = AbsolutePath(options.text);
+  if (!grid.text.empty() && !grid.runs.empty()) {
+    throw UsageError("--runs and --text do not go together: runs were scored on the test part of their data",
+                     "leave --text out, or begin a grid without it");
+  }
   if (!options.sets.empty()) grid.sets = options.sets;
   grid.seeds = options.seeds.value_or(grid.seeds);
   return grid;
+}
+
+// Weights that a token meets in products.
+double WeightsOf(const Json& model) { return MakeModel(model, false)->TrainingFlopsPerToken() / 6; }
+
+ScalingRun FinishedRun(const ScalingGrid& grid, const std::string& folder) {
+  const std::string results = folder + "/results.json";
+  if (!fs::exists(results)) {
+    throw UsageError(fmt::format("--runs: '{}' is no finished run: it has no results.json", folder),
+                     "a folder that `train --out` made");
+  }
+  const std::string path = folder + "/config.toml";
+  const RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(path), path));
+  if (config.data_fingerprint != grid.data.fingerprint) {
+    throw UsageError(fmt::format("--runs: '{}' was trained on other data than the grid", folder),
+                     fmt::format("it names '{}', the grid '{}'", config.data, grid.data.folder));
+  }
+  const RunResult result = RunResultFromJson(ReadJsonFile(results), results);
+  return {folder,
+          result.model,
+          WeightsOf(config.model),
+          static_cast<double>(result.tokens),
+          result.val_bits_per_byte,
+          result.tok_per_sec,
+          int64_t{config.train.sequence_length} * config.train.micro_batch * config.train.accumulate};
 }
 
 // A size that takes so many tokens a step: micro-batches no larger than the preset's, and as many as it takes.
@@ -111,6 +143,7 @@ class Scaler {
     }
     scaling_.unique = ReadDataMeta(grid().data.folder).at("train").at("tokens").get<double>();
     Weigh();
+    for (const std::string& run : grid().runs) scaling_.runs.push_back(FinishedRun(grid(), run));
     SayWhatIsHeld();
     MakeFolder(out_);
     lock_ = FolderLock(out_);
@@ -164,7 +197,7 @@ class Scaler {
     for (const std::string& preset : grid().presets) {
       const Contender contender = WithSteps(grid(), preset, grid().steps_of.front());
       const RunConfig config = ConfigOf(settings, {contender, settings.seed, ""});
-      weights.push_back(MakeModel(config.model, false)->TrainingFlopsPerToken() / 6);
+      weights.push_back(WeightsOf(config.model));
     }
     for (ScalingCell& cell : scaling_.cells) cell.weights = weights[cell.size];
   }
@@ -176,6 +209,7 @@ class Scaler {
       if (cell.steps_of != grid().steps_of.front()) continue;
       points.push_back({cell.weights, static_cast<double>(cell.tokens), scaling_.unique, 1});
     }
+    for (const ScalingRun& run : scaling_.runs) points.push_back({run.weights, run.tokens, scaling_.unique, 1});
     std::vector<std::string> held;
     try {
       held = FitScalingLaw(points).held;

@@ -16,6 +16,7 @@ struct ScalingOptions {
   std::vector<std::string> presets;  // names or .toml files, families being their sizes; none: flagship's
   std::vector<int64_t> tokens;       // budgets; none: 500k, 2M, 6M
   std::vector<int64_t> steps_of;     // tokens per step; none: 1024, 2048, 4096
+  std::vector<std::string> runs;     // folders of other finished runs on the data whose results join the fit
   std::string data, text, out;       // as in CompareOptions
   std::vector<std::string> sets;     // as `--set`, for all
   std::optional<int> seeds;          // how many, >= 1

@@ -56,6 +56,17 @@ Json PointsJson(const Scaling& scaling) {
                       {"predicted", scaling.Predicted(cell)},
                       {"residual", scaling.fit.residuals[next++]}});
   }
+  for (const ScalingRun& run : scaling.runs) {
+    points.push_back({{"run", run.folder},
+                      {"preset", run.model},
+                      {"weights", run.weights},
+                      {"tokens", run.tokens},
+                      {"unique_tokens", scaling.unique},
+                      {"tokens_per_step", run.steps_of},
+                      {"bits_per_byte", run.bits_per_byte},
+                      {"predicted", scaling.Predicted(run)},
+                      {"residual", scaling.fit.residuals[next++]}});
+  }
   return points;
 }
 
@@ -66,7 +77,8 @@ Json ToJson(const ScalingGrid& grid) {
           {"data", grid.data.folder}, {"data_fingerprint", grid.data.fingerprint},
           {"text", grid.text},        {"sets", grid.sets},
           {"seeds", grid.seeds},      {"presets", grid.presets},
-          {"tokens", grid.tokens},    {"tokens_per_step", grid.steps_of}};
+          {"tokens", grid.tokens},    {"tokens_per_step", grid.steps_of},
+          {"runs", grid.runs}};
 }
 
 ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
@@ -82,6 +94,7 @@ ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
     grid.presets = json.at("presets").get<std::vector<std::string>>();
     grid.tokens = json.at("tokens").get<std::vector<int64_t>>();
     grid.steps_of = json.at("tokens_per_step").get<std::vector<int64_t>>();
+    grid.runs = json.value("runs", std::vector<std::string>());  // grids of before 2026-11-27 have none
     return grid;
   } catch (const Json::exception& e) {
     throw Error(fmt::format("'{}' does not describe a grid: {}", where, e.what()), "begin anew, with another --out");
@@ -99,6 +112,9 @@ void FitBest(Scaling& scaling) {
   for (const ScalingCell& cell : scaling.cells) {
     if (!cell.best) continue;
     points.push_back({cell.weights, cell.result.tokens, scaling.unique, cell.result.bits_per_byte.mean});
+  }
+  for (const ScalingRun& run : scaling.runs) {
+    points.push_back({run.weights, run.tokens, scaling.unique, run.bits_per_byte});
   }
   scaling.fit = FitScalingLaw(points);
 }

@@ -21,6 +21,7 @@ struct ScalingGrid {
   std::vector<std::string> presets;  // the sizes: names, or absolute paths of .toml files
   std::vector<int64_t> tokens;       // the budgets
   std::vector<int64_t> steps_of;     // tokens per step
+  std::vector<std::string> runs;     // folders of other finished runs on the data, points of the law too
 };
 Json ToJson(const ScalingGrid& grid);
 ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where);
@@ -34,11 +35,19 @@ struct ScalingCell {
   bool best = false;   // of its size and budget: a point of the law
 };
 
+// One of ScalingGrid::runs.
+struct ScalingRun {
+  std::string folder, model;  // `model`: the preset's name
+  double weights = 0, tokens = 0, bits_per_byte = 0, tok_per_sec = 0;
+  int64_t steps_of = 0;
+};
+
 struct Scaling {
   ScalingGrid grid;
   double unique = 0;                                 // tokens of the training data
   std::vector<ScalingCell> cells;                    // by size, then budget, then tokens per step
-  ScalingFit fit;                                    // of the best cells, whose order its residuals have
+  std::vector<ScalingRun> runs;                      // in the grid's order
+  ScalingFit fit;                                    // its residuals: of the best cells, then of the runs, in their order
   int64_t fewest_documents = 0, most_documents = 0;  // that runs were scored on
   std::string machine;                               // "a CPU, 2 threads, bf16"
 
@@ -46,8 +55,9 @@ struct Scaling {
   double Predicted(const ScalingCell& cell) const {
     return law().BitsPerByte(cell.weights, cell.result.tokens, unique);
   }
+  double Predicted(const ScalingRun& run) const { return law().BitsPerByte(run.weights, run.tokens, unique); }
 };
-// Marks the best cells of `scaling` and fits the law to them. Throws Error if they are too few.
+// Marks the best cells of `scaling` and fits the law to them and the runs. Throws Error if they are too few.
 void FitBest(Scaling& scaling);
 
 // What a size comes to in a time, at the speed of its run with the largest budget.

@@ -62,6 +62,20 @@ std::string GridTable(const Scaling& scaling) {
   return table;
 }
 
+std::string RunTable(const Scaling& scaling) {
+  std::string table =
+      "| run | size | weights in products | tokens | a step at first | bits per byte | law | less the law | tokens/s |\n"
+      "|---|---|---:|---:|---:|---:|---:|---:|---:|\n";
+  size_t next = scaling.fit.residuals.size() - scaling.runs.size();
+  for (const ScalingRun& run : scaling.runs) {
+    table += fmt::format("| {} | {} | {} | {} | {} | {:.4f} | {:.4f} | {:+.4f} | {} |\n", ForMarkdown(run.folder),
+                         ForMarkdown(run.model), Grouped(run.weights), FormatCount(run.tokens), run.steps_of,
+                         run.bits_per_byte, scaling.Predicted(run), scaling.fit.residuals[next++],
+                         Grouped(run.tok_per_sec));
+  }
+  return table;
+}
+
 std::string PredictionTable(const Scaling& scaling) {
   std::string table =
       "| time | best size | tokens | epochs | bits per byte | the others |\n|---|---|---:|---:|---:|---|\n";
@@ -91,6 +105,11 @@ class Plot {
       x_.Include(std::log10(cell.result.tokens));
       y_.Include(cell.result.bits_per_byte.mean);
       y_.Include(scaling.Predicted(cell));
+    }
+    for (const ScalingRun& run : scaling.runs) {
+      x_.Include(std::log10(run.tokens));
+      y_.Include(run.bits_per_byte);
+      y_.Include(scaling.Predicted(run));
     }
     const double side = 0.04 * (x_.high - x_.low), above = 0.05 * (y_.high - y_.low) + 1e-3;
     x_ = {x_.low - side, x_.high + side};
@@ -143,16 +162,21 @@ class Plot {
   std::string Size(size_t size, size_t& shown) const {
     std::string points;
     double weights = 0;
-    for (const ScalingCell& cell : scaling_.cells) {
-      if (cell.size != size || !cell.best) continue;
-      weights = cell.weights;
+    const auto add = [&](double tokens, double bits_per_byte, int64_t steps_of) {
       points += fmt::format(
           "<circle class=\"point {}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"><title>{:.4f} bits per byte, {} tokens a "
           "step</title></circle>\n",
-          StyleClass(shown), PixelX(std::log10(cell.result.tokens)), PixelY(cell.result.bits_per_byte.mean),
-          cell.result.bits_per_byte.mean, cell.steps_of);
+          StyleClass(shown), PixelX(std::log10(tokens)), PixelY(bits_per_byte), bits_per_byte, steps_of);
+    };
+    for (const ScalingCell& cell : scaling_.cells) {
+      if (cell.size != size || !cell.best) continue;
+      weights = cell.weights;
+      add(cell.result.tokens, cell.result.bits_per_byte.mean, cell.steps_of);
     }
     if (points.empty()) return "";
+    for (const ScalingRun& run : scaling_.runs) {
+      if (run.model == SizeName(scaling_, size)) add(run.tokens, run.bits_per_byte, run.steps_of);
+    }
     const double key_y = kTop + 14 + 18 * static_cast<double>(shown);
     std::string svg = fmt::format("<path class=\"line {}\" d=\"{}\"/>\n", StyleClass(shown), Curve(weights));
     svg += fmt::format(
@@ -203,7 +227,12 @@ std::string ScalingMarkdown(const Scaling& scaling) {
   text += PredictionTable(scaling) + "\n## The grid\n\n";
   text += ForMarkdown(Circumstances(scaling)) +
           " In bold the best tokens per step of each size and budget, to which the law was fitted.\n\n";
-  return text + GridTable(scaling);
+  text += GridTable(scaling);
+  if (!scaling.runs.empty()) {
+    text += "\n## Other runs\n\nPoints of the law as well: trainings on the same data that were finished before.\n\n";
+    text += RunTable(scaling);
+  }
+  return text;
 }
 
 std::string ScalingSvg(const Scaling& scaling) { return Plot(scaling).Svg(); }

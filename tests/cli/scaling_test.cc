@@ -134,6 +134,24 @@ TEST_F(ScalingTest, InterruptedItGoesOnAndMoreJoins) {
   EXPECT_EQ(joined.err, "");
   EXPECT_EQ(Json::parse(joined.out).at("points").size(), 6u);
   EXPECT_EQ(In("tokens-2000/small+steps-of-256/comparison.json"), first) << "trained once";
+
+  // A run that was finished before joins the points, and stays.
+  const CommandResult longer = RunCommand({"train", "--preset", Preset("large"), "--data", *shared_ / "data", "--out",
+                                           scratch_ / "longer", "--tokens", "20k"},
+                                          scratch_);
+  ASSERT_EQ(longer.exit_code, 0) << longer.err;
+  const CommandResult with = Scaling({"--runs", scratch_ / "longer", "--json", "--quiet"});
+  ASSERT_EQ(with.exit_code, 0) << with.err;
+  const Json points = Json::parse(with.out).at("points");
+  ASSERT_EQ(points.size(), 7u);
+  const Json results = ParseJson(ReadFile(scratch_ / "longer/results.json"), "test");
+  EXPECT_EQ(points[6].at("bits_per_byte"), results.at("val_bits_per_byte"));
+  EXPECT_EQ(points[6].at("tokens"), results.at("tokens").get<double>());
+  EXPECT_EQ(points[6].at("weights"), points[5].at("weights"));
+  EXPECT_EQ(points[6].at("tokens_per_step"), 4 * 4 * 64);
+  EXPECT_EQ(Json::parse(Scaling({"--json", "--quiet"}).out).at("points"), points);
+  EXPECT_NE(In("scaling.md").find("## Other runs"), std::string::npos);
+
   const CommandResult other = Scaling({"--set", "optim.lr=0.1"});
   EXPECT_EQ(other.exit_code, 2) << other.err;
   EXPECT_EQ(other.ErrorLines(), 1) << other.err;
@@ -163,6 +181,10 @@ TEST_F(ScalingTest, RefusesWhatIsWrongBeforeAnyWork) {
            "model.value_heads=false", "--set", "train.value_weight=0.5"},
           2, "train.value_weight: the model has no value heads");
   refused({"--data", data, "--presets", Both(), "--steps-of", "256", "--text", scratch_ / "no.txt"}, 1, "no.txt");
+  refused({"--data", data, "--presets", Both(), "--steps-of", "256", "--runs", scratch_ / "no"}, 2, "no finished run");
+  refused({"--data", data, "--presets", Both(), "--steps-of", "256", "--runs", "a,,b"}, 2, "empty name");
+  refused({"--data", data, "--presets", Both(), "--steps-of", "256", "--runs", "a", "--text", data + "/valid.txt"}, 2,
+          "do not go together");
   // A folder with something else in it stays as it is.
   std::filesystem::create_directory(scratch_ / "out");
   WriteFileAtomic(scratch_ / "out/file", "mine");

@@ -97,8 +97,47 @@ TEST(ScalingGrid, TimePicksTheSize) {
   EXPECT_EQ(BestOf(hours).size, 1u) << "a larger one holds more";
 }
 
+// The same law has them, so nothing of it changes but that a text read six times tells what repeats are worth.
+TEST(ScalingGrid, OtherRunsArePointsOfTheLaw) {
+  Scaling scaling = ExampleScaling();
+  const ScalingLaw law{.floor = 0.4, .size = 20, .size_power = 0.35, .data = 300, .data_power = 0.45, .repeats = 3};
+  for (const double tokens : {9e6, 18e6}) {
+    scaling.runs.push_back(
+        {"/runs/a|b", "large", 8e6, tokens, law.BitsPerByte(8e6, tokens, kUniqueTokens), 1234, 2048});
+  }
+  scaling.runs.push_back({"/runs/huge", "huge", 4e7, 9e6, law.BitsPerByte(4e7, 9e6, kUniqueTokens), 567, 2048});
+  scaling.grid.runs = {"/runs/a|b", "/runs/c", "/runs/huge"};
+  // Below an epoch no repeats count; the one budget of the grid that is above has the same law as the runs.
+  for (ScalingCell& cell : scaling.cells) {
+    if (cell.tokens == 6'000'000 && cell.steps_of == 4096) {
+      cell.result.bits_per_byte.mean = law.BitsPerByte(cell.weights, cell.result.tokens, kUniqueTokens);
+    }
+  }
+  FitBest(scaling);
+  EXPECT_TRUE(scaling.fit.held.empty());
+  ASSERT_EQ(scaling.fit.residuals.size(), 12u);
+  EXPECT_NEAR(scaling.law().repeats, 3, 0.2);
+  EXPECT_NEAR(scaling.law().floor, 0.4, 0.02);
+
+  const Json points = ToJson(scaling).at("points");
+  ASSERT_EQ(points.size(), 12u);
+  EXPECT_EQ(points[9].at("run"), "/runs/a|b");
+  EXPECT_EQ(points[11].at("residual"), scaling.fit.residuals[11]);
+  EXPECT_FALSE(points[8].contains("run"));
+  const std::string markdown = ScalingMarkdown(scaling), svg = ScalingSvg(scaling);
+  EXPECT_NE(markdown.find("over 12 points"), std::string::npos) << markdown;
+  EXPECT_NE(markdown.find("| /runs/a\\|b | large | 8,000,000 | 18.00 M | 2048 |"), std::string::npos) << markdown;
+  const auto circles = [&] {
+    size_t count = 0;
+    for (size_t at = svg.find("<circle "); at != std::string::npos; at = svg.find("<circle ", at + 1)) ++count;
+    return count;
+  };
+  EXPECT_EQ(circles(), 11u) << "a run of no size of the grid has no curve to lie on";
+}
+
 TEST(ScalingGrid, IsReadBackAsItWasWritten) {
   ScalingGrid grid = ExampleScaling().grid;
+  grid.runs = {"/runs/a"};
   grid.text = "text.txt";
   grid.sets = {"optim.lr=0.1"};
   grid.data.fingerprint = "abc";
