@@ -103,20 +103,22 @@ SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& si
 }
 
 // Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both. Where
-// steps grow they cost less per token; how much, the smallest size tells whose steps do.
+// steps grow they cost less per token; how much, the larger of the two tells, made to grow as they do. No size above
+// the middle one is measured: a small box that will train a small one need not have the memory of a large one.
 void MeasureSpeed(std::vector<Size>& sizes) {
-  constexpr double kSecondsEach = 0.7;
-  const auto measured = [](RunConfig config, bool growing) {
-    if (!growing) config.train.growth = {};
-    return SecondsPerToken(std::move(config), kSecondsEach);
+  const auto measured = [](const Size& size, const GrowthConfig& growth) {
+    constexpr double kSeconds = 0.7;
+    RunConfig config = size.config;
+    config.train.growth = growth;
+    return SecondsPerToken(std::move(config), kSeconds);
   };
   const auto grows = [](const Size& size) { return !size.config.train.growth.batch.empty(); };
   const Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
-  const double small_seconds = measured(small.config, false), large_seconds = measured(large.config, false);
+  const double small_seconds = measured(small, {}), large_seconds = measured(large, {});
   const double slope = std::max(0.0, large_seconds - small_seconds) / std::max(1.0, large.weights - small.weights);
   double growing = 1;
   if (const auto size = std::find_if(sizes.begin(), sizes.end(), grows); size != sizes.end()) {
-    growing = measured(size->config, true) / (&*size == &large ? large_seconds : measured(size->config, false));
+    growing = measured(large, size->config.train.growth) / large_seconds;
   }
   for (Size& size : sizes) {
     size.seconds_per_token = small_seconds + slope * (size.weights - small.weights);
