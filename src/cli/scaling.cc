@@ -75,8 +75,9 @@ void AddScaling(CLI::App& app) {
   verb->add_option("--tokens", options->tokens, "budgets of training tokens; 500k,2M,6M without it");
   verb->add_option("--steps-of", options->steps_of,
                    "tokens per step, of which the best counts; 1024,2048,4096 without it");
-  verb->add_option("--runs", options->runs,
-                   "run folders, with commas between, that join the fit: finished trainings on the same data, as long ones");
+  verb->add_option(
+      "--runs", options->runs,
+      "run folders, with commas between, that join the fit: finished trainings on the same data, as long ones");
   verb->add_option("--seeds", options->scaling.seeds, "train each with so many seeds; 1 without it")
       ->check(CLI::Range(1, 1000));
   AddSettings(*verb, options->scaling.sets, "change a setting of every run, as train.word_dropout=0.1; repeatable");

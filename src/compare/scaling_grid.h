@@ -44,10 +44,10 @@ struct ScalingRun {
 
 struct Scaling {
   ScalingGrid grid;
-  double unique = 0;                                 // tokens of the training data
-  std::vector<ScalingCell> cells;                    // by size, then budget, then tokens per step
-  std::vector<ScalingRun> runs;                      // in the grid's order
-  ScalingFit fit;                                    // its residuals: of the best cells, then of the runs, in their order
+  double unique = 0;               // tokens of the training data
+  std::vector<ScalingCell> cells;  // by size, then budget, then tokens per step
+  std::vector<ScalingRun> runs;    // in the grid's order
+  ScalingFit fit;                  // its residuals: of the best cells, then of the runs, in their order
   int64_t fewest_documents = 0, most_documents = 0;  // that runs were scored on
   std::string machine;                               // "a CPU, 2 threads, bf16"
 

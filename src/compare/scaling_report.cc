@@ -64,14 +64,15 @@ std::string GridTable(const Scaling& scaling) {
 
 std::string RunTable(const Scaling& scaling) {
   std::string table =
-      "| run | size | weights in products | tokens | a step at first | bits per byte | law | less the law | tokens/s |\n"
+      "| run | size | weights in products | tokens | a step at first | bits per byte | law | less the law | tokens/s "
+      "|\n"
       "|---|---|---:|---:|---:|---:|---:|---:|---:|\n";
   size_t next = scaling.fit.residuals.size() - scaling.runs.size();
   for (const ScalingRun& run : scaling.runs) {
-    table += fmt::format("| {} | {} | {} | {} | {} | {:.4f} | {:.4f} | {:+.4f} | {} |\n", ForMarkdown(run.folder),
-                         ForMarkdown(run.model), Grouped(run.weights), FormatCount(run.tokens), run.steps_of,
-                         run.bits_per_byte, scaling.Predicted(run), scaling.fit.residuals[next++],
-                         Grouped(run.tok_per_sec));
+    table +=
+        fmt::format("| {} | {} | {} | {} | {} | {:.4f} | {:.4f} | {:+.4f} | {} |\n", ForMarkdown(run.folder),
+                    ForMarkdown(run.model), Grouped(run.weights), FormatCount(run.tokens), run.steps_of,
+                    run.bits_per_byte, scaling.Predicted(run), scaling.fit.residuals[next++], Grouped(run.tok_per_sec));
   }
   return table;
 }

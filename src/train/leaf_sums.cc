@@ -20,118 +20,115 @@ void LeafSums::Prepare(size_t workers) {
     worker->tape.emplace(model_.bank(), worker->packs ? *worker->packs : model_.packs(), dtype_);
     worker->tape->SetInt8Training(int8_training_);
     worker->tape->SetProfiling(profiling_);
-    if (workers_.empty()) worker->memory.push_back(nullptr);
     workers_.push_back(std::move(worker));
   }
 }
 
-GradientsApart* LeafSums::Push(Worker& worker) {
-  if (worker.held == worker.memory.size()) worker.memory.push_back(std::make_unique<GradientsApart>(model_.bank()));
-  return worker.memory[worker.held++].get();
+std::optional<LeafSums::Sum> LeafSums::Begin() {
+  const std::lock_guard lock(mutex_);
+  if (left_.count() == 0) return std::nullopt;
+  const bool none_begun = passing_ == 0 && sums_.empty();
+  const int leaf = left_.begin++;
+  ++passing_;
+  if (none_begun) return Sum{{leaf, leaf + 1}, nullptr};
+  if (free_.empty()) free_.push_back(memory_.emplace_back(std::make_unique<GradientsApart>(model_.bank())).get());
+  const Sum sum{{leaf, leaf + 1}, free_.back()};
+  free_.pop_back();
+  return sum;
 }
 
-void LeafSums::Add(GradientsApart& right, GradientsApart* left) {
-  if (left == nullptr) {
-    right.MoveTo(model_.bank());
+std::optional<LeafSums::Sum> LeafSums::TakeOtherPart(const Sum& sum) {
+  const auto other = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& one) {
+    const bool in_order = one.leaves.begin < sum.leaves.begin;
+    const LeafRange left = in_order ? one.leaves : sum.leaves, right = in_order ? sum.leaves : one.leaves;
+    return left.end == right.begin && IsNode(leaves_, {left.begin, right.end});
+  });
+  if (other == sums_.end()) return std::nullopt;
+  const Sum taken = *other;
+  sums_.erase(other);
+  return taken;
+}
+
+LeafSums::Sum LeafSums::Add(const Sum& left, const Sum& right) {
+  if (left.at == nullptr) {
+    right.at->MoveTo(model_.bank());
   } else {
-    right.MoveTo(*left);
+    right.at->MoveTo(*left.at);
+  }
+  return {{left.leaves.begin, right.leaves.end}, left.at};
+}
+
+void LeafSums::End(Sum sum) {
+  std::unique_lock lock(mutex_);
+  --passing_;
+  // The last to end leaves what is left to all threads together.
+  while (passing_ > 0 || left_.count() > 0) {
+    const std::optional<Sum> other = TakeOtherPart(sum);
+    if (!other) break;
+    const bool in_order = other->leaves.begin < sum.leaves.begin;
+    const Sum left = in_order ? *other : sum, right = in_order ? sum : *other;
+    lock.unlock();
+    sum = Add(left, right);
+    lock.lock();
+    free_.push_back(right.at);
+  }
+  sums_.push_back(sum);
+}
+
+void LeafSums::Work(int index, const Pass& pass) {
+  Worker& worker = *workers_[static_cast<size_t>(index)];
+  try {
+    while (const std::optional<Sum> sum = Begin()) {
+      worker.tape->SetGradients(sum->at);
+      pass(*worker.tape, index, sum->leaves.begin);
+      End(*sum);
+    }
+  } catch (...) {
+    worker.failure = std::current_exception();
   }
 }
 
-void LeafSums::PassLeaf(int index, int leaf, const Pass& pass) {
-  Worker& worker = *workers_[static_cast<size_t>(index)];
-  GradientsApart* at = Push(worker);
-  worker.tape->SetGradients(at);
-  pass(*worker.tape, index, leaf);
-  worker.nodes.push_back({leaf, leaf + 1});
-  while (AddNeighbours(worker)) continue;
-}
-
-// The two nodes on top of a worker's stack become one, if they are the parts of one. The sum is where the left part
-// was.
-bool LeafSums::AddNeighbours(Worker& worker) {
-  if (worker.nodes.size() < 2) return false;
-  LeafRange &below = worker.nodes[worker.nodes.size() - 2], top = worker.nodes.back();
-  const bool in_order = below.begin < top.begin;
-  const LeafRange left = in_order ? below : top, right = in_order ? top : below;
-  if (left.end != right.begin || !IsNode(leaves_, {left.begin, right.end})) return false;
-  auto &at_below = worker.memory[worker.held - 2], &at_top = worker.memory[worker.held - 1];
-  if (!in_order) std::swap(at_below, at_top);
-  Add(*at_top, at_below.get());
-  below = {left.begin, right.end};
-  worker.nodes.pop_back();
-  --worker.held;
-  return true;
-}
-
-GradientsApart* LeafSums::Combine(LeafRange node, size_t& next) {
-  if (sums_[next].leaves == node) return sums_[next++].at;
+LeafSums::Sum LeafSums::Combine(LeafRange node, size_t& next) {
+  if (sums_[next].leaves == node) return sums_[next++];
   const int cut = CutOf(node);
-  GradientsApart* left = Combine({node.begin, cut}, next);
-  Add(*Combine({cut, node.end}, next), left);
-  return left;
-}
-
-// The next leaf for worker `index`: of its own the first, or else the last of whoever has most left. The first leaf of
-// all is its own worker's in any case, whose sum lies in the bank.
-std::optional<int> LeafSums::TakeLeaf(int index) {
-  const std::lock_guard lock(mutex_);
-  LeafRange& own = left_[static_cast<size_t>(index)];
-  if (own.count() > 0) return own.begin++;
-  const auto spare = [this](LeafRange left) { return left.count() - (left.begin == first_ ? 1 : 0); };
-  LeafRange& most =
-      *std::max_element(left_.begin(), left_.end(), [&](LeafRange a, LeafRange b) { return spare(a) < spare(b); });
-  if (spare(most) <= 0) return std::nullopt;
-  return --most.end;
+  const Sum left = Combine({node.begin, cut}, next), right = Combine({cut, node.end}, next);
+  free_.push_back(right.at);
+  return Add(left, right);
 }
 
 std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const Pass& pass) {
   const int count = side_by_side_ ? std::min(ThreadCount(), range.count()) : 1;
   Prepare(static_cast<size_t>(count));
   leaves_ = leaves;
-  first_ = range.begin;
-  left_.clear();
-  for (int i = 0; i < count; ++i) left_.push_back(Within(range, i, count));
-  const auto work = [&](int64_t i) {
-    const auto index = static_cast<int>(i);
-    try {
-      while (const std::optional<int> leaf = TakeLeaf(index)) PassLeaf(index, *leaf, pass);
-    } catch (...) {
-      workers_[static_cast<size_t>(i)]->failure = std::current_exception();
-    }
-  };
+  left_ = range;
+  passing_ = 0;
+  sums_.clear();
   if (side_by_side_) {
-    ParallelPieces(count, work);
+    ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pass); });
   } else {
-    work(0);
+    Work(0, pass);
   }
-  CollectSums();
+  for (const auto& worker : workers_) {
+    if (worker->failure == nullptr) continue;
+    free_.clear();
+    memory_.clear();  // has what was not finished
+    std::rethrow_exception(std::exchange(worker->failure, nullptr));
+  }
+  std::sort(sums_.begin(), sums_.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
   blocks_.clear();
   NodesWithin(leaves, range, nodes_);
   size_t next = 0;
   for (const LeafRange& node : nodes_) {
-    GradientsApart* at = Combine(node, next);
+    GradientsApart* at = Combine(node, next).at;
     blocks_.push_back({node, at == nullptr ? model_.bank().gradients() : at->data()});
     if (at != nullptr) outside_.push_back(at);
   }
   return blocks_;
 }
 
-void LeafSums::CollectSums() {
-  sums_.clear();
-  std::exception_ptr failure;
-  for (const auto& worker : workers_) {
-    if (worker->failure) failure = std::exchange(worker->failure, nullptr);
-    for (size_t n = 0; n < worker->nodes.size(); ++n) sums_.push_back({worker->nodes[n], worker->memory[n].get()});
-    worker->nodes.clear();
-    worker->held = 0;
-  }
-  if (failure) std::rethrow_exception(failure);
-  std::sort(sums_.begin(), sums_.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
-}
-
 void LeafSums::Clear() {
   for (GradientsApart* at : outside_) at->Clear();
+  free_.insert(free_.end(), outside_.begin(), outside_.end());
   outside_.clear();
 }
 
@@ -140,13 +137,11 @@ void LeafSums::SetProfiling(bool on) {
   for (const auto& worker : workers_) worker->tape->SetProfiling(on);
 }
 
+// Every worker has one that it adds to; what was passed before these leaves is one sum for each binary digit 1 of their
+// number.
 int LeafSums::CopiesFor(int leaves) const {
   const int workers = side_by_side_ ? std::min(ThreadCount(), leaves) : 1;
-  int copies = 0;
-  for (int i = 0; i < workers; ++i) {
-    copies += std::bit_width(static_cast<unsigned>(ShareOf(leaves, i, workers).count()));
-  }
-  return copies;
+  return workers + std::bit_width(static_cast<unsigned>(leaves - workers + 1)) - 1;
 }
 
 }  // namespace flashlm

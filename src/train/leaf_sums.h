@@ -1,6 +1,7 @@
 // The gradient of a step from its passes, added up in the tree of cluster/leaf_tree.h: threads side by side pass leaves
-// forward and backward, each with memory of its own. A thread has neighbouring leaves; when it is done with those it
-// takes over what others have not begun, so that a core that another program uses does not hold up the step.
+// forward and backward, the next leaf whoever is done with one, so that a core that another program uses does not hold
+// up the step. Two sums that are the parts of a node become one as soon as both are there, and the memory of one of
+// them is free for the next leaf: what is kept grows with the logarithm of the leaves.
 #pragma once
 
 #include <exception>
@@ -49,42 +50,48 @@ class LeafSums {
     ForEachTape([&](const Tape& tape) { sum += (tape.*figure)(); });
     return sum;
   }
-  // About how many gradients of the whole bank that takes, the bank's own among them.
+  // How many gradients of the whole bank so many leaves take if nobody is held up, the bank's own among them.
   int CopiesFor(int leaves) const;
+  // How many there are.
+  int copies() const { return 1 + static_cast<int>(memory_.size()); }
 
  private:
-  // Sums of nodes that a worker has made, and what it makes them with.
   struct Worker {
     std::unique_ptr<WeightPacks> packs;  // of the first none: it has the model's own
     std::optional<Tape> tape;
-    std::vector<std::unique_ptr<GradientsApart>> memory;  // a stack, of which `held` are in use; of the first worker
-    size_t held = 0;                                      // the lowest is null, for the bank's own
-    std::vector<LeafRange> nodes;                         // whose sums these are
     std::exception_ptr failure;
   };
+  // The sum of a node's leaves.
   struct Sum {
     LeafRange leaves;
-    GradientsApart* at;  // null: the bank
+    GradientsApart* at;  // null: the bank, which has that of the first leaf
   };
 
   void Prepare(size_t workers);
-  GradientsApart* Push(Worker& worker);
-  std::optional<int> TakeLeaf(int index);
-  void PassLeaf(int index, int leaf, const Pass& pass);
-  bool AddNeighbours(Worker& worker);
-  void CollectSums();
-  // Adds up what the workers have of `node`, whose first sum is `next`.
-  GradientsApart* Combine(LeafRange node, size_t& next);
-  void Add(GradientsApart& right, GradientsApart* left);
+  // Passes leaves until none is left.
+  void Work(int index, const Pass& pass);
+  // The next leaf, and zeroed memory for its gradient.
+  std::optional<Sum> Begin();
+  // Takes in a sum, and adds what can be added to it.
+  void End(Sum sum);
+  // The other part of the node that `sum` is a part of, taken out of sums_, if it is there.
+  std::optional<Sum> TakeOtherPart(const Sum& sum);
+  // The sum of two parts of a node, where the left one was; the memory of the right one is free.
+  Sum Add(const Sum& left, const Sum& right);
+  // Adds up what there is of `node`, whose first sum is sums_[next].
+  Sum Combine(LeafRange node, size_t& next);
 
   Model& model_;
   DType dtype_;
   bool int8_training_, side_by_side_, profiling_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::mutex mutex_;
-  std::vector<LeafRange> left_;  // of every worker, what nobody has begun
-  int leaves_ = 0, first_ = 0;   // of the step; of this process
-  std::vector<Sum> sums_;        // of the workers, in order
+  std::mutex mutex_;       // of what follows, while leaves are passed
+  int leaves_ = 0;         // of the step
+  LeafRange left_;         // those that nobody has begun
+  int passing_ = 0;        // how many are being passed
+  std::vector<Sum> sums_;  // that nobody adds to
+  std::vector<GradientsApart*> free_;
+  std::vector<std::unique_ptr<GradientsApart>> memory_;
   std::vector<LeafRange> nodes_;
   std::vector<GradientBlock> blocks_;
   std::vector<GradientsApart*> outside_;  // of these, what lies not in the bank

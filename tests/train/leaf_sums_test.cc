@@ -43,8 +43,12 @@ class LeafSumsTest : public testing::Test {
       tape.Backward();
     });
     sums.Clear();
+    copies_ = sums.copies();
+    expected_copies_ = sums.CopiesFor(leaves);
     return {bank.gradients(), bank.gradients() + bank.size()};
   }
+
+  int copies_ = 0, expected_copies_ = 0;  // of the last Gradient
 
  private:
   int threads_ = ThreadCount();
@@ -72,6 +76,20 @@ TEST_F(LeafSumsTest, WhoeverIsHeldUpIsHelpedAndTheBitsAreTheSame) {
       EXPECT_EQ(got, expected) << held_up << " of " << leaves;
     }
   }
+}
+
+TEST_F(LeafSumsTest, MemoryGrowsWithTheLogarithmOfTheLeaves) {
+  SetThreadCount(1);
+  const int expected[] = {1, 2, 2, 3, 3, 3, 3, 4};
+  for (int leaves = 1; leaves <= 8; ++leaves) {
+    Gradient(leaves, [](int, int) {});
+    EXPECT_EQ(copies_, expected[leaves - 1]) << leaves;
+    EXPECT_EQ(expected_copies_, expected[leaves - 1]) << leaves;
+  }
+  SetThreadCount(2);
+  Gradient(16, [](int, int) {});
+  EXPECT_EQ(expected_copies_, 5);
+  EXPECT_LE(copies_, 8) << "one leaf behind the others, or more";
 }
 
 }  // namespace

@@ -184,17 +184,16 @@ void AddInLoops(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw) {
   });
 }
 
-// to[C,R] = x[R,C], f32, in squares of cache lines.
-void Transpose(const Matrix& x, float* to) {
-  constexpr int64_t kSide = 16;
-  ParallelBlocks(x.cols, kSide, [&](int64_t begin, int64_t end) {
-    for (int64_t first = 0; first < x.rows; first += kSide) {
-      const int64_t last = std::min(first + kSide, x.rows);
-      for (int64_t c = begin; c < end; ++c) {
-        for (int64_t r = first; r < last; ++r) to[c * x.rows + r] = x.Row<float>(r)[c];
-      }
+constexpr int64_t kLines = 16;  // of a transpose that are made at once: a cache line of every row
+
+// to[C,R] = x[R,C], f32, C at most kLines.
+void TransposeLines(const Matrix& x, float* to) {
+  for (int64_t first = 0; first < x.rows; first += kLines) {
+    const int64_t last = std::min(first + kLines, x.rows);
+    for (int64_t c = 0; c < x.cols; ++c) {
+      for (int64_t r = first; r < last; ++r) to[c * x.rows + r] = x.Row<float>(r)[c];
     }
-  });
+  }
 }
 
 }  // namespace
@@ -206,12 +205,21 @@ void TrainingInt8Weight::SetValues(const float* w, int64_t out, int64_t in) {
   outputs_.ready = inputs_.ready = false;
 }
 
-void TrainingInt8Weight::Side::Round(const float* lines, int64_t count, int64_t length) {
-  rows.resize(static_cast<size_t>(count * length));
+template <class Lines>
+void TrainingInt8Weight::Side::Round(int64_t count, int64_t length, const Lines& lines) {
+  thread_local Buffer before_panels;
   scales.resize(static_cast<size_t>(count));
-  QuantizeRows({const_cast<float*>(lines), DType::kF32, count, length, length},
-               {rows.data(), DType::kI8, count, length, length}, scales.data());
-  if (HasVnni()) panels.SetValues(rows.data(), count, length);
+  if (!HasVnni()) rows.resize(static_cast<size_t>(count * length));
+  auto* const to =
+      HasVnni() ? static_cast<int8_t*>(before_panels.AtLeast(static_cast<size_t>(count * length))) : rows.data();
+  ParallelBlocks(count, kLines, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += kLines) {
+      const int64_t last = std::min(first + kLines, end), n = last - first;
+      QuantizeRows({const_cast<float*>(lines(first, last)), DType::kF32, n, length, length},
+                   {to + first * length, DType::kI8, n, length, length}, scales.data() + first);
+    }
+  });
+  if (HasVnni()) panels.SetValues(to, count, length);
   ready = true;
 }
 
@@ -224,7 +232,9 @@ void TrainingInt8Weight::Side::Multiply(const Matrix& q, const float* row_scales
 void TrainingInt8Weight::Forward(const Matrix& q, const float* scales, const Matrix& y, bool accumulate) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.cols == in_ && y.cols == out_ && q.rows == y.rows,
                 "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, out_, in_);
-  if (!outputs_.ready) outputs_.Round(source_, out_, in_);
+  if (!outputs_.ready) {
+    outputs_.Round(out_, in_, [&](int64_t begin, int64_t /*end*/) { return source_ + begin * in_; });
+  }
   outputs_.Multiply(q, scales, y, accumulate);
 }
 
@@ -232,9 +242,12 @@ void TrainingInt8Weight::InputGradient(const Matrix& q, const float* scales, con
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.cols == out_ && dx.cols == in_ && q.rows == dx.rows,
                 "int8 gradient [{},{}] of a weight [{},{}]", q.rows, q.cols, out_, in_);
   if (!inputs_.ready) {
-    transposed_.resize(static_cast<size_t>(out_ * in_));
-    Transpose({const_cast<float*>(source_), DType::kF32, out_, in_, in_}, transposed_.data());
-    inputs_.Round(transposed_.data(), in_, out_);
+    inputs_.Round(in_, out_, [&](int64_t begin, int64_t end) {
+      thread_local Buffer columns;
+      auto* const to = static_cast<float*>(columns.AtLeast(static_cast<size_t>(kLines * out_) * sizeof(float)));
+      TransposeLines({const_cast<float*>(source_) + begin, DType::kF32, out_, end - begin, in_}, to);
+      return static_cast<const float*>(to);
+    });
   }
   inputs_.Multiply(q, scales, dx, accumulate);
 }

@@ -38,20 +38,21 @@ class TrainingInt8Weight {
   void InputGradient(const Matrix& q, const float* scales, const Matrix& dx, bool accumulate);
 
  private:
-  // W or its transpose, each row rounded.
+  // W or its transpose, each row rounded: panels where they are read (HasVnni), else rows.
   struct Side {
     std::vector<int8_t> rows;
     std::vector<float> scales;
     Int8Panels panels;
     bool ready = false;
 
-    void Round(const float* lines, int64_t count, int64_t length);
+    // lines(begin, end): these rows [end - begin, length], at most kLines of them, until it is called again.
+    template <class Lines>
+    void Round(int64_t count, int64_t length, const Lines& lines);
     void Multiply(const Matrix& q, const float* row_scales, const Matrix& y, bool accumulate);
   };
 
   const float* source_ = nullptr;
   int64_t out_ = 0, in_ = 0;
-  std::vector<float> transposed_;
   Side outputs_, inputs_;  // W by outputs, its transpose by inputs
 };
 
