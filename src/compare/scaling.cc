@@ -69,16 +69,13 @@ ScalingGrid OpenGrid(const ScalingOptions& options) {
   Join(SizesOf(options.presets), grid.presets);
   Join(options.tokens, grid.tokens);
   Join(options.steps_of, grid.steps_of);
-  std::vector<std::string> runs;
-  for (const std::string& run : options.runs) runs.push_back(AbsolutePath(run));
-  Join(runs, grid.runs);
   if (grid.presets.empty()) grid.presets = SizesOf({"flagship"});
   if (grid.tokens.empty()) Join(kTokens, grid.tokens);
   if (grid.steps_of.empty()) Join(kStepsOf, grid.steps_of);
   std::sort(grid.tokens.begin(), grid.tokens.end());
   std::sort(grid.steps_of.begin(), grid.steps_of.end());
   if (!options.text.empty()) grid.text = AbsolutePath(options.text);
-  if (!grid.text.empty() && !grid.runs.empty()) {
+  if (!grid.text.empty() && (!grid.runs.empty() || !options.runs.empty())) {
     throw UsageError("--runs and --text do not go together: runs were scored on the test part of their data",
                      "leave --text out, or begin a grid without it");
   }
@@ -90,26 +87,53 @@ ScalingGrid OpenGrid(const ScalingOptions& options) {
 // Weights that a token meets in products.
 double WeightsOf(const Json& model) { return MakeModel(model, false)->TrainingFlopsPerToken() / 6; }
 
+RunConfig ConfigIn(const std::string& run) {
+  const std::string path = run + "/config.toml";
+  try {
+    return RunConfig::FromJson(ParseToml(ReadFile(path), path));
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("'{}' is not what a run was trained with: {}", path, e.what()), "leave it out of --runs");
+  }
+}
+
 ScalingRun FinishedRun(const ScalingGrid& grid, const std::string& folder) {
   const std::string results = folder + "/results.json";
   if (!fs::exists(results)) {
     throw UsageError(fmt::format("--runs: '{}' is no finished run: it has no results.json", folder),
                      "a folder that `train --out` made");
   }
-  const std::string path = folder + "/config.toml";
-  const RunConfig config = RunConfig::FromJson(ParseToml(ReadFile(path), path));
+  const RunConfig config = ConfigIn(folder);
   if (config.data_fingerprint != grid.data.fingerprint) {
-    throw UsageError(fmt::format("--runs: '{}' was trained on other data than the grid", folder),
-                     fmt::format("it names '{}', the grid '{}'", config.data, grid.data.folder));
+    throw UsageError(fmt::format("--runs: '{}' was not trained on the grid's data", folder),
+                     fmt::format("its data was in '{}', the grid's is in '{}'", config.data, grid.data.folder));
   }
   const RunResult result = RunResultFromJson(ReadJsonFile(results), results);
+  if (result.tokens <= 0 || result.documents_evaluated <= 0 || !(result.val_bits_per_byte > 0)) {
+    throw UsageError(fmt::format("--runs: '{}' came to nothing: it read {} tokens and has {} bits per byte", folder,
+                                 result.tokens, result.val_bits_per_byte),
+                     "leave it out");
+  }
   return {folder,
           result.model,
           WeightsOf(config.model),
           static_cast<double>(result.tokens),
           result.val_bits_per_byte,
           result.tok_per_sec,
-          int64_t{config.train.sequence_length} * config.train.micro_batch * config.train.accumulate};
+          int64_t{config.train.sequence_length} * config.train.micro_batch * config.train.accumulate,
+          result.documents_evaluated};
+}
+
+void JoinRuns(const std::vector<std::string>& folders, const std::string& out, ScalingGrid& grid) {
+  for (const std::string& named : folders) {
+    RequireUtf8("--runs", named);
+    const std::string folder = AbsolutePath(named);
+    if (folder.starts_with(AbsolutePath(out) + "/")) {
+      throw UsageError(fmt::format("--runs: '{}' is of the grid itself", named), "its runs are points already");
+    }
+    const bool known =
+        std::any_of(grid.runs.begin(), grid.runs.end(), [&](const ScalingRun& run) { return run.folder == folder; });
+    if (!known) grid.runs.push_back(FinishedRun(grid, folder));
+  }
 }
 
 // A size that takes so many tokens a step: micro-batches no larger than the preset's, and as many as it takes.
@@ -136,6 +160,8 @@ class Scaler {
  public:
   explicit Scaler(const ScalingOptions& options) : out_(options.out) {
     scaling_.grid = OpenGrid(options);
+    JoinRuns(options.runs, options.out, scaling_.grid);
+    for (const ScalingRun& run : grid().runs) CountDocuments(run.documents);
     for (size_t size = 0; size < grid().presets.size(); ++size) {
       for (const int64_t tokens : grid().tokens) {
         for (const int64_t steps_of : grid().steps_of) scaling_.cells.push_back({size, tokens, steps_of, 0, {}, false});
@@ -143,7 +169,6 @@ class Scaler {
     }
     scaling_.unique = ReadDataMeta(grid().data.folder).at("train").at("tokens").get<double>();
     Weigh();
-    for (const std::string& run : grid().runs) scaling_.runs.push_back(FinishedRun(grid(), run));
     SayWhatIsHeld();
     MakeFolder(out_);
     lock_ = FolderLock(out_);
@@ -209,7 +234,7 @@ class Scaler {
       if (cell.steps_of != grid().steps_of.front()) continue;
       points.push_back({cell.weights, static_cast<double>(cell.tokens), scaling_.unique, 1});
     }
-    for (const ScalingRun& run : scaling_.runs) points.push_back({run.weights, run.tokens, scaling_.unique, 1});
+    for (const ScalingRun& run : grid().runs) points.push_back({run.weights, run.tokens, scaling_.unique, 1});
     std::vector<std::string> held;
     try {
       held = FitScalingLaw(points).held;
@@ -230,12 +255,15 @@ class Scaler {
     for (const ComparisonRow& row : comparison.rows) {
       if (row.failed()) continue;
       const RunResult& result = row.result;
-      const int64_t fewest = scaling_.fewest_documents;
-      scaling_.fewest_documents =
-          fewest == 0 ? result.documents_evaluated : std::min(fewest, result.documents_evaluated);
-      scaling_.most_documents = std::max(scaling_.most_documents, result.documents_evaluated);
+      CountDocuments(result.documents_evaluated);
       scaling_.machine = fmt::format("{}, {} threads, {}", result.cpu, result.threads, result.precision);
     }
+  }
+
+  void CountDocuments(int64_t documents) {
+    const int64_t fewest = scaling_.fewest_documents;
+    scaling_.fewest_documents = fewest == 0 ? documents : std::min(fewest, documents);
+    scaling_.most_documents = std::max(scaling_.most_documents, documents);
   }
 
   std::string out_;

@@ -29,9 +29,9 @@ struct ScalingSummary {
   std::string markdown;  // as in scaling.md
 };
 
-// Runs the grid, or goes on with the one in `options.out`, which presets, budgets, steps and seeds may join; then fits
-// the law. Throws UsageError or Error before any work if the options, the data or a name is not right, or if the grid
-// is too small for a law; and Error if too many runs have failed.
+// Runs the grid, or goes on with the one in `options.out`, which presets, budgets, steps, runs and seeds may join; then
+// fits the law. Throws UsageError or Error before any work if the options, the data or a name is not right, or if the
+// grid is too small for a law; and Error if too many runs have failed.
 ScalingSummary Scale(const ScalingOptions& options);
 
 }  // namespace flashlm

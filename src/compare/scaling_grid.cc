@@ -56,16 +56,12 @@ Json PointsJson(const Scaling& scaling) {
                       {"predicted", scaling.Predicted(cell)},
                       {"residual", scaling.fit.residuals[next++]}});
   }
-  for (const ScalingRun& run : scaling.runs) {
-    points.push_back({{"run", run.folder},
-                      {"preset", run.model},
-                      {"weights", run.weights},
-                      {"tokens", run.tokens},
-                      {"unique_tokens", scaling.unique},
-                      {"tokens_per_step", run.steps_of},
-                      {"bits_per_byte", run.bits_per_byte},
-                      {"predicted", scaling.Predicted(run)},
-                      {"residual", scaling.fit.residuals[next++]}});
+  for (const ScalingRun& run : scaling.grid.runs) {
+    Json point = FieldsToJson(run);
+    point["unique_tokens"] = scaling.unique;
+    point["predicted"] = scaling.Predicted(run);
+    point["residual"] = scaling.fit.residuals[next++];
+    points.push_back(point);
   }
   return points;
 }
@@ -73,12 +69,19 @@ Json PointsJson(const Scaling& scaling) {
 }  // namespace
 
 Json ToJson(const ScalingGrid& grid) {
-  return {{"format", kGridFormat},    {"version", kGridVersion},
-          {"data", grid.data.folder}, {"data_fingerprint", grid.data.fingerprint},
-          {"text", grid.text},        {"sets", grid.sets},
-          {"seeds", grid.seeds},      {"presets", grid.presets},
-          {"tokens", grid.tokens},    {"tokens_per_step", grid.steps_of},
-          {"runs", grid.runs}};
+  Json runs = Json::array();
+  for (const ScalingRun& run : grid.runs) runs.push_back(FieldsToJson(run));
+  return {{"format", kGridFormat},
+          {"version", kGridVersion},
+          {"data", grid.data.folder},
+          {"data_fingerprint", grid.data.fingerprint},
+          {"text", grid.text},
+          {"sets", grid.sets},
+          {"seeds", grid.seeds},
+          {"presets", grid.presets},
+          {"tokens", grid.tokens},
+          {"tokens_per_step", grid.steps_of},
+          {"runs", runs}};
 }
 
 ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
@@ -94,7 +97,9 @@ ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
     grid.presets = json.at("presets").get<std::vector<std::string>>();
     grid.tokens = json.at("tokens").get<std::vector<int64_t>>();
     grid.steps_of = json.at("tokens_per_step").get<std::vector<int64_t>>();
-    grid.runs = json.value("runs", std::vector<std::string>());  // grids of before 2026-11-27 have none
+    for (const Json& run : json.value("runs", Json::array())) {  // grids of before 2026-11-27 have none
+      FieldsFromJson(run, where + ": runs", grid.runs.emplace_back());
+    }
     return grid;
   } catch (const Json::exception& e) {
     throw Error(fmt::format("'{}' does not describe a grid: {}", where, e.what()), "begin anew, with another --out");
@@ -113,7 +118,7 @@ void FitBest(Scaling& scaling) {
     if (!cell.best) continue;
     points.push_back({cell.weights, cell.result.tokens, scaling.unique, cell.result.bits_per_byte.mean});
   }
-  for (const ScalingRun& run : scaling.runs) {
+  for (const ScalingRun& run : scaling.grid.runs) {
     points.push_back({run.weights, run.tokens, scaling.unique, run.bits_per_byte});
   }
   scaling.fit = FitScalingLaw(points);

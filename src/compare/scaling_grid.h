@@ -12,6 +12,25 @@
 
 namespace flashlm {
 
+// A finished run on the data, a point of the law beside the grid's; what it came to is kept, so that its folder may go.
+struct ScalingRun {
+  std::string folder, model;
+  double weights = 0, tokens = 0, bits_per_byte = 0, tok_per_sec = 0;
+  int64_t steps_of = 0, documents = 0;
+
+  void VisitFields(FieldVisitor& v) {
+    constexpr double kMost = 1e18;
+    v.Text("run", folder, {}, "its folder");
+    v.Text("preset", model, {}, "what was trained");
+    v.Real("weights", weights, 1, kMost, "that a token meets in products");
+    v.Real("tokens", tokens, 1, kMost, "read in all");
+    v.Int64("tokens_per_step", steps_of, 1, int64_t{1} << 40, "at first");
+    v.Real("bits_per_byte", bits_per_byte, 1e-9, 100, "of its last weights on the test part");
+    v.Int64("documents", documents, 1, int64_t{1} << 40, "that these are of");
+    v.Real("tok_per_sec", tok_per_sec, 0, kMost, "of its training");
+  }
+};
+
 // OUT/grid.json.
 struct ScalingGrid {
   DataPlace data;
@@ -21,7 +40,7 @@ struct ScalingGrid {
   std::vector<std::string> presets;  // the sizes: names, or absolute paths of .toml files
   std::vector<int64_t> tokens;       // the budgets
   std::vector<int64_t> steps_of;     // tokens per step
-  std::vector<std::string> runs;     // folders of other finished runs on the data, points of the law too
+  std::vector<ScalingRun> runs;
 };
 Json ToJson(const ScalingGrid& grid);
 ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where);
@@ -35,18 +54,10 @@ struct ScalingCell {
   bool best = false;   // of its size and budget: a point of the law
 };
 
-// One of ScalingGrid::runs.
-struct ScalingRun {
-  std::string folder, model;  // `model`: the preset's name
-  double weights = 0, tokens = 0, bits_per_byte = 0, tok_per_sec = 0;
-  int64_t steps_of = 0;
-};
-
 struct Scaling {
   ScalingGrid grid;
   double unique = 0;               // tokens of the training data
   std::vector<ScalingCell> cells;  // by size, then budget, then tokens per step
-  std::vector<ScalingRun> runs;    // in the grid's order
   ScalingFit fit;                  // its residuals: of the best cells, then of the runs, in their order
   int64_t fewest_documents = 0, most_documents = 0;  // that runs were scored on
   std::string machine;                               // "a CPU, 2 threads, bf16"

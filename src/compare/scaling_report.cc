@@ -67,8 +67,8 @@ std::string RunTable(const Scaling& scaling) {
       "| run | size | weights in products | tokens | a step at first | bits per byte | law | less the law | tokens/s "
       "|\n"
       "|---|---|---:|---:|---:|---:|---:|---:|---:|\n";
-  size_t next = scaling.fit.residuals.size() - scaling.runs.size();
-  for (const ScalingRun& run : scaling.runs) {
+  size_t next = scaling.fit.residuals.size() - scaling.grid.runs.size();
+  for (const ScalingRun& run : scaling.grid.runs) {
     table +=
         fmt::format("| {} | {} | {} | {} | {} | {:.4f} | {:.4f} | {:+.4f} | {} |\n", ForMarkdown(run.folder),
                     ForMarkdown(run.model), Grouped(run.weights), FormatCount(run.tokens), run.steps_of,
@@ -107,7 +107,7 @@ class Plot {
       y_.Include(cell.result.bits_per_byte.mean);
       y_.Include(scaling.Predicted(cell));
     }
-    for (const ScalingRun& run : scaling.runs) {
+    for (const ScalingRun& run : scaling.grid.runs) {
       x_.Include(std::log10(run.tokens));
       y_.Include(run.bits_per_byte);
       y_.Include(scaling.Predicted(run));
@@ -175,7 +175,7 @@ class Plot {
       add(cell.result.tokens, cell.result.bits_per_byte.mean, cell.steps_of);
     }
     if (points.empty()) return "";
-    for (const ScalingRun& run : scaling_.runs) {
+    for (const ScalingRun& run : scaling_.grid.runs) {
       if (run.model == SizeName(scaling_, size)) add(run.tokens, run.bits_per_byte, run.steps_of);
     }
     const double key_y = kTop + 14 + 18 * static_cast<double>(shown);
@@ -229,7 +229,7 @@ std::string ScalingMarkdown(const Scaling& scaling) {
   text += ForMarkdown(Circumstances(scaling)) +
           " In bold the best tokens per step of each size and budget, to which the law was fitted.\n\n";
   text += GridTable(scaling);
-  if (!scaling.runs.empty()) {
+  if (!scaling.grid.runs.empty()) {
     text += "\n## Other runs\n\nPoints of the law as well: trainings on the same data that were finished before.\n\n";
     text += RunTable(scaling);
   }

@@ -103,22 +103,31 @@ SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& si
 }
 
 // Time per token grows with the weights from a floor of what is paid per token in any size: two sizes tell both. Where
-// steps grow they cost less per token; how much, the larger of the two tells, made to grow as they do. No size above
-// the middle one is measured: a small box that will train a small one need not have the memory of a large one.
+// steps grow they cost less per token; how much, the larger of the two tells when it takes the steps of the smallest
+// size that has such. No size above the middle one is measured: a small box that will train a small one need not have
+// the memory of a large one.
 void MeasureSpeed(std::vector<Size>& sizes) {
-  const auto measured = [](const Size& size, const GrowthConfig& growth) {
+  const auto measured = [](const RunConfig& config) {
     constexpr double kSeconds = 0.7;
-    RunConfig config = size.config;
-    config.train.growth = growth;
-    return SecondsPerToken(std::move(config), kSeconds);
+    return SecondsPerToken(config, kSeconds);
+  };
+  const auto steady = [](RunConfig config) {
+    config.train.growth = {};
+    return config;
   };
   const auto grows = [](const Size& size) { return !size.config.train.growth.batch.empty(); };
   const Size &small = sizes.front(), &large = sizes[sizes.size() / 2];
-  const double small_seconds = measured(small, {}), large_seconds = measured(large, {});
+  const double small_seconds = measured(steady(small.config)), large_seconds = measured(steady(large.config));
   const double slope = std::max(0.0, large_seconds - small_seconds) / std::max(1.0, large.weights - small.weights);
   double growing = 1;
   if (const auto size = std::find_if(sizes.begin(), sizes.end(), grows); size != sizes.end()) {
-    growing = measured(large, size->config.train.growth) / large_seconds;
+    const TrainConfig& steps = size->config.train;
+    RunConfig config = large.config;
+    config.train.sequence_length = steps.sequence_length;
+    config.train.micro_batch = steps.micro_batch;
+    config.train.accumulate = steps.accumulate;
+    config.train.growth = steps.growth;
+    growing = measured(config) / measured(steady(config));
   }
   for (Size& size : sizes) {
     size.seconds_per_token = small_seconds + slope * (size.weights - small.weights);

@@ -27,10 +27,9 @@ void LeafSums::Prepare(size_t workers) {
 std::optional<LeafSums::Sum> LeafSums::Begin() {
   const std::lock_guard lock(mutex_);
   if (left_.count() == 0) return std::nullopt;
-  const bool none_begun = passing_ == 0 && sums_.empty();
   const int leaf = left_.begin++;
   ++passing_;
-  if (none_begun) return Sum{{leaf, leaf + 1}, nullptr};
+  if (leaf == first_) return Sum{{leaf, leaf + 1}, nullptr};
   if (free_.empty()) free_.push_back(memory_.emplace_back(std::make_unique<GradientsApart>(model_.bank())).get());
   const Sum sum{{leaf, leaf + 1}, free_.back()};
   free_.pop_back();
@@ -85,6 +84,8 @@ void LeafSums::Work(int index, const Pass& pass) {
     }
   } catch (...) {
     worker.failure = std::current_exception();
+    const std::lock_guard lock(mutex_);
+    left_.begin = left_.end;
   }
 }
 
@@ -96,11 +97,26 @@ LeafSums::Sum LeafSums::Combine(LeafRange node, size_t& next) {
   return Add(left, right);
 }
 
+void LeafSums::RethrowFailure() {
+  std::exception_ptr failure;
+  for (const auto& worker : workers_) {
+    if (worker->failure) failure = std::exchange(worker->failure, nullptr);
+  }
+  if (!failure) return;
+  // What was not finished is nobody's sum.
+  ForEachTape([](Tape& tape) { tape.SetGradients(nullptr); });
+  outside_.clear();
+  free_.clear();
+  memory_.clear();
+  std::rethrow_exception(failure);
+}
+
 std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const Pass& pass) {
   const int count = side_by_side_ ? std::min(ThreadCount(), range.count()) : 1;
   Prepare(static_cast<size_t>(count));
   leaves_ = leaves;
   left_ = range;
+  first_ = range.begin;
   passing_ = 0;
   sums_.clear();
   if (side_by_side_) {
@@ -108,12 +124,7 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   } else {
     Work(0, pass);
   }
-  for (const auto& worker : workers_) {
-    if (worker->failure == nullptr) continue;
-    free_.clear();
-    memory_.clear();  // has what was not finished
-    std::rethrow_exception(std::exchange(worker->failure, nullptr));
-  }
+  RethrowFailure();
   std::sort(sums_.begin(), sums_.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
   blocks_.clear();
   NodesWithin(leaves, range, nodes_);

@@ -50,7 +50,8 @@ class LeafSums {
     ForEachTape([&](const Tape& tape) { sum += (tape.*figure)(); });
     return sum;
   }
-  // How many gradients of the whole bank so many leaves take if nobody is held up, the bank's own among them.
+  // About how many gradients of the whole bank so many leaves take, the bank's own among them: exactly if they are all
+  // of a step and nobody is held up.
   int CopiesFor(int leaves) const;
   // How many there are.
   int copies() const { return 1 + static_cast<int>(memory_.size()); }
@@ -78,6 +79,7 @@ class LeafSums {
   std::optional<Sum> TakeOtherPart(const Sum& sum);
   // The sum of two parts of a node, where the left one was; the memory of the right one is free.
   Sum Add(const Sum& left, const Sum& right);
+  void RethrowFailure();
   // Adds up what there is of `node`, whose first sum is sums_[next].
   Sum Combine(LeafRange node, size_t& next);
 
@@ -85,11 +87,11 @@ class LeafSums {
   DType dtype_;
   bool int8_training_, side_by_side_, profiling_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::mutex mutex_;       // of what follows, while leaves are passed
-  int leaves_ = 0;         // of the step
-  LeafRange left_;         // those that nobody has begun
-  int passing_ = 0;        // how many are being passed
-  std::vector<Sum> sums_;  // that nobody adds to
+  std::mutex mutex_;            // of what follows, while leaves are passed
+  int leaves_ = 0, first_ = 0;  // of the step; of this process
+  LeafRange left_;              // those that nobody has begun
+  int passing_ = 0;             // how many are being passed
+  std::vector<Sum> sums_;       // that nobody adds to
   std::vector<GradientsApart*> free_;
   std::vector<std::unique_ptr<GradientsApart>> memory_;
   std::vector<LeafRange> nodes_;

@@ -101,12 +101,19 @@ TEST(ScalingGrid, TimePicksTheSize) {
 TEST(ScalingGrid, OtherRunsArePointsOfTheLaw) {
   Scaling scaling = ExampleScaling();
   const ScalingLaw law{.floor = 0.4, .size = 20, .size_power = 0.35, .data = 300, .data_power = 0.45, .repeats = 3};
-  for (const double tokens : {9e6, 18e6}) {
-    scaling.runs.push_back(
-        {"/runs/a|b", "large", 8e6, tokens, law.BitsPerByte(8e6, tokens, kUniqueTokens), 1234, 2048});
-  }
-  scaling.runs.push_back({"/runs/huge", "huge", 4e7, 9e6, law.BitsPerByte(4e7, 9e6, kUniqueTokens), 567, 2048});
-  scaling.grid.runs = {"/runs/a|b", "/runs/c", "/runs/huge"};
+  const auto add = [&](const std::string& folder, const std::string& model, double weights, double tokens) {
+    scaling.grid.runs.push_back({.folder = folder,
+                                 .model = model,
+                                 .weights = weights,
+                                 .tokens = tokens,
+                                 .bits_per_byte = law.BitsPerByte(weights, tokens, kUniqueTokens),
+                                 .tok_per_sec = 1234,
+                                 .steps_of = 2048,
+                                 .documents = 1000});
+  };
+  add("/runs/a|b", "large", 8e6, 9e6);
+  add("/runs/longer", "large", 8e6, 18e6);
+  add("/runs/huge", "huge", 4e7, 9e6);
   // Below an epoch no repeats count; the one budget of the grid that is above has the same law as the runs.
   for (ScalingCell& cell : scaling.cells) {
     if (cell.tokens == 6'000'000 && cell.steps_of == 4096) {
@@ -126,7 +133,7 @@ TEST(ScalingGrid, OtherRunsArePointsOfTheLaw) {
   EXPECT_FALSE(points[8].contains("run"));
   const std::string markdown = ScalingMarkdown(scaling), svg = ScalingSvg(scaling);
   EXPECT_NE(markdown.find("over 12 points"), std::string::npos) << markdown;
-  EXPECT_NE(markdown.find("| /runs/a\\|b | large | 8,000,000 | 18.00 M | 2048 |"), std::string::npos) << markdown;
+  EXPECT_NE(markdown.find("| /runs/a\\|b | large | 8,000,000 | 9.00 M | 2048 |"), std::string::npos) << markdown;
   const auto circles = [&] {
     size_t count = 0;
     for (size_t at = svg.find("<circle "); at != std::string::npos; at = svg.find("<circle ", at + 1)) ++count;
@@ -137,7 +144,14 @@ TEST(ScalingGrid, OtherRunsArePointsOfTheLaw) {
 
 TEST(ScalingGrid, IsReadBackAsItWasWritten) {
   ScalingGrid grid = ExampleScaling().grid;
-  grid.runs = {"/runs/a"};
+  grid.runs = {{.folder = "/runs/a",
+                .model = "large",
+                .weights = 8e6,
+                .tokens = 9e6,
+                .bits_per_byte = 0.7,
+                .tok_per_sec = 1234,
+                .steps_of = 2048,
+                .documents = 1000}};
   grid.text = "text.txt";
   grid.sets = {"optim.lr=0.1"};
   grid.data.fingerprint = "abc";

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/memory.h"
 #include "data/shards.h"
 
 namespace flashlm {
@@ -33,11 +34,11 @@ class ChooseSizeTest : public testing::Test {
   }
   ~ChooseSizeTest() override { std::filesystem::remove_all(folder_); }
 
-  std::string Size(const std::string& name, int width) const {
+  std::string Size(const std::string& name, int width, const std::string& steps = "accumulate = 1") const {
     const std::string path = folder_ + "/" + name + ".toml";
     WriteFileAtomic(path, fmt::format("[model]\narchitecture = \"gpt\"\nd_model = {}\nn_heads = 2\nn_layers = 1\n"
-                                      "d_ff = 16\n[train]\nmicro_batch = 2\naccumulate = 1\nsequence_length = 16\n",
-                                      width));
+                                      "d_ff = 16\n[train]\nmicro_batch = 2\nsequence_length = 16\n{}\n",
+                                      width, steps));
     return path;
   }
   // As much of a data set as the choice looks at.
@@ -55,7 +56,7 @@ class ChooseSizeTest : public testing::Test {
 
 // By this law size is worth next to nothing, and so decides only where the tokens' worth is the same.
 TEST_F(ChooseSizeTest, InATimeTheFasterSizeReadsMoreUnlessThereIsNoMoreToRead) {
-  const std::string slow = Size("slow", 512), fast = Size("fast", 8);
+  const std::string slow = Size("slow", 1024), fast = Size("fast", 8);
   const Json family = {
       {"sizes", {slow, fast}},
       {"law",
@@ -65,6 +66,16 @@ TEST_F(ChooseSizeTest, InATimeTheFasterSizeReadsMoreUnlessThereIsNoMoreToRead) {
   };
   EXPECT_EQ(chosen(1e15), fast);
   EXPECT_EQ(chosen(1000), slow) << "both have read it for ever";
+}
+
+// The large one would take some 800 MB; its steps, halves of what the others' are, are tried with the middle one.
+TEST_F(ChooseSizeTest, NoSizeAboveTheMiddleOneIsTried) {
+  const std::string large = Size("large", 4096, "accumulate = 2\nbatch_growth = \"0:0.5,0.5:1\"");
+  const Json family = {{"sizes", {Size("small", 8), Size("middle", 16), large}},
+                       {"law", {{"size", 1e-6}, {"size_power", 0.5}, {"data", 1.0}, {"data_power", 0.5}}}};
+  const double before = PeakRssMb();
+  EXPECT_NE(ChooseSize(family, "family", {Budget::Time("1s"), "", Data(1e15), {}}).preset, large);
+  EXPECT_LT(PeakRssMb() - before, 200);
 }
 
 // 1 / N + 1 / sqrt(D) with N D given is least at N = 2 sqrt(D); the sizes have about a thousand weights and a million.
