@@ -8,13 +8,15 @@ a learned share of the embedding in every block; Muon for the matrices, AdamW fo
 constant rate that falls to zero over the second half. 5.77 M parameters at 4,096 tokens.
 
 Data are those of `flashlm data prepare`. What counts as training time is the steps, from the second on: compiling is
-free. The held-out text is scored document by document, each token with 128 to 255 tokens before it (windows of 256 that
-move by 128), <eos> before the first and as the last target; bits per byte of the documents' bytes.
+free. The held-out text is scored document by document, <eos> before the first token and as the last target, in windows
+of 256 that move by 128: each token has all of its document before it, or where that is longer at least 128 tokens. Bits
+per byte of the documents' bytes.
 """
 
 import argparse
 import json
 import math
+import os
 import pathlib
 import time
 
@@ -155,9 +157,12 @@ def main() -> None:
     parser.add_argument("--setting", choices=("eager-f32", "eager-bf16", "compiled-f32", "compiled-bf16"), default="compiled-bf16")
     parser.add_argument("--batch", type=int, default=32, help="sequences of a step")
     parser.add_argument("--speed", action="store_true", help="ten steps, their tokens/s, no evaluation")
+    parser.add_argument("--scale-lr", type=float, default=0.02, help="AdamW's rate of the head's scale, which is small")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
+    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     meta = json.loads((args.data / "meta.json").read_text())
     read = lambda split: torch.from_numpy(np.concatenate(  # noqa: E731
@@ -167,8 +172,10 @@ def main() -> None:
     half = args.setting.endswith("bf16")
     loss_of = torch.compile(Loss(model)) if args.setting.startswith("compiled") else Loss(model)
     matrices = [p for p in model.blocks.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if all(p is not m for m in matrices)]
-    optimisers = [Muon(matrices, lr=0.02), torch.optim.AdamW(others, lr=0.02, betas=(0.8, 0.95), weight_decay=0.0, fused=True)]
+    others = [p for p in model.parameters() if all(p is not m for m in [*matrices, model.scale])]
+    groups = [{"params": others, "lr": 0.02}, {"params": [model.scale], "lr": args.scale_lr}]
+    optimisers = [Muon(matrices, lr=0.02), torch.optim.AdamW(groups, betas=(0.8, 0.95), weight_decay=0.0, fused=True)]
+    peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
 
     source = batches(train, args.batch)
     steps = 10 if args.speed else math.inf
@@ -180,9 +187,9 @@ def main() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             loss = loss_of(next(source))
         loss.backward()
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = 0.02 * rate
+        for optimiser, peak in zip(optimisers, peaks):
+            for group, lr in zip(optimiser.param_groups, peak):
+                group["lr"] = lr * rate
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         step += 1
@@ -191,7 +198,8 @@ def main() -> None:
         if step % 50 == 0:
             print(f"step {step}  {elapsed:.0f} s  {(step - 1) * args.batch * SEQUENCE / elapsed:.0f} tok/s  loss {loss:.4f}", flush=True)
     seen = step * args.batch * SEQUENCE
-    result = {"setting": args.setting, "parameters": sum(p.numel() for p in model.parameters()), "tokens": seen,
+    result = {"torch": torch.__version__, "setting": args.setting, "threads": torch.get_num_threads(),
+              "parameters": sum(p.numel() for p in model.parameters()), "tokens": seen,
               "tokens_per_s": (step - 1) * args.batch * SEQUENCE / elapsed, "seconds": elapsed}
     if not args.speed:
         eos = int(valid[-1])  # every document ends with it

@@ -22,6 +22,28 @@ ScalingCell* BestCell(Scaling& scaling, size_t size, int64_t tokens) {
   return best;
 }
 
+// The run of a size with the largest budget; null: none has a result.
+const ScalingCell* Longest(const Scaling& scaling, size_t size) {
+  const ScalingCell* longest = nullptr;
+  for (const ScalingCell& cell : scaling.cells) {
+    if (cell.size == size && cell.best && (longest == nullptr || cell.tokens > longest->tokens)) longest = &cell;
+  }
+  return longest;
+}
+
+// ScalingLaw::overhead, by the straight line through the sizes' seconds per token (least squares).
+double Overhead(const Scaling& scaling) {
+  double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+  for (size_t size = 0; size < scaling.grid.presets.size(); ++size) {
+    const ScalingCell* run = Longest(scaling, size);
+    if (run == nullptr || !(run->result.tok_per_sec > 0)) continue;
+    const double weights = run->weights, seconds = 1 / run->result.tok_per_sec;
+    n += 1, x += weights, y += seconds, xx += weights * weights, xy += weights * seconds;
+  }
+  const double slope = (n * xy - x * y) / (n * xx - x * x), at_zero = (y - slope * x) / n;
+  return slope > 0 && at_zero > 0 ? at_zero / slope : 0;
+}
+
 Json CellJson(const Scaling& scaling, const ScalingCell& cell) {
   const Aggregate& result = cell.result;
   Json json = {{"preset", NameOfToml(scaling.grid.presets[cell.size])},
@@ -122,15 +144,13 @@ void FitBest(Scaling& scaling) {
     points.push_back({run.weights, run.tokens, scaling.unique, run.bits_per_byte});
   }
   scaling.fit = FitScalingLaw(points);
+  scaling.fit.law.overhead = Overhead(scaling);
 }
 
 std::vector<ScalingPrediction> PredictAfter(const Scaling& scaling, double seconds) {
   std::vector<ScalingPrediction> predictions;
   for (size_t size = 0; size < scaling.grid.presets.size(); ++size) {
-    const ScalingCell* longest = nullptr;
-    for (const ScalingCell& cell : scaling.cells) {
-      if (cell.size == size && cell.best && (longest == nullptr || cell.tokens > longest->tokens)) longest = &cell;
-    }
+    const ScalingCell* longest = Longest(scaling, size);
     if (longest == nullptr) continue;
     const double tokens = seconds * longest->result.tok_per_sec;
     predictions.push_back({size, tokens, scaling.law().BitsPerByte(longest->weights, tokens, scaling.unique)});

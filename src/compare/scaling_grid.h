@@ -68,7 +68,8 @@ struct Scaling {
   }
   double Predicted(const ScalingRun& run) const { return law().BitsPerByte(run.weights, run.tokens, unique); }
 };
-// Marks the best cells of `scaling` and fits the law to them and the runs. Throws Error if they are too few.
+// Marks the best cells of `scaling`, fits the law to them and the runs, and its overhead to the speeds of the grid.
+// Throws Error if they are too few.
 void FitBest(Scaling& scaling);
 
 // What a size comes to in a time, at the speed of its run with the largest budget.

@@ -135,22 +135,30 @@ void MeasureSpeed(std::vector<Size>& sizes) {
   }
 }
 
-// The size N for which so many tokens are the best use of N D multiply-adds: there the derivatives of the law's two
-// terms by log N and log D are equal.
-const Size& BestFor(double tokens, const ScalingLaw& law, const std::vector<Size>& sizes) {
-  const double best = std::pow(
-      law.size_power * law.size * std::pow(tokens, law.data_power) / (law.data_power * law.data), 1 / law.size_power);
-  const auto distance = [&](const Size& size) { return std::abs(std::log(size.weights / best)); };
+// The size N for which so many tokens, D, are the best use of (N + overhead) D multiply-adds: there more tokens and
+// more weights gain equally much for the same work. Tokens that are read again are worth less and less, and leave more
+// to the size.
+const Size& BestFor(double tokens, double unique, const ScalingLaw& law, const std::vector<Size>& sizes) {
+  constexpr double kStep = 1e-3;
+  const auto data = [&](double d) { return law.data / std::pow(std::max(1.0, law.Worth(d, unique)), law.data_power); };
+  const double by_tokens = (data(tokens) - data(tokens * (1 + kStep))) / std::log1p(kStep);
+  const auto distance = [&](const Size& size) {
+    const double by_weights = law.size_power * law.size / std::pow(size.weights, law.size_power);
+    return std::abs(std::log(by_weights * (1 + law.overhead / size.weights) / std::max(by_tokens, 1e-300)));
+  };
   return *std::min_element(sizes.begin(), sizes.end(),
                            [&](const Size& a, const Size& b) { return distance(a) < distance(b); });
 }
 
 }  // namespace
 
+double ScalingLaw::Worth(double tokens, double unique) const {
+  return tokens <= unique ? tokens : unique + unique * repeats * -std::expm1(-(tokens / unique - 1) / repeats);
+}
+
 double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) const {
-  double worth = tokens;
-  if (tokens > unique) worth = unique + unique * repeats * -std::expm1(-(tokens / unique - 1) / repeats);
-  return floor + size / std::pow(weights, size_power) + data / std::pow(std::max(1.0, worth), data_power);
+  return floor + size / std::pow(weights, size_power) +
+         data / std::pow(std::max(1.0, Worth(tokens, unique)), data_power);
 }
 
 Json SizeChoice::ToJson() const { return {{"preset", preset}, {"sets", sets}, {"why", why}}; }
@@ -167,7 +175,7 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
   if (request.budget.kind != "time") {
     const double per_step = static_cast<double>(sizes.front().config.train.TokensPerStep());
     const double tokens = request.budget.kind == "tokens" ? request.budget.amount : request.budget.amount * per_step;
-    const Size& best = BestFor(tokens, law, sizes);
+    const Size& best = BestFor(tokens, unique, law, sizes);
     return Choice(rules, request, best, tokens / unique,
                   fmt::format("{} for {} tokens ({:.1f} epochs): {} parameters", best.preset, FormatCount(tokens),
                               tokens / unique, FormatCount(static_cast<double>(best.parameters))));

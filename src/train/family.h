@@ -17,6 +17,7 @@ namespace flashlm {
 // D' = U + U repeats (1 - e^(-(D/U - 1) / repeats)) (Muennighoff et al., 2023).
 struct ScalingLaw {
   double floor = 0, size = 1, size_power = 0.3, data = 1, data_power = 0.3, repeats = 15;
+  double overhead = 0;  // the work of a token is that of N + overhead weights
 
   void VisitFields(FieldVisitor& v) {
     v.Real("floor", floor, 0, 100, "bits per byte that no size reaches");
@@ -25,8 +26,11 @@ struct ScalingLaw {
     v.Real("data", data, 0, 1e18, "of data / D^data_power");
     v.Real("data_power", data_power, 1e-3, 10, "of data / D^data_power");
     v.Real("repeats", repeats, 1e-3, 1e9, "epochs after the first that are worth reading");
+    v.Real("overhead", overhead, 0, 1e18, "what a token costs in any size, in weights");
   }
 
+  // D': what D tokens read in all are worth, `unique` U of them.
+  double Worth(double tokens, double unique) const;
   // weights N, tokens D read in all, `unique` U of them.
   double BitsPerByte(double weights, double tokens, double unique) const;
 };

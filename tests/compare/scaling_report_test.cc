@@ -57,6 +57,7 @@ TEST(ScalingGrid, TheBestOfEachSizeAndBudgetAreFitted) {
   EXPECT_EQ(scaling.fit.residuals.size(), 9u);
   EXPECT_LT(scaling.fit.rms, 1e-3);
   EXPECT_EQ(scaling.fit.held, std::vector<std::string>{"repeats"});
+  EXPECT_NEAR(scaling.law().overhead, 1e6, 1) << "as their speeds have it";
 }
 
 TEST(ScalingGrid, WhatFailedOrDivergedIsLeftOut) {

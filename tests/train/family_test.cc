@@ -83,13 +83,20 @@ TEST_F(ChooseSizeTest, ForTokensTheSizeWhoseBestUseTheyAre) {
   const std::string large = Size("large", 512), small = Size("small", 8);
   const Json family = {{"sizes", {large, small}},
                        {"law", {{"size", 1.0}, {"size_power", 1.0}, {"data", 1.0}, {"data_power", 0.5}}}};
-  const auto chosen = [&](const std::string& kind, double amount) {
-    return ChooseSize(family, "family", {{kind, amount}, "", Data(1e6), {}}).preset;
+  const auto chosen = [&](const std::string& kind, double amount, double unique = 1e15) {
+    return ChooseSize(family, "family", {{kind, amount}, "", Data(unique), {}}).preset;
   };
   EXPECT_EQ(chosen("tokens", 1e6), small);
   EXPECT_EQ(chosen("tokens", 1e11), large);
   EXPECT_EQ(chosen("steps", 1e6 / 32), small);
   EXPECT_EQ(chosen("steps", 1e11 / 32), large);
+  // What every token costs makes weights cheap.
+  Json with_overhead = family;
+  with_overhead["law"]["overhead"] = 1e8;
+  EXPECT_EQ(ChooseSize(with_overhead, "family", {{"tokens", 1e6}, "", Data(1e15), {}}).preset, large);
+  // Of a text that has been read out nothing is left to gain but by size.
+  EXPECT_EQ(chosen("tokens", 1e8), small);
+  EXPECT_EQ(chosen("tokens", 1e8, 1e6), large);
 }
 
 }  // namespace
