@@ -128,10 +128,10 @@ def batches(tokens: Tensor, size: int):
 def bits_per_byte(model: nn.Module, tokens: Tensor, eos: int, size: int, half: bool) -> tuple[float, int]:
     """Of all documents; `size` is the length of the text in bytes. Also how many tokens were scored."""
     windows, counted = [], []
-    for document in (tokens == eos).nonzero().flatten().tolist():
-        begin = 0 if not windows else end
-        end = document + 1
-        line = torch.cat([torch.tensor([eos]), tokens[begin:end]])
+    begin = 0
+    for last in (tokens == eos).nonzero().flatten().tolist():
+        line = torch.cat([torch.tensor([eos]), tokens[begin : last + 1]])
+        begin = last + 1
         for start in range(0, len(line) - 1, SEQUENCE // 2):
             piece = line[start : start + SEQUENCE + 1]
             first = 0 if start == 0 else SEQUENCE // 2  # what the window before has not scored

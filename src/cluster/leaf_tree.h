@@ -27,10 +27,6 @@ void NodesWithin(int leaves, LeafRange range, std::vector<LeafRange>& nodes);
 
 // The leaves of member `index` of `members`: neighbours, as evenly as can be.
 LeafRange ShareOf(int leaves, int index, int members);
-inline LeafRange Within(LeafRange range, int index, int members) {
-  const LeafRange share = ShareOf(range.count(), index, members);
-  return {range.begin + share.begin, range.begin + share.end};
-}
 
 // How to add up the whole tree from blocks that are nodes of it, on a stack of sums.
 struct SumOp {

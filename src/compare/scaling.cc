@@ -13,6 +13,7 @@
 #include "data/shards.h"
 #include "models/presets.h"
 #include "models/registry.h"
+#include "train/trainer.h"
 
 namespace flashlm {
 namespace {
@@ -87,22 +88,13 @@ ScalingGrid OpenGrid(const ScalingOptions& options) {
 // Weights that a token meets in products.
 double WeightsOf(const Json& model) { return MakeModel(model, false)->TrainingFlopsPerToken() / 6; }
 
-RunConfig ConfigIn(const std::string& run) {
-  const std::string path = run + "/config.toml";
-  try {
-    return RunConfig::FromJson(ParseToml(ReadFile(path), path));
-  } catch (const Json::exception& e) {
-    throw Error(fmt::format("'{}' is not what a run was trained with: {}", path, e.what()), "leave it out of --runs");
-  }
-}
-
 ScalingRun FinishedRun(const ScalingGrid& grid, const std::string& folder) {
   const std::string results = folder + "/results.json";
   if (!fs::exists(results)) {
     throw UsageError(fmt::format("--runs: '{}' is no finished run: it has no results.json", folder),
                      "a folder that `train --out` made");
   }
-  const RunConfig config = ConfigIn(folder);
+  const RunConfig config = ReadRunConfig(folder);
   if (config.data_fingerprint != grid.data.fingerprint) {
     throw UsageError(fmt::format("--runs: '{}' was not trained on the grid's data", folder),
                      fmt::format("its data was in '{}', the grid's is in '{}'", config.data, grid.data.folder));
@@ -119,7 +111,7 @@ ScalingRun FinishedRun(const ScalingGrid& grid, const std::string& folder) {
           static_cast<double>(result.tokens),
           result.val_bits_per_byte,
           result.tok_per_sec,
-          int64_t{config.train.sequence_length} * config.train.micro_batch * config.train.accumulate,
+          config.train.TokensPerStep(),
           result.documents_evaluated};
 }
 

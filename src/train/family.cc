@@ -140,8 +140,7 @@ void MeasureSpeed(std::vector<Size>& sizes) {
 // to the size.
 const Size& BestFor(double tokens, double unique, const ScalingLaw& law, const std::vector<Size>& sizes) {
   constexpr double kStep = 1e-3;
-  const auto data = [&](double d) { return law.data / std::pow(std::max(1.0, law.Worth(d, unique)), law.data_power); };
-  const double by_tokens = (data(tokens) - data(tokens * (1 + kStep))) / std::log1p(kStep);
+  const double by_tokens = (law.OfData(tokens, unique) - law.OfData(tokens * (1 + kStep), unique)) / std::log1p(kStep);
   const auto distance = [&](const Size& size) {
     const double by_weights = law.size_power * law.size / std::pow(size.weights, law.size_power);
     return std::abs(std::log(by_weights * (1 + law.overhead / size.weights) / std::max(by_tokens, 1e-300)));
@@ -152,13 +151,14 @@ const Size& BestFor(double tokens, double unique, const ScalingLaw& law, const s
 
 }  // namespace
 
-double ScalingLaw::Worth(double tokens, double unique) const {
-  return tokens <= unique ? tokens : unique + unique * repeats * -std::expm1(-(tokens / unique - 1) / repeats);
+double ScalingLaw::OfData(double tokens, double unique) const {
+  double worth = tokens;
+  if (tokens > unique) worth = unique + unique * repeats * -std::expm1(-(tokens / unique - 1) / repeats);
+  return data / std::pow(std::max(1.0, worth), data_power);
 }
 
 double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) const {
-  return floor + size / std::pow(weights, size_power) +
-         data / std::pow(std::max(1.0, Worth(tokens, unique)), data_power);
+  return floor + size / std::pow(weights, size_power) + OfData(tokens, unique);
 }
 
 Json SizeChoice::ToJson() const { return {{"preset", preset}, {"sets", sets}, {"why", why}}; }

@@ -29,8 +29,8 @@ struct ScalingLaw {
     v.Real("overhead", overhead, 0, 1e18, "what a token costs in any size, in weights");
   }
 
-  // D': what D tokens read in all are worth, `unique` U of them.
-  double Worth(double tokens, double unique) const;
+  // data / D'^data_power of D tokens read in all, `unique` U of them.
+  double OfData(double tokens, double unique) const;
   // weights N, tokens D read in all, `unique` U of them.
   double BitsPerByte(double weights, double tokens, double unique) const;
 };

@@ -36,19 +36,20 @@ std::optional<LeafSums::Sum> LeafSums::Begin() {
   return sum;
 }
 
-std::optional<LeafSums::Sum> LeafSums::TakeOtherPart(const Sum& sum) {
-  const auto other = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& one) {
-    const bool in_order = one.leaves.begin < sum.leaves.begin;
-    const LeafRange left = in_order ? one.leaves : sum.leaves, right = in_order ? sum.leaves : one.leaves;
-    return left.end == right.begin && IsNode(leaves_, {left.begin, right.end});
-  });
-  if (other == sums_.end()) return std::nullopt;
-  const Sum taken = *other;
-  sums_.erase(other);
-  return taken;
+std::optional<LeafSums::Parts> LeafSums::TakeParts(const Sum& sum) {
+  for (auto other = sums_.begin(); other != sums_.end(); ++other) {
+    const bool in_order = other->leaves.begin < sum.leaves.begin;
+    const Parts parts = in_order ? Parts{*other, sum} : Parts{sum, *other};
+    if (parts.left.leaves.end != parts.right.leaves.begin) continue;
+    if (!IsNode(leaves_, {parts.left.leaves.begin, parts.right.leaves.end})) continue;
+    sums_.erase(other);
+    return parts;
+  }
+  return std::nullopt;
 }
 
-LeafSums::Sum LeafSums::Add(const Sum& left, const Sum& right) {
+LeafSums::Sum LeafSums::Add(const Parts& parts) {
+  const auto& [left, right] = parts;
   if (left.at == nullptr) {
     right.at->MoveTo(model_.bank());
   } else {
@@ -62,14 +63,12 @@ void LeafSums::End(Sum sum) {
   --passing_;
   // The last to end leaves what is left to all threads together.
   while (passing_ > 0 || left_.count() > 0) {
-    const std::optional<Sum> other = TakeOtherPart(sum);
-    if (!other) break;
-    const bool in_order = other->leaves.begin < sum.leaves.begin;
-    const Sum left = in_order ? *other : sum, right = in_order ? sum : *other;
+    const std::optional<Parts> parts = TakeParts(sum);
+    if (!parts) break;
     lock.unlock();
-    sum = Add(left, right);
+    sum = Add(*parts);
     lock.lock();
-    free_.push_back(right.at);
+    free_.push_back(parts->right.at);
   }
   sums_.push_back(sum);
 }
@@ -94,7 +93,7 @@ LeafSums::Sum LeafSums::Combine(LeafRange node, size_t& next) {
   const int cut = CutOf(node);
   const Sum left = Combine({node.begin, cut}, next), right = Combine({cut, node.end}, next);
   free_.push_back(right.at);
-  return Add(left, right);
+  return Add({left, right});
 }
 
 void LeafSums::RethrowFailure() {

@@ -68,6 +68,10 @@ class LeafSums {
     GradientsApart* at;  // null: the bank, which has that of the first leaf
   };
 
+  struct Parts {  // of a node
+    Sum left, right;
+  };
+
   void Prepare(size_t workers);
   // Passes leaves until none is left.
   void Work(int index, const Pass& pass);
@@ -75,10 +79,10 @@ class LeafSums {
   std::optional<Sum> Begin();
   // Takes in a sum, and adds what can be added to it.
   void End(Sum sum);
-  // The other part of the node that `sum` is a part of, taken out of sums_, if it is there.
-  std::optional<Sum> TakeOtherPart(const Sum& sum);
-  // The sum of two parts of a node, where the left one was; the memory of the right one is free.
-  Sum Add(const Sum& left, const Sum& right);
+  // `sum` and the other part of the node that it is a part of, taken out of sums_, if it is there.
+  std::optional<Parts> TakeParts(const Sum& sum);
+  // Their sum, where the left one was; the memory of the right one is free.
+  Sum Add(const Parts& parts);
   void RethrowFailure();
   // Adds up what there is of `node`, whose first sum is sums_[next].
   Sum Combine(LeafRange node, size_t& next);

@@ -161,19 +161,6 @@ constexpr char kEditedHint[] = "put it back; a change needs a run of its own, wi
 
 std::string ConfigPath(const std::string& run_folder) { return run_folder + "/config.toml"; }
 
-// What config.toml says. It has the last word on where the data is and what the budget is, which can change before
-// there is a checkpoint that knows.
-RunConfig ReadConfig(const std::string& run_folder) {
-  const std::string path = ConfigPath(run_folder);
-  try {
-    return RunConfig::FromJson(ParseToml(ReadFile(path), path));
-  } catch (const UsageError& e) {
-    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
-  } catch (const Json::exception& e) {
-    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
-  }
-}
-
 // An edit of anything else would be ignored silently; it is refused.
 void RefuseEditedConfig(const std::string& run_folder, const RunConfig& config, RunConfig checkpoint) {
   const auto known = static_cast<std::ptrdiff_t>(checkpoint.extensions.size());
@@ -291,7 +278,9 @@ Resumed OpenRun(const std::string& run_folder, const ResumeRequest& request) {
   }
   Resumed resumed;
   resumed.lock = FolderLock(run_folder);
-  RunConfig& config = resumed.config = ReadConfig(run_folder);
+  // It has the last word on where the data is and what the budget is, which can change before there is a checkpoint
+  // that knows.
+  RunConfig& config = resumed.config = ReadRunConfig(run_folder);
   const Json before = config.ToJson();
   RefuseDisagreement(WithoutMachineChoices(request.expected), before, run_folder);
   const bool has_checkpoint = !ListStepFolders(run_folder).empty();
@@ -319,6 +308,17 @@ Resumed OpenRun(const std::string& run_folder, const ResumeRequest& request) {
 }
 
 }  // namespace
+
+RunConfig ReadRunConfig(const std::string& run_folder) {
+  const std::string path = ConfigPath(run_folder);
+  try {
+    return RunConfig::FromJson(ParseToml(ReadFile(path), path));
+  } catch (const UsageError& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
+  } catch (const Json::exception& e) {
+    throw Error(fmt::format("'{}' is not what the run was trained with: {}", path, e.what()), kEditedHint);
+  }
+}
 
 TrainSummary Resume(const std::string& run_folder, const ResumeRequest& request, RunHooks hooks) {
   Ranks* const ranks = CurrentRanks();

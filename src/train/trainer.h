@@ -41,6 +41,9 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
 // configuration, the data or the folder is not right.
 TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks = {});
 
+// What config.toml of a run says. Throws Error if that is not what a run was trained with.
+RunConfig ReadRunConfig(const std::string& run_folder);
+
 struct ResumeRequest {
   Json expected;                       // settings that the caller named again (keys of RunConfig::ToJson) must agree
   std::string data;                    // where the run's data is now; "": where it was

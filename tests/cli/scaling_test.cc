@@ -197,7 +197,7 @@ TEST_F(ScalingTest, RefusesWhatIsWrongBeforeAnyWork) {
   };
   refused_with("/config.toml", "data_fingerprint = '[0-9a-f]*'", "data_fingerprint = 'other'", 2,
                "not trained on the grid's data");
-  refused_with("/config.toml", "preset = '[^']*'", "", 1, "not what a run was trained with");
+  refused_with("/config.toml", "preset = '[^']*'", "", 1, "not what the run was trained with");
   refused_with("/results.json", "\"val_bits_per_byte\": [0-9.]+", "\"val_bits_per_byte\": null", 2, "came to nothing");
   // A folder with something else in it stays as it is.
   std::filesystem::create_directory(scratch_ / "out");
