@@ -12,12 +12,15 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import sys
 import time
 from urllib.parse import urlsplit
 
 BEGINNINGS = ["Once upon a time", "One day, a girl named Lily", "Tim had a", "The little fox", "There was a big dog who",
               "It was a sunny day and", "A bird sat on a tree.", "Mom said"]
+TEXT = re.compile(rb'"text":"((?:[^"\\]|\\.)*)"')  # a text's JSON, which is the same where the text is
+USED = re.compile(rb'"completion_tokens":(\d+)')
 
 
 class Client:
@@ -26,7 +29,7 @@ class Client:
         self.host, self.port = parts.hostname, parts.port or 80
 
     async def write(self, job, tokens):
-        """The text of a job, its tokens, and the seconds to its first token."""
+        """The text of a job (as JSON has it), its tokens, and the seconds to its first token."""
         body = json.dumps({"prompt": job[0], "seed": job[1], "max_tokens": tokens, "temperature": 0.8, "top_p": 0.95,
                            "stream": True, "stream_options": {"include_usage": True}}).encode()
         begun = time.perf_counter()
@@ -34,37 +37,34 @@ class Client:
         try:
             writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                          b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            raw, first = b"", None
+            pieces, first = [], None
             while piece := await reader.read(1 << 16):
-                raw += piece
-                if first is None and b"data: " in raw:
+                pieces.append(piece)
+                if first is None and b"data: " in piece:
                     first = time.perf_counter() - begun
         finally:
             writer.close()
-        head, _, rest = raw.partition(b"\r\n\r\n")
+        head, _, rest = b"".join(pieces).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(head.split(b"\r\n")[0].decode() + " " + rest[:200].decode("utf-8", "replace"))
-        events = unchunked(rest).decode().split("\n\n")
-        if events[-2:] != ["data: [DONE]", ""]:
+        events = unchunked(rest)
+        if not events.endswith(b"data: [DONE]\n\n"):
             raise RuntimeError("the stream has no end")
-        text, used = "", 0
-        for event in events[:-2]:
-            data = json.loads(event.removeprefix("data: "))
-            if "error" in data:
-                raise RuntimeError(data["error"]["message"])
-            text += "".join(choice["text"] for choice in data["choices"])
-            used = (data.get("usage") or {}).get("completion_tokens", used)
-        return text, used, first
+        if b'"error":' in events:
+            raise RuntimeError(events[-500:].decode("utf-8", "replace"))
+        # Not parsed: what a client spends on these cores the server has not.
+        text = b"".join(TEXT.findall(events))
+        return text, int(USED.search(events).group(1)), first
 
 
 def unchunked(raw):
-    whole, at = b"", 0
+    chunks, at = [], 0
     while True:
         line = raw.index(b"\r\n", at)
         size = int(raw[at:line], 16)
         if size == 0:
-            return whole
-        whole += raw[line + 2:line + 2 + size]
+            return b"".join(chunks)
+        chunks.append(raw[line + 2:line + 2 + size])
         at = line + 2 + size + 2
 
 

@@ -13,11 +13,13 @@ namespace flashlm {
 // whoever reads a prompt cuts it here.
 int PromptPiece(int64_t left);
 
-// Not for several threads, nor for two readers of one model on two threads (they share the packed weights).
+// Not for several threads, nor for two readers of one model on two threads unless each has packed weights of its own.
 class StreamReader {
  public:
-  // dtype: what matrix products read (kernels/gemm/precision.h).
-  StreamReader(Model& model, DType dtype);
+  // dtype: what matrix products read (kernels/gemm/precision.h). packs: of the model's bank; they outlive the reader.
+  StreamReader(Model& model, DType dtype, WeightPacks& packs);
+  // With the model's own.
+  StreamReader(Model& model, DType dtype) : StreamReader(model, dtype, model.packs()) {}
 
   // Every stream of `state` reads its row of tokens [rows, T], T >= 1, in pieces as PromptPiece has them. What a stream
   // becomes does not depend by a bit on the others (up to 32 of them; kernels::kFewRows). Throws Error for an id

@@ -1,4 +1,4 @@
-// Continuous batching: one thread reads prompts and writes texts of all clients, a token of every text at a time. Texts
+// Continuous batching: the texts of all clients are written side by side, a token of every text at a time. Texts
 // join when there is room and leave when they are finished, and none of them notices: with a seed each is, bit for bit,
 // what it is alone, which is what `flashlm generate` writes.
 #pragma once

@@ -38,6 +38,9 @@ constexpr size_t kConnectionBytes = 8 << 10;
 // What has been sent of a stream is forgotten in steps of this.
 constexpr size_t kReadAhead = 64 << 10;
 
+// What is written to a stream within this after the last time goes out together.
+constexpr std::chrono::milliseconds kBurst(10);
+
 struct FreeAddresses {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
@@ -103,12 +106,31 @@ int64_t RaiseFileLimit() {
   return static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
 }
 
+class Exchange;
+
+// Streams that were written to again at once. They go on together, a hundred times a second: waking the library and the
+// client for every token of every stream costs as much as making it.
+class Bursts {
+ public:
+  // False when nobody looks after them any more.
+  bool Add(std::shared_ptr<Exchange> exchange);
+  // On a thread of its own, until Stop.
+  void Run();
+  void Stop();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::shared_ptr<Exchange>> waiting_;
+  bool stopped_ = false;
+};
+
 // A request while it comes in, and its answer while it goes out. Its mutex is taken before the library's own, and no
 // other of ours while it is held.
-class Exchange final : public HttpReply {
+class Exchange final : public HttpReply, public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(size_t unsent_limit, std::shared_ptr<std::atomic<int64_t>> bodies)
-      : bodies_(std::move(bodies)), unsent_limit_(unsent_limit) {}
+  Exchange(size_t unsent_limit, std::shared_ptr<std::atomic<int64_t>> bodies, std::shared_ptr<Bursts> bursts)
+      : bodies_(std::move(bodies)), bursts_(std::move(bursts)), unsent_limit_(unsent_limit) {}
   ~Exchange() override { DropBody(); }
 
   void Send(int status, std::string_view content_type, std::string body, HttpHeaders headers) override {
@@ -132,14 +154,23 @@ class Exchange final : public HttpReply {
     Wake();
   }
   bool Write(std::string_view bytes) override {
-    const std::lock_guard lock(mutex_);
-    if (bytes_.size() - read_ + bytes.size() > unsent_limit_) gone_ = true;
-    if (gone_) {
-      Wake();
-      return false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (bytes_.size() - read_ + bytes.size() > unsent_limit_) gone_ = true;
+      if (gone_) {
+        Wake();
+        return false;
+      }
+      bytes_.append(bytes);
+      if (in_burst_) return true;
+      if (const auto now = Clock::now(); now >= calm_from_) {
+        calm_from_ = now + kBurst;
+        Wake();
+        return true;
+      }
+      in_burst_ = true;
     }
-    bytes_.append(bytes);
-    Wake();
+    if (!bursts_->Add(shared_from_this())) GoOn();
     return true;
   }
   void EndStream() override {
@@ -151,6 +182,13 @@ class Exchange final : public HttpReply {
 
   // --- for the server ---
 
+  // What a burst has brought is to be sent.
+  void GoOn() {
+    const std::lock_guard lock(mutex_);
+    in_burst_ = false;
+    calm_from_ = Clock::now() + kBurst;
+    Wake();
+  }
   // Whoever waits for an answer waits no longer, and gets none.
   void Abort() {
     const std::lock_guard lock(mutex_);
@@ -255,7 +293,8 @@ class Exchange final : public HttpReply {
   }
 
   const std::shared_ptr<std::atomic<int64_t>> bodies_;
-  int64_t held_ = 0;  // of them
+  const std::shared_ptr<Bursts> bursts_;
+  int64_t held_ = 0;  // of bodies_
   const size_t unsent_limit_;
   mutable std::mutex mutex_;
   std::atomic<bool> gone_ = false;
@@ -265,8 +304,42 @@ class Exchange final : public HttpReply {
   size_t read_ = 0;  // of bytes_
   HttpHeaders headers_;
   bool ended_ = false, suspended_ = false;
+  bool in_burst_ = false;  // bursts_ has it
+  Clock::time_point calm_from_;
   MHD_Connection* connection_ = nullptr;
 };
+
+bool Bursts::Add(std::shared_ptr<Exchange> exchange) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) return false;
+    waiting_.push_back(std::move(exchange));
+    if (waiting_.size() > 1) return true;
+  }
+  changed_.notify_one();
+  return true;
+}
+
+void Bursts::Run() {
+  std::unique_lock lock(mutex_);
+  while (!stopped_ || !waiting_.empty()) {
+    changed_.wait(lock, [this] { return stopped_ || !waiting_.empty(); });
+    changed_.wait_for(lock, kBurst, [this] { return stopped_; });
+    std::vector<std::shared_ptr<Exchange>> now = std::exchange(waiting_, {});
+    lock.unlock();
+    for (const std::shared_ptr<Exchange>& exchange : now) exchange->GoOn();
+    now.clear();
+    lock.lock();
+  }
+}
+
+void Bursts::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  changed_.notify_all();
+}
 
 }  // namespace
 
@@ -280,6 +353,7 @@ class HttpServer::Impl {
     port_ = PortOf(listener);
     Start(listener);
     watcher_ = std::thread([this] { Watch(); });
+    writer_ = std::thread([this] { bursts_->Run(); });
   }
 
   ~Impl() {
@@ -290,6 +364,8 @@ class HttpServer::Impl {
     }
     closed_.notify_all();
     watcher_.join();
+    bursts_->Stop();
+    writer_.join();
     // The library must not be stopped while connections are suspended.
     for (const std::shared_ptr<Exchange>& exchange : Exchanges()) exchange->Abort();
     MHD_stop_daemon(daemon_);
@@ -412,7 +488,7 @@ class HttpServer::Impl {
 
   MHD_Result Begin(MHD_Connection* connection, const char* url, const char* method, void** context) {
     auto exchange =
-        std::make_unique<std::shared_ptr<Exchange>>(std::make_shared<Exchange>(limits_.unsent_bytes, bodies_));
+        std::make_unique<std::shared_ptr<Exchange>>(std::make_shared<Exchange>(limits_.unsent_bytes, bodies_, bursts_));
     HttpRequest& request = (*exchange)->request;
     const auto header = [&](const char* name) -> std::string {
       const char* value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
@@ -508,7 +584,8 @@ class HttpServer::Impl {
   std::condition_variable closed_;
   bool closing_ = false;
   std::map<MHD_Connection*, Connection> connections_;
-  std::thread watcher_;
+  const std::shared_ptr<Bursts> bursts_ = std::make_shared<Bursts>();
+  std::thread watcher_, writer_;
 };
 
 HttpServer::HttpServer(const std::string& host, int port, const HttpLimits& limits, HttpHandler handler)

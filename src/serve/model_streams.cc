@@ -17,6 +17,12 @@ constexpr int kReadAtOnce = 512, kScoredAtOnce = 4096;
 constexpr size_t kTextsScoredAtOnce = 8;
 // Shorter beginnings are read about as fast as they are found.
 constexpr size_t kShortestKept = 8;
+// From so many texts for each thread on every thread decodes texts of its own, until there are far fewer. Groups become
+// fewer when one has so much room left, for moving what a text has read costs more than a token of it.
+constexpr int64_t kEnoughOfAThread = 8, kFewOfAThread = 4, kLeftToMerge = 8;
+
+// Of groups.
+constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
 
 }  // namespace
 
@@ -93,6 +99,8 @@ int ModelStreams::ReadPiece(Stream& stream) {
   const auto begin = static_cast<size_t>(stream.next_cut == 0 ? 0 : stream.cuts[stream.next_cut - 1]);
   if (begin == prompt.size()) {  // all of it is known
     stream.drawn = {};
+    stream.drawn.has_value = reader_.has_values();
+    stream.drawn.has_gate = reader_.has_gates();
     stream.drawn.value = known->value;
     stream.drawn.gate = known->gate;
     stream.drawn.depth = known->depth;
@@ -106,7 +114,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
   counts_.prompt_tokens += static_cast<int64_t>(end - begin);
   KeepPrefix(stream);
   if (end == prompt.size()) {
-    Expect(stream, 0);
+    Expect(stream, reader_, 0);
     Draw(stream, reader_.log_probs(0));
     if (Deliver(stream)) Join(stream);
   }
@@ -114,11 +122,13 @@ int ModelStreams::ReadPiece(Stream& stream) {
 }
 
 // What the model says beside its probabilities, of the row that was read.
-void ModelStreams::Expect(Stream& stream, int row) {
+void ModelStreams::Expect(Stream& stream, const StreamReader& reader, int row) {
   stream.drawn = {};
-  if (reader_.has_values()) stream.drawn.value = reader_.value(row);
-  if (reader_.has_gates()) stream.drawn.gate = reader_.gate(row);
-  if (reader_.has_depths()) stream.drawn.depth = reader_.depth(row);
+  stream.drawn.has_value = reader.has_values();
+  stream.drawn.has_gate = reader.has_gates();
+  if (reader.has_values()) stream.drawn.value = reader.value(row);
+  if (reader.has_gates()) stream.drawn.gate = reader.gate(row);
+  if (reader.has_depths()) stream.drawn.depth = reader.depth(row);
 }
 
 void ModelStreams::KeepPrefix(const Stream& stream) {
@@ -137,32 +147,50 @@ void ModelStreams::KeepPrefix(const Stream& stream) {
 }
 
 void ModelStreams::WriteAll() {
-  MergeGroups();
-  for (const auto& group : groups_) WriteGroup(*group);
-  std::erase_if(groups_, [](const auto& group) { return group->rows.empty(); });
+  ShareOut();
+  if (apart_) {
+    while (std::ssize(neighbours_) + 1 < ThreadCount()) {
+      neighbours_.push_back(std::make_unique<Neighbour>(*served_.model, served_.decode));
+    }
+    ParallelPieces(std::ssize(groups_), [&](int64_t g) {
+      const auto thread = static_cast<size_t>(omp_get_thread_num());
+      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader);
+    });
+  } else {
+    for (const auto& group : groups_) Decode(*group, reader_);
+  }
+  for (const auto& group : groups_) {
+    if (group->failure) std::rethrow_exception(group->failure);
+  }
+  for (const auto& group : groups_) {
+    const std::vector<Stream*> all = group->rows;  // some leave
+    for (Stream* stream : all) {
+      if (!Deliver(*stream)) Leave(*stream);
+    }
+  }
 }
 
-void ModelStreams::WriteGroup(Group& group) {
-  if (group.rows.empty()) return;
-  last_.clear();
-  for (const Stream* stream : group.rows) last_.push_back(stream->history.back());
-  reader_.Read(group.state, last_);
-  const auto rows = static_cast<int>(group.rows.size());
-  for (int r = 0; r < rows; ++r) Expect(*group.rows[static_cast<size_t>(r)], r);
-  ParallelFor(rows,
-              [&](int64_t r) { Draw(*group.rows[static_cast<size_t>(r)], reader_.log_probs(static_cast<int>(r))); });
-  const std::vector<Stream*> all = group.rows;  // some leave
-  for (Stream* stream : all) {
-    if (!Deliver(*stream)) Leave(*stream);
+// The next token of each text. Several groups may be at it at once.
+void ModelStreams::Decode(Group& group, StreamReader& reader) const {
+  group.failure = nullptr;
+  try {
+    group.last.clear();
+    for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
+    reader.Read(group.state, group.last);
+    ParallelFor(std::ssize(group.rows), [&](int64_t r) {
+      Stream& stream = *group.rows[static_cast<size_t>(r)];
+      Expect(stream, reader, static_cast<int>(r));
+      Draw(stream, reader.log_probs(static_cast<int>(r)));
+    });
+  } catch (...) {
+    group.failure = std::current_exception();
   }
 }
 
 // The next token, drawn as Generate (infer/generate.h) draws it. Not a word to anybody: several are drawn at once.
-void ModelStreams::Draw(Stream& stream, std::span<const float> log_probs) {
+void ModelStreams::Draw(Stream& stream, std::span<const float> log_probs) const {
   try {
     DrawnToken& drawn = stream.drawn;
-    drawn.has_value = reader_.has_values();
-    drawn.has_gate = reader_.has_gates();
     // The <eos> that opens the context is not part of the prompt: the penalty does not see it.
     const int64_t position = (stream.job.number << 32) + std::ssize(stream.history);
     drawn.token = stream.sampler.Sample(log_probs, std::span(stream.history).subspan(1), position);
@@ -197,11 +225,12 @@ bool ModelStreams::Deliver(Stream& stream) {
 
 void ModelStreams::Join(Stream& stream) {
   stream.stage = Stage::kWriting;
-  auto with_room = std::find_if(groups_.begin(), groups_.end(),
-                                [](const auto& group) { return std::ssize(group->rows) < kernels::kFewRows; });
-  if (with_room == groups_.end()) with_room = groups_.insert(groups_.end(), std::make_unique<Group>());
-  (*with_room)->state.Append(stream.state);
-  (*with_room)->rows.push_back(&stream);
+  auto group = std::min_element(groups_.begin(), groups_.end(), Smaller);
+  if (group == groups_.end() || std::ssize((*group)->rows) == kernels::kFewRows) {
+    group = groups_.insert(groups_.end(), std::make_unique<Group>());
+  }
+  (*group)->state.Append(stream.state);
+  (*group)->rows.push_back(&stream);
   stream.state = State(1);
 }
 
@@ -209,23 +238,48 @@ void ModelStreams::Leave(Stream& stream) {
   for (const auto& group : groups_) {
     const auto found = std::find(group->rows.begin(), group->rows.end(), &stream);
     if (found == group->rows.end()) continue;
-    group->state.Remove(static_cast<int>(found - group->rows.begin()));
-    *found = group->rows.back();
-    group->rows.pop_back();
+    group->Remove(static_cast<int>(found - group->rows.begin()));
     return;
   }
 }
 
-// As few passes as the texts need.
-void ModelStreams::MergeGroups() {
-  while (groups_.size() > 1) {
-    Group& first = **(groups_.end() - 2);
-    Group& last = **(groups_.end() - 1);
-    if (std::ssize(first.rows) + std::ssize(last.rows) > kernels::kFewRows) return;
-    first.state.Append(last.state);
-    first.rows.insert(first.rows.end(), last.rows.begin(), last.rows.end());
-    groups_.pop_back();
-  }
+// As few as they need, or as many on every thread.
+int64_t ModelStreams::Passes(int64_t texts) const {
+  const int64_t needed = (texts + kernels::kFewRows - 1) / kernels::kFewRows, threads = ThreadCount();
+  return apart_ ? (needed + threads - 1) / threads * threads : needed;
+}
+
+// Threads that share a pass wait for each other in each of its many short loops, and for whatever else has a core, as
+// whoever sends the texts has. With enough texts each thread has passes of its own and waits once a token.
+void ModelStreams::ShareOut() {
+  std::erase_if(groups_, [](const auto& group) { return group->rows.empty(); });
+  int64_t texts = 0;
+  for (const auto& group : groups_) texts += std::ssize(group->rows);
+  const int64_t threads = ThreadCount();
+  apart_ = threads > 1 && texts >= threads * (apart_ ? kFewOfAThread : kEnoughOfAThread);
+  while (std::ssize(groups_) < Passes(texts)) SplitLargest();
+  const int64_t fewer = Passes(texts + kLeftToMerge);
+  // The two smallest of g groups have at most 2 / g of the texts: they fit into one to the last.
+  if (2 * texts > kernels::kFewRows * (fewer + 1)) return;
+  while (std::ssize(groups_) > fewer) MergeSmallest();
+}
+
+void ModelStreams::SplitLargest() {
+  Group& largest = **std::max_element(groups_.begin(), groups_.end(), Smaller);
+  auto other = std::make_unique<Group>(largest);
+  const int rows = static_cast<int>(largest.rows.size());
+  for (int r = rows - 1; r >= rows / 2; --r) largest.Remove(r);
+  for (int r = rows / 2 - 1; r >= 0; --r) other->Remove(r);
+  groups_.push_back(std::move(other));
+}
+
+void ModelStreams::MergeSmallest() {
+  std::sort(groups_.begin(), groups_.end(), [](const auto& a, const auto& b) { return Smaller(b, a); });
+  Group& last = *groups_.back();
+  Group& before = **(groups_.end() - 2);
+  before.state.Append(last.state);
+  before.rows.insert(before.rows.end(), last.rows.begin(), last.rows.end());
+  groups_.pop_back();
 }
 
 void ModelStreams::End(Stream& stream, StreamEnd end) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <list>
 #include <memory>
 #include <vector>
@@ -58,21 +59,40 @@ class ModelStreams {
   struct Group {
     State state{0};
     std::vector<Stream*> rows;
+    std::vector<int32_t> last;   // [rows], what is read next
+    std::exception_ptr failure;  // of this step
+
+    // The last row takes its place.
+    void Remove(int row) {
+      state.Remove(row);
+      rows[static_cast<size_t>(row)] = rows.back();
+      rows.pop_back();
+    }
+  };
+  // Reads on another thread than the engine's.
+  struct Neighbour {
+    Neighbour(Model& model, DType dtype) : packs(model.bank()), reader(model, dtype, packs) {}
+    WeightPacks packs;
+    StreamReader reader;
   };
 
   void ScoreSome();
   void ReadSome();
   int ReadPiece(Stream& stream);
-  void Expect(Stream& stream, int row);
+  static void Expect(Stream& stream, const StreamReader& reader, int row);
   void KeepPrefix(const Stream& stream);
   void WriteAll();
-  void WriteGroup(Group& group);
-  void Draw(Stream& stream, std::span<const float> log_probs);
+  void Decode(Group& group, StreamReader& reader) const;
+  void Draw(Stream& stream, std::span<const float> log_probs) const;
   // Tells the listener; true if the text goes on.
   bool Deliver(Stream& stream);
   void Join(Stream& stream);
   void Leave(Stream& stream);
-  void MergeGroups();
+  // In how many passes so many texts are decoded.
+  int64_t Passes(int64_t texts) const;
+  void ShareOut();
+  void SplitLargest();
+  void MergeSmallest();
   void End(Stream& stream, StreamEnd end);
   void RemoveEnded();
 
@@ -83,7 +103,8 @@ class ModelStreams {
   PrefixCache cache_;
   std::list<std::unique_ptr<Stream>> streams_;  // in the order in which they came
   std::vector<std::unique_ptr<Group>> groups_;
-  std::vector<int32_t> last_;  // [rows], what a group reads next
+  bool apart_ = false;                                  // each group on one thread, instead of each on all
+  std::vector<std::unique_ptr<Neighbour>> neighbours_;  // of the threads but the first, which has reader_
 };
 
 template <class EndOf>

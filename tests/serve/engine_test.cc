@@ -86,21 +86,25 @@ TEST_P(EngineOf, ATextIsTheSameInAnyCompany) {
     Engine engine(served, one);
     for (int i = 0; i < kTexts; ++i) alone.push_back(Ask(engine, job_of(i)).get());
   }
-  EngineLimits limits;
-  limits.streams = 40;  // two passes, and some have to wait
-  Engine engine(served, limits);
-  std::vector<std::future<Heard>> together;
-  for (int i = 0; i < kTexts; ++i) {
-    together.push_back(Ask(engine, job_of(i)));
-    if (i % 10 == 0) std::this_thread::sleep_for(3ms);
+  // Three threads have passes of their own as long as many texts are left; one has two passes.
+  for (const int threads : {1, 2, 3}) {
+    EngineLimits limits;
+    limits.streams = 40;  // some have to wait
+    limits.threads = threads;
+    Engine engine(served, limits);
+    std::vector<std::future<Heard>> together;
+    for (int i = 0; i < kTexts; ++i) {
+      together.push_back(Ask(engine, job_of(i)));
+      if (threads == 1 && i % 10 == 0) std::this_thread::sleep_for(3ms);
+    }
+    int different = 0;
+    for (size_t i = 0; i < together.size(); ++i) {
+      const Heard heard = together[i].get();
+      EXPECT_EQ(heard, alone[i]) << "text " << i << " with " << threads << " threads";
+      different += heard.tokens != alone[0].tokens;
+    }
+    EXPECT_GT(different, kTexts / 2) << "they repeat each other";
   }
-  int different = 0;
-  for (size_t i = 0; i < together.size(); ++i) {
-    const Heard heard = together[i].get();
-    EXPECT_EQ(heard, alone[i]) << "text " << i;
-    different += heard.tokens != alone[0].tokens;
-  }
-  EXPECT_GT(different, kTexts / 2) << "they repeat each other";
 }
 
 TEST_P(EngineOf, APromptThatIsKnownGivesTheSameBits) {
@@ -136,6 +140,27 @@ class EngineTest : public testing::Test {
   std::unique_ptr<Model> model_ = TinyModel(FindModel("cortex-viii"));
   std::vector<ServedModel> served_ = {{model_.get(), DType::kF32, DType::kF32}};
 };
+
+// Four groups of texts on two threads, then two, then one on both.
+TEST_F(EngineTest, ManyTextsAtOnceAreWhatTheyAreAlone) {
+  const auto job_of = [](int i) { return Job(4, 100 + static_cast<uint64_t>(i), 20 + 2 * i); };
+  EngineLimits limits;
+  limits.streams = limits.waiting = 80;
+  limits.threads = 2;
+  Engine engine(served_, limits);
+  std::vector<StreamJob> jobs;
+  std::vector<std::future<Heard>> results;
+  for (int i = 0; i < 80; ++i) {
+    const auto listener = std::make_shared<Listener>();
+    results.push_back(listener->Result());
+    jobs.push_back(job_of(i));
+    jobs.back().listener = listener;
+  }
+  ASSERT_TRUE(engine.Submit(std::move(jobs)));
+  std::vector<Heard> together;
+  for (auto& result : results) together.push_back(result.get());
+  for (int i = 0; i < 80; i += 7) EXPECT_EQ(Ask(engine, job_of(i)).get(), together[static_cast<size_t>(i)]) << i;
+}
 
 TEST_F(EngineTest, TheQueueIsBounded) {
   EngineLimits limits;
