@@ -86,7 +86,7 @@ ScalingGrid OpenGrid(const ScalingOptions& options) {
 }
 
 // Weights that a token meets in products.
-double WeightsOf(const Json& model) { return MakeModel(model, false)->TrainingFlopsPerToken() / 6; }
+double WeightsOf(const Json& model) { return MakeModel(model, false)->WeightsInProducts(); }
 
 ScalingRun FinishedRun(const ScalingGrid& grid, const std::string& folder) {
   const std::string results = folder + "/results.json";

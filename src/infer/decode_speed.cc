@@ -47,7 +47,7 @@ double WeightBytesPerStep(const Model& model, DType dtype) {
     bytes += size * (ternary && integers ? 0.25 : static_cast<double>(SizeOf(dtype)));
   }
   // What a token meets beside the matrices is the head; less than all of the matrices if there are experts.
-  const double met = model.TrainingFlopsPerToken() / 6;
+  const double met = model.WeightsInProducts();
   const double head = static_cast<double>(model.vocab()) * model.config().value("d_model", 0);
   const double part = matrices > 0 ? std::clamp((met - head) / matrices, 0.0, 1.0) : 0;
   return part * bytes + head * static_cast<double>(SizeOf(dtype));

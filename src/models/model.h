@@ -29,8 +29,8 @@ struct Prediction {
   Tensor auxiliary;
 };
 
-// For one thread at a time, also where it is only read: products find its weights in forms that are made when they are
-// first asked for.
+// For one thread at a time for each WeightPacks, also where it is only read: products find its weights in forms that
+// are made when they are first asked for.
 class Model {
  public:
   virtual ~Model() = default;
@@ -82,6 +82,8 @@ class Model {
 
   // Multiply-adds count two; forward and backward (6 per weight that a token meets in a matrix product).
   virtual double TrainingFlopsPerToken() const;
+  // Those weights: what laws of size count, and what decoding reads. What else is multiplied counts as so many more.
+  double WeightsInProducts() const { return TrainingFlopsPerToken() / 6; }
 
  protected:
   // For an architecture whose entry says kInputTables (models/registry.h): its residual stream as it starts, x f32

@@ -40,7 +40,7 @@ std::vector<Size> SizesOf(const Json& family, const std::string& name, const Siz
     TakeVocabularyOfData(request.sets, size.config);
     const std::unique_ptr<Model> model = MakeModel(size.config.model, false);
     size.parameters = model->bank().ParameterCount();
-    size.weights = model->TrainingFlopsPerToken() / 6;
+    size.weights = model->WeightsInProducts();
     sizes.push_back(std::move(size));
   }
   if (sizes.empty())
