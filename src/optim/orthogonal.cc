@@ -1,5 +1,6 @@
 #include "optim/orthogonal.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -56,6 +57,38 @@ Matrix RoomFor(DType type, std::vector<float>& f32, std::vector<BFloat16>& bf16,
   return {memory, type, rows, cols, cols};
 }
 
+// y[r][c] <- y[c][r] in the blocks below those on the diagonal. block: a multiple of 32.
+template <class T>
+void MirrorBlocks(const Matrix& y, int64_t block) {
+  constexpr int64_t kTile = 32;  // whose lines stay in the nearest cache while they are read across
+  for (int64_t r = block; r < y.rows; r += kTile) {
+    const int64_t rows_end = std::min(r + kTile, y.rows);
+    for (int64_t c = 0; c < r / block * block; c += kTile) {
+      for (int64_t i = r; i < rows_end; ++i) {
+        T* const to = y.Row<T>(i);
+        for (int64_t j = c; j < c + kTile; ++j) to[j] = y.Row<T>(j)[i];
+      }
+    }
+  }
+}
+
+// y = a b of which is known that it is symmetric, both as MatMul has them: the blocks above the diagonal are computed.
+void MatMulSymmetric(const Matrix& a, bool transpose_a, const Matrix& b, bool transpose_b, const Matrix& y) {
+  constexpr int64_t kBlock = 96;  // fewer rows at a time are multiplied at less than the full rate
+  const int64_t n = y.rows;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t count = std::min(kBlock, n - begin), left = n - begin;
+    kernels::MatMul(transpose_a ? a.Columns(begin, count) : a.Rows(begin, count), transpose_a,
+                    transpose_b ? b.Rows(begin, left) : b.Columns(begin, left), transpose_b,
+                    y.Rows(begin, count).Columns(begin, left), false);
+  }
+  if (y.dtype == DType::kBF16) {
+    MirrorBlocks<BFloat16>(y, kBlock);
+  } else {
+    MirrorBlocks<float>(y, kBlock);
+  }
+}
+
 void Normalize(float* x, int64_t size) {
   const float scale = static_cast<float>(1.0 / (std::sqrt(kernels::SumOfSquares(x, size)) + 1e-7));
   kernels::Axpby(scale, x, 0, x, size);
@@ -84,9 +117,9 @@ void Quintic(float* x, int rows, int cols, int steps, DType operands) {
   const Matrix next_matrix{next, DType::kF32, rows, cols, cols};
   for (int step = 0; step < steps; ++step) {
     const Matrix x_operand = operand(x, work.x16, rows, cols);
-    kernels::MatMul(x_operand, !wide, x_operand, wide, gram_matrix, false);  // G = X X^T (or X^T X)
+    MatMulSymmetric(x_operand, !wide, x_operand, wide, gram_matrix);  // G = X X^T (or X^T X)
     const Matrix gram_operand = operand(gram, work.gram16, n, n);
-    kernels::MatMul(gram_operand, false, gram_operand, false, polynomial_matrix, false);
+    MatMulSymmetric(gram_operand, false, gram_operand, false, polynomial_matrix);
     kernels::Axpby(kQuintic.b, gram, kQuintic.c, polynomial, int64_t{n} * n);
     const Matrix p_operand = operand(polynomial, work.polynomial16, n, n);
     if (wide) {
@@ -131,8 +164,8 @@ class Iteration {
       MakePolynomial(CoefficientsOf(how_, step));
       const bool applies = last || (step + 1) % stretch_ == 0;
       if (!applies) {
-        kernels::MatMul(polynomial_, false, gram_, false, spare_, false);
-        kernels::MatMul(spare_, false, polynomial_, false, gram_, false);
+        MatMulSymmetric(polynomial_, false, gram_, false, spare_);  // P is a polynomial of A: they commute
+        MatMulSymmetric(spare_, false, polynomial_, false, gram_);
       }
       Accumulate(first, step == 0);
       if (applies) Apply(last);
@@ -141,14 +174,14 @@ class Iteration {
 
  private:
   void MakeGram(bool of_input) {
-    kernels::MatMul(x_, !wide_, x_, wide_, gram_, false);
+    MatMulSymmetric(x_, !wide_, x_, wide_, gram_);
     if (!of_input || how_.form != MuonForm::kAol) return;
     kernels::AolScales(gram_, scales_);
     kernels::Scale(gram_, scales_, scales_, gram_);
   }
 
   void MakePolynomial(const Coefficients& k) {
-    kernels::MatMul(gram_, false, gram_, false, polynomial_, false);
+    MatMulSymmetric(gram_, false, gram_, false, polynomial_);
     kernels::QuinticPolynomial(k.a, k.b, k.c, gram_, polynomial_);
   }
 
