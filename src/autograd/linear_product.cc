@@ -11,16 +11,28 @@ namespace {
 
 using kernels::Matrix;
 
+bool IsTernary(const Param& weight) { return weight.quantization.ternary != kernels::Ternary::kNone; }
+
+Matrix ScratchLike(Tape& tape, const Matrix& m, DType dtype) {
+  return {tape.Scratch(m.rows * m.cols), dtype, m.rows, m.cols, m.cols};
+}
+
 // dL/d(master weight) += the straight-through form of dy^T input.
 void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& input) {
+  const auto add_product = [&](float* to) {
+    const Matrix product{to, DType::kF32, weight.rows, weight.cols, weight.cols};
+    if (tape.int8_training()) {
+      kernels::Int8WeightGradient(dy, input, product);
+    } else {
+      kernels::WeightGradient(dy, input, product);
+    }
+  };
   float* gradient = tape.ParamGradient(weight);
-  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) {
-    return kernels::WeightGradient(dy, input, {gradient, DType::kF32, weight.rows, weight.cols, weight.cols});
-  }
+  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) return add_product(gradient);
   const int64_t size = int64_t{weight.rows} * weight.cols;
   float* effective = tape.Scratch(size);  // dL/d(effective weight)
   std::fill(effective, effective + size, 0.0f);
-  kernels::WeightGradient(dy, input, {effective, DType::kF32, weight.rows, weight.cols, weight.cols});
+  add_product(effective);
   tape.bank().AddTernaryGradient(weight, effective, gradient);
 }
 
@@ -36,12 +48,21 @@ LinearInput RoundedForNow(Tape& tape, const Matrix& x) {
   return Rounded(x, tape.Scratch((x.rows * x.cols + 3) / 4), tape.Scratch(x.rows));
 }
 
+// dx = or += dy W of int8. A ternary W is its trits, its scales are dy's.
+void AddInputGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& dx, bool accumulate) {
+  PackedLinear& packed = tape.Packed(weight);
+  Matrix read = dy;
+  if (IsTernary(weight)) {
+    read = ScratchLike(tape, dy, dy.dtype);
+    kernels::Scale(dy, nullptr, packed.scales.data(), read);
+  }
+  const LinearInput rounded = RoundedForNow(tape, read);
+  packed.training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
+}
+
 }  // namespace
 
-bool TrainsInInt8(const Tape& tape, const Param& weight) {
-  return tape.int8_training() && weight.quantization.ternary == kernels::Ternary::kNone &&
-         !weight.quantization.int8_input;
-}
+bool TrainsInInt8(const Tape& tape, const Param& weight) { return tape.int8_training() && !IsTernary(weight); }
 
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const Matrix& x) {
   if (!quantization.int8_input && !tape.int8_products()) return {x, nullptr};
@@ -59,41 +80,33 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
 void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& y,
                     kernels::RowGroups groups) {
   PackedLinear& packed = tape.Packed(weight);
-  if (TrainsInInt8(tape, weight)) {
-    const LinearInput rounded = RoundedForNow(tape, input.x);
-    return packed.training.Forward(rounded.x, rounded.scales, y, false);
-  }
-  if (input.scales == nullptr) return packed.weight.Forward(input.x, y, false, groups);
+  LinearInput read = input;
+  if (read.scales == nullptr && tape.int8_training()) read = RoundedForNow(tape, input.x);
+  if (TrainsInInt8(tape, weight)) return packed.training.Forward(read.x, read.scales, y, false);
+  if (read.scales == nullptr) return packed.weight.Forward(read.x, y, false, groups);
   // Sums of integers, which no grouping changes.
-  const bool ternary = weight.quantization.ternary != kernels::Ternary::kNone;
-  const Matrix sums{tape.Scratch(y.rows * y.cols), DType::kF32, y.rows, y.cols, y.cols};
-  if (ternary) {
-    packed.trits.Forward(input.x, sums);
+  const Matrix sums = ScratchLike(tape, y, DType::kF32);
+  if (IsTernary(weight)) {
+    packed.trits.Forward(read.x, sums);
+    kernels::Scale(sums, read.scales, packed.scales.data(), y);
   } else {
-    packed.int8.Forward(input.x, sums);
+    packed.int8.Forward(read.x, sums);
+    kernels::Scale(sums, read.scales, packed.int8.scales(), y);
   }
-  kernels::Scale(sums, input.scales, ternary ? packed.scales.data() : packed.int8.scales(), y);
 }
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
                         bool accumulate) {
-  if (TrainsInInt8(tape, weight)) {
-    kernels::Int8WeightGradient(dy, input.x,
-                                {tape.ParamGradient(weight), DType::kF32, weight.rows, weight.cols, weight.cols});
-    const LinearInput rounded = RoundedForNow(tape, dy);
-    return tape.Packed(weight).training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
-  }
   if (input.scales == nullptr) {
     AddWeightGradient(tape, weight, dy, input.x);
   } else {
     // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
-    const Matrix& q = input.x;
-    const Matrix scaled{tape.Scratch(dy.rows * dy.cols), dy.dtype, dy.rows, dy.cols, dy.cols};
-    const Matrix integers{tape.Scratch(q.rows * q.cols), dy.dtype, q.rows, q.cols, q.cols};
+    const Matrix scaled = ScratchLike(tape, dy, dy.dtype), integers = ScratchLike(tape, input.x, dy.dtype);
     kernels::Scale(dy, input.scales, nullptr, scaled);
-    kernels::WidenIntegers(q, integers);
+    kernels::WidenIntegers(input.x, integers);
     AddWeightGradient(tape, weight, scaled, integers);
   }
+  if (tape.int8_training()) return AddInputGradient(tape, weight, dy, dx, accumulate);
   tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
 }
 

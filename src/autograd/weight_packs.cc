@@ -42,14 +42,23 @@ void WeightPacks::Renew(Entry& entry) {
     packed.trits.SetRows(bank_.TritsOf(w), w.rows, w.cols);
     return SetValuesLater(entry);
   }
-  const size_t size = static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols);
-  entry.trits.resize(size);
-  entry.effective.resize(size);
+  entry.trits.resize(static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols));
+  entry.effective.clear();
   bank_.Ternarize(w, entry.trits.data(), packed.scales.data());
-  kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, packed.scales.data(), nullptr,
-                 {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
-  packed.weight.SetValues(entry.effective.data(), w.rows, w.cols, entry.dtype);
+  packed.weight.SetValues([&entry] { return EffectiveOf(entry); }, w.rows, w.cols, entry.dtype);
   packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
+  packed.training.SetValues(entry.trits.data(), w.rows, w.cols);
+}
+
+// Trits times scales, made when a product of floats asks for them.
+const float* WeightPacks::EffectiveOf(Entry& entry) {
+  const Param& w = entry.weight;
+  if (entry.effective.empty()) {
+    entry.effective.resize(entry.trits.size());
+    kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
+                   {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
+  }
+  return entry.effective.data();
 }
 
 // The bank makes the values of what it keeps in another form when they are asked for.

@@ -18,9 +18,9 @@ struct PackedLinear {
   // Of a ternary matrix only: -1, 0, +1 alone, and the scale of each output row.
   kernels::PackedTrits trits;
   std::vector<float> scales;
-  // Of a float matrix only.
-  kernels::PackedInt8 int8;              // rounded, for inference in int8
-  kernels::TrainingInt8Weight training;  // rounded, for training in int8
+  kernels::PackedInt8 int8;  // of a float matrix only: rounded, for inference in int8
+  // For training in int8: a float matrix rounded, of a ternary one the trits, which 127 steps of a scale hold exactly.
+  kernels::TrainingInt8Weight training;
 };
 
 class WeightPacks {
@@ -38,6 +38,7 @@ class WeightPacks {
     std::vector<float> trits, effective;
   };
   void Renew(Entry& entry);
+  static const float* EffectiveOf(Entry& entry);
   void SetValuesLater(Entry& entry);
 
   const ParamBank& bank_;

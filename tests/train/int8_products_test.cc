@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <string_view>
 
+#include "autograd/linear_product.h"
 #include "base/rng.h"
 #include "kernels/isa.h"
 #include "models/registry.h"
@@ -61,13 +63,52 @@ TEST_P(Int8ProductsOf, GradientsAreThoseOfFloatsButForRounding) {
   EXPECT_NEAR(of_int8.cross_entropy, of_floats.cross_entropy, 0.01 * of_floats.cross_entropy);
   const double error = RelativeError(of_int8.gradient, of_floats.gradient);
   RecordProperty("relative_error", fmt::format("{:.4f}", error));
-  EXPECT_LT(error, 0.1);
+  // nova-moe enlarges it: differences of two attentions that are divided by their size, and tokens near the border of
+  // two experts.
+  EXPECT_LT(error, std::string_view(entry.name) == "nova-moe" ? 0.25 : 0.1);
   EXPECT_GT(error, 1e-5);  // it was in int8
   EXPECT_EQ(OnePass(entry, true, 1).gradient, of_int8.gradient);
 }
 
 TEST(Int8Products, TheHeadRoundsByChance) {
   EXPECT_NE(OnePass(FindModel("gpt"), true, 2).gradient, OnePass(FindModel("gpt"), true, 1).gradient);
+}
+
+// What is rounded of a ternary map are its inputs and the gradient of its outputs, here integers already (times the
+// trits' scale): both products are exact. The same weights rounded as those of a float map, 127 steps for the largest
+// of a column, would be wrong by up to 0.5 / 127.
+TEST(Int8Products, TritsAreNotRounded) {
+  constexpr int kTokens = 5, kIn = 16, kOut = 3;
+  constexpr float kScales[kOut] = {0.5f, 0.25f, 1.0f};
+  ParamBank bank;
+  const Param weight =
+      bank.Add({.name = "w", .shape = {kOut, kIn}, .init = {}, .quantization = {kernels::Ternary::kRow, false}});
+  bank.Allocate(true);
+  Rng rng(1, Purpose::kTest);
+  for (int i = 0; i < kOut * kIn; ++i) bank.values()[i] = rng.Below(2) == 0 ? kScales[i / kIn] : -kScales[i / kIn];
+  bank.Touch();
+  const auto integer = [&](int i) { return i == 0 ? 127.0f : static_cast<float>(rng.Below(255)) - 127; };
+  std::vector<float> x, dy;
+  for (int n = 0; n < kTokens; ++n) {
+    for (int i = 0; i < kIn; ++i) x.push_back(integer(i));
+    for (int o = 0; o < kOut; ++o) dy.push_back(integer(o) / kScales[o]);
+  }
+  std::vector<float> results[2];
+  for (const bool int8 : {false, true}) {
+    WeightPacks packs(bank);
+    Tape tape(bank, packs, DType::kF32);
+    tape.SetInt8Training(int8);
+    tape.BeginTraining(1, kTokens, 1, 1);
+    std::vector<float>& result = results[int8 ? 1 : 0];
+    result.resize(kTokens * (kOut + kIn));
+    const kernels::Matrix of_x{x.data(), DType::kF32, kTokens, kIn, kIn};
+    const kernels::Matrix of_dy{dy.data(), DType::kF32, kTokens, kOut, kOut};
+    const LinearInput input = ReadForLinear(tape, weight.quantization, of_x);
+    MultiplyLinear(tape, weight, input, {result.data(), DType::kF32, kTokens, kOut, kOut}, kTokens);
+    MultiplyLinearGrad(tape, weight, input, of_dy, {result.data() + kTokens * kOut, DType::kF32, kTokens, kIn, kIn},
+                       false);
+  }
+  for (size_t i = 0; i < results[0].size(); ++i) EXPECT_NEAR(results[1][i], results[0][i], 1e-3) << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, Int8ProductsOf, testing::ValuesIn(RegisteredModels()), [](const auto& info) {
