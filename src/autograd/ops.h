@@ -231,6 +231,9 @@ struct CrossEntropyResult {
 CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& head, const int32_t* targets,
                                 const CrossEntropyConfig& config);
 
+// Tokens ahead that a value head is about, if a run does not say another number.
+constexpr int kValueHorizon = 8;
+
 struct ValueLossResult {
   Tensor objective;  // f32 [1,1], seeded: scale * mean squared error
   double mean_squared_error;

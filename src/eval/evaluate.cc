@@ -160,7 +160,16 @@ Json ToJson(const EvalResult& result) {
     json["tokens_by_depth"] = SharesByDepth(result.by_depth);
     json["nats_by_depth"] = NatsByDepth(result.by_depth);
   }
+  if (!result.value_correlation.empty()) json["value_correlation"] = result.value_correlation;
   return json;
+}
+
+std::string DescribeValueHeads(const EvalResult& result) {
+  if (result.value_correlation.empty()) return "";
+  std::string line =
+      fmt::format("value heads: correlation with the mean nats of the next {} tokens, by layer:", kValueHorizon);
+  for (const double correlation : result.value_correlation) line += fmt::format(" {:.3f}", correlation);
+  return line + "\n";
 }
 
 Json SharesByDepth(std::span<const Scorer::ByDepth> by_depth) {
@@ -236,6 +245,7 @@ EvalResult Evaluate(Model& model, DType dtype, const Tokenizer& tokenizer, std::
   }
   EvalResult result = tally.Result(watch.Seconds());
   result.by_depth = scorer.by_depth();
+  for (const Scorer::Foresight& layer : scorer.by_layer()) result.value_correlation.push_back(layer.Correlation());
   return result;
 }
 

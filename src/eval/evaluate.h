@@ -38,6 +38,9 @@ struct EvalResult {
   std::vector<Bucket> by_position;
   // Of a model with a reasoning engine, by the passes that its tokens made.
   std::array<Scorer::ByDepth, kernels::kDepthChoices> by_depth{};
+  // Of a model with value heads, by layer: the correlation of what they expect with the mean nats of the next
+  // kValueHorizon tokens.
+  std::vector<double> value_correlation;
 
   double nats_per_token() const { return nats / static_cast<double>(tokens); }
   double nats_per_token_without_eos() const { return (nats - eos_nats) / static_cast<double>(tokens - documents); }
@@ -46,7 +49,8 @@ struct EvalResult {
 };
 // What `flashlm eval --json` promises (nats_per_token, bits_per_byte, bits_per_char, stderr_bits_per_byte,
 // bytes, tokens, documents), and chars, nats_per_token_without_eos, perplexity (per token), seconds,
-// tokens_per_s; and of a model with a reasoning engine tokens_by_depth and nats_by_depth.
+// tokens_per_s; of a model with a reasoning engine tokens_by_depth and nats_by_depth, with value heads
+// value_correlation.
 Json ToJson(const EvalResult& result);
 // {"1": share of the tokens, "3": ..., "8": ...}, and their nats per token, null where there were none.
 Json SharesByDepth(std::span<const Scorer::ByDepth> by_depth);
@@ -55,6 +59,8 @@ Json NatsByDepth(std::span<const Scorer::ByDepth> by_depth);
 Json NatsByPosition(const EvalResult& result);
 // The same as lines of text.
 std::string DescribeNatsByPosition(const EvalResult& result);
+// value_correlation as a line of text; without value heads none.
+std::string DescribeValueHeads(const EvalResult& result);
 
 struct DocumentScore {
   int64_t document;               // from 0 on

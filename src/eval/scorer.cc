@@ -1,6 +1,7 @@
 #include "eval/scorer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -68,6 +69,46 @@ void Scorer::CountDepth(int32_t depth, float nats) {
   }
 }
 
+void Scorer::Foresight::Add(double expected, double mean_nats) {
+  ++positions;
+  value += expected;
+  nats += mean_nats;
+  value_square += expected * expected;
+  nats_square += mean_nats * mean_nats;
+  product += expected * mean_nats;
+}
+
+double Scorer::Foresight::Correlation() const {
+  const auto n = static_cast<double>(positions);
+  const double values = n * value_square - value * value, targets = n * nats_square - nats * nats;
+  return values > 0 && targets > 0 ? (n * product - value * nats) / std::sqrt(values * targets) : 0;
+}
+
+// A piece's values, [rows, count] of each layer.
+void Scorer::KeepValues(const Prediction& prediction, const Group& group, int begin, int count) {
+  const auto layers = static_cast<size_t>(prediction.value_count);
+  const size_t rows = group.members.size();
+  by_layer_.resize(layers);
+  values_.resize(layers * rows);
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const float* piece = prediction.values[i / rows].f32() + static_cast<int64_t>(i % rows) * count;
+    values_[i].resize(static_cast<size_t>(begin));
+    values_[i].insert(values_[i].end(), piece, piece + count);
+  }
+}
+
+void Scorer::CountValues(const Group& group, const std::vector<std::vector<float>>& nats) {
+  const size_t rows = group.members.size();
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const std::vector<float>& text = nats[static_cast<size_t>(group.members[i % rows])];
+    for (size_t t = 0; t + kValueHorizon <= text.size(); ++t) {
+      const auto from = text.begin() + static_cast<std::ptrdiff_t>(t);
+      by_layer_[i / rows].Add(values_[i][t],
+                              std::accumulate(from, from + kValueHorizon, 0.0) / kValueHorizon);
+    }
+  }
+}
+
 std::vector<ScoredText> Scorer::ScoreWithLikely(std::span<const TokenIds> texts, int likely) {
   std::vector<ScoredText> scored(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) scored[i].likely.resize(texts[i].size());
@@ -99,6 +140,7 @@ void Scorer::ScoreGroup(std::span<const TokenIds> texts, const Group& group, std
     ScorePiece(texts, group, begin, count, &state, nats);
     state.Advance(count);
   }
+  CountValues(group, nats);
 }
 
 void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int begin, int count, State* state,
@@ -119,6 +161,7 @@ void Scorer::ScorePiece(std::span<const TokenIds> texts, const Group& group, int
   tape_.BeginInference(rows, count, state, kernels::RowGroups::kBlocks);
   const Prediction prediction = model_.Predict(tape_, inputs_.data());
   const CrossEntropyResult loss = NextTokenLoss(tape_, prediction, targets_.data(), {});
+  KeepValues(prediction, group, begin, count);
   if (scored_ != nullptr) KeepLikely(LogProbabilities(tape_, prediction), group, begin, count);
   for (int r = 0; r < rows; ++r) {
     std::vector<float>& out = nats[static_cast<size_t>(group.members[static_cast<size_t>(r)])];

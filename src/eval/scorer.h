@@ -40,6 +40,17 @@ class Scorer {
   };
   const std::array<ByDepth, kernels::kDepthChoices>& by_depth() const { return by_depth_; }
 
+  // What was scored so far, of a model with value heads: what the head of each such layer expected at a position, and
+  // what the next kValueHorizon tokens came to on average, where the text has so many.
+  struct Foresight {
+    int64_t positions = 0;
+    double value = 0, nats = 0, value_square = 0, nats_square = 0, product = 0;  // sums
+    void Add(double expected, double mean_nats);
+    // Pearson's; 0 where one of the two never changes.
+    double Correlation() const;
+  };
+  const std::vector<Foresight>& by_layer() const { return by_layer_; }
+
   // The same, by the bit, with the `likely` most probable tokens of each position.
   std::vector<ScoredText> ScoreWithLikely(std::span<const TokenIds> texts, int likely);
 
@@ -56,6 +67,8 @@ class Scorer {
   void KeepLikely(const Tensor& log_probs, const Group& group, int begin, int count);
 
   void CountDepth(int32_t depth, float nats);
+  void KeepValues(const Prediction& prediction, const Group& group, int begin, int count);
+  void CountValues(const Group& group, const std::vector<std::vector<float>>& nats);
 
   Model& model_;
   Tape tape_;
@@ -65,6 +78,8 @@ class Scorer {
   std::vector<int> order_;                 // texts by length
   std::vector<int32_t> inputs_, targets_;  // [rows, count]
   std::array<ByDepth, kernels::kDepthChoices> by_depth_;
+  std::vector<std::vector<float>> values_;  // [layers * rows] of the texts side by side: by position
+  std::vector<Foresight> by_layer_;
 };
 
 }  // namespace flashlm

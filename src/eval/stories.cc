@@ -217,6 +217,8 @@ Json ToJson(const StoriesReport& report) {
                {"temperature", report.write.sampler.temperature},
                {"top_p", report.write.sampler.top_p},
                {"max_tokens", report.write.max_tokens},
+               {"search", report.write.search},
+               {"search_beta", report.write.search > 0 ? Json(report.write.search_beta) : Json()},
                {"seconds", report.seconds},
                {"tokens_per_s", static_cast<double>(report.tokens) / report.seconds},
                {"real_from", report.real_from},
@@ -232,9 +234,13 @@ Json ToJson(const StoriesReport& report) {
 std::string DescribeStories(const StoriesReport& report) {
   const StoryMeasures &w = report.written, &r = report.real;
   const SamplerConfig& sampler = report.write.sampler;
+  const std::string how = report.write.search == 0
+                              ? ""
+                              : fmt::format(", searched among {} from token {} on, beta {}", report.write.search,
+                                            WriteOptions::kOpening + 1, report.write.search_beta);
   std::string text = fmt::format(
-      "{} stories written (seed {}, temperature {}, top-p {}, at most {} tokens), {} of {}\n", w.stories, sampler.seed,
-      sampler.temperature, sampler.top_p, report.write.max_tokens, r.stories, report.real_from);
+      "{} stories written (seed {}, temperature {}, top-p {}, at most {} tokens{}), {} of {}\n", w.stories,
+      sampler.seed, sampler.temperature, sampler.top_p, report.write.max_tokens, how, r.stories, report.real_from);
   const auto row = [&](const char* name, const std::string& written, const std::string& real) {
     text += fmt::format("  {:<38}{:>16}{:>16}\n", name, written, real);
   };

@@ -36,8 +36,9 @@ StoriesReport EvaluateStories(Model& model, DType dtype, const Tokenizer& tokeni
 // The data set of the run that the model is from, if it is where the run says and still the same; else "".
 std::string TrainingDataOf(const LoadedModel& loaded);
 
-// {"stories", "seed", "temperature", "top_p", "max_tokens", "seconds", "tokens_per_s", "real_from", "copied_from" (or
-// null), "grammar" (or null; "no_grammar" then says why), "written": MEASURES, "real": MEASURES, "shuffled":
+// {"stories", "seed", "temperature", "top_p", "max_tokens", "search", "search_beta", "seconds", "tokens_per_s",
+// "real_from", "copied_from" (or null), "grammar" (or null; "no_grammar" then says why), "written": MEASURES, "real":
+// MEASURES, "shuffled":
 // {"sentences_parsed"}}. MEASURES: {"stories", "tokens": {"mean", "median"}, "words": {...}, "stop_rate", "distinct_1",
 // "distinct_2", "distinct_3", "distinct_words", "repetition", "names_introduced", "names_reused", "copied_words":
 // {"mean", "median", "longest"} or null, "sentences", "sentences_parsed" or null}.

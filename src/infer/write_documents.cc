@@ -5,9 +5,51 @@
 #include <span>
 
 #include "base/error.h"
+#include "infer/search.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
+namespace {
+
+// Of the draws of document `number`: positions that no other one has.
+int64_t DrawPosition(const WriteOptions& options, int64_t number, const WrittenDocument& document) {
+  return ((options.first + number) << 32) + std::ssize(document.tokens) + 1;
+}
+
+// True if the document goes on.
+bool Take(int32_t token, const WriteOptions& options, WrittenDocument& document) {
+  document.ended = token == Tokenizer::kEos;
+  if (!document.ended) document.tokens.push_back(token);
+  return !document.ended && std::ssize(document.tokens) < options.max_tokens;
+}
+
+std::vector<WrittenDocument> SearchDocuments(Model& model, DType dtype, const WriteOptions& options) {
+  Session session(model, dtype);
+  Sampler sampler(options.sampler);
+  std::vector<WrittenDocument> documents(static_cast<size_t>(options.documents));
+  for (int d = 0; d < options.documents; ++d) {
+    WrittenDocument& document = documents[static_cast<size_t>(d)];
+    session.Reset();
+    const auto vocab = static_cast<size_t>(session.vocab());
+    std::span<const float> log_probs(session.Feed(Tokenizer::kEos), vocab);
+    Search search(session, sampler, options.search, options.search_beta);
+    for (bool more = true; more;) {
+      if (std::ssize(document.tokens) < WriteOptions::kOpening) {
+        const int32_t token = sampler.Sample(log_probs, document.tokens, DrawPosition(options, d, document));
+        more = Take(token, options, document);
+        if (more) log_probs = {session.Feed(token), vocab};
+      } else {
+        const Search::Choice choice = search.Next(log_probs, document.tokens);
+        more = Take(choice.token, options, document);
+        log_probs = choice.log_probs;
+      }
+    }
+    if (options.on_progress) options.on_progress(d + 1);
+  }
+  return documents;
+}
+
+}  // namespace
 
 std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const WriteOptions& options) {
   if (options.documents < 1 || options.max_tokens < 1 || options.streams < 1) {
@@ -15,6 +57,7 @@ std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const Wri
                                  options.max_tokens, options.streams),
                      "give numbers from 1 up");
   }
+  if (options.search > 0) return SearchDocuments(model, dtype, options);
   const int streams = std::min(options.streams, options.documents);
   Session session(model, dtype, streams);
   Sampler sampler(options.sampler);
@@ -29,13 +72,9 @@ std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const Wri
       const auto stream = static_cast<size_t>(s);
       if (writing[stream] >= options.documents) continue;
       WrittenDocument& document = documents[static_cast<size_t>(writing[stream])];
-      // A document's numbers are those of positions that no other one has.
-      const int64_t position = ((options.first + writing[stream]) << 32) + std::ssize(document.tokens) + 1;
       const std::span<const float> row(log_probs + int64_t{s} * session.vocab(), static_cast<size_t>(session.vocab()));
-      last[stream] = sampler.Sample(row, document.tokens, position);
-      document.ended = last[stream] == Tokenizer::kEos;
-      if (!document.ended) document.tokens.push_back(last[stream]);
-      if (!document.ended && std::ssize(document.tokens) < options.max_tokens) continue;
+      last[stream] = sampler.Sample(row, document.tokens, DrawPosition(options, writing[stream], document));
+      if (Take(last[stream], options, document)) continue;
       writing[stream] = begun++;
       last[stream] = Tokenizer::kEos;
       session.ResetRow(s);

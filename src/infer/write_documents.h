@@ -18,6 +18,11 @@ struct WriteOptions {
   // Documents that are written side by side. Beyond 32 (kernels::kFewRows) a document may depend on its neighbours in
   // its last bits.
   int streams = 32;
+  // Candidates of search-guided decoding (infer/search.h); 0: every token is drawn. Search draws nothing, so the first
+  // kOpening tokens of a document are drawn all the same; its documents are written one after another.
+  static constexpr int kOpening = 16;
+  int search = 0;
+  double search_beta = 1.0;
   // Gets how many documents are finished, after every one; may be empty. What it throws ends the writing.
   std::function<void(int64_t finished)> on_progress;
 };
@@ -29,7 +34,8 @@ struct WrittenDocument {
 
 // Document i is drawn with the numbers of (seed, i): it is the same whatever `first`, `documents` and `streams` are,
 // and document 0 is what Generate (infer/generate.h) writes without a prompt. Streams that come to an end begin the
-// next document at once, so that all are busy but at the very end. Throws UsageError for options out of range.
+// next document at once, so that all are busy but at the very end. Throws UsageError for options out of range, Error
+// for a search without value heads.
 std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const WriteOptions& options);
 
 }  // namespace flashlm

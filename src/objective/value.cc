@@ -32,7 +32,7 @@ class Value final : public Term {
 
  private:
   double weight_ = 0.01;
-  int horizon_ = 8, start_step_ = 100;
+  int horizon_ = kValueHorizon, start_step_ = 100;
 };
 
 FLASHLM_REGISTER_TERM("value", Value);

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <filesystem>
 #include <numbers>
+#include <numeric>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "eval/scorer.h"
+#include "infer/session.h"
 #include "tests/infer/tiny_model.h"
 
 namespace flashlm {
@@ -72,6 +74,41 @@ TEST_P(EvaluateModel, ScoresEveryTokenAsReadOneByOne) {
   const EvalResult result = Evaluate(*model, DType::kF32, TinyTokenizer(), views, options);
   EXPECT_EQ(next, documents.size());
   EXPECT_NEAR(result.nats, nats, 1e-4 * nats);
+}
+
+// Against values that are read token by token and means that are taken here.
+TEST(Evaluate, ValueHeadsAreJudgedByWhatComes) {
+  const auto model = TinyModel(FindModel("cortex-viii"));
+  const std::vector<std::string> documents = Documents();
+  std::vector<double> values, means;
+  for (const std::string& document : documents) {
+    const std::vector<double> nats = NatsOneByOne(*model, document);
+    const TokenIds ids = TinyTokenizer().Encode(document);
+    Session session(*model, DType::kF32);
+    int32_t context = Tokenizer::kEos;
+    for (size_t t = 0; t + kValueHorizon <= nats.size(); ++t) {
+      session.Feed(context);
+      if (t < ids.size()) context = ids[t];
+      values.push_back(session.value());
+      means.push_back(0);
+      for (size_t i = t; i < t + kValueHorizon; ++i) means.back() += nats[i] / kValueHorizon;
+    }
+  }
+  const auto n = static_cast<double>(values.size());
+  const double value = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  const double mean = std::accumulate(means.begin(), means.end(), 0.0) / n;
+  double vv = 0, mm = 0, vm = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    vv += (values[i] - value) * (values[i] - value);
+    mm += (means[i] - mean) * (means[i] - mean);
+    vm += (values[i] - value) * (means[i] - mean);
+  }
+  const auto views = Views(documents);
+  const EvalResult result = Evaluate(*model, DType::kF32, TinyTokenizer(), views);
+  ASSERT_FALSE(result.value_correlation.empty());
+  EXPECT_NEAR(result.value_correlation.back(), vm / std::sqrt(vv * mm), 1e-3);
+  EXPECT_EQ(ToJson(result).at("value_correlation").size(), result.value_correlation.size());
+  EXPECT_TRUE(Evaluate(*TinyModel(FindModel("gpt")), DType::kF32, TinyTokenizer(), views).value_correlation.empty());
 }
 
 TEST_P(EvaluateModel, ARowDoesNotDependOnItsNeighbours) {

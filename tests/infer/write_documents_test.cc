@@ -83,6 +83,36 @@ TEST(WriteDocuments, DocumentsEndByThemselvesOrAtTheLimit) {
   EXPECT_NE(TokensOf(WriteDocuments(*model, DType::kF32, options)), TokensOf(documents));
 }
 
+// Documents begin as those that are drawn; a search among one candidate goes on with the most probable token.
+TEST(WriteDocuments, SearchGoesOnFromADrawnBeginning) {
+  const auto model = TinyModel(FindModel("cortex-viii"));
+  WriteOptions options = Options(4, 40, 2);
+  const auto drawn = TokensOf(WriteDocuments(*model, DType::kF32, options));
+  options.search = 1;
+  const auto searched = WriteDocuments(*model, DType::kF32, options);
+  size_t longer = 0;
+  for (size_t d = 0; d < drawn.size(); ++d) {
+    const Tokens& tokens = searched[d].tokens;
+    const size_t opening = std::min<size_t>(drawn[d].size(), WriteOptions::kOpening);
+    ASSERT_GE(tokens.size(), opening);
+    EXPECT_TRUE(std::equal(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(opening), drawn[d].begin()));
+    longer += tokens.size() > WriteOptions::kOpening;
+    Session session(*model, DType::kF32);
+    const float* log_probs = session.Feed(Tokenizer::kEos);
+    for (size_t t = 0; t < tokens.size(); log_probs = session.Feed(tokens[t++])) {
+      if (t < WriteOptions::kOpening) continue;
+      const float* from = log_probs + Tokenizer::kEos;  // what stands before is never written
+      EXPECT_EQ(tokens[t], std::max_element(from, log_probs + session.vocab()) - log_probs) << t;
+    }
+  }
+  EXPECT_GT(longer, 0u);
+  options.search = 3;
+  const auto among_three = WriteDocuments(*model, DType::kF32, options);
+  options.search_beta = 1000;  // what the value head says decides alone
+  EXPECT_NE(TokensOf(WriteDocuments(*model, DType::kF32, options)), TokensOf(among_three));
+  EXPECT_THROW(WriteDocuments(*TinyModel(FindModel("gpt")), DType::kF32, options), Error);
+}
+
 TEST(WriteDocuments, OptionsOutOfRangeAreRefused) {
   const auto model = TinyModel(RegisteredModels().front());
   for (const WriteOptions& options : {Options(0, 1, 1), Options(1, 0, 1), Options(1, 1, 0)}) {
