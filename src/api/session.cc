@@ -8,7 +8,6 @@
 #include "api/tokenizer.h"
 #include "base/error.h"
 #include "infer/generate.h"
-#include "kernels/gemm/precision.h"
 
 namespace flashlm::api {
 
@@ -86,7 +85,7 @@ Json ToJson(const Generation& generation) {
 
 Session::Session(const Model& model, const std::string& precision) {
   Guarded([&] {
-    const DType dtype = kernels::ComputeType(precision, kernels::Work::kDecoding);
+    const DType dtype = DecodingType(model.impl_->loaded, precision);
     impl_ = std::make_shared<Impl>(model.impl_, dtype);
   });
 }

@@ -8,6 +8,7 @@
 #include "io/model_folder.h"
 #include "io/packed_file.h"
 #include "kernels/gemm/precision.h"
+#include "kernels/isa.h"
 
 namespace flashlm {
 namespace {
@@ -100,6 +101,11 @@ DType ScoringType(const LoadedModel& loaded, const std::string& precision) {
     if (trained == NameOf(DType::kBF16) && kernels::MultipliesBf16()) return DType::kBF16;
   }
   return kernels::ComputeType(precision, kernels::Work::kPrefill);
+}
+
+DType DecodingType(const LoadedModel& loaded, const std::string& precision) {
+  if (precision == "auto" && loaded.model->bank().KeepsIntegers() && kernels::HasVnni()) return DType::kI8;
+  return kernels::ComputeType(precision, kernels::Work::kDecoding);
 }
 
 }  // namespace flashlm

@@ -156,6 +156,12 @@ void ParamBank::Keep(const std::string& name, KeptParam kept) {
   Touch();
 }
 
+bool ParamBank::KeepsIntegers() const {
+  return keeps_ && std::any_of(kept_.begin(), kept_.end(), [](const auto& kept) {
+           return kept->param.int8 != nullptr || kept->param.trits != nullptr;
+         });
+}
+
 ParamBank::Kept* ParamBank::KeptAt(int64_t offset) const {
   if (!keeps_.load(std::memory_order_acquire)) return nullptr;
   const auto found = std::lower_bound(kept_.begin(), kept_.end(), offset,

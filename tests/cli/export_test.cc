@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "kernels/isa.h"
 #include "train_fixture.h"
 
 namespace flashlm {
@@ -61,6 +62,20 @@ TEST_F(ExportTest, APackedFileServesEveryVerb) {
   const CommandResult again = Run({"export", "--model", file, "--out", scratch_ / "again.flm", "--format", "packed"});
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_NE(again.out.find("not measured"), std::string::npos) << again.out;  // a file has no run
+}
+
+// What is kept as integers is multiplied as such, where that is fast.
+TEST_F(ExportTest, APackedFileOfIntegersIsDecodedInIntegers) {
+  const std::string integers = scratch_ / "integers.flm", floats = scratch_ / "floats.flm";
+  ASSERT_EQ(Export(integers, {"--format", "packed"}).exit_code, 0);
+  ASSERT_EQ(Export(floats, {"--format", "packed", "--floats", "f32"}).exit_code, 0);
+  const auto precision = [this](const std::string& model) {
+    return RunJson({"generate", "--model", model, "-n", "2"}).at("precision").get<std::string>();
+  };
+  const std::string here = precision(run_);
+  EXPECT_EQ(precision(integers), kernels::HasVnni() ? "int8" : here);
+  EXPECT_EQ(precision(floats), here);
+  EXPECT_EQ(RunJson({"generate", "--model", integers, "-n", "2", "--precision", "f32"}).at("precision"), "f32");
 }
 
 TEST_F(ExportTest, WithoutRoundingItIsTheModel) {
