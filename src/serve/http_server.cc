@@ -499,6 +499,13 @@ class HttpServer::Impl {
     request.host = header("Host");
     request.origin = header("Origin");
     request.authorization = header("Authorization");
+    MHD_get_connection_values(
+        connection, MHD_GET_ARGUMENT_KIND,
+        [](void* query, MHD_ValueKind, const char* name, const char* value) {
+          static_cast<HttpHeaders*>(query)->emplace_back(name, value == nullptr ? "" : value);
+          return MHD_YES;
+        },
+        &request.query);
     const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info != nullptr) request.peer = TextOf(info->client_addr);
     Enter(connection, Stage::kBody, limits_.body_seconds, *exchange);

@@ -27,14 +27,15 @@ struct HttpLimits {
   double answer_seconds = 900;     // from the request's end to the answer's
 };
 
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
 struct HttpRequest {
   std::string method, path;  // path: without the query
+  HttpHeaders query;         // its names and values
   std::string host, origin, authorization;
   std::string body;
   std::string peer;  // the client's address, of the connection itself
 };
-
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 // The answer to one request. Thread-safe; what comes after the client has gone is dropped.
 class HttpReply {

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "infer/describe.h"
-#include "kernels/gemm/precision.h"
 #include "serve/api_error.h"
 #include "serve/origin.h"
 #include "serve/page_files.h"
@@ -54,8 +53,8 @@ Service::Service(const ServiceOptions& options) : options_(options) {
   std::vector<ServedModel> served;
   models_.reserve(options.models.size());
   for (const std::string& folder : options.models) {
-    const DType decode = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
     Served& one = models_.emplace_back(Served{LoadModel(folder), {}, {}});
+    const DType decode = DecodingType(one.loaded, options.precision);
     std::string id = NameOfFolder(folder);
     if (!models_.empty() && models_.front().card.id == id) id += "-2";
     one.card = {id, fmt::format("flashlm-{}-{}", Version(), NameOf(decode)), &one.loaded.tokenizer};
@@ -167,8 +166,15 @@ size_t Service::ModelOf(const std::string& name) const {
                  "invalid_request_error", "model", "model_not_found");
 }
 
-const Tokenizer& Service::TokenizerOf(const Json& body) const {
-  return models_[ModelOf(ModelNameOf(body))].loaded.tokenizer;
+const Tokenizer& Service::TokenizerOf(const std::string& model) const {
+  const auto differs = [&](const auto& other) {
+    return other.loaded.tokenizer.Hash() != models_.front().loaded.tokenizer.Hash();
+  };
+  if (model.empty() && std::any_of(models_.begin(), models_.end(), differs)) {
+    throw ApiError(400, fmt::format("name a model: these have different tokenizers ({})", fmt::join(ids(), ", ")),
+                   "invalid_request_error", "model");
+  }
+  return models_[ModelOf(model)].loaded.tokenizer;
 }
 
 void Service::Health(const Call& call) {
@@ -232,7 +238,7 @@ void Service::Write(const Call& call, const CompletionRequest& request, size_t m
 void Service::Tokenize(const Call& call) {
   const Json body = ParseBody(call.request.body);
   BodyFields fields(body);
-  const Tokenizer& tokenizer = TokenizerOf(body);
+  const Tokenizer& tokenizer = TokenizerOf(ModelNameOf(body));
   const char* name = fields.Has("prompt") ? "prompt" : fields.Has("content") ? "content" : "text";
   if (!fields.Has(name)) fields.Refuse("prompt", "must be a text");
   const Prompt prompt = EncodePrompt(tokenizer, fields.Text(name, ""));
@@ -256,7 +262,7 @@ void Service::Tokenize(const Call& call) {
 void Service::Detokenize(const Call& call) {
   const Json body = ParseBody(call.request.body);
   BodyFields fields(body);
-  const Tokenizer& tokenizer = TokenizerOf(body);
+  const Tokenizer& tokenizer = TokenizerOf(ModelNameOf(body));
   const Json* tokens = fields.Find("tokens");
   if (tokens == nullptr || !tokens->is_array()) fields.Refuse("tokens", "must be a list of token ids");
   fields.Ignore({"model"});
@@ -277,7 +283,11 @@ void Service::Detokenize(const Call& call) {
 
 // Documents begin with <eos>, so that it is what others call <bos>, too.
 void Service::TokenizerInfo(const Call& call) {
-  const Tokenizer& tokenizer = models_[ModelOf("")].loaded.tokenizer;
+  std::string model;
+  for (const auto& [name, value] : call.request.query) {
+    if (name == "model") model = value;
+  }
+  const Tokenizer& tokenizer = TokenizerOf(model);
   call.Send({{"tokenizer_class", "flashlm"},
              {"vocab_size", tokenizer.vocab_size()},
              {"model_max_length", options_.request.prompt_tokens},

@@ -74,7 +74,8 @@ class Service {
   void CheckKey(const HttpRequest& request) const;
   const Place& Find(const HttpRequest& request) const;
   size_t ModelOf(const std::string& name) const;
-  const Tokenizer& TokenizerOf(const Json& body) const;
+  // Of the model of that name; "": of all of them, if it is one. Throws ApiError.
+  const Tokenizer& TokenizerOf(const std::string& model) const;
   Dashboard& Watched() const;
 
   void Health(const Call& call);

@@ -206,6 +206,30 @@ TEST_F(ApiTest, TokenizerRoutes) {
   ErrorOf(Post(port, "/tokenize", {{"prompt", 5}}), 400);
 }
 
+// Whoever counts or cuts tokens with another model's tokenizer would get wrong figures without a word.
+TEST(Api, OfTwoTokenizersOneIsNamed) {
+  const ServeScratch scratch;
+  const std::vector<std::string_view> texts = {
+      "The sun was warm and the moon was cold. The sun was bright and the moon was pale. The sun was warm.",
+      "A hen sat on the red barn. A hen sat under the old barn. Another hen ran round the red barn and the barn was "
+      "old."};
+  const Tokenizer other = Tokenizer::Train(texts, TinyTokenizer().vocab_size());
+  const auto model = TinyModel(FindModel("gpt"));
+  WriteModelFolder(scratch / "other", model->config(), model->bank(), other.ToJson());
+  const Serving serving(OptionsOf({WriteTinyModel(scratch, "gpt", "one"), scratch / "other"}));
+  const int port = serving.port();
+  for (const auto& [name, tokenizer] : {std::pair{"one", &TinyTokenizer()}, std::pair{"other", &other}}) {
+    const Answer tokens = Post(port, "/tokenize", {{"prompt", "The sun was warm."}, {"model", name}});
+    EXPECT_EQ(tokens.json().at("tokens"), Json(tokenizer->Encode("The sun was warm.")));
+    EXPECT_EQ(Fetch(port, "GET", "/tokenizer_info?model=" + std::string(name)).status, 200);
+  }
+  EXPECT_EQ(Post(port, "/tokenize", {{"prompt", "The sun"}}).status, 400);
+  EXPECT_EQ(Post(port, "/detokenize", {{"tokens", {5}}}).status, 400);
+  const Answer unnamed = Fetch(port, "GET", "/tokenizer_info");
+  EXPECT_EQ(unnamed.status, 400);
+  EXPECT_NE(unnamed.body.find("one, other"), std::string::npos) << unnamed.body;
+}
+
 TEST_F(ApiTest, OtherRoutes) {
   const int port = serving_->port();
   EXPECT_EQ(Fetch(port, "GET", "/health").json(), Json({{"status", "ok"}}));
