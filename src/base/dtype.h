@@ -11,7 +11,7 @@ enum class DType : uint8_t { kF32, kBF16, kI32, kI8 };
 
 constexpr size_t SizeOf(DType type) { return type == DType::kBF16 ? 2 : type == DType::kI8 ? 1 : 4; }
 constexpr const char* NameOf(DType type) {
-  return type == DType::kF32 ? "f32" : type == DType::kBF16 ? "bf16" : type == DType::kI32 ? "i32" : "i8";
+  return type == DType::kF32 ? "f32" : type == DType::kBF16 ? "bf16" : type == DType::kI32 ? "int32" : "int8";
 }
 
 // bfloat16: the upper half of a float. Conversion rounds to nearest even; NaN stays NaN.

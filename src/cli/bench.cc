@@ -70,17 +70,19 @@ void Train(const BenchArguments& options) {
       "{}\n\none step, profiled:\n{}",
       options.preset, json["tokens_per_s"].get<double>(), json["tokens_per_s_min"].get<double>(),
       json["tokens_per_s_max"].get<double>(), 100 * json["fraction_of_peak"].get<double>(),
-      json["gemm_gflops_peak"].get<double>(), json["precision"].get<std::string>(), json["peak_rss_mb"].get<double>(),
+      json["gemm_gflops_peak"].get<double>(), json["products"].get<std::string>(), json["peak_rss_mb"].get<double>(),
       json["threads"].get<int>(), json["cpu"].get<std::string>(), table));
 }
 
 void Decode(const BenchArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
-  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   std::unique_ptr<Model> model;
   const Stopwatch load;
   if (!options.model.empty()) {
-    model = std::move(LoadModel(options.model).model);
+    LoadedModel loaded = LoadModel(options.model);
+    dtype = DecodingType(loaded, options.precision);
+    model = std::move(loaded.model);
   } else {
     model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
     model->bank().Initialize(1);

@@ -59,6 +59,7 @@ void AddPrecision(Json& json) {
   for (const auto& [name, work] : kWorks) {
     const kernels::Rates& rates = kernels::MeasuredRates(work);
     json["precision"][name] = NameOf(kernels::ComputeType("auto", work));
+    if (work == kernels::Work::kTraining) json["precision"]["train_products"] = NameOf(kernels::FasterProducts(rates));
     // Where there is nothing to choose nothing is measured.
     const auto rate = [](double measured) { return measured > 0 ? Json(measured) : Json(); };
     json["precision_rates"][name] = {{"f32", rate(rates.f32)}, {"bf16", rate(rates.bf16)}, {"int8", rate(rates.int8)}};

@@ -11,7 +11,6 @@
 #include "eval/evaluate.h"
 #include "eval/stories.h"
 #include "infer/loaded_model.h"
-#include "kernels/gemm/precision.h"
 
 namespace flashlm::cli {
 namespace {
@@ -73,7 +72,7 @@ std::string EvaluateText(const EvalArguments& options, const LoadedModel& loaded
              "{})\n",
              result.bits_per_byte(), FormatError(result.stderr_bits_per_byte, 4), result.nats_per_token(),
              result.tokens, result.bytes, result.documents, NameOf(dtype)) +
-         DescribeNatsByPosition(result);
+         DescribeNatsByPosition(result) + DescribeValueHeads(result);
 }
 
 std::string CompareDepths(const EvalArguments& options, const LoadedModel& loaded, DType dtype, Json& json) {
@@ -103,7 +102,7 @@ std::string WriteStories(const EvalArguments& options, const LoadedModel& loaded
   stories.text = options.text;
   stories.data = options.data.empty() ? TrainingDataOf(loaded) : options.data;
   stories.interactive = true;
-  const DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  const DType dtype = DecodingType(loaded, options.precision);
   const StoriesReport report = EvaluateStories(*loaded.model, dtype, loaded.tokenizer, stories);
   json["stories"] = ToJson(report);
   return DescribeStories(report);
@@ -163,6 +162,11 @@ void AddEval(CLI::App& app) {
       ->needs(stories);
   verb->add_option("--seed", sampler.seed, "of --stories")->needs(stories);
   verb->add_option("--story-tokens", options->write.max_tokens, "after which a story is cut off")->needs(stories);
+  CLI::Option* search = verb->add_option(
+      "--search", options->write.search,
+      "of --stories: after its beginning write each by search-guided decoding that weighs this many candidates");
+  search->needs(stories)->check(CLI::Range(1, 1024));
+  verb->add_option("--beta", options->write.search_beta, "weight of the value head in the search")->needs(search);
   verb->add_option("--data", options->data,
                    "the training data, for what stories copy from it; the run's own if it is there")
       ->needs(stories);

@@ -88,7 +88,7 @@ void AddServe(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("serve", "an HTTP server with OpenAI's API, and a page for writing with a model");
   auto options = std::make_shared<ServeArguments>();
   verb->add_option("--model", options->service.models,
-                   "run folder, checkpoint or model folder; a second one stands beside it on the page")
+                   "run folder, checkpoint, model folder or packed file; a second one stands beside it on the page")
       ->take_all()
       ->allow_extra_args(false);
   verb->add_option("--run", options->service.run, "a run whose curves are shown at /run while it trains");

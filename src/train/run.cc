@@ -96,8 +96,8 @@ void Run::Announce() const {
   const int64_t size = model_->bank().size(), tables = model_->bank().TableCount();
   const int lanes = config_.train.lanes;
   Say(fmt::format("model: {} ({} parameters), {} matrix products, {} threads{}, {}", model_->architecture(),
-                  model_->bank().ParameterCount(), config_.train.products == "int8" ? "int8" : NameOf(dtype_),
-                  ThreadCount(), lanes > 1 ? fmt::format(", {} lanes", lanes) : "", kernels::CpuName()));
+                  model_->bank().ParameterCount(), NameOf(step_.products()), ThreadCount(),
+                  lanes > 1 ? fmt::format(", {} lanes", lanes) : "", kernels::CpuName()));
   Say(fmt::format("data: {} tokens, {} sequences of {} an epoch; {} tokens a step",
                   FormatCount(static_cast<double>(data_.size())), reading_.SequencesPerEpoch(),
                   config_.train.sequence_length, growth_.Size().Tokens()));

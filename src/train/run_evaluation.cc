@@ -193,6 +193,7 @@ RunResult Run::Results() {
   results.hosts = ranks_ == nullptr ? 1 : ranks_->HostCount();
   results.isa = kernels::NameOf(kernels::ActiveIsa());
   results.precision = NameOf(dtype_);
+  results.products = NameOf(step_.products());
   results.peak_rss_mb = PeakRssMb();
   WriteFileAtomic(folder_ + "/results.json", ToJson(results).dump(2) + "\n");
   return results;

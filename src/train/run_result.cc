@@ -77,7 +77,8 @@ void RunResult::VisitFields(FieldVisitor& v) {
   v.Int("ranks", ranks, 1, 1 << 20, "processes that shared it when it ended");
   v.Int("hosts", hosts, 1, 1 << 20, "machines that these ran on");
   v.Text("isa", isa, {}, "instruction set of the kernels");
-  v.Text("precision", precision, {}, "of matrix products");
+  v.Text("precision", precision, {}, "of tensors, and of matrix products that are not in int8");
+  v.Text("products", products, {}, "what matrix products of training read");
   Number(v, "peak_rss_mb", peak_rss_mb, "largest memory of the training process");
 }
 

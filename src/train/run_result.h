@@ -39,7 +39,7 @@ struct RunResult {
   int causal_check_tokens = 0;
   // How and where it ran.
   uint64_t seed = 1;
-  std::string version, git_revision, cpu, isa, precision;
+  std::string version, git_revision, cpu, isa, precision, products;
   int threads = 0;
   int ranks = 1, hosts = 1;  // that finished it
   double peak_rss_mb = kUnknown;

@@ -28,7 +28,8 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       train_(train),
       seed_(seed),
       ranks_(ranks),
-      leaf_sums_(model, dtype, SessionInt8(train), train.lanes > 1),
+      products_(SessionInt8(train) ? DType::kI8 : dtype),
+      leaf_sums_(model, dtype, products_ == DType::kI8, train.lanes > 1),
       optimizer_(optim, model.bank(), dtype) {
   if (ranks_ == nullptr || train.cluster.Local()) return;
   const int64_t block = kernels::SquareBlock(model.bank().size());

@@ -55,6 +55,9 @@ class TrainingStep {
   StepOutcome Run(int64_t step, const int32_t* inputs, const int32_t* targets, double factor, double fraction = 1,
                   const int64_t* positions = nullptr);
 
+  // What its matrix products read in this process: int8, or the type of its tensors.
+  DType products() const { return products_; }
+
   StepState& state() { return state_; }
   const StepState& state() const { return state_; }
   // For the steps to come: what is minimised, and parameters that keep their values.
@@ -119,6 +122,7 @@ class TrainingStep {
   TrainConfig train_;
   uint64_t seed_;
   Ranks* ranks_;
+  DType products_;
   LeafSums leaf_sums_;
   std::optional<GradientExchange> exchange_;
   std::vector<ObjectiveParts> parts_;       // by leaf

@@ -1,6 +1,7 @@
 #include "train/throughput.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -73,12 +74,24 @@ class RandomTraining {
   void SetSize(const StepSize& size) { size_ = size; }
   // The seconds that the next step takes.
   double Step() {
-    // Some terms of the objective begin at a later step; what is measured is the steady state.
-    constexpr int64_t kFirst = int64_t{1} << 31;
     const Stopwatch watch;
     const int64_t step = kFirst + done_++;
     step_.Run({step, step * size_.accumulate, size_}, inputs_.data(), targets_.data());
     return watch.Seconds();
+  }
+  // The gradient of a micro-batch, with tensors of `dtype` and products of int8 or of these.
+  std::vector<float> Gradient(DType dtype, bool int8) {
+    ParamBank& bank = model_->bank();
+    WeightPacks packs(bank);
+    Tape tape(bank, packs, dtype);
+    tape.SetInt8Training(int8);
+    tape.BeginTraining(size_.micro_batch, size_.length, /*seed=*/1, /*step=*/1);
+    const Prediction prediction = model_->Predict(tape, inputs_.data());
+    train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
+    tape.Backward();
+    std::vector<float> gradient(bank.gradients(), bank.gradients() + bank.size());
+    bank.ClearGradients();
+    return gradient;
   }
   const Model& model() const { return *model_; }
   TrainingStep& step() { return step_; }
@@ -96,6 +109,9 @@ class RandomTraining {
     return train;
   }
 
+  // Some terms of the objective begin at a later step; what is measured is the steady state.
+  static constexpr int64_t kFirst = int64_t{1} << 31;
+
   std::unique_ptr<Model> model_;
   TrainConfig train_;
   TrainingStep step_;
@@ -103,6 +119,35 @@ class RandomTraining {
   std::vector<int32_t> inputs_, targets_;
   int64_t done_ = 0;
 };
+
+// How far the gradients of a run's products are from those of f32, by layer: "blocks.3" or the first part of a name.
+struct LayerNoise {
+  std::string layer;
+  double norm = 0, tensors = 0, products = 0;  // sums of squares: of the gradient, and of what the types change in it
+
+  double OfTensors() const { return std::sqrt(tensors / norm); }
+  double OfProducts() const { return std::sqrt(products / norm); }
+};
+
+std::vector<LayerNoise> MeasureNoise(RandomTraining& training, DType dtype) {
+  const std::vector<float> exact = training.Gradient(DType::kF32, false), floats = training.Gradient(dtype, false),
+                           int8 = training.Gradient(dtype, true);
+  std::vector<LayerNoise> layers;
+  for (const ParamInfo& info : training.model().bank().infos()) {
+    if (info.role == Role::kBuffer) continue;
+    size_t end = info.name.find('.');
+    if (info.name.starts_with("blocks.")) end = info.name.find('.', end + 1);
+    const std::string layer = info.name.substr(0, end);
+    if (layers.empty() || layers.back().layer != layer) layers.push_back({layer});
+    for (auto i = static_cast<size_t>(info.offset); i < static_cast<size_t>(info.offset + info.size); ++i) {
+      layers.back().norm += std::pow(double{exact[i]}, 2);
+      layers.back().tensors += std::pow(double{floats[i]} - exact[i], 2);
+      layers.back().products += std::pow(double{int8[i]} - exact[i], 2);
+    }
+  }
+  std::erase_if(layers, [](const LayerNoise& layer) { return layer.norm == 0; });
+  return layers;
+}
 
 // The sizes that the steps of a run have, and the part of its budget that each has.
 std::vector<std::pair<StepSize, double>> StepSizes(const TrainConfig& train) {
@@ -156,7 +201,8 @@ Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::st
   const int64_t tokens = config.train.TokensPerStep();
   if (table != nullptr) *table = TableOf(rows, 1e3 * profiled, tokens);
 
-  const double peak = kernels::MeasureGemmPeak(dtype).gflops;
+  const DType products = training.step().products();
+  const double peak = kernels::MeasureGemmPeak(products).gflops;
   const double rate = static_cast<double>(tokens) / median;
   Json json;
   json["preset"] = config.preset;
@@ -174,11 +220,23 @@ Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::st
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
   json["precision"] = NameOf(dtype);
-  json["products"] = config.train.products;
+  json["products"] = NameOf(products);
   json["cpu"] = kernels::CpuName();
   for (const Row& row : rows) {
     json["operations"].push_back(
         {{"name", row.name}, {"calls", row.calls}, {"forward_ms", row.forward_ms}, {"backward_ms", row.backward_ms}});
+  }
+  if (products != DType::kI8) return json;
+  if (table != nullptr) {
+    *table += fmt::format("\nchange of the gradient by int8 products ({} without them), relative to that of f32:\n",
+                          NameOf(dtype));
+  }
+  for (const LayerNoise& layer : MeasureNoise(training, dtype)) {
+    json["gradient_noise"].push_back(
+        {{"layer", layer.layer}, {"int8", layer.OfProducts()}, {"without", layer.OfTensors()}});
+    if (table != nullptr) {
+      *table += fmt::format("{:<24}{:>8.4f} ({:.4f})\n", layer.layer, layer.OfProducts(), layer.OfTensors());
+    }
   }
   return json;
 }

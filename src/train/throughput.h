@@ -15,8 +15,10 @@ struct ThroughputOptions {
 };
 
 // Trains on random tokens. `table`: a text table of time per kind of operation, from a profiled step of its own.
-// JSON keys: tokens_per_s (median over steps), tokens_per_s_min, tokens_per_s_max, gemm_gflops_peak,
-// model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, products, cpu, operations.
+// JSON keys: tokens_per_s (median over steps), tokens_per_s_min, tokens_per_s_max, gemm_gflops_peak (of the type that
+// products are of), model_flops_per_token, fraction_of_peak, peak_rss_mb, threads, isa, precision, products, cpu,
+// operations; and with products of int8 gradient_noise: of each layer, how much these change the gradient of a
+// micro-batch relative to that of f32 after these steps, and how much the type of its tensors does without them.
 Json MeasureTraining(RunConfig config, const ThroughputOptions& options, std::string* table);
 
 // Seconds that a run takes per token, growth of its steps included: medians over steps on random tokens for about

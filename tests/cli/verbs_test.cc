@@ -153,23 +153,6 @@ TEST_F(VerbsTest, AFolderCannotGoToStandardOutput) {
   }
 }
 
-TEST_F(VerbsTest, BenchTrainHasTheContractsOptions) {
-  const CommandResult result = Run({"bench", "train", "--preset", "v8.4-lean", "--seq-len", "16", "--batch", "2",
-                                    "--threads", "1", "--accumulate", "1", "--steps", "1", "--json"});
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json json = Json::parse(result.out);
-  for (const char* key : {"preset", "tokens_per_s", "gemm_gflops_peak", "model_flops_per_token", "fraction_of_peak",
-                          "peak_rss_mb", "threads", "isa", "precision"}) {
-    EXPECT_TRUE(json.contains(key)) << key;
-  }
-  EXPECT_EQ(json["tokens_per_step"], 32);
-  EXPECT_EQ(json["threads"], 1);
-  const Json f32 = Json::parse(Run({"bench", "train", "--preset", "v8.4-lean", "--seq-len", "16", "--batch", "1",
-                                    "--steps", "1", "--set", "train.precision=f32", "--json"})
-                                   .out);
-  EXPECT_EQ(f32["precision"], "f32");  // not overridden by the option's default
-}
-
 TEST_F(VerbsTest, DoctorSaysWhatItChoosesAndWhy) {
   const CommandResult result = Run({"doctor", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
