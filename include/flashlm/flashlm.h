@@ -63,7 +63,8 @@ FLASHLM_C_API flashlm_status flashlm_tokenizer_decode(const flashlm_tokenizer* t
 
 typedef struct flashlm_model flashlm_model;
 
-/* Opens a run folder (its best checkpoint, or else the newest), one of its checkpoints, or a model folder. */
+/* Opens a run folder (its best checkpoint, or else the newest), one of its checkpoints, a model folder, or a packed
+   file. */
 FLASHLM_C_API flashlm_status flashlm_model_load(const char* path, flashlm_model** out);
 /* Sessions of the model live on. */
 FLASHLM_C_API void flashlm_model_free(flashlm_model* model);

@@ -30,7 +30,7 @@ struct Evaluation {
 class FLASHLM_EXPORT Model {
  public:
   // Opens whatever `flashlm generate --model` does: a run folder (its best checkpoint, or else the newest), one of
-  // its checkpoints, a model folder. Throws Error naming the file and what is wrong with it.
+  // its checkpoints, a model folder, a packed file. Throws Error naming the file and what is wrong with it.
   static Model Load(const std::string& path);
 
   Tokenizer tokenizer() const;

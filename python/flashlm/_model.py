@@ -326,5 +326,6 @@ class Model:
 
 
 def load(path: Path) -> Model:
-    """Opens a run folder (its best checkpoint, or else the newest), one of its checkpoints, or a model folder."""
+    """Opens a run folder (its best checkpoint, or else the newest), one of its checkpoints, a model folder, or a packed
+    file."""
     return Model(path)

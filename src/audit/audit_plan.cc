@@ -46,7 +46,7 @@ const std::vector<AuditCase>& AuditCases() {
       {"double_shift", "target two tokens ahead", "v8", {.double_shift = true}},
       {"future_memory_double_shift",
        "future memory, target two ahead",
-       "v7.4, v8.1 to v8.4",
+       "v7.4, v7.5, v8.1 to v8.4",
        {.future_memory = true, .double_shift = true}},
       {"all", "all four together", "", kAllDefects}};
   return cases;
