@@ -76,7 +76,7 @@ void Train(const BenchArguments& options) {
 
 void Decode(const BenchArguments& options) {
   if (options.threads > 0) SetThreadCount(options.threads);
-  DType dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  DType dtype = DType::kF32;
   std::unique_ptr<Model> model;
   const Stopwatch load;
   if (!options.model.empty()) {
@@ -84,6 +84,7 @@ void Decode(const BenchArguments& options) {
     dtype = DecodingType(loaded, options.precision);
     model = std::move(loaded.model);
   } else {
+    dtype = kernels::ComputeType(options.precision, kernels::Work::kDecoding);
     model = MakeModel(LoadPresetModel(options.preset, options.sets), false);
     model->bank().Initialize(1);
   }

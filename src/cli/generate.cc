@@ -21,7 +21,7 @@ struct GenerateArguments {
 
 void Run(const GenerateArguments& options) {
   // What is wrong with an option is said before a model is read.
-  kernels::ComputeType(options.precision, kernels::Work::kDecoding);
+  if (options.precision != "auto") kernels::ComputeType(options.precision, kernels::Work::kDecoding);
   api::Model model = api::Model::Load(options.model);
   if (options.depth) model.SetDepth(*options.depth);
   api::Session session(model, options.precision);

@@ -103,8 +103,7 @@ void Scorer::CountValues(const Group& group, const std::vector<std::vector<float
     const std::vector<float>& text = nats[static_cast<size_t>(group.members[i % rows])];
     for (size_t t = 0; t + kValueHorizon <= text.size(); ++t) {
       const auto from = text.begin() + static_cast<std::ptrdiff_t>(t);
-      by_layer_[i / rows].Add(values_[i][t],
-                              std::accumulate(from, from + kValueHorizon, 0.0) / kValueHorizon);
+      by_layer_[i / rows].Add(values_[i][t], std::accumulate(from, from + kValueHorizon, 0.0) / kValueHorizon);
     }
   }
 }

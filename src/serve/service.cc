@@ -59,6 +59,7 @@ Service::Service(const ServiceOptions& options) : options_(options) {
     if (!models_.empty() && models_.front().card.id == id) id += "-2";
     one.card = {id, fmt::format("flashlm-{}-{}", Version(), NameOf(decode)), &one.loaded.tokenizer};
     one.description = DescribeModel(*one.loaded.model, 0);
+    one_tokenizer_ &= one.loaded.tokenizer.Hash() == models_.front().loaded.tokenizer.Hash();
     served.push_back({one.loaded.model.get(), decode, ScoringType(one.loaded, options.precision)});
   }
   if (!options.run.empty()) dashboard_ = std::make_unique<Dashboard>(options.run);
@@ -167,10 +168,7 @@ size_t Service::ModelOf(const std::string& name) const {
 }
 
 const Tokenizer& Service::TokenizerOf(const std::string& model) const {
-  const auto differs = [&](const auto& other) {
-    return other.loaded.tokenizer.Hash() != models_.front().loaded.tokenizer.Hash();
-  };
-  if (model.empty() && std::any_of(models_.begin(), models_.end(), differs)) {
+  if (model.empty() && !one_tokenizer_) {
     throw ApiError(400, fmt::format("name a model: these have different tokenizers ({})", fmt::join(ids(), ", ")),
                    "invalid_request_error", "model");
   }

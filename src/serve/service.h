@@ -95,6 +95,7 @@ class Service {
 
   ServiceOptions options_;
   std::vector<Served> models_;
+  bool one_tokenizer_ = true;  // of all of them
   std::unique_ptr<Dashboard> dashboard_;
   std::unique_ptr<Engine> engine_;
   const HttpServer* http_ = nullptr;

@@ -157,9 +157,8 @@ void ParamBank::Keep(const std::string& name, KeptParam kept) {
 }
 
 bool ParamBank::KeepsIntegers() const {
-  return keeps_ && std::any_of(kept_.begin(), kept_.end(), [](const auto& kept) {
-           return kept->param.int8 != nullptr || kept->param.trits != nullptr;
-         });
+  return keeps_ &&
+         std::any_of(kept_.begin(), kept_.end(), [](const auto& kept) { return kept->param.int8 != nullptr; });
 }
 
 ParamBank::Kept* ParamBank::KeptAt(int64_t offset) const {

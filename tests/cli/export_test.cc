@@ -31,19 +31,18 @@ class ExportTest : public TrainTest {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return Run(arguments);
   }
-  // A model of the architecture "llama", for other programs.
-  std::string TrainLlama() {
-    const std::string run = scratch_ / "llama";
-    std::vector<std::string> arguments = {"train", "--preset", "gpt-qwen3", "--data", data_,
-                                          "--out", run,        "--steps",   "30"};
-    for (const char* set : {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "model.d_head=8",
-                            "model.d_ff=48", "train.sequence_length=64"}) {
-      arguments.insert(arguments.end(), {"--set", set});
-    }
+  // A small model of this preset.
+  std::string TrainSmall(const std::string& preset, const std::string& steps, std::vector<std::string> sets) {
+    const std::string run = scratch_ / preset;
+    std::vector<std::string> arguments = {"train", "--preset", preset, "--data", data_, "--out", run, "--steps", steps};
+    sets.insert(sets.end(), {"model.vocab=512", "model.d_model=32", "model.n_layers=2", "train.sequence_length=64"});
+    for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
     const CommandResult trained = Run(arguments);
     EXPECT_EQ(trained.exit_code, 0) << trained.err;
     return run;
   }
+  // Of the architecture "llama", for other programs.
+  std::string TrainLlama() { return TrainSmall("gpt-qwen3", "30", {"model.d_head=8", "model.d_ff=48"}); }
 
   static inline std::string run_, text_;
 };
@@ -76,6 +75,11 @@ TEST_F(ExportTest, APackedFileOfIntegersIsDecodedInIntegers) {
   EXPECT_EQ(precision(integers), kernels::HasVnni() ? "int8" : here);
   EXPECT_EQ(precision(floats), here);
   EXPECT_EQ(RunJson({"generate", "--model", integers, "-n", "2", "--precision", "f32"}).at("precision"), "f32");
+  // Trits lose nothing, and nor does a file that was asked to: its float matrices stay floats.
+  const std::string ternary = TrainSmall("v4-bolt", "3", {});
+  const std::string exact = scratch_ / "exact.flm";
+  RunJson({"export", "--model", ternary, "--out", exact, "--format", "packed", "--floats", "f32"});
+  EXPECT_EQ(precision(exact), precision(ternary));
 }
 
 TEST_F(ExportTest, WithoutRoundingItIsTheModel) {

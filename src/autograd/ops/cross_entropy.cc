@@ -196,7 +196,12 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
     const int count = std::min(kRowsAtATime, rows - begin);
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
     const kernels::Matrix of_logits = in_int8 ? chunk_gradient.Rows(0, count) : dlogits.Rows(begin, count);
-    MultiplyLinear(tape, head, {hidden.matrix().Rows(begin, count), nullptr}, chunk, tape.row_groups());
+    const kernels::Matrix read = hidden.matrix().Rows(begin, count);
+    if (tape.int8_training() && !in_int8) {  // a ternary head, whose gradients are of floats
+      tape.Packed(head).weight.Forward(read, chunk, false, tape.row_groups());
+    } else {
+      MultiplyLinear(tape, head, {read, nullptr}, chunk, tape.row_groups());
+    }
     kernels::Unlikelihood unlikely;
     if (config.unlikely != nullptr) {
       unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
