@@ -19,7 +19,8 @@ struct LinearInput {
 // x as maps of this quantisation read it in the tape's precision, in the tape's memory.
 LinearInput ReadForLinear(Tape& tape, const Quantization& quantization, const kernels::Matrix& x);
 
-// True where products with this matrix are of int8 in this pass (docs/spec/integers.md): all three of a training step.
+// True of a float matrix with which products are of int8 in this pass (docs/spec/integers.md): all three of a training
+// step.
 bool TrainsInInt8(const Tape& tape, const Param& weight);
 
 // y[N,O] = input[N,I] W^T, at most `rows_at_a_time` rows in a product, grouped as tape.row_groups() says.

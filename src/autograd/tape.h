@@ -87,7 +87,7 @@ class Tape {
   bool int8_products() const { return int8_products_; }
   // From the next pass on: where the gradients of parameters go, as of the constructor.
   void SetGradients(GradientsApart* apart) { apart_ = apart; }
-  // From the next pass on: whether the products of float matrices are of int8 in training (autograd/linear_product.h).
+  // From the next pass on: whether the products of matrices are of int8 in training (autograd/linear_product.h).
   void SetInt8Training(bool on) { int8_training_ = on; }
   bool int8_training() const { return training_ && int8_training_; }
   // How products of all rows take them.

@@ -382,9 +382,12 @@ class Claims {
   CheckResult Whole() {
     return Claim("8: the whole model", [&](CheckResult& result) {
       const std::unique_ptr<Model> copy = Copy();
+      // A choice that is not blended learns from measured gains, not from this loss.
+      const bool blends = copy->config().value("depth_blend", true);
       std::set<std::string> dead;
       for (const ParamInfo& info : copy->bank().infos()) {
-        if (info.role != Role::kBuffer && !IsOperation(info)) dead.insert(info.name);  // those are claim 12's
+        if (info.role == Role::kBuffer || IsOperation(info)) continue;  // operations are claim 12's
+        if (blends || info.name.find("depth_ctrl.") == std::string::npos) dead.insert(info.name);
       }
       for (const int depth : {0, 8}) {
         GradientsOfTexts(*copy, depth);

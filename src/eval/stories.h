@@ -38,10 +38,9 @@ std::string TrainingDataOf(const LoadedModel& loaded);
 
 // {"stories", "seed", "temperature", "top_p", "max_tokens", "search", "search_beta", "seconds", "tokens_per_s",
 // "real_from", "copied_from" (or null), "grammar" (or null; "no_grammar" then says why), "written": MEASURES, "real":
-// MEASURES, "shuffled":
-// {"sentences_parsed"}}. MEASURES: {"stories", "tokens": {"mean", "median"}, "words": {...}, "stop_rate", "distinct_1",
-// "distinct_2", "distinct_3", "distinct_words", "repetition", "names_introduced", "names_reused", "copied_words":
-// {"mean", "median", "longest"} or null, "sentences", "sentences_parsed" or null}.
+// MEASURES, "shuffled": {"sentences_parsed"}}. MEASURES: {"stories", "tokens": {"mean", "median"}, "words": {...},
+// "stop_rate", "distinct_1", "distinct_2", "distinct_3", "distinct_words", "repetition", "names_introduced",
+// "names_reused", "copied_words": {"mean", "median", "longest"} or null, "sentences", "sentences_parsed" or null}.
 Json ToJson(const StoriesReport& report);
 // The same as a table.
 std::string DescribeStories(const StoriesReport& report);

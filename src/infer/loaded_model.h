@@ -31,7 +31,7 @@ Json AboutTraining(const LoadedModel& loaded);
 // reading many tokens.
 DType ScoringType(const LoadedModel& loaded, const std::string& precision);
 
-// The same where it writes: with "auto" int8 if its matrices are kept as integers, as in a packed file, and this CPU
+// The same where it writes: with "auto" int8 if its float matrices are kept rounded, as in a packed file, and this CPU
 // multiplies those; else kernels::ComputeType for decoding.
 DType DecodingType(const LoadedModel& loaded, const std::string& precision);
 

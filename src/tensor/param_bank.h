@@ -107,7 +107,7 @@ class ParamBank {
   // The values of the matrix of that name are what `kept` says. They are made when somebody asks for them, which those
   // products do not that read TritsOf or Int8Of instead. Not of banks that are trained. Threads may ask at once.
   void Keep(const std::string& name, KeptParam kept);
-  // Whether some matrix is kept as integers.
+  // Whether some float matrix is kept rounded to integers.
   bool KeepsIntegers() const;
   // The trits of a handle of which HasScales is true, and its integers if all of its matrices are kept so, else null.
   // They go on reading the bank, or what it keeps, until its values change.
