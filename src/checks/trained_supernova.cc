@@ -255,9 +255,10 @@ class Claims {
         const std::vector<float> before = LogProbs(inputs, 1);
         inputs[1] = inputs[1] == texts_.ids[i + 1][0] ? (inputs[1] + 1) % vocab : texts_.ids[i + 1][0];
         const std::vector<float> after = LogProbs(inputs, 1);
-        for (size_t v = 0; v < static_cast<size_t>(vocab); ++v) {
-          soon += std::abs(before[2 * vocab + v] - after[2 * vocab + v]);
-          late += std::abs(before[(kPrefix - 1) * vocab + v] - after[(kPrefix - 1) * vocab + v]);
+        const auto width = static_cast<size_t>(vocab), last = static_cast<size_t>(kPrefix - 1);
+        for (size_t v = 0; v < width; ++v) {
+          soon += std::abs(before[2 * width + v] - after[2 * width + v]);
+          late += std::abs(before[last * width + v] - after[last * width + v]);
         }
       }
       const double scale = static_cast<double>(texts_.ids.size() - 1) * vocab;
@@ -315,7 +316,7 @@ class Claims {
         change += std::abs(trained[i] - fresh[i]);
         size += std::abs(trained[i]);
       }
-      result.passed = change > 0 && learns && kept && trained.size() * sizeof(float) <= 256 * 1024;
+      result.passed = change > 0 && learns && kept && trained.size() * sizeof(float) <= size_t{256} * 1024;
       result.detail =
           fmt::format("training moved the slots by {:.1e} a value, to {:.1e}; reading {} them; {} KB",
                       change / static_cast<double>(trained.size()), size / static_cast<double>(trained.size()),

@@ -263,7 +263,7 @@ EvalResult EvaluateFile(Model& model, DType dtype, const Tokenizer& tokenizer, c
     lines.Add(score);
     if (options.on_document) options.on_document(score);
   };
-  const EvalResult result = Evaluate(model, dtype, tokenizer, documents, with_lines);
+  EvalResult result = Evaluate(model, dtype, tokenizer, documents, with_lines);
   lines.Commit();
   return result;
 }

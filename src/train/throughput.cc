@@ -85,7 +85,7 @@ class RandomTraining {
     WeightPacks packs(bank);
     Tape tape(bank, packs, dtype);
     tape.SetInt8Training(int8);
-    tape.BeginTraining(size_.micro_batch, size_.length, /*seed=*/1, /*step=*/1);
+    tape.BeginTraining(size_.micro_batch, size_.length, /*seed=*/1, /*random_step=*/1);
     const Prediction prediction = model_->Predict(tape, inputs_.data());
     train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
     tape.Backward();

@@ -108,6 +108,7 @@ OpCase Case(const char* name, int batch, int vocab, int width, CrossEntropyConfi
   const int rows = 3 * batch;
   const auto tokens = [&](int step, int none_every) {
     std::vector<int32_t> ids;
+    ids.reserve(static_cast<size_t>(rows));
     for (int n = 0; n < rows; ++n) ids.push_back(n % none_every == 3 ? -1 : (n * step + n / 7) % vocab);
     return ids;
   };
