@@ -98,12 +98,15 @@ void Scorer::KeepValues(const Prediction& prediction, const Group& group, int be
 }
 
 void Scorer::CountValues(const Group& group, const std::vector<std::vector<float>>& nats) {
+  if (by_layer_.empty()) return;
   const size_t rows = group.members.size();
-  for (size_t i = 0; i < values_.size(); ++i) {
-    const std::vector<float>& text = nats[static_cast<size_t>(group.members[i % rows])];
+  for (size_t r = 0; r < rows; ++r) {
+    const std::vector<float>& text = nats[static_cast<size_t>(group.members[r])];
     for (size_t t = 0; t + kValueHorizon <= text.size(); ++t) {
       const auto from = text.begin() + static_cast<std::ptrdiff_t>(t);
-      by_layer_[i / rows].Add(values_[i][t], std::accumulate(from, from + kValueHorizon, 0.0) / kValueHorizon);
+      const double mean = std::accumulate(from, from + kValueHorizon, 0.0) / kValueHorizon;
+      for (size_t layer = 0; layer < by_layer_.size(); ++layer)
+        by_layer_[layer].Add(values_[layer * rows + r][t], mean);
     }
   }
 }

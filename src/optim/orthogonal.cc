@@ -82,11 +82,7 @@ void MatMulSymmetric(const Matrix& a, bool transpose_a, const Matrix& b, bool tr
                     transpose_b ? b.Rows(begin, left) : b.Columns(begin, left), transpose_b,
                     y.Rows(begin, count).Columns(begin, left), false);
   }
-  if (y.dtype == DType::kBF16) {
-    MirrorBlocks<BFloat16>(y, kBlock);
-  } else {
-    MirrorBlocks<float>(y, kBlock);
-  }
+  kernels::Dispatch(y.dtype, [&]<class T>() { MirrorBlocks<T>(y, kBlock); });
 }
 
 void Normalize(float* x, int64_t size) {

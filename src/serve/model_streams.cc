@@ -98,12 +98,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
   }
   const auto begin = static_cast<size_t>(stream.next_cut == 0 ? 0 : stream.cuts[stream.next_cut - 1]);
   if (begin == prompt.size()) {  // all of it is known
-    stream.drawn = {};
-    stream.drawn.has_value = reader_.has_values();
-    stream.drawn.has_gate = reader_.has_gates();
-    stream.drawn.value = known->value;
-    stream.drawn.gate = known->gate;
-    stream.drawn.depth = known->depth;
+    stream.drawn = known->expected;
     Draw(stream, known->log_probs);
     if (Deliver(stream)) Join(stream);
     return 0;
@@ -114,7 +109,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
   counts_.prompt_tokens += static_cast<int64_t>(end - begin);
   KeepPrefix(stream);
   if (end == prompt.size()) {
-    Expect(stream, reader_, 0);
+    stream.drawn = Expected(reader_, 0);
     Draw(stream, reader_.log_probs(0));
     if (Deliver(stream)) Join(stream);
   }
@@ -122,13 +117,14 @@ int ModelStreams::ReadPiece(Stream& stream) {
 }
 
 // What the model says beside its probabilities, of the row that was read.
-void ModelStreams::Expect(Stream& stream, const StreamReader& reader, int row) {
-  stream.drawn = {};
-  stream.drawn.has_value = reader.has_values();
-  stream.drawn.has_gate = reader.has_gates();
-  if (reader.has_values()) stream.drawn.value = reader.value(row);
-  if (reader.has_gates()) stream.drawn.gate = reader.gate(row);
-  if (reader.has_depths()) stream.drawn.depth = reader.depth(row);
+DrawnToken ModelStreams::Expected(const StreamReader& reader, int row) {
+  DrawnToken expected;
+  expected.has_value = reader.has_values();
+  expected.has_gate = reader.has_gates();
+  if (reader.has_values()) expected.value = reader.value(row);
+  if (reader.has_gates()) expected.gate = reader.gate(row);
+  if (reader.has_depths()) expected.depth = reader.depth(row);
+  return expected;
 }
 
 void ModelStreams::KeepPrefix(const Stream& stream) {
@@ -140,9 +136,7 @@ void ModelStreams::KeepPrefix(const Stream& stream) {
   prefix->state = stream.state;
   const std::span<const float> log_probs = reader_.log_probs(0);
   prefix->log_probs.assign(log_probs.begin(), log_probs.end());
-  if (reader_.has_values()) prefix->value = reader_.value(0);
-  if (reader_.has_gates()) prefix->gate = reader_.gate(0);
-  if (reader_.has_depths()) prefix->depth = reader_.depth(0);
+  prefix->expected = Expected(reader_, 0);
   cache_.Add(std::move(prefix));
 }
 
@@ -179,7 +173,7 @@ void ModelStreams::Decode(Group& group, StreamReader& reader) const {
     reader.Read(group.state, group.last);
     ParallelFor(std::ssize(group.rows), [&](int64_t r) {
       Stream& stream = *group.rows[static_cast<size_t>(r)];
-      Expect(stream, reader, static_cast<int>(r));
+      stream.drawn = Expected(reader, static_cast<int>(r));
       Draw(stream, reader.log_probs(static_cast<int>(r)));
     });
   } catch (...) {

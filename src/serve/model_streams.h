@@ -79,7 +79,7 @@ class ModelStreams {
   void ScoreSome();
   void ReadSome();
   int ReadPiece(Stream& stream);
-  static void Expect(Stream& stream, const StreamReader& reader, int row);
+  static DrawnToken Expected(const StreamReader& reader, int row);
   void KeepPrefix(const Stream& stream);
   void WriteAll();
   void Decode(Group& group, StreamReader& reader) const;

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "serve/stream_job.h"
 #include "tensor/state.h"
 
 namespace flashlm {
@@ -21,8 +22,7 @@ struct ReadPrefix {
   std::vector<int32_t> cuts;  // where each piece ended, the last one at the end of tokens
   State state{1};
   std::vector<float> log_probs;  // [V], of what follows
-  float value = 0, gate = 0;     // StreamReader's, if it has them
-  int depth = 0;
+  DrawnToken expected;           // what the model said beside it; no token is drawn yet
 
   int64_t Bytes() const {
     return state.Bytes() + static_cast<int64_t>((tokens.size() + cuts.size() + log_probs.size()) * sizeof(float));

@@ -65,7 +65,7 @@ TEST_P(Int8ProductsOf, GradientsAreThoseOfFloatsButForRounding) {
   RecordProperty("relative_error", fmt::format("{:.4f}", error));
   // nova-moe enlarges it: differences of two attentions that are divided by their size, and tokens near the border of
   // two experts.
-  EXPECT_LT(error, std::string_view(entry.name) == "nova-moe" ? 0.25 : 0.1);
+  EXPECT_LT(error, std::string_view(entry.name) == "nova-moe" ? 0.2 : 0.1);
   EXPECT_GT(error, 1e-5);  // it was in int8
   EXPECT_EQ(OnePass(entry, true, 1).gradient, of_int8.gradient);
 }
