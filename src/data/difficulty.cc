@@ -149,7 +149,12 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
   if (header.documents != difficulty.size() || header.checksum != Hash64(BytesOf(difficulty))) {
     refuse("is truncated or damaged");
   }
-  if (header.tokens != static_cast<uint64_t>(train.size())) refuse("is of another training text than lies beside it");
+  if (header.tokens != static_cast<uint64_t>(train.size()) || difficulty.size() + 1 != DocumentBorders(train).size()) {
+    refuse("is of another training text than lies beside it");
+  }
+  const auto possible = [](float d) { return d == kMixedIn || (std::isfinite(d) && d >= 0); };
+  if (!std::all_of(difficulty.begin(), difficulty.end(), possible)) refuse("has a difficulty that no story has");
+  if (std::count(difficulty.begin(), difficulty.end(), kMixedIn) == std::ssize(difficulty)) refuse("is of no story");
   return difficulty;
 }
 

@@ -121,7 +121,12 @@ NGramModel NGramModel::Deserialize(std::string_view file, const std::string& whe
   model.counted_tokens_ = header.counted_tokens;
   model.checksum_ = checksum;
   Reader reader(file.substr(kHeader), where);
-  for (Discounts& d : model.discounts_) reader.Read(d.of.data(), d.of.size());
+  for (Discounts& d : model.discounts_) {
+    reader.Read(d.of.data(), d.of.size());
+    for (size_t i = 0; i < d.of.size(); ++i) {  // from a count of i + 1
+      if (!(d.of[i] >= 0 && d.of[i] <= static_cast<float>(i + 1))) Refuse(where, "it takes more than was counted");
+    }
+  }
   for (size_t n = 0; n < model.levels_.size(); ++n) {
     Level& level = model.levels_[n];
     const size_t size = header.ngrams[n];
@@ -131,8 +136,13 @@ NGramModel NGramModel::Deserialize(std::string_view file, const std::string& whe
     level.pruned = reader.Read<uint8_t>(size);
     level.first.assign(1, 0);
     level.first.reserve(size + 1);
-    for (size_t i = 0; i < size; ++i) level.first.push_back(level.first.back() + reader.ReadNumber());
-    if (level.first.back() != header.ngrams[n + 1]) Refuse(where, "its n-grams do not fit each other");
+    const uint32_t next = header.ngrams[n + 1];
+    for (size_t i = 0; i < size; ++i) {
+      const uint32_t number = reader.ReadNumber();
+      if (number > next - level.first.back()) Refuse(where, "its n-grams do not fit each other");
+      level.first.push_back(level.first.back() + number);
+    }
+    if (level.first.back() != next) Refuse(where, "its n-grams do not fit each other");
   }
   if (!reader.done()) Refuse(where, "it is too long");
   for (size_t n = 1; n < model.levels_.size(); ++n) {
@@ -140,6 +150,7 @@ NGramModel NGramModel::Deserialize(std::string_view file, const std::string& whe
       if (word >= header.vocab) Refuse(where, "a token is outside its vocabulary");
     }
   }
+  if (!model.SumsFit()) Refuse(where, "it counts more than a context can have");
   model.Derive();
   return model;
 }

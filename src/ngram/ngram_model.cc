@@ -1,5 +1,6 @@
 #include "ngram/ngram_model.h"
 
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -17,6 +18,26 @@ NGramModel::NGramModel(int order, int vocab)
     levels_[n].first.assign(levels_[n].counts.size() + 1, 0);
   }
   Derive();
+}
+
+bool NGramModel::SumsFit() const {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  const auto& decoded = DecodedCounts();
+  const auto sum = [&](const std::vector<uint8_t>& codes, size_t begin, size_t end) {
+    int64_t all = 0;
+    for (size_t i = begin; i < end; ++i) all += decoded[codes[i]];
+    return all;
+  };
+  if (sum(levels_[0].counts, 0, levels_[0].counts.size()) > kMost) return false;
+  for (size_t n = 1; n < levels_.size(); ++n) {
+    const Level& contexts = levels_[n - 1];
+    for (size_t node = 0; node < contexts.counts.size(); ++node) {
+      if (sum(levels_[n].counts, contexts.first[node], contexts.first[node + 1]) + decoded[contexts.pruned[node]] > kMost) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 // What follows from counts: sums of contexts, and the shortest n-grams' probabilities.

@@ -65,6 +65,8 @@ class NGramModel {
   };
 
   std::string Body() const;
+  // Of every context what follows it adds up to an int32 (ContextSums).
+  bool SumsFit() const;
   void Derive();
   // The n-gram of n + 1 tokens that goes on from `node` of n tokens with this one.
   uint32_t Child(int n, uint32_t node, int32_t token) const;

@@ -33,8 +33,6 @@ FLASHLM_FUZZ_TARGET(safetensors) {
 
 constexpr char kTokenizerHash[] = "5e884898da28047151d0e56f8dc6292773603d0d6aabbd62a11ef721d1542d8b";
 
-std::string FolderOf(const std::string& file) { return file.substr(0, file.rfind('/')); }
-
 void ReadAllTokens(const std::string& folder, Verify verify) {
   const TokenData data(folder, "train", verify);
   std::vector<int32_t> ids(static_cast<size_t>(data.size()));

@@ -23,6 +23,7 @@ void Expect(bool holds, const char* what);
 
 // For readers of files: a file with these bytes, the same path every time, below a folder that is removed at exit.
 std::string FileWith(std::string_view bytes, const std::string& name = "input");
+inline std::string FolderOf(const std::string& file) { return file.substr(0, file.rfind('/')); }
 
 }  // namespace flashlm
 

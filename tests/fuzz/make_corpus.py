@@ -180,6 +180,146 @@ def write_data():
         write("data_meta", f"bad_{name}", content)
 
 
+def write_difficulty():
+    def of(values, documents=2, tokens=7):
+        return struct.pack(f"<QQ{len(values)}f", documents, tokens, *values)
+
+    write("difficulty", "sound", of([4.5, 5.25]))
+    write("difficulty", "sound_mixed_in", of([-1, 5.25]))
+    for name, content in {
+        "empty": of([]),
+        "fewer": of([4.5]),
+        "more_than_documents": of([4.5, 5.25, 6], documents=3),
+        "documents_huge": of([4.5, 5.25], documents=2**64 - 1),
+        "other_tokens": of([4.5, 5.25], tokens=8),
+        "nan": of([4.5, float("nan")]),
+        "infinite": of([4.5, float("inf")]),
+        "negative": of([4.5, -0.5]),
+        "no_story": of([-1, -1]),
+        "half_a_number": of([4.5, 5.25])[:-2],
+    }.items():
+        write("difficulty", f"bad_{name}", content)
+
+
+def write_ngrams():
+    """As tests/fuzz/run_targets.cc frames it: order, vocabulary, 0, tokens, n-grams of 1 to 5; discounts; levels."""
+    fine = [0.5, 1.0, 1.5]
+
+    def of(version=1, order=2, vocab=4, counts=(2, 1, 1, 0), follow=(1, 0, 1, 0), words=(3, 1), seconds=(2, 1), pruned=(0, 1, 0, 0),
+           discounts=fine, ngrams=None, numbers=None):  # fmt: skip
+        ngrams = ngrams or [vocab, len(words), 0, 0, 0]
+        header = struct.pack("<IIII", version, order, vocab, 0) + struct.pack("<q5I", 4, *ngrams) + bytes(4)
+        body = struct.pack("<3f", *discounts) * 2 + bytes(counts) + bytes(pruned) + (numbers or bytes(follow))
+        return header + body + struct.pack(f"<{len(words)}H", *words) + bytes(seconds)
+
+    write("ngram_bin", "sound", of())
+    write("ngram_bin", "sound_nothing_counted", of(counts=(0,) * 4, follow=(0,) * 4, pruned=(0,) * 4, words=(), seconds=()))
+    wrap = b"\xff\xff\xff\xff\x0f"  # 2^32 - 1, and 3 more are 2
+    for name, content in {
+        "empty": b"",
+        "version": of(version=2),
+        "order_one": of(order=1),
+        "order_six": of(order=6),
+        "vocab_zero": of(vocab=0),
+        "vocab_huge": of(vocab=2**31),
+        "ngrams_other": of(ngrams=[5, 2, 0, 0, 0]),
+        "ngrams_huge": of(ngrams=[4, 2**32 - 1, 0, 0, 0]),
+        "follow_few": of(follow=(1, 0, 0, 0)),
+        "follow_many": of(follow=(1, 0, 2, 0)),
+        "follow_wraps": of(numbers=wrap + b"\3\0\0"),
+        "number_long": of(numbers=b"\x80" * 6 + bytes(4)),
+        "word_outside": of(words=(4, 1)),
+        "discount_nan": of(discounts=[float("nan"), 1, 1]),
+        "discount_negative": of(discounts=[-0.5, 1, 1]),
+        "discount_above_count": of(discounts=[1.5, 1, 1]),
+        "long": of() + b"\0",
+        "cut": of()[:-1],
+    }.items():
+        write("ngram_bin", f"bad_{name}", content)
+
+
+# --- runs and their models -------------------------------------------------------------------------------------------
+
+
+def write_trainer():
+    files = {name: True for name in ("config.json", "model.safetensors", "tokenizer.json")}
+    sound = {"format": "flashlm-checkpoint", "version": 1, "step": 7, "files": files, "trainer": {"precision": "f32"}}
+    write("trainer_json", "sound", sound)
+    write("trainer_json", "sound_state_text", changed(sound, ["trainer"], "none"))
+    write("trainer_json", "sound_precision_list", changed(sound, ["trainer", "precision"], ["f32"]))
+    run = {"run": {"preset": ["a"], "recipe": 3, "optim": "adamw"}, "tokens": "many", "precision": "bf16"}
+    write("trainer_json", "sound_run_odd", changed(sound, ["trainer"], run))
+    for name, path, value in [
+        ("format", ["format"], "other"),
+        ("version", ["version"], 2),
+        ("version_text", ["version"], "1"),
+        ("step_text", ["step"], "7"),
+        ("files_list", ["files"], []),
+        ("files_text", ["files"], "all"),
+        ("file_missing", ["files", "model.safetensors"], KeyError),
+        ("file_number", ["files", "config.json"], 3),
+        ("bytes_negative", ["files", "config.json"], {"bytes": -1, "sha256": ""}),
+        ("bytes_text", ["files", "config.json"], {"bytes": "9", "sha256": ""}),
+        ("hash_number", ["files", "config.json"], {"bytes": 9, "sha256": 0}),
+        ("ngrams_missing", ["files", "ngram.bin"], {"bytes": 9, "sha256": ""}),
+        ("trainer_missing", ["trainer"], KeyError),
+    ]:
+        write("trainer_json", f"bad_{name}", changed(sound, path, value))
+    for name, text in {"empty": "", "list": "[1]", "text": '"a"', "deep": '{"files":' + "[" * 2000 + "]" * 2000 + "}"}.items():
+        write("trainer_json", f"bad_{name}", text)
+
+
+def write_packed_parts():
+    config = {"architecture": "gpt", "vocab": 263, "d_model": 16, "n_layers": 1, "n_heads": 2, "window": 8, "d_ff": 16}
+
+    def of(config=config, about={"step": 7}, tokenizer=tokenizer(), floats=0):  # noqa: B006, B008
+        text = [part if isinstance(part, str) else json.dumps(part) for part in (config, about, tokenizer)]
+        return struct.pack("<3H", len(text[0]), len(text[1]), floats) + "".join(text).encode()
+
+    write("packed_parts", "sound_f32", of())
+    write("packed_parts", "sound_bf16", of(floats=1))
+    write("packed_parts", "sound_int8", of(floats=2))
+    write("packed_parts", "sound_about_odd", of(about={"step": "7", "run": [], "precision": {"a": 1}}))
+    write("packed_parts", "bad_about_list", of(about=[1]))
+    for name, change in {
+        "vocab": {"vocab": 264},
+        "layers": {"n_layers": 2},
+        "layers_huge": {"n_layers": 10**9},
+        "width": {"d_model": 32},
+        "architecture": {"architecture": "gtp"},
+        "key": {"n_laiers": 1},
+        "ngrams": {"ngram_order": 3},
+        "ternary": {"ternary": "mean"},
+    }.items():
+        write("packed_parts", f"bad_{name}", of(config={**config, **change}))
+    write("packed_parts", "bad_tokenizer", of(tokenizer="{}"))
+    write("packed_parts", "bad_config_list", of(config=[1]))
+    write("packed_parts", "bad_empty", b"")
+
+
+def write_runs():
+    log, results, probes, config, samples = (bytes([i]) for i in range(5))
+    step = {"step": 1, "tokens": 4096, "seconds": 0.5, "loss": 8.3, "bits_per_byte": 3.1, "lr": 0.01, "norm": 1.5, "phase": 1}
+    evaluation = {"step": 1, "tokens": 4096, "seconds": 0.5, "eval": {"bits_per_byte": 2.5, "stderr_bits_per_byte": 0.1}}
+    lines = [json.dumps(line) for line in (step, {**step, "step": 2, "skipped": "spike"}, evaluation)]
+    write("run_record", "sound_log", log + "\n".join(lines).encode())
+    odd = ["", "[1]", "3", '{"step": "1"}', '{"step": 1e300}', '{"step": -5, "loss": null}', '{"step": 1, "phase": 1e99}', '{"a":' * 300]
+    write("run_record", "sound_log_damaged", log + "\n".join([*lines, *odd, lines[0][:20]]).encode())
+    write("run_record", "sound_log_deep", log + b'{"step": 1, "a":' + b'{"b":' * 90 + b"1" + b"}" * 91)
+    write("run_record", "sound_results", results + json.dumps({"bits_per_byte": 0.7, "tokens": 5, "preset": "gpt"}).encode())
+    write("run_record", "sound_results_odd", results + json.dumps({"bits_per_byte": "low", "test": [], "tokens": -1}).encode())
+    write("run_record", "sound_results_list", results + b"[1]")
+    controls = {"untrained": 0.25, "ngram": 0.3}
+    category = {"accuracy": 0.5, "stderr": 0.02, "chance": 0.25, "items": 500, "normalised": 0.4, "controls": controls}
+    write("run_record", "sound_probes", probes + json.dumps({"seed": 0, "split": "heldout", "categories": {"recall": category}}).encode())
+    write("run_record", "sound_probes_odd", probes + json.dumps({"categories": {"recall": 3, "k_hop": {"accuracy": "a"}}}).encode())
+    write("run_record", "sound_config", config + b'preset = "gpt"\n[budget]\namount = 60.0\nkind = "time"\n')
+    write("run_record", "sound_config_odd", config + b"preset = 3\nbudget = 5\n[[extensions]]\namount = -1\n")
+    write("run_record", "sound_samples", samples + b"== step 5\nOnce\n\nupon\n\n== step 99999999999999999999\n<script>\n\n")
+    write("run_record", "sound_samples_odd", samples + b"\n== step \xff\xfe\n\n== step ")
+    write("run_record", "bad_empty", b"")
+
+
 # --- tokenizer.json --------------------------------------------------------------------------------------------------
 
 def byte_names():
@@ -606,6 +746,11 @@ write_hf_config()
 write_hf_tokenizer()
 write_safetensors()
 write_data()
+write_difficulty()
+write_ngrams()
+write_trainer()
+write_packed_parts()
+write_runs()
 write_tokenizer()
 write_configurations()
 write_texts()
