@@ -145,6 +145,7 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
     refuse("does not hold the difficulty of stories as this program writes it");
   }
   std::vector<float> difficulty((file.size() - sizeof header) / sizeof(float));
+  if (difficulty.empty()) refuse("is of no story");
   std::memcpy(difficulty.data(), file.data() + sizeof header, difficulty.size() * sizeof(float));
   if (header.documents != difficulty.size() || header.checksum != Hash64(BytesOf(difficulty))) {
     refuse("is truncated or damaged");

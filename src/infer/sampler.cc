@@ -31,6 +31,7 @@ void Sampler::ApplyTemperatureAndPenalty(std::span<const float> log_probs, std::
   const double scale = 1.0 / std::max(config_.temperature, kLowestTemperature);
   const std::span<const float> from = log_probs.subspan(Tokenizer::kEos);
   logits_.resize(from.size());
+#pragma omp simd
   for (size_t i = 0; i < from.size(); ++i) logits_[i] = static_cast<float>(from[i] * scale);
 
   counts_.resize(log_probs.size(), 0);
@@ -69,11 +70,18 @@ float Sampler::KthLargest(int k) {
 double Sampler::Select(float lowest) {
   candidates_.clear();
   double mass = 0;
-  for (size_t i = 0; i < logits_.size(); ++i) {
-    if (!(logits_[i] >= lowest)) continue;
-    const float weight = std::exp(logits_[i] - logits_[best_]);
-    candidates_.push_back({static_cast<int32_t>(i) + Tokenizer::kEos, logits_[i], weight});
-    mass += weight;
+  constexpr size_t kBlock = 64;  // few have any
+  for (size_t begin = 0; begin < logits_.size(); begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, logits_.size());
+    int reaching = 0;
+#pragma omp simd reduction(+ : reaching)
+    for (size_t i = begin; i < end; ++i) reaching += logits_[i] >= lowest ? 1 : 0;
+    for (size_t i = begin; reaching > 0 && i < end; ++i) {
+      if (!(logits_[i] >= lowest)) continue;
+      const float weight = std::exp(logits_[i] - logits_[best_]);
+      candidates_.push_back({static_cast<int32_t>(i) + Tokenizer::kEos, logits_[i], weight});
+      mass += weight;
+    }
   }
   return mass;
 }

@@ -35,6 +35,7 @@ class Reader {
   template <class T>
   void Read(T* values, size_t count) {
     if (left_.size() / sizeof(T) < count) Refuse(where_, "it is truncated");
+    if (count == 0) return;  // `values` may be null
     std::memcpy(values, left_.data(), count * sizeof(T));
     left_.remove_prefix(count * sizeof(T));
   }
@@ -146,8 +147,13 @@ NGramModel NGramModel::Deserialize(std::string_view file, const std::string& whe
   }
   if (!reader.done()) Refuse(where, "it is too long");
   for (size_t n = 1; n < model.levels_.size(); ++n) {
-    for (const uint16_t word : model.levels_[n].words) {
-      if (word >= header.vocab) Refuse(where, "a token is outside its vocabulary");
+    const std::vector<uint16_t>& words = model.levels_[n].words;
+    const std::vector<uint32_t>& first = model.levels_[n - 1].first;
+    for (size_t node = 0; node + 1 < first.size(); ++node) {
+      for (uint32_t i = first[node]; i < first[node + 1]; ++i) {
+        if (words[i] >= header.vocab) Refuse(where, "a token is outside its vocabulary");
+        if (i > first[node] && words[i] <= words[i - 1]) Refuse(where, "what follows a context is not in order");
+      }
     }
   }
   if (!model.SumsFit()) Refuse(where, "it counts more than a context can have");

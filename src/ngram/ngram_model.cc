@@ -32,7 +32,8 @@ bool NGramModel::SumsFit() const {
   for (size_t n = 1; n < levels_.size(); ++n) {
     const Level& contexts = levels_[n - 1];
     for (size_t node = 0; node < contexts.counts.size(); ++node) {
-      if (sum(levels_[n].counts, contexts.first[node], contexts.first[node + 1]) + decoded[contexts.pruned[node]] > kMost) {
+      if (sum(levels_[n].counts, contexts.first[node], contexts.first[node + 1]) + decoded[contexts.pruned[node]] >
+          kMost) {
         return false;
       }
     }
@@ -135,11 +136,29 @@ void NGramModel::Distribution(const NGramContext& context, float* p) const {
     const Level& contexts = levels_[static_cast<size_t>(n - 2)];
     if (contexts.total[node] == 0) continue;
     const float gamma = contexts.gamma[node];
-    for (int v = 0; v < vocab_; ++v) p[v] = Interpolate(0.0f, gamma, p[v]);
-    const std::vector<uint16_t>& words = levels_[static_cast<size_t>(n - 1)].words;
-    for (uint32_t i = contexts.first[node]; i < contexts.first[node + 1]; ++i) {
-      p[words[i]] += Share(n, i, contexts.total[node]);
-    }
+#pragma omp simd
+    for (int v = 0; v < vocab_; ++v) p[v] *= gamma;
+    AddShares(n, node, p);
+  }
+}
+
+// What n-grams of n tokens that go on from a context give to their last tokens.
+void NGramModel::AddShares(int n, uint32_t node, float* p) const {
+  const Level& contexts = levels_[static_cast<size_t>(n - 2)];
+  const Level& level = levels_[static_cast<size_t>(n - 1)];
+  const float total = contexts.total[node];
+  const Discounts& discounts = discounts_[static_cast<size_t>(n - 1)];
+  const auto& decoded = DecodedCounts();
+  const uint32_t begin = contexts.first[node], end = contexts.first[node + 1];
+  // Of many n-grams most have counts that others have: a division for each of the codes is less than one for each.
+  std::array<float, 256> share;
+  const bool many = end - begin > share.size();
+  for (size_t code = 0; many && code < share.size(); ++code) {
+    share[code] = DiscountedShare(decoded[code], discounts, total);
+  }
+  for (uint32_t i = begin; i < end; ++i) {
+    const uint8_t code = level.counts[i];
+    p[level.words[i]] += many ? share[code] : DiscountedShare(decoded[code], discounts, total);
   }
 }
 

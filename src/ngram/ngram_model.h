@@ -71,6 +71,7 @@ class NGramModel {
   // The n-gram of n + 1 tokens that goes on from `node` of n tokens with this one.
   uint32_t Child(int n, uint32_t node, int32_t token) const;
   float Share(int n, uint32_t ngram, float total) const;
+  void AddShares(int n, uint32_t node, float* p) const;
 
   int order_, vocab_;
   int64_t counted_tokens_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -17,9 +18,14 @@ constexpr int kReadAtOnce = 512, kScoredAtOnce = 4096;
 constexpr size_t kTextsScoredAtOnce = 8;
 // Shorter beginnings are read about as fast as they are found.
 constexpr size_t kShortestKept = 8;
-// From so many texts for each thread on every thread decodes texts of its own, until there are far fewer. Groups become
-// fewer when one has so much room left, for moving what a text has read costs more than a token of it.
-constexpr int64_t kEnoughOfAThread = 8, kFewOfAThread = 4, kLeftToMerge = 8;
+// From so many texts for each thread on every thread decodes groups of its own, until there are far fewer. Groups
+// become fewer when so much room is left, for moving what a text has read costs more than a token of it.
+constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
+// Such a group has so many texts, the rows of one pass over a matrix (kernels/gemm), and decodes so many tokens at a
+// time: what its texts remember, some 100 KB a layer, is in the cache for all of them but the first. With all of 64
+// texts in turn each token of each fetches it from memory (docs/lab-book/2026-11-serving.md).
+constexpr int64_t kRowsApart = 6;
+constexpr int kTokensApart = 8;
 
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
@@ -32,6 +38,10 @@ ModelStreams::Stream::Stream(StreamJob asked)
       stage(job.score_prompt ? Stage::kScoring : Stage::kReading),
       history(job.prompt),
       cuts(CutsOf(std::ssize(job.prompt))) {}
+
+bool ModelStreams::Stream::GoesOn() const {
+  return !failed && drawn.back().token != Tokenizer::kEos && written + std::ssize(drawn) < job.max_tokens;
+}
 
 ModelStreams::ModelStreams(const ServedModel& served, int64_t cache_bytes, EngineCounts& counts)
     : served_(served),
@@ -98,8 +108,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
   }
   const auto begin = static_cast<size_t>(stream.next_cut == 0 ? 0 : stream.cuts[stream.next_cut - 1]);
   if (begin == prompt.size()) {  // all of it is known
-    stream.drawn = known->expected;
-    Draw(stream, known->log_probs);
+    Draw(stream, known->expected, known->log_probs);
     if (Deliver(stream)) Join(stream);
     return 0;
   }
@@ -109,8 +118,7 @@ int ModelStreams::ReadPiece(Stream& stream) {
   counts_.prompt_tokens += static_cast<int64_t>(end - begin);
   KeepPrefix(stream);
   if (end == prompt.size()) {
-    stream.drawn = Expected(reader_, 0);
-    Draw(stream, reader_.log_probs(0));
+    Draw(stream, Expected(reader_, 0), reader_.log_probs(0));
     if (Deliver(stream)) Join(stream);
   }
   return static_cast<int>(end - begin);
@@ -148,63 +156,70 @@ void ModelStreams::WriteAll() {
     }
     ParallelPieces(std::ssize(groups_), [&](int64_t g) {
       const auto thread = static_cast<size_t>(omp_get_thread_num());
-      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader);
+      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader, kTokensApart);
     });
   } else {
-    for (const auto& group : groups_) Decode(*group, reader_);
+    for (const auto& group : groups_) Decode(*group, reader_, 1);
   }
   for (const auto& group : groups_) {
     if (group->failure) std::rethrow_exception(group->failure);
   }
   for (const auto& group : groups_) {
-    const std::vector<Stream*> all = group->rows;  // some leave
-    for (Stream* stream : all) {
-      if (!Deliver(*stream)) Leave(*stream);
-    }
+    for (Stream* stream : group->turn) Deliver(*stream);
   }
 }
 
-// The next token of each text. Several groups may be at it at once.
-void ModelStreams::Decode(Group& group, StreamReader& reader) const {
+// Several groups may be at it at once.
+void ModelStreams::Decode(Group& group, StreamReader& reader, int tokens) const {
   group.failure = nullptr;
+  group.turn = group.rows;
   try {
-    group.last.clear();
-    for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
-    reader.Read(group.state, group.last);
-    ParallelFor(std::ssize(group.rows), [&](int64_t r) {
-      Stream& stream = *group.rows[static_cast<size_t>(r)];
-      stream.drawn = Expected(reader, static_cast<int>(r));
-      Draw(stream, reader.log_probs(static_cast<int>(r)));
-    });
+    for (int t = 0; t < tokens && !group.rows.empty(); ++t) {
+      group.last.clear();
+      for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
+      reader.Read(group.state, group.last);
+      ParallelFor(std::ssize(group.rows), [&](int64_t r) {
+        const int row = static_cast<int>(r);
+        Draw(*group.rows[static_cast<size_t>(r)], Expected(reader, row), reader.log_probs(row));
+      });
+      for (int r = static_cast<int>(group.rows.size()) - 1; r >= 0; --r) {
+        if (!group.rows[static_cast<size_t>(r)]->GoesOn()) group.Remove(r);
+      }
+    }
   } catch (...) {
     group.failure = std::current_exception();
   }
 }
 
 // The next token, drawn as Generate (infer/generate.h) draws it. Not a word to anybody: several are drawn at once.
-void ModelStreams::Draw(Stream& stream, std::span<const float> log_probs) const {
+void ModelStreams::Draw(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const {
   try {
-    DrawnToken& drawn = stream.drawn;
     // The <eos> that opens the context is not part of the prompt: the penalty does not see it.
     const int64_t position = (stream.job.number << 32) + std::ssize(stream.history);
-    drawn.token = stream.sampler.Sample(log_probs, std::span(stream.history).subspan(1), position);
-    drawn.log_p = log_probs[static_cast<size_t>(drawn.token)];
-    FindLikelyTokens(log_probs, stream.job.likely, drawn.likely);
-    stream.history.push_back(drawn.token);
+    expected.token = stream.sampler.Sample(log_probs, std::span(stream.history).subspan(1), position);
+    expected.log_p = log_probs[static_cast<size_t>(expected.token)];
+    FindLikelyTokens(log_probs, stream.job.likely, expected.likely);
+    stream.history.push_back(expected.token);
+    stream.drawn.push_back(std::move(expected));
   } catch (...) {
     stream.failed = true;
   }
 }
 
 bool ModelStreams::Deliver(Stream& stream) {
-  if (stream.failed) {
-    End(stream, StreamEnd::kFailed);
-    return false;
+  std::vector<DrawnToken> drawn = std::exchange(stream.drawn, {});
+  for (DrawnToken& one : drawn) {
+    if (!DeliverOne(stream, std::move(one))) return false;
   }
+  if (stream.failed) End(stream, StreamEnd::kFailed);
+  return !stream.failed;
+}
+
+bool ModelStreams::DeliverOne(Stream& stream, DrawnToken drawn) {
   ++counts_.tokens;
   ++stream.written;
-  const bool eos = stream.drawn.token == Tokenizer::kEos;
-  const bool more = stream.job.listener->OnToken(std::move(stream.drawn));
+  const bool eos = drawn.token == Tokenizer::kEos;
+  const bool more = stream.job.listener->OnToken(std::move(drawn));
   if (eos) {
     End(stream, StreamEnd::kEos);
   } else if (!more) {
@@ -220,7 +235,7 @@ bool ModelStreams::Deliver(Stream& stream) {
 void ModelStreams::Join(Stream& stream) {
   stream.stage = Stage::kWriting;
   auto group = std::min_element(groups_.begin(), groups_.end(), Smaller);
-  if (group == groups_.end() || std::ssize((*group)->rows) == kernels::kFewRows) {
+  if (group == groups_.end() || std::ssize((*group)->rows) >= MostRows()) {
     group = groups_.insert(groups_.end(), std::make_unique<Group>());
   }
   (*group)->state.Append(stream.state);
@@ -237,24 +252,25 @@ void ModelStreams::Leave(Stream& stream) {
   }
 }
 
+int64_t ModelStreams::MostRows() const { return apart_ ? kRowsApart : kernels::kFewRows; }
+
 // As few as they need, or as many on every thread.
 int64_t ModelStreams::Passes(int64_t texts) const {
-  const int64_t needed = (texts + kernels::kFewRows - 1) / kernels::kFewRows, threads = ThreadCount();
+  const int64_t needed = (texts + MostRows() - 1) / MostRows(), threads = ThreadCount();
   return apart_ ? (needed + threads - 1) / threads * threads : needed;
 }
 
 // Threads that share a pass wait for each other in each of its many short loops, and for whatever else has a core, as
-// whoever sends the texts has. With enough texts each thread has passes of its own and waits once a token.
+// whoever sends the texts has. With enough texts each thread has passes of its own and waits once a turn.
 void ModelStreams::ShareOut() {
   std::erase_if(groups_, [](const auto& group) { return group->rows.empty(); });
   int64_t texts = 0;
   for (const auto& group : groups_) texts += std::ssize(group->rows);
-  const int64_t threads = ThreadCount();
-  apart_ = threads > 1 && texts >= threads * (apart_ ? kFewOfAThread : kEnoughOfAThread);
+  apart_ = texts >= ThreadCount() * (apart_ ? kFewOfAThread : kEnoughOfAThread);
   while (std::ssize(groups_) < Passes(texts)) SplitLargest();
   const int64_t fewer = Passes(texts + kLeftToMerge);
   // The two smallest of g groups have at most 2 / g of the texts: they fit into one to the last.
-  if (2 * texts > kernels::kFewRows * (fewer + 1)) return;
+  if (2 * texts > MostRows() * (fewer + 1)) return;
   while (std::ssize(groups_) > fewer) MergeSmallest();
 }
 

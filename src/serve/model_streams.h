@@ -29,7 +29,7 @@ class ModelStreams {
 
   void Add(StreamJob job);
   // Some work for every text: a few prompts are scored, a bounded number of prompt tokens read, and each text that is
-  // being written gets a token.
+  // being written gets a token, or where there are many several.
   void Step();
   // Ends those for which `end_of` says so.
   template <class EndOf>
@@ -50,15 +50,19 @@ class ModelStreams {
     std::vector<int32_t> history;  // prompt and what was written; the first is the <eos> of the beginning
     std::vector<int32_t> cuts;     // of the prompt
     size_t next_cut = 0;
-    State state{1};  // while the prompt is read
-    int written = 0;
-    DrawnToken drawn;  // of the step at work
+    State state{1};                 // while the prompt is read
+    int written = 0;                // tokens that the listener has
+    std::vector<DrawnToken> drawn;  // those that it has not
     bool failed = false;
+
+    // After what is drawn, whatever the listener will say.
+    bool GoesOn() const;
   };
-  // Up to 32 texts that are decoded in one pass (kernels::kFewRows), row by row.
+  // Texts that are decoded in one pass, row by row.
   struct Group {
     State state{0};
     std::vector<Stream*> rows;
+    std::vector<Stream*> turn;   // the rows that the step began with
     std::vector<int32_t> last;   // [rows], what is read next
     std::exception_ptr failure;  // of this step
 
@@ -82,13 +86,17 @@ class ModelStreams {
   static DrawnToken Expected(const StreamReader& reader, int row);
   void KeepPrefix(const Stream& stream);
   void WriteAll();
-  void Decode(Group& group, StreamReader& reader) const;
-  void Draw(Stream& stream, std::span<const float> log_probs) const;
-  // Tells the listener; true if the text goes on.
+  // So many tokens of each text, or to its end.
+  void Decode(Group& group, StreamReader& reader, int tokens) const;
+  // Appends to what is drawn a token, with what else the model expects.
+  void Draw(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const;
+  // Gives the listener what is drawn; true if the text goes on.
   bool Deliver(Stream& stream);
+  bool DeliverOne(Stream& stream, DrawnToken drawn);
   void Join(Stream& stream);
   void Leave(Stream& stream);
-  // In how many passes so many texts are decoded.
+  // How many texts a group can have, and in how many so many are decoded.
+  int64_t MostRows() const;
   int64_t Passes(int64_t texts) const;
   void ShareOut();
   void SplitLargest();

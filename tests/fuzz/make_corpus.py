@@ -229,6 +229,8 @@ def write_ngrams():
         "follow_wraps": of(numbers=wrap + b"\3\0\0"),
         "number_long": of(numbers=b"\x80" * 6 + bytes(4)),
         "word_outside": of(words=(4, 1)),
+        "words_out_of_order": of(follow=(2, 0, 0, 0)),
+        "word_twice": of(follow=(2, 0, 0, 0), words=(1, 1)),
         "discount_nan": of(discounts=[float("nan"), 1, 1]),
         "discount_negative": of(discounts=[-0.5, 1, 1]),
         "discount_above_count": of(discounts=[1.5, 1, 1]),

@@ -33,8 +33,8 @@ std::string TinyTokenizer() {
   return Tokenizer::Train({&kText, 1}, kVocab).ToJson();
 }
 std::unique_ptr<Model> TinyModel() {
-  const Json config = {{"architecture", "gpt"}, {"vocab", kVocab}, {"d_model", 16}, {"n_layers", 1}, {"n_heads", 2},
-                       {"window", 8},           {"d_ff", 16}};
+  const Json config = {{"architecture", "gpt"}, {"vocab", kVocab}, {"d_model", 16}, {"n_layers", 1},
+                       {"n_heads", 2},          {"window", 8},     {"d_ff", 16}};
   std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/false);
   model->bank().Initialize(1);
   return model;
@@ -90,7 +90,9 @@ FLASHLM_FUZZ_TARGET(packed_parts) {
   static const std::unique_ptr<Model> model = TinyModel();
   constexpr std::array kFloats = {Packing::kF32, Packing::kBF16, Packing::kInt8};
   const std::string path = FileWith("", "packed_parts");
-  WritePackedFile(path, {ParseJson(config, "config"), ParseJson(about, "about"), std::string(bytes), ""}, model->bank(),
+  // Who writes has read them: they are JSON.
+  const Json tokenizer = ParseJson(std::string(bytes), "tokenizer");
+  WritePackedFile(path, {ParseJson(config, "config"), ParseJson(about, "about"), tokenizer.dump(), ""}, model->bank(),
                   kFloats[numbers[2] % kFloats.size()]);
   Use(LoadModel(path));
 }
@@ -123,8 +125,8 @@ FLASHLM_FUZZ_TARGET(ngram_bin) {
   for (int t = 0; t < 20; ++t) {
     model.Distribution(context, p.data());
     model.Features(context, features.data());
-    const int32_t token = t % 2 == 0 ? static_cast<int32_t>(std::max_element(p.begin(), p.end()) - p.begin())
-                                     : (7 * t) % model.vocab();
+    const int32_t token =
+        t % 2 == 0 ? static_cast<int32_t>(std::max_element(p.begin(), p.end()) - p.begin()) : (7 * t) % model.vocab();
     for (const float one : p) Expect(one >= 0 && one <= 1.001f, "a probability outside of 0..1");
     Expect(std::abs(model.Probability(context, token) - p[static_cast<size_t>(token)]) < 1e-3f, "two probabilities");
     context = model.Advance(context, token);
