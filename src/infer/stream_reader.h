@@ -13,6 +13,11 @@ namespace flashlm {
 // whoever reads a prompt cuts it here.
 int PromptPiece(int64_t left);
 
+// Streams that one thread best reads side by side where there are many: the rows of one pass over a matrix. What more
+// of them remember, some 100 KB a layer of each, leaves the cache before the next token
+// (docs/lab-book/2026-11-serving.md).
+constexpr int kRowsTogether = 6;
+
 // Not for several threads, nor for two readers of one model on two threads unless each has packed weights of its own.
 class StreamReader {
  public:

@@ -1,11 +1,16 @@
 #include "infer/write_documents.h"
 
 #include <algorithm>
-#include <numeric>
+#include <atomic>
+#include <exception>
+#include <mutex>
 #include <span>
+#include <utility>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "infer/search.h"
+#include "infer/stream_reader.h"
 #include "text/tokenizer.h"
 
 namespace flashlm {
@@ -49,6 +54,83 @@ std::vector<WrittenDocument> SearchDocuments(Model& model, DType dtype, const Wr
   return documents;
 }
 
+// Threads that write documents side by side, a few each, one after another until none is left.
+class Writers {
+ public:
+  Writers(Model& model, DType dtype, const WriteOptions& options)
+      : model_(model), dtype_(dtype), options_(options), documents_(static_cast<size_t>(options.documents)) {}
+
+  std::vector<WrittenDocument> Run() {
+    const int threads = ThreadCount(), streams = std::min(options_.streams, options_.documents);
+    const int of_each = std::min((streams + threads - 1) / threads, kRowsTogether);
+    if (threads == 1 || of_each == 1) {  // all on every thread
+      Write(model_.packs(), threads == 1 ? of_each : std::min<int>(streams, kernels::kFewRows));
+    } else {
+      ParallelPieces(threads, [&](int64_t thread) {
+        if (thread == 0) return Write(model_.packs(), of_each);
+        WeightPacks packs(model_.bank());
+        Write(packs, of_each);
+      });
+    }
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(documents_);
+  }
+
+ private:
+  // At most `rows` at a time.
+  void Write(WeightPacks& packs, int rows) {
+    try {
+      StreamReader reader(model_, dtype_, packs);
+      Sampler sampler(options_.sampler);
+      std::vector<int> writing;  // by row: its document
+      while (std::ssize(writing) < rows && begun_ < options_.documents) writing.push_back(begun_++);
+      std::erase_if(writing, [&](int d) { return d >= options_.documents; });
+      State state(static_cast<int>(writing.size()));
+      std::vector<int32_t> last(writing.size(), Tokenizer::kEos);  // by row: what it reads next
+      while (!writing.empty() && !failed_) {
+        reader.Read(state, last);
+        // Backwards: where a row is over, the last one takes its place.
+        for (int r = static_cast<int>(writing.size()) - 1; r >= 0; --r) {
+          const auto row = static_cast<size_t>(r);
+          WrittenDocument& document = documents_[static_cast<size_t>(writing[row])];
+          const int64_t position = DrawPosition(options_, writing[row], document);
+          last[row] = sampler.Sample(reader.log_probs(r), document.tokens, position);
+          if (Take(last[row], options_, document)) continue;
+          Finish();
+          last[row] = Tokenizer::kEos;
+          state.ResetRow(r);
+          if ((writing[row] = begun_++) < options_.documents) continue;
+          state.Remove(r);
+          writing[row] = writing.back();
+          last[row] = last.back();
+          writing.pop_back();
+          last.pop_back();
+        }
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+      failed_ = true;
+    }
+  }
+
+  void Finish() {
+    const std::lock_guard lock(mutex_);
+    ++finished_;
+    if (options_.on_progress && !failed_) options_.on_progress(finished_);
+  }
+
+  Model& model_;
+  const DType dtype_;
+  const WriteOptions& options_;
+  std::vector<WrittenDocument> documents_;
+  std::atomic<int> begun_ = 0;
+  std::atomic<bool> failed_ = false;  // somewhere: all stop
+  std::mutex mutex_;                  // of what follows
+  int finished_ = 0;
+  std::exception_ptr failure_;
+};
+
 }  // namespace
 
 std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const WriteOptions& options) {
@@ -58,31 +140,7 @@ std::vector<WrittenDocument> WriteDocuments(Model& model, DType dtype, const Wri
                      "give numbers from 1 up");
   }
   if (options.search > 0) return SearchDocuments(model, dtype, options);
-  const int streams = std::min(options.streams, options.documents);
-  Session session(model, dtype, streams);
-  Sampler sampler(options.sampler);
-  std::vector<WrittenDocument> documents(static_cast<size_t>(options.documents));
-  std::vector<int> writing(static_cast<size_t>(streams));  // by stream: its document; beyond the last: none is left
-  std::iota(writing.begin(), writing.end(), 0);
-  std::vector<int32_t> last(writing.size(), Tokenizer::kEos);  // by stream: what it reads next
-  int begun = streams, finished = 0;
-  while (finished < options.documents) {
-    const float* log_probs = session.Feed(last);
-    for (int s = 0; s < streams; ++s) {
-      const auto stream = static_cast<size_t>(s);
-      if (writing[stream] >= options.documents) continue;
-      WrittenDocument& document = documents[static_cast<size_t>(writing[stream])];
-      const std::span<const float> row(log_probs + int64_t{s} * session.vocab(), static_cast<size_t>(session.vocab()));
-      last[stream] = sampler.Sample(row, document.tokens, DrawPosition(options, writing[stream], document));
-      if (Take(last[stream], options, document)) continue;
-      writing[stream] = begun++;
-      last[stream] = Tokenizer::kEos;
-      session.ResetRow(s);
-      ++finished;
-      if (options.on_progress) options.on_progress(finished);
-    }
-  }
-  return documents;
+  return Writers(model, dtype, options).Run();
 }
 
 }  // namespace flashlm

@@ -15,15 +15,14 @@ struct WriteOptions {
   int documents = 100;
   int64_t first = 0;     // number of the first one
   int max_tokens = 512;  // of a document; one that has so many is cut off
-  // Documents that are written side by side. Beyond 32 (kernels::kFewRows) a document may depend on its neighbours in
-  // its last bits.
-  int streams = 32;
+  int streams = 32;  // documents that are written side by side, at most
   // Candidates of search-guided decoding (infer/search.h); 0: every token is drawn. Search draws nothing, so the first
   // kOpening tokens of a document are drawn all the same; its documents are written one after another.
   static constexpr int kOpening = 16;
   int search = 0;
   double search_beta = 1.0;
-  // Gets how many documents are finished, after every one; may be empty. What it throws ends the writing.
+  // Gets how many documents are finished, after every one, on any thread but one at a time; may be empty. What it
+  // throws ends the writing.
   std::function<void(int64_t finished)> on_progress;
 };
 

@@ -21,10 +21,8 @@ constexpr size_t kShortestKept = 8;
 // From so many texts for each thread on every thread decodes groups of its own, until there are far fewer. Groups
 // become fewer when so much room is left, for moving what a text has read costs more than a token of it.
 constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
-// Such a group has so many texts, the rows of one pass over a matrix (kernels/gemm), and decodes so many tokens at a
-// time: what its texts remember, some 100 KB a layer, is in the cache for all of them but the first. With all of 64
-// texts in turn each token of each fetches it from memory (docs/lab-book/2026-11-serving.md).
-constexpr int64_t kRowsApart = 6;
+// Such a group has kRowsTogether texts (infer/stream_reader.h) and decodes so many tokens at a time: all but the first
+// find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
 
 // Of groups.
@@ -252,7 +250,7 @@ void ModelStreams::Leave(Stream& stream) {
   }
 }
 
-int64_t ModelStreams::MostRows() const { return apart_ ? kRowsApart : kernels::kFewRows; }
+int64_t ModelStreams::MostRows() const { return apart_ ? kRowsTogether : kernels::kFewRows; }
 
 // As few as they need, or as many on every thread.
 int64_t ModelStreams::Passes(int64_t texts) const {
