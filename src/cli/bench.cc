@@ -130,9 +130,10 @@ void Gemm(const BenchArguments& options) {
   json["threads"] = ThreadCount();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
   json["library"] = kernels::GemmLibrary();
-  std::string table = fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12}\n", "m", "k", "n", "type", "GFLOP/s");
-  for (DType dtype : {DType::kF32, DType::kBF16}) {
+  std::string table = fmt::format("{:>6}{:>6}{:>6}{:>8}{:>12}\n", "m", "k", "n", "type", "Gop/s");
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
     if (dtype == DType::kBF16 && !kernels::MultipliesBf16()) continue;
+    if (dtype == DType::kI8 && !kernels::HasVnni()) continue;
     for (const auto& [m, k, n] : {std::array<int64_t, 3>{1024, 256, 256},
                                   {1024, 256, 1024},
                                   {1024, 512, 256},

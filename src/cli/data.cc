@@ -55,7 +55,8 @@ void AddPrepareData(CLI::App& data) {
   prepare
       ->add_option("--input", options.input,
                    "a file, a folder of .txt files, - for standard input, or a source named below")
-      ->required();
+      ->required()
+      ->default_str("");
   prepare->add_option("--out", options.out, "the folder to make")->required();
   prepare->add_option(
       "--valid", options.valid,

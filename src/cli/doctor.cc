@@ -1,7 +1,9 @@
 // flashlm doctor
+#include <dlfcn.h>
 #include <omp.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "autograd/op_check.h"
@@ -28,6 +30,15 @@ double Unsteadiness(DType dtype) {
   return best / worst;
 }
 
+// The library that runs parallel loops, as libgomp.so.1; "linked in" without one.
+std::string OpenMpRuntime() {
+  Dl_info info{};
+  // A program may hold a stub of the function: its address among the loaded ones tells who defines it.
+  void* const function = ::dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+  if (function == nullptr || ::dladdr(function, &info) == 0 || info.dli_fname == nullptr) return "linked in";
+  return std::filesystem::path(info.dli_fname).filename().string();
+}
+
 Json Machine() {
   Json json;
   json["cpu"] = kernels::CpuName();
@@ -36,6 +47,7 @@ Json Machine() {
   json["threads"] = ThreadCount();
   json["processors"] = omp_get_num_procs();
   json["openmp"] = _OPENMP;
+  json["openmp_runtime"] = OpenMpRuntime();
   const char *policy = std::getenv("OMP_WAIT_POLICY"), *spins = std::getenv("GOMP_SPINCOUNT");
   json["omp_wait_policy"] = policy != nullptr ? policy : fmt::format("spin {} times, then sleep", spins);
   json["gemm_library"] = kernels::GemmLibrary();

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "command.h"
+#include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 
 namespace flashlm {
@@ -32,6 +33,19 @@ TEST_F(BenchTest, TrainHasTheContractsOptions) {
                                    .out);
   EXPECT_EQ(f32["precision"], "f32");  // not overridden by the option's default
   EXPECT_FALSE(f32.contains("gradient_noise"));
+}
+
+TEST_F(BenchTest, GemmHasTheRatesOfWhatThisCpuMultiplies) {
+  const CommandResult result = Run({"bench", "gemm", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  std::set<std::string> types;
+  for (const Json& shape : json["shapes"]) types.insert(shape["type"].get<std::string>());
+  std::set<std::string> expected = {"f32"};
+  if (kernels::MultipliesBf16()) expected.insert("bf16");
+  if (kernels::HasVnni()) expected.insert("int8");
+  EXPECT_EQ(types, expected);
+  for (const std::string& type : expected) EXPECT_GT(json["gflops_peak_" + type].get<double>(), 0) << type;
 }
 
 TEST_F(BenchTest, TrainSaysWhatIntegersChange) {
