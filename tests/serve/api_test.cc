@@ -384,8 +384,8 @@ TEST(TwoModelsTest, EachAnswersToItsName) {
 // What a model says of each token beside its probability, null where it has no such part.
 TEST(DetailsTest, AreThoseOfTheModel) {
   const ServeScratch scratch;
-  Serving serving(
-      OptionsOf({WriteTinyModel(scratch, "v6-supernova", "deep"), WriteTinyModel(scratch, "cortex-viii", "valued")}));
+  Serving serving(OptionsOf({WriteTinyModel(scratch, "v6-supernova", "deep"),
+                             WriteTinyModel(scratch, "cortex-viii", "valued"), WriteNGramModel(scratch, "counted")}));
   const auto details = [&](const char* model) {
     const Json body = {{"model", model}, {"prompt", kPrompt}, {"max_tokens", 40}, {"seed", 1}, {"details", true}};
     return Post(serving.port(), "/v1/completions", body).json().at("choices").at(0).at("details");
@@ -399,6 +399,11 @@ TEST(DetailsTest, AreThoseOfTheModel) {
     EXPECT_TRUE(token.at("depth").is_null() && token.at("ngram_gate").is_null()) << token;
     EXPECT_TRUE(token.at("value").is_number() && token.at("id").is_number()) << token;
   }
+  std::set<double> gates;
+  for (const Json& token : details("counted")) gates.insert(token.at("ngram_gate").get<double>());
+  EXPECT_GT(gates.size(), 1u);
+  EXPECT_GT(*gates.begin(), 0);
+  EXPECT_LT(*gates.rbegin(), 1);
   EXPECT_EQ(details("deep"), deep) << "also where the prompt was read before";
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <mutex>
+#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -187,15 +188,16 @@ async function person() {
   await until("a text", () => cards().length > 0 && idle());
   found.depthOffered = !$("colour").querySelector("[value=depth]").hidden;
   found.gateOffered = !$("colour").querySelector("[value=gate]").hidden;
-  set("colour", "depth");
+  set("colour", found.gateOffered ? "gate" : "depth");
+  const beginning = found.gateOffered ? "n-grams: " : "depth: ";
   found.scale = [$("scale-low").textContent, $("scale-high").textContent];
-  found.depths = [];
+  found.facts = [];
   found.colours = {};
   for (const token of tokensOf(cards()[0])) {
     token.dispatchEvent(new PointerEvent("pointerenter"));
     const fact = [...$("tip").querySelectorAll(":scope > div")].map((line) => line.textContent)
-      .find((line) => line.startsWith("depth: "));
-    found.depths.push(fact);
+      .find((line) => line.startsWith(beginning));
+    found.facts.push(fact);
     (found.colours[fact] ||= []).push(token.style.background);
     token.dispatchEvent(new PointerEvent("pointerleave"));
   }
@@ -322,8 +324,8 @@ TEST_F(PageTest, ShowsHowDeepAModelReasons) {
   EXPECT_EQ(found.value("depthOffered", Json()), true);
   EXPECT_EQ(found.value("gateOffered", Json()), false);
   EXPECT_EQ(found.value("scale", Json()), Json({"1 passes", "8 passes"}));
-  EXPECT_GT(found.value("depths", Json()).size(), 20u);
-  for (const Json& fact : found.value("depths", Json())) {
+  EXPECT_GT(found.value("facts", Json()).size(), 20u);
+  for (const Json& fact : found.value("facts", Json())) {
     EXPECT_TRUE(fact == "depth: 1 pass" || fact == "depth: 3 passes" || fact == "depth: 8 passes") << fact;
   }
   const Json colours = found.value("colours", Json::object());
@@ -332,6 +334,22 @@ TEST_F(PageTest, ShowsHowDeepAModelReasons) {
     EXPECT_EQ(all.size(), 1u) << fact;
     EXPECT_EQ(all[0] == "", fact == "depth: 1 pass") << fact << all;
   }
+}
+
+// The same of how much of a prediction is the counted n-grams'.
+TEST_F(PageTest, ShowsWhatIsOfTheNGrams) {
+  Serve({WriteNGramModel(scratch_, "counted")});
+  person_ = kReader;
+  const Json found = Visit("--window-size=1200,700 --blink-settings=preferredColorScheme=1");
+  EXPECT_EQ(found.value("gateOffered", Json()), true);
+  EXPECT_EQ(found.value("depthOffered", Json()), false);
+  EXPECT_GT(found.value("facts", Json()).size(), 20u);
+  std::set<std::string> shares;
+  for (const Json& fact : found.value("facts", Json())) {
+    ASSERT_TRUE(fact.is_string() && fact.get<std::string>().ends_with(" % of the prediction")) << fact;
+    shares.insert(fact.get<std::string>());
+  }
+  EXPECT_GT(shares.size(), 1u) << "the gate depends on what was counted";
 }
 
 }  // namespace

@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/files.h"
 #include "infer/generate.h"
 #include "io/model_folder.h"
+#include "ngram/ngram_counts.h"
 #include "serve/service.h"
 #include "tests/infer/tiny_model.h"
 #include "tests/serve/http_client.h"
@@ -35,6 +39,25 @@ inline std::string WriteTinyModel(const ServeScratch& scratch, const std::string
                                   uint64_t seed = 7) {
   const auto model = TinyModel(FindModel(architecture), Json::object(), seed);
   WriteModelFolder(scratch / name, model->config(), model->bank(), TinyTokenizer().ToJson());
+  return scratch / name;
+}
+
+// The same with n-grams of three tokens beside it, and a gate that opens where a context was counted.
+inline std::string WriteNGramModel(const ServeScratch& scratch, const std::string& name) {
+  const auto model = TinyModel(FindModel("gpt"), {{"ngram_order", 3}});
+  NGramOptions options;
+  options.order = 3;
+  options.vocab = model->vocab();
+  options.eos = Tokenizer::kEos;
+  std::vector<uint16_t> tokens = TinyTokenizer().Encode("Once upon a time there was a little cat. The cat was happy.");
+  tokens.push_back(Tokenizer::kEos);
+  const NGramModel counted = NGramCounts(tokens, options).Pack();
+  model->SetNGrams(std::make_shared<NGramModel>(counted));
+  const ParamInfo* gate = model->bank().Find("ngram.gate.features");
+  std::fill_n(model->bank().values() + gate->offset, gate->size, 1.0f);
+  model->bank().Touch();
+  WriteModelFolder(scratch / name, model->config(), model->bank(), TinyTokenizer().ToJson());
+  WriteFileAtomic(scratch / (name + "/" + kNGramFile), counted.Serialize());
   return scratch / name;
 }
 
