@@ -6,6 +6,8 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "cluster/outer_step.h"
+#include "kernels/gemm/precision.h"
+#include "kernels/isa.h"
 #include "memory_transport.h"
 #include "tests/train/tiny_training.h"
 #include "train/step.h"
@@ -35,10 +37,11 @@ struct Trained {
   std::vector<double> losses, norms;
 };
 
-Trained Train(Ranks* ranks, const TrainConfig& train, const OptimConfig& optim, int steps, const FrozenRange& frozen) {
+Trained Train(Ranks* ranks, const TrainConfig& train, const OptimConfig& optim, int steps, const FrozenRange& frozen,
+              DType dtype = DType::kF32) {
   SetThreadCount(1);
   const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
-  TrainingStep step(*model, optim, train, DType::kF32, 1, ranks);
+  TrainingStep step(*model, optim, train, dtype, 1, ranks);
   if (frozen.end > frozen.begin) step.Freeze({frozen});
   Trained trained;
   Rng rng(9, Purpose::kTest);
@@ -80,6 +83,22 @@ TEST(SharedStep, HasTheBitsOfOneProcess) {
         });
       }
     }
+  }
+}
+
+// After 200 steps, with products of integers: what a run makes that trains as `auto` chooses on most machines.
+TEST(SharedStep, HasTheBitsOfOneProcessAfter200StepsOfIntegers) {
+  if (!kernels::HasVnni() || !kernels::MultipliesBf16()) GTEST_SKIP() << "this CPU does not train in int8";
+  TrainConfig train = Training();
+  train.products = "int8";
+  const Trained alone = Train(nullptr, train, WithRule("muon"), 200, {0, 0}, DType::kBF16);
+  EXPECT_NE(alone.losses, Train(nullptr, Training(), WithRule("muon"), 200, {0, 0}, DType::kBF16).losses);
+  for (const int count : {2, 4}) {
+    RunRanks(count, [&](Ranks& ranks) {
+      const Trained shared = Train(&ranks, train, WithRule("muon"), 200, {0, 0}, DType::kBF16);
+      EXPECT_EQ(shared.values, alone.values) << count;
+      EXPECT_EQ(shared.losses, alone.losses) << count;
+    });
   }
 }
 
