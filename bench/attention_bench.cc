@@ -91,11 +91,13 @@ BENCHMARK(Forward<float>)->Apply(Shapes);
 BENCHMARK(Backward<float>)->Apply(Shapes);
 
 // One token after `W` and more: B streams, H = 4.
+template <class T>
 void Decode(benchmark::State& state) {
-  Problem<float> problem(state);
-  std::vector<float> rings(problem.shape.batch * AttentionStateSize(problem.shape));
+  Problem<T> problem(state);
+  const int64_t size = AttentionStateSize(problem.shape, sizeof(T) == 2 ? DType::kBF16 : DType::kF32);
+  std::vector<float> rings(problem.shape.batch * size);
   const std::vector<int64_t> position(problem.shape.batch, problem.shape.window + 5);
-  const AttentionState memory{rings.data(), AttentionStateSize(problem.shape), position.data()};
+  const AttentionState memory{rings.data(), size, position.data()};
   const int64_t width = problem.Width();
   for (auto _ : state) {
     Attention(problem.shape, Qkv::Of(problem.View(problem.qkv, 3 * width), width), &memory,

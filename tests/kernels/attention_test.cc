@@ -147,26 +147,29 @@ TEST(Attention, GradientEqualsComplexStep) {
 }
 
 // Feeds a sequence to `Attention` in pieces, with a state.
-std::vector<float> RunInPieces(AttentionShape s, const std::vector<float>& qkv, const std::vector<int>& pieces,
-                               std::vector<int64_t> position) {
-  const int64_t width = Width(s), T = s.length;
-  std::vector<float> out(Rows(s) * width), rings(s.batch * AttentionStateSize(s), NAN);
-  const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
+template <class T>
+std::vector<T> RunInPieces(AttentionShape s, const std::vector<T>& qkv, const std::vector<int>& pieces,
+                           std::vector<int64_t> position) {
+  const int64_t width = Width(s), length = s.length;
+  const int64_t size = AttentionStateSize(s, View(qkv, Rows(s)).dtype);
+  std::vector<T> out(Rows(s) * width);
+  std::vector<float> rings(s.batch * size, NAN);
+  const AttentionState state{rings.data(), size, position.data()};
   int64_t done = 0;
   for (int piece : pieces) {
     s.length = piece;
-    std::vector<float> part(Rows(s) * 3 * width), part_out(Rows(s) * width);
+    std::vector<T> part(Rows(s) * 3 * width), part_out(Rows(s) * width);
     for (int b = 0; b < s.batch; ++b) {
-      std::copy_n(&qkv[(b * T + done) * 3 * width], piece * 3 * width, &part[b * piece * 3 * width]);
+      std::copy_n(&qkv[(b * length + done) * 3 * width], piece * 3 * width, &part[b * piece * 3 * width]);
     }
     Attention(s, Thirds(s, part), &state, View(part_out, Rows(s)), nullptr);
     for (int b = 0; b < s.batch; ++b) {
-      std::copy_n(&part_out[b * piece * width], piece * width, &out[(b * T + done) * width]);
+      std::copy_n(&part_out[b * piece * width], piece * width, &out[(b * length + done) * width]);
       position[b] += piece;
     }
     done += piece;
   }
-  EXPECT_EQ(done, T);
+  EXPECT_EQ(done, length);
   return out;
 }
 
@@ -187,16 +190,36 @@ TEST(Attention, AnySplitEqualsTheWhole) {
   }
 }
 
+// In bf16 a stream remembers keys in bf16: what it reads is what the whole reads up to that rounding and the result's.
+TEST(Attention, AnySplitInBf16IsTheWholeUpToRounding) {
+  for (int D : {8, 20, 64}) {
+    for (int W : {3, 33, 100}) {
+      AttentionShape s = Shape(2, 130, 2, D, W);
+      if (W == 33) s.rope = Rope::kInterleaved;
+      std::vector<BFloat16> qkv;
+      for (const float x : Normals(Rows(s) * 3 * Width(s), 22)) qkv.push_back(ToBFloat16(x));
+      std::vector<BFloat16> whole(Rows(s) * Width(s));
+      Attention(s, Thirds(s, qkv), nullptr, View(whole, Rows(s)), nullptr);
+      for (const auto& pieces :
+           std::vector<std::vector<int>>{std::vector<int>(130, 1), {1, 129}, {7, 1, 1, 33, 2, 86}}) {
+        SCOPED_TRACE(fmt::format("D {} W {} pieces {} ({})", D, W, pieces.size(), pieces[0]));
+        const std::vector<BFloat16> split = RunInPieces(s, qkv, pieces, {0, 0});
+        for (size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(ToFloat(split[i]), ToFloat(whole[i]), 0.03) << i;
+      }
+    }
+  }
+}
+
 TEST(Attention, StatesStandAtTheirOwnPositions) {
   AttentionShape s = Shape(2, 40, 1, 16, 12);
   const auto qkv = Normals(Rows(s) * 3 * Width(s), 7);
-  std::vector<float> rings(2 * AttentionStateSize(s), 0);
+  std::vector<float> rings(2 * AttentionStateSize(s, DType::kF32), 0);
   s.length = 20;
   const auto first = Normals(Rows(s) * 3 * Width(s), 8);
   // Row 0 has 20 tokens behind it, row 1 none.
   std::vector<float> ignored(Rows(s) * Width(s));
   std::vector<int64_t> position = {0, 0};
-  const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
+  const AttentionState state{rings.data(), AttentionStateSize(s, DType::kF32), position.data()};
   Attention(s, Thirds(s, first), &state, View(ignored, Rows(s)), nullptr);
   position = {20, 0};
   s.length = 40;
@@ -342,9 +365,9 @@ TEST(Attention, HeadsMayShareValues) {
     Attention(s, in, nullptr, View(out, Rows(s)), log_sums.data());
     AttentionGrad(s, in, View(out, Rows(s)), log_sums.data(), View(dout, Rows(s)), Thirds(s, din));
     // And with a state, read whole and token by token.
-    std::vector<float> rings(s.batch * AttentionStateSize(s)), streamed(32);
+    std::vector<float> rings(s.batch * AttentionStateSize(s, DType::kF32)), streamed(32);
     std::vector<int64_t> position = {0};
-    const AttentionState state{rings.data(), AttentionStateSize(s), position.data()};
+    const AttentionState state{rings.data(), AttentionStateSize(s, DType::kF32), position.data()};
     AttentionShape one = s;
     one.batch = one.length = 1;
     for (int t = 0; t < s.length; ++t, ++position[0]) {

@@ -91,7 +91,7 @@ Tensor WindowAttention(Tape& tape, const Tensor& q, const Tensor& k, const Tenso
                                       dropout.step,  config.value_heads, config.rope_base};
   const Tensor y = tape.New(q.rows, width, q.dtype);  // [N,H*D]
   float* log_sums = tape.training() ? tape.Keep<float>(int64_t{tape.batch()} * config.heads * tape.length()) : nullptr;
-  const int64_t row_size = kernels::AttentionStateSize(shape);
+  const int64_t row_size = kernels::AttentionStateSize(shape, q.dtype);
   const kernels::AttentionState state{tape.Slot(row_size), row_size, tape.positions()};
   kernels::Attention(shape, {q.matrix(), k.matrix(), v.matrix()}, state.rings == nullptr ? nullptr : &state, y.matrix(),
                      log_sums);

@@ -24,8 +24,8 @@ struct ForwardCall {
   int64_t Position(int64_t row) const { return state == nullptr ? 0 : state->position[row]; }
   // The ring's key of a head's absolute position; its value stands `ValueOffset` further.
   template <class T>
-  float* Ring(const Head<T>& head, int64_t position) const {
-    return state->rings + head.row() * state->row_stride + head.column() * shape.window +
+  T* Ring(const Head<T>& head, int64_t position) const {
+    return reinterpret_cast<T*>(state->rings + head.row() * state->row_stride) + head.column() * shape.window +
            position % shape.window * head.dim();
   }
   int64_t ValueOffset() const { return int64_t{shape.window} * shape.heads * shape.head_dim; }
@@ -111,9 +111,9 @@ class ForwardUnit {
         std::fill_n(key_row, depth_, 0.0f);
         std::fill_n(query, depth_, 0.0f);
       } else if (t < 0) {
-        const float* ring = call_.Ring(head_, position + t);
-        std::copy_n(ring, depth_, key_row);
-        std::copy_n(ring + call_.ValueOffset(), depth_, value);
+        const T* ring = call_.Ring(head_, position + t);
+        Rotate<false>(ring, nullptr, 1.0f, depth_, key_row);
+        Rotate<false>(ring + call_.ValueOffset(), nullptr, 1.0f, depth_, value);
       } else {
         const float* angles = head_.Angles(position + t, angles_);
         head_.template Turned<false>(head_.At(call_.in.k, t), angles, 1.0f, key_row);
@@ -177,14 +177,27 @@ void Remember(const ForwardCall& call, int64_t unit) {
   float* angles = scratch.Take(head.dim());
   const int64_t position = call.Position(head.row());
   for (int64_t t = std::max(0, call.shape.length - call.shape.window); t < call.shape.length; ++t) {
-    float* ring = call.Ring(head, position + t);
+    T* ring = call.Ring(head, position + t);
     head.template Turned<false>(head.At(call.in.k, t), head.Angles(position + t, angles), 1.0f, ring);
     Rotate<false>(head.ValueAt(call.in.v, t), nullptr, 1.0f, head.dim(), ring + call.ValueOffset());
   }
 }
 
+// The first n elements, less than a vector of them, then zeros; what stands behind them is not touched.
+HWY_INLINE VF LoadFirst(DF d, const float* p, size_t n) { return hn::MaskedLoad(hn::FirstN(d, n), d, p); }
+HWY_INLINE VF LoadFirst(DF d, const BFloat16* p, size_t n) {
+  if constexpr (kLanes == 16) {  // below AVX-512 masks of 16 bits read everything
+    const hn::Rebind<uint16_t, DF> d16;
+    const auto half = hn::MaskedLoad(hn::FirstN(d16, n), d16, reinterpret_cast<const uint16_t*>(p));
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(DU(), half)));
+  } else {
+    return LoadPartial(d, p, n);
+  }
+}
+
 // out[0, n) = sum over rows i of weights[i] * rows[i], rows [count, n], 64 columns at a time.
-HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* rows, int64_t n, float* out) {
+template <class T>
+HWY_INLINE void WeightedSum(const float* weights, int64_t count, const T* rows, int64_t n, float* out) {
   const DF d;
   constexpr int64_t kStrip = 4 * kLanes;
   int64_t c = 0;
@@ -192,11 +205,11 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
     VF s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
     for (int64_t i = 0; i < count; ++i) {
       const VF w = hn::Set(d, weights[i]);
-      const float* row = rows + i * n + c;
-      s0 = hn::MulAdd(w, hn::LoadU(d, row), s0);
-      s1 = hn::MulAdd(w, hn::LoadU(d, row + kLanes), s1);
-      s2 = hn::MulAdd(w, hn::LoadU(d, row + 2 * kLanes), s2);
-      s3 = hn::MulAdd(w, hn::LoadU(d, row + 3 * kLanes), s3);
+      const T* row = rows + i * n + c;
+      s0 = hn::MulAdd(w, LoadF32(d, row), s0);
+      s1 = hn::MulAdd(w, LoadF32(d, row + kLanes), s1);
+      s2 = hn::MulAdd(w, LoadF32(d, row + 2 * kLanes), s2);
+      s3 = hn::MulAdd(w, LoadF32(d, row + 3 * kLanes), s3);
     }
     hn::StoreU(s0, d, out + c);
     hn::StoreU(s1, d, out + c + kLanes);
@@ -204,12 +217,12 @@ HWY_INLINE void WeightedSum(const float* weights, int64_t count, const float* ro
     hn::StoreU(s3, d, out + c + 3 * kLanes);
   }
   for (; c < n; c += kLanes) {
-    const auto valid = hn::FirstN(d, n - c);
+    const auto columns = static_cast<size_t>(std::min(kLanes, n - c));
     VF s0 = hn::Zero(d);
     for (int64_t i = 0; i < count; ++i) {
-      s0 = hn::MulAdd(hn::Set(d, weights[i]), hn::MaskedLoad(valid, d, rows + i * n + c), s0);
+      s0 = hn::MulAdd(hn::Set(d, weights[i]), LoadFirst(d, rows + i * n + c, columns), s0);
     }
-    hn::BlendedStore(s0, valid, d, out + c);
+    hn::BlendedStore(s0, hn::FirstN(d, columns), d, out + c);
   }
 }
 
@@ -229,17 +242,17 @@ void DecodeUnit(const ForwardCall& call, int64_t unit) {
   float* query = scratch.Take(dim);
   float* output = scratch.Take(dim);
   head.template Turned<false>(head.At(call.in.q, 0), head.Angles(position, scratch.Take(dim)), QueryScale(dim), query);
-  const float* keys = call.Ring(head, 0);
+  const T* keys = call.Ring(head, 0);
   const auto score = [&](int64_t i) {
-    const float* key = keys + std::min(i, count - 1) * dim;
+    const T* key = keys + std::min(i, count - 1) * dim;
     VF sum = hn::Zero(d);
     int64_t c = 0;
     for (; c + kLanes <= dim; c += kLanes) {
-      sum = hn::MulAdd(hn::LoadU(d, query + c), hn::LoadU(d, key + c), sum);
+      sum = hn::MulAdd(hn::LoadU(d, query + c), LoadF32(d, key + c), sum);
     }
     if (c < dim) {
-      const auto valid = hn::FirstN(d, dim - c);
-      sum = hn::MulAdd(hn::MaskedLoad(valid, d, query + c), hn::MaskedLoad(valid, d, key + c), sum);
+      const auto rest = static_cast<size_t>(dim - c);
+      sum = hn::MulAdd(LoadFirst(d, query + c, rest), LoadFirst(d, key + c, rest), sum);
     }
     return sum;
   };
@@ -289,8 +302,9 @@ HWY_EXPORT(Forward);
 
 }  // namespace
 
-int64_t AttentionStateSize(const AttentionShape& shape) {
-  return int64_t{2} * shape.window * shape.heads * shape.head_dim;
+int64_t AttentionStateSize(const AttentionShape& shape, DType dtype) {
+  const int64_t bytes = int64_t{2} * shape.window * shape.heads * shape.head_dim * SizeOf(dtype);
+  return (bytes + static_cast<int64_t>(sizeof(float)) - 1) / static_cast<int64_t>(sizeof(float));
 }
 
 void Attention(const AttentionShape& shape, const Qkv& in, const AttentionState* state, const Matrix& out,

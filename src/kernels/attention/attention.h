@@ -33,14 +33,14 @@ struct Qkv {
   }
 };
 
-// What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed
-// by t mod window.
+// What a stream of tokens remembers: the last `window` keys (rotated) and values, as rings indexed by t mod window, of
+// the element type of what is read: what decoding many streams waits for is that this comes from memory.
 struct AttentionState {
-  float* rings = nullptr;             // row b at rings + b * row_stride: keys [H,W,D], then values [H,W,D]
+  float* rings = nullptr;             // row b begins at rings + b * row_stride: keys [H,W,D], then values [H,W,D]
   int64_t row_stride = 0;             // floats
   const int64_t* position = nullptr;  // [B]: absolute position of the first new token
 };
-int64_t AttentionStateSize(const AttentionShape& shape);  // floats per row: 2*W*H*D
+int64_t AttentionStateSize(const AttentionShape& shape, DType dtype);  // floats per row, for 2*W*H*D elements
 
 // in: f32 or bf16; v [B*T, value_heads*D]. out: [B*T, H*D], same type.
 // log_sums: [B,H,T], log of the softmax denominators, kept for the gradient (may be null).
