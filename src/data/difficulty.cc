@@ -113,7 +113,9 @@ std::vector<float> ComputeDifficulty(const TokenData& data, const std::function<
     read(d);
     bigrams.Count(ids, -1);
     const auto tokens = static_cast<double>(ids.size());
-    difficulty[d] = static_cast<float>(bigrams.Nats(ids) / tokens + kDifficultyOfLength * std::log(tokens));
+    // Hashed counts may say that a pair was seen more often than its first token.
+    const double of_document = bigrams.Nats(ids) / tokens + kDifficultyOfLength * std::log(tokens);
+    difficulty[d] = static_cast<float>(std::max(of_document, 0.0));
     bigrams.Count(ids, 1);
   }
   return difficulty;
@@ -147,7 +149,8 @@ std::vector<float> ReadDifficulty(const std::string& folder, const TokenData& tr
   std::vector<float> difficulty((file.size() - sizeof header) / sizeof(float));
   if (difficulty.empty()) refuse("is of no story");
   std::memcpy(difficulty.data(), file.data() + sizeof header, difficulty.size() * sizeof(float));
-  if (header.documents != difficulty.size() || header.checksum != Hash64(BytesOf(difficulty))) {
+  if ((file.size() - sizeof header) % sizeof(float) != 0 || header.documents != difficulty.size() ||
+      header.checksum != Hash64(BytesOf(difficulty))) {
     refuse("is truncated or damaged");
   }
   if (header.tokens != static_cast<uint64_t>(train.size()) || difficulty.size() + 1 != DocumentBorders(train).size()) {

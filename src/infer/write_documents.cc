@@ -61,15 +61,18 @@ class Writers {
       : model_(model), dtype_(dtype), options_(options), documents_(static_cast<size_t>(options.documents)) {}
 
   std::vector<WrittenDocument> Run() {
-    const int threads = ThreadCount(), streams = std::min(options_.streams, options_.documents);
-    const int of_each = std::min((streams + threads - 1) / threads, kRowsTogether);
-    if (threads == 1 || of_each == 1) {  // all on every thread
-      Write(model_.packs(), threads == 1 ? of_each : std::min<int>(streams, kernels::kFewRows));
+    const int streams = std::min(options_.streams, options_.documents);
+    // Of no more threads than have streams enough: each beside the first has packed weights of its own.
+    const int writers = std::min(ThreadCount(), (streams + kRowsTogether - 1) / kRowsTogether);
+    if (writers == 1) {
+      Write(model_.packs(), std::min(streams, kRowsTogether));  // on all threads
     } else {
-      ParallelPieces(threads, [&](int64_t thread) {
-        if (thread == 0) return Write(model_.packs(), of_each);
+      ParallelPieces(writers, [&](int64_t i) {
+        const int64_t rows = streams * (i + 1) / writers - streams * i / writers;
+        const int at_most = static_cast<int>(std::min<int64_t>(rows, kRowsTogether));
+        if (i == 0) return Write(model_.packs(), at_most);
         WeightPacks packs(model_.bank());
-        Write(packs, of_each);
+        Write(packs, at_most);
       });
     }
     if (failure_) std::rethrow_exception(failure_);
@@ -109,15 +112,23 @@ class Writers {
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
-      failure_ = std::current_exception();
-      failed_ = true;
+      Fail();
     }
   }
 
   void Finish() {
     const std::lock_guard lock(mutex_);
     ++finished_;
-    if (options_.on_progress && !failed_) options_.on_progress(finished_);
+    try {
+      if (options_.on_progress && !failed_) options_.on_progress(finished_);
+    } catch (...) {
+      Fail();
+    }
+  }
+  // Of several failures the first is told.
+  void Fail() {
+    if (!failure_) failure_ = std::current_exception();
+    failed_ = true;
   }
 
   Model& model_;

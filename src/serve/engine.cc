@@ -63,10 +63,12 @@ void Engine::Loop() {
     }
     Admit();
     DropLate();
+    const auto busy =
+        std::count_if(models_.begin(), models_.end(), [](const auto& model) { return model->size() > 0; });
     for (const auto& model : models_) {
       if (model->size() == 0) continue;
       try {
-        model->Step();
+        model->Step(/*alone=*/busy == 1);
       } catch (const std::exception& e) {
         Say(fmt::format("serving failed, the texts at work are given up: {}", e.what()));
         model->EndAll(StreamEnd::kFailed);

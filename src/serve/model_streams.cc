@@ -24,6 +24,8 @@ constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
 // Such a group has kRowsTogether texts (infer/stream_reader.h) and decodes so many tokens at a time: all but the first
 // find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
+// Whoever comes, goes or has waited long enough is looked after between turns.
+constexpr double kLongestTurn = 0.02;  // seconds
 
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
@@ -36,6 +38,10 @@ ModelStreams::Stream::Stream(StreamJob asked)
       stage(job.score_prompt ? Stage::kScoring : Stage::kReading),
       history(job.prompt),
       cuts(CutsOf(std::ssize(job.prompt))) {}
+
+bool ModelStreams::Turn::GoesOn(int done) const {
+  return done == 0 || (done < tokens && watch.Seconds() < kLongestTurn);
+}
 
 bool ModelStreams::Stream::GoesOn() const {
   return !failed && drawn.back().token != Tokenizer::kEos && written + std::ssize(drawn) < job.max_tokens;
@@ -50,10 +56,13 @@ ModelStreams::ModelStreams(const ServedModel& served, int64_t cache_bytes, Engin
 
 void ModelStreams::Add(StreamJob job) { streams_.push_back(std::make_unique<Stream>(std::move(job))); }
 
-void ModelStreams::Step() {
+void ModelStreams::Step(bool alone) {
   ScoreSome();
   ReadSome();
-  WriteAll();
+  const bool prompts_left = std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
+    return stream->stage == Stage::kScoring || stream->stage == Stage::kReading;
+  });
+  WriteAll(alone && !prompts_left);
   RemoveEnded();
 }
 
@@ -146,18 +155,19 @@ void ModelStreams::KeepPrefix(const Stream& stream) {
   cache_.Add(std::move(prefix));
 }
 
-void ModelStreams::WriteAll() {
+void ModelStreams::WriteAll(bool in_turns) {
   ShareOut();
   if (apart_) {
+    const Turn turn{in_turns ? kTokensApart : 1};
     while (std::ssize(neighbours_) + 1 < ThreadCount()) {
       neighbours_.push_back(std::make_unique<Neighbour>(*served_.model, served_.decode));
     }
     ParallelPieces(std::ssize(groups_), [&](int64_t g) {
       const auto thread = static_cast<size_t>(omp_get_thread_num());
-      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader, kTokensApart);
+      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader, turn);
     });
   } else {
-    for (const auto& group : groups_) Decode(*group, reader_, 1);
+    for (const auto& group : groups_) Decode(*group, reader_, Turn{1});
   }
   for (const auto& group : groups_) {
     if (group->failure) std::rethrow_exception(group->failure);
@@ -168,11 +178,11 @@ void ModelStreams::WriteAll() {
 }
 
 // Several groups may be at it at once.
-void ModelStreams::Decode(Group& group, StreamReader& reader, int tokens) const {
+void ModelStreams::Decode(Group& group, StreamReader& reader, const Turn& turn) const {
   group.failure = nullptr;
-  group.turn = group.rows;
   try {
-    for (int t = 0; t < tokens && !group.rows.empty(); ++t) {
+    group.turn = group.rows;
+    for (int t = 0; turn.GoesOn(t) && !group.rows.empty(); ++t) {
       group.last.clear();
       for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
       reader.Read(group.state, group.last);
@@ -205,10 +215,10 @@ void ModelStreams::Draw(Stream& stream, DrawnToken expected, std::span<const flo
 }
 
 bool ModelStreams::Deliver(Stream& stream) {
-  std::vector<DrawnToken> drawn = std::exchange(stream.drawn, {});
-  for (DrawnToken& one : drawn) {
+  for (DrawnToken& one : stream.drawn) {
     if (!DeliverOne(stream, std::move(one))) return false;
   }
+  stream.drawn.clear();
   if (stream.failed) End(stream, StreamEnd::kFailed);
   return !stream.failed;
 }
@@ -265,29 +275,37 @@ void ModelStreams::ShareOut() {
   int64_t texts = 0;
   for (const auto& group : groups_) texts += std::ssize(group->rows);
   apart_ = texts >= ThreadCount() * (apart_ ? kFewOfAThread : kEnoughOfAThread);
-  while (std::ssize(groups_) < Passes(texts)) SplitLargest();
+  while (std::ssize(groups_) < Passes(texts) || Largest() > MostRows()) SplitLargest();
   const int64_t fewer = Passes(texts + kLeftToMerge);
-  // The two smallest of g groups have at most 2 / g of the texts: they fit into one to the last.
-  if (2 * texts > MostRows() * (fewer + 1)) return;
-  while (std::ssize(groups_) > fewer) MergeSmallest();
+  while (std::ssize(groups_) > fewer && MergeSmallest()) continue;
 }
 
+int64_t ModelStreams::Largest() const {
+  const auto largest = std::max_element(groups_.begin(), groups_.end(), Smaller);
+  return largest == groups_.end() ? 0 : std::ssize((*largest)->rows);
+}
+
+// Cuts off as many as a group can have, if that is less than half.
 void ModelStreams::SplitLargest() {
   Group& largest = **std::max_element(groups_.begin(), groups_.end(), Smaller);
   auto other = std::make_unique<Group>(largest);
   const int rows = static_cast<int>(largest.rows.size());
-  for (int r = rows - 1; r >= rows / 2; --r) largest.Remove(r);
-  for (int r = rows / 2 - 1; r >= 0; --r) other->Remove(r);
+  const int cut = std::max(rows / 2, rows - static_cast<int>(MostRows()));
+  for (int r = rows - 1; r >= cut; --r) largest.Remove(r);
+  for (int r = cut - 1; r >= 0; --r) other->Remove(r);
   groups_.push_back(std::move(other));
 }
 
-void ModelStreams::MergeSmallest() {
+// False if no two fit into one.
+bool ModelStreams::MergeSmallest() {
   std::sort(groups_.begin(), groups_.end(), [](const auto& a, const auto& b) { return Smaller(b, a); });
   Group& last = *groups_.back();
   Group& before = **(groups_.end() - 2);
+  if (std::ssize(last.rows) + std::ssize(before.rows) > MostRows()) return false;
   before.state.Append(last.state);
   before.rows.insert(before.rows.end(), last.rows.begin(), last.rows.end());
   groups_.pop_back();
+  return true;
 }
 
 void ModelStreams::End(Stream& stream, StreamEnd end) {

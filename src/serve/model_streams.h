@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/progress.h"
 #include "eval/scorer.h"
 #include "infer/sampler.h"
 #include "infer/stream_reader.h"
@@ -29,8 +30,9 @@ class ModelStreams {
 
   void Add(StreamJob job);
   // Some work for every text: a few prompts are scored, a bounded number of prompt tokens read, and each text that is
-  // being written gets a token, or where there are many several.
-  void Step();
+  // being written gets a token, or where there are many and no prompt is waiting several. alone: no other model has
+  // texts, which would wait meanwhile.
+  void Step(bool alone);
   // Ends those for which `end_of` says so.
   template <class EndOf>
   void EndIf(const EndOf& end_of);
@@ -57,6 +59,13 @@ class ModelStreams {
 
     // After what is drawn, whatever the listener will say.
     bool GoesOn() const;
+  };
+  // Of all groups at once.
+  struct Turn {
+    int tokens;
+    Stopwatch watch = {};
+
+    bool GoesOn(int done) const;  // after so many tokens
   };
   // Texts that are decoded in one pass, row by row.
   struct Group {
@@ -85,9 +94,9 @@ class ModelStreams {
   int ReadPiece(Stream& stream);
   static DrawnToken Expected(const StreamReader& reader, int row);
   void KeepPrefix(const Stream& stream);
-  void WriteAll();
-  // So many tokens of each text, or to its end.
-  void Decode(Group& group, StreamReader& reader, int tokens) const;
+  void WriteAll(bool in_turns);
+  // A turn of each text, or to its end.
+  void Decode(Group& group, StreamReader& reader, const Turn& turn) const;
   // Appends to what is drawn a token, with what else the model expects.
   void Draw(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const;
   // Gives the listener what is drawn; true if the text goes on.
@@ -99,8 +108,9 @@ class ModelStreams {
   int64_t MostRows() const;
   int64_t Passes(int64_t texts) const;
   void ShareOut();
+  int64_t Largest() const;  // group's texts
   void SplitLargest();
-  void MergeSmallest();
+  bool MergeSmallest();
   void End(Stream& stream, StreamEnd end);
   void RemoveEnded();
 

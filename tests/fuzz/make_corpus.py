@@ -231,6 +231,7 @@ def write_ngrams():
         "word_outside": of(words=(4, 1)),
         "words_out_of_order": of(follow=(2, 0, 0, 0)),
         "word_twice": of(follow=(2, 0, 0, 0), words=(1, 1)),
+        "counts_huge": of(vocab=64, counts=(255,) * 64, follow=(0,) * 64, pruned=(0,) * 64, words=(), seconds=()),
         "discount_nan": of(discounts=[float("nan"), 1, 1]),
         "discount_negative": of(discounts=[-0.5, 1, 1]),
         "discount_above_count": of(discounts=[1.5, 1, 1]),

@@ -142,7 +142,7 @@ FLASHLM_FUZZ_TARGET(difficulty) {
   std::memcpy(said.data(), bytes.data(), sizeof said);
   const std::string_view values = bytes.substr(sizeof said);
   std::string file("FLMDIFFI\1\0\0\0\0\0\0\0", 16);
-  const uint64_t checksum = Hash64(values.substr(0, values.size() / sizeof(float) * sizeof(float)));
+  const uint64_t checksum = Hash64(values);
   file.append(reinterpret_cast<const char*>(said.data()), sizeof said);
   file.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
   file.resize(64, '\0');

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "infer/generate.h"
 #include "tests/infer/tiny_model.h"
 
@@ -52,6 +53,42 @@ TEST_P(WriteDocumentsOf, ADocumentIsTheSameInAnyCompany) {
   generate.sampler = Options(1, 1, 1).sampler;
   generate.max_tokens = kMost;
   EXPECT_EQ(Generate(session, TinyTokenizer(), "", generate, {}).tokens, alone[0]);
+}
+
+class Threads {
+ public:
+  explicit Threads(int count) { SetThreadCount(count); }
+  ~Threads() { SetThreadCount(before_); }
+
+ private:
+  const int before_ = ThreadCount();
+};
+
+TEST(WriteDocuments, AreTheSameOnAnyNumberOfThreads) {
+  const auto model = TinyModel(FindModel("cortex-viii"));
+  std::vector<Tokens> alone;
+  for (const int count : {1, 2, 3, 16}) {
+    const Threads threads(count);
+    const auto documents = TokensOf(WriteDocuments(*model, DType::kF32, Options(40, 30, 32)));
+    if (count == 1) alone = documents;
+    EXPECT_EQ(documents, alone) << count;
+  }
+}
+
+// The first failure is told, and after it nothing is reported.
+TEST(WriteDocuments, EndWhereProgressThrows) {
+  const auto model = TinyModel(FindModel("gpt"));
+  for (const int count : {1, 2}) {
+    const Threads threads(count);
+    WriteOptions options = Options(60, 30, 32);
+    int64_t reported = 0;
+    options.on_progress = [&](int64_t finished) {
+      reported = finished;
+      if (finished == 5) throw Error("enough");
+    };
+    EXPECT_THROW(WriteDocuments(*model, DType::kF32, options), Error);
+    EXPECT_EQ(reported, 5) << count;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, WriteDocumentsOf, testing::ValuesIn(RegisteredModels()), [](const auto& info) {

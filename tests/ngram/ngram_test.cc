@@ -372,5 +372,30 @@ TEST_F(NGramFileTest, AnInconsistentOneIsRefused) {
   ExpectRefused(WithBody(token), "outside its vocabulary");
 }
 
+// A context that more tokens follow than there are codes of counts.
+TEST(NGramModel, OfAContextBeforeManyTokensBothWaysAgree) {
+  constexpr int kMany = 400, kBefore = 5;
+  std::vector<uint16_t> stream;
+  for (int word = 10; word < kMany; ++word) {
+    for (int times = word % 4; times >= 0; --times) {
+      for (const int token : {kBefore, word, kEos}) stream.push_back(static_cast<uint16_t>(token));
+    }
+  }
+  NGramOptions options;
+  options.order = 3;
+  options.vocab = kMany;
+  options.eos = kEos;
+  const NGramModel model = NGramCounts(stream, options).Pack();
+  const NGramContext context = model.Advance(model.Advance(model.Start(), kEos), kBefore);
+  std::vector<float> p(kMany);
+  model.Distribution(context, p.data());
+  double sum = 0;
+  for (int token = 0; token < kMany; ++token) {
+    EXPECT_EQ(p[static_cast<size_t>(token)], model.Probability(context, token)) << token;
+    sum += p[static_cast<size_t>(token)];
+  }
+  EXPECT_NEAR(sum, 1, 1e-4);
+}
+
 }  // namespace
 }  // namespace flashlm

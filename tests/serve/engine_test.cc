@@ -90,7 +90,7 @@ TEST_P(EngineOfTypes, ATextIsTheSameInAnyCompany) {
     Engine engine(served, one);
     for (int i = 0; i < kTexts; ++i) alone.push_back(Ask(engine, job_of(i)).get());
   }
-  // Three threads have passes of their own as long as many texts are left; one has two passes.
+  // Threads have groups of their own as long as many texts are left.
   for (const int threads : {1, 2, 3}) {
     if (dtype != DType::kF32 && threads != 2) continue;  // f32 has shown that
     EngineLimits limits;
@@ -162,7 +162,7 @@ class EngineTest : public testing::Test {
   std::vector<ServedModel> served_ = {{model_.get(), DType::kF32, DType::kF32}};
 };
 
-// Four groups of texts on two threads, then two, then one on both.
+// Groups of their own for two threads, fewer and fewer, then one on both.
 TEST_F(EngineTest, ManyTextsAtOnceAreWhatTheyAreAlone) {
   const auto job_of = [](int i) { return Job(4, 100 + static_cast<uint64_t>(i), 20 + 2 * i); };
   EngineLimits limits;
@@ -244,6 +244,49 @@ TEST_F(EngineTest, TextsEndWhenTheyShould) {
   EXPECT_EQ(ending(-1, 2).end, StreamEnd::kGone);
   EXPECT_EQ(Ask(engine, Job(5, 1, 1)).get().end, StreamEnd::kLength);
   EXPECT_EQ(Ask(engine, Job(5, 1, 0)).get().end, StreamEnd::kLength);
+}
+
+// Of many texts several tokens are drawn before anybody hears of them: nobody hears of those behind an end.
+TEST_F(EngineTest, ATextThatEndsInATurnEndsThere) {
+  constexpr int kTexts = 40, kEnough = 3, kMost = 30;
+  const auto job_of = [](int i) { return Job(4, 200 + static_cast<uint64_t>(i), kMost); };
+  const auto stops = [](int i) { return i % 3 == 0; };
+  EngineLimits limits;
+  limits.streams = limits.waiting = kTexts;
+  limits.threads = 2;
+  Engine engine(served_, limits);
+  std::vector<StreamJob> jobs;
+  std::vector<std::future<Heard>> results;
+  for (int i = 0; i < kTexts; ++i) {
+    const auto listener = std::make_shared<Listener>();
+    if (stops(i)) listener->enough = kEnough;
+    if (i == 1) listener->leave_after = 2;
+    results.push_back(listener->Result());
+    jobs.push_back(job_of(i));
+    jobs.back().listener = listener;
+  }
+  ASSERT_TRUE(engine.Submit(std::move(jobs)));
+  int64_t heard_tokens = 0;
+  std::vector<Heard> together;
+  for (auto& result : results) {
+    together.push_back(result.get());
+    heard_tokens += std::ssize(together.back().tokens);
+  }
+  EXPECT_EQ(engine.counts().tokens, heard_tokens);
+  for (int i = 0; i < kTexts; ++i) {
+    if (i == 1) continue;  // it may have gone before or after its end
+    SCOPED_TRACE(i);
+    Heard alone = Ask(engine, job_of(i)).get();
+    const Heard& here = together[static_cast<size_t>(i)];
+    if (stops(i) && std::ssize(alone.tokens) >= kEnough) {
+      const bool at_its_end = std::ssize(alone.tokens) == kEnough && alone.end == StreamEnd::kEos;
+      alone.tokens.resize(kEnough);
+      alone.log_probs.resize(kEnough);
+      alone.end = at_its_end ? StreamEnd::kEos : StreamEnd::kStop;
+    }
+    EXPECT_EQ(here, alone);
+    EXPECT_EQ(here.end, alone.end);
+  }
 }
 
 TEST_F(EngineTest, TheEndIsTold) {
