@@ -151,14 +151,14 @@ AuditResult AuditResultFromJson(const Json& json, const std::string& where) {
     AuditResult result;
     result.name = json.at("name").get<std::string>();
     CaseOf(result);
-    result.parameters = json.at("parameters").get<int64_t>();
-    result.tokens = json.at("tokens").get<int64_t>();
+    result.parameters = IntegerAt(json, "parameters");
+    result.tokens = IntegerAt(json, "tokens");
     result.seconds = json.at("training_seconds").get<double>();
     result.reported = ReadingFromJson(json, "reported_");
-    result.reported_offset = json.at("reported_target_offset").get<int>();
+    result.reported_offset = static_cast<int>(IntegerAt(json, "reported_target_offset"));
     result.truth = ReadingFromJson(json, "true_");
     result.random.nats = json.at("random_nats").get<double>();
-    result.random.steps = json.at("random_steps").get<int>();
+    result.random.steps = static_cast<int>(IntegerAt(json, "random_steps"));
     result.random.curve = LossCurveFromJson(json.at("random_curve"));
     result.leak = json.at("leak").get<double>();
     result.counted = json.at("counted").get<std::vector<int32_t>>();

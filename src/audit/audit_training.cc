@@ -136,11 +136,11 @@ class TextTrainer {
     LoadState(from.optimizer_path, run_.model->bank(), step_->optimizer().state());
     run_.model->bank().Touch();
     const Json& state = from.trainer_state;
-    done_ = saved_ = state.at("step").get<int64_t>();
+    done_ = saved_ = IntegerAt(state, "step");
     seconds_ = state.at("seconds").get<double>();
     run_.curve = LossCurveFromJson(state.at("curve"));
-    step_->state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
-                      state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
+    step_->state() = {IntegerAt(state, "updates"), IntegerAt(state, "skipped"), IntegerAt(state, "skipped_in_a_row"),
+                      state.at("mean_norm").get<double>()};
     if (done_ < plan_.steps) Say(fmt::format("  going on after step {}", done_));
   }
 

@@ -1,6 +1,7 @@
 // JSON and TOML as one value type: TOML presets are converted to JSON on reading, so all code below knows one.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -19,5 +20,11 @@ std::string ToToml(const Json& object);
 std::string ToText(const Json& json, int indent = -1);
 
 Json ReadJsonFile(const std::string& path);
+
+// The integer at `key`. Throws Json::exception if there is none: also for a number that is none, as 1e300, which
+// get<int64_t>() would convert to anything.
+inline int64_t IntegerAt(const Json& object, const char* key) {
+  return object.at(key).get_ref<const Json::number_integer_t&>();
+}
 
 }  // namespace flashlm

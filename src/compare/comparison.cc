@@ -88,8 +88,8 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.text = json.at("text").get<std::string>();
     settings.text_sha256 = json.at("text_sha256").get<std::string>();
     settings.budget = Budget::FromJson(json.at("budget"));
-    settings.seed = json.at("seed").get<uint64_t>();
-    settings.seeds = json.at("seeds").get<int>();
+    settings.seed = static_cast<uint64_t>(IntegerAt(json, "seed"));
+    settings.seeds = static_cast<int>(IntegerAt(json, "seeds"));
     settings.sets = json.at("sets").get<std::vector<std::string>>();
     settings.train_precision = json.at("precision").at("train").get<std::string>();
     settings.train_products = json["precision"].value("products", settings.train_precision);

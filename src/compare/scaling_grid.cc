@@ -115,7 +115,7 @@ ScalingGrid ScalingGridFromJson(const Json& json, const std::string& where) {
     grid.data = {json.at("data").get<std::string>(), json.at("data_fingerprint").get<std::string>()};
     grid.text = json.at("text").get<std::string>();
     grid.sets = json.at("sets").get<std::vector<std::string>>();
-    grid.seeds = json.at("seeds").get<int>();
+    grid.seeds = static_cast<int>(IntegerAt(json, "seeds"));
     grid.presets = json.at("presets").get<std::vector<std::string>>();
     grid.tokens = json.at("tokens").get<std::vector<int64_t>>();
     grid.steps_of = json.at("tokens_per_step").get<std::vector<int64_t>>();

@@ -132,14 +132,17 @@ Json InspectData(const std::string& folder) {
   report["fingerprint"] = DataFingerprint(folder, meta);
   if (meta.contains("mix")) report["mix"] = meta["mix"];
   Json splits, difficulty;
+  const auto count_of = [](const Json& part, const char* what) {
+    const Json count = part.value(what, Json());
+    return count.is_number_integer() ? count.get<int64_t>() : int64_t{0};
+  };
   int64_t documents = 0, tokens = 0, bytes = 0;
   for (const char* split : {"train", "valid"}) {
     const TokenData data(folder, split);
     report["vocab_size"] = data.vocab_size();
     const Json& part = meta.at(split);
-    splits[split] = {{"documents", part.value("documents", int64_t{0})},
-                     {"tokens", data.size()},
-                     {"bytes", part.value("bytes", int64_t{0})}};
+    splits[split] = {
+        {"documents", count_of(part, "documents")}, {"tokens", data.size()}, {"bytes", count_of(part, "bytes")}};
     if (part.contains("subset_tokens")) splits[split]["subset_tokens"] = part["subset_tokens"];
     documents += splits[split]["documents"].get<int64_t>();
     tokens += data.size();

@@ -111,9 +111,9 @@ TrainerFile ReadTrainerFile(const std::string& path) {
   try {
     std::map<std::string, FileRecord> files;
     for (const auto& [name, record] : json.at("files").items()) {
-      files[name] = {record.at("bytes").get<uint64_t>(), record.at("sha256").get<std::string>()};
+      files[name] = {static_cast<uint64_t>(IntegerAt(record, "bytes")), record.at("sha256").get<std::string>()};
     }
-    return {json.at("step").get<int64_t>(), std::move(files), json.at("trainer")};
+    return {IntegerAt(json, "step"), std::move(files), json.at("trainer")};
   } catch (const Json::exception& e) {
     throw Error(fmt::format("'{}' does not describe a checkpoint of FlashLM: {}", path, e.what()));
   }

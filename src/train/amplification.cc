@@ -203,7 +203,7 @@ void Amplification::Restore(const Model& model, int64_t step) {
     const std::string line = content.substr(begin, end - begin);
     const Json json = Json::parse(line, nullptr, false);
     const bool whole = json.is_object() && json.contains("ids") && json.contains("step");
-    if (!whole || json["step"].get<int64_t>() > step) continue;  // of a round that is to be done again, or damaged
+    if (!whole || IntegerAt(json, "step") > step) continue;  // of a round that is to be done again, or damaged
     stories_.Add(json["ids"].get<std::vector<int32_t>>());
     lines_ += line + "\n";
   }

@@ -102,7 +102,7 @@ Json Extension::ToJson() const {
 }
 
 Extension Extension::FromJson(const Json& json) {
-  return {Budget::FromJson(json), json.at("from_step").get<int64_t>(), json.at("schedule_begin").get<double>(),
+  return {Budget::FromJson(json), IntegerAt(json, "from_step"), json.at("schedule_begin").get<double>(),
           json.at("warmup").get<bool>()};
 }
 
@@ -173,7 +173,7 @@ RunConfig RunConfig::FromJson(const Json& json) {
   config.recipe = json.value("recipe", "");
   config.data = json.at("data").get<std::string>();
   config.data_fingerprint = json.value("data_fingerprint", "");
-  config.seed = json.at("seed").get<uint64_t>();
+  config.seed = static_cast<uint64_t>(IntegerAt(json, "seed"));
   config.start = json.value("start", "");
   config.budget = Budget::FromJson(json.at("budget"));
   for (const Json& extension : json.value("extensions", Json::array())) {

@@ -94,8 +94,8 @@ void Run::TakeState(const Json& state) {
     reading_.Restore(Part());
     KnownFieldsFromJson(state, "trainer.json", reading_);
   }
-  step_.state() = {state.at("updates").get<int64_t>(), state.at("skipped").get<int64_t>(),
-                   state.at("skipped_in_a_row").get<int64_t>(), state.at("mean_norm").get<double>()};
+  step_.state() = {IntegerAt(state, "updates"), IntegerAt(state, "skipped"), IntegerAt(state, "skipped_in_a_row"),
+                   state.at("mean_norm").get<double>()};
 }
 
 // The model of a checkpoint is the blend; training goes on from the weights that are in it.

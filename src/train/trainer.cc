@@ -180,7 +180,7 @@ void RefuseEditedConfig(const std::string& run_folder, const RunConfig& config, 
 
 Position PositionOf(const OpenedCheckpoint& checkpoint) {
   const Json& state = checkpoint.trainer_state;
-  return {state.at("seconds").get<double>(), state.at("tokens").get<int64_t>(), state.at("step").get<int64_t>()};
+  return {state.at("seconds").get<double>(), IntegerAt(state, "tokens"), IntegerAt(state, "step")};
 }
 
 size_t ExtensionsOf(const OpenedCheckpoint& checkpoint) {
