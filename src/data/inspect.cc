@@ -80,6 +80,7 @@ Json DescribeDifficulty(const std::string& folder, const TokenData& train) {
   const std::vector<float> difficulty = ReadDifficulty(folder, train);
   const std::vector<uint32_t> order = EasiestFirst(difficulty);
   std::vector<float> sorted;
+  sorted.reserve(order.size());
   for (const uint32_t document : order) sorted.push_back(difficulty[document]);
   Json json = {{"measure", kDifficultyMeasure},
                {"stored", std::filesystem::exists(folder + "/" + kDifficultyFile)},

@@ -15,7 +15,7 @@ constexpr std::chrono::milliseconds kBetweenLooks(50);  // at the jobs that wait
 
 }  // namespace
 
-Engine::Engine(std::vector<ServedModel> models, const EngineLimits& limits)
+Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)
     : limits_(limits), queue_(static_cast<size_t>(limits.waiting)) {
   for (const ServedModel& model : models) {
     models_.push_back(std::make_unique<ModelStreams>(model, limits.cache_bytes, counts_));

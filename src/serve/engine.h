@@ -33,7 +33,7 @@ struct EngineCounts {
 class Engine {
  public:
   // models: must outlive the engine. decode, score: what products read, of each.
-  Engine(std::vector<ServedModel> models, const EngineLimits& limits);
+  Engine(const std::vector<ServedModel>& models, const EngineLimits& limits);
   ~Engine() { Stop(); }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
