@@ -247,6 +247,7 @@ void ModelStreams::Join(Stream& stream) {
     group = groups_.insert(groups_.end(), std::make_unique<Group>());
   }
   (*group)->state.Append(stream.state);
+  if (apart_) (*group)->state.Reserve(static_cast<int>(MostRows()));
   (*group)->rows.push_back(&stream);
   stream.state = State(1);
 }

@@ -57,6 +57,11 @@ class State {
     positions_.insert(positions_.end(), other.positions_.begin(), other.positions_.end());
   }
 
+  // Room for so many streams, so that those that come are taken in without moving the others.
+  void Reserve(int rows) {
+    for (size_t i = 0; i < slots_.size(); ++i) slots_[i].reserve(FloatsPerRow(i) * static_cast<size_t>(rows));
+  }
+
   // The stream is gone, and the last row takes its place.
   void Remove(int row) {
     const size_t last = positions_.size() - 1;
