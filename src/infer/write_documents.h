@@ -15,7 +15,7 @@ struct WriteOptions {
   int documents = 100;
   int64_t first = 0;     // number of the first one
   int max_tokens = 512;  // of a document; one that has so many is cut off
-  int streams = 32;  // documents that are written side by side, at most
+  int streams = 32;      // documents that are written side by side, at most
   // Candidates of search-guided decoding (infer/search.h); 0: every token is drawn. Search draws nothing, so the first
   // kOpening tokens of a document are drawn all the same; its documents are written one after another.
   static constexpr int kOpening = 16;

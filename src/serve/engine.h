@@ -1,6 +1,6 @@
 // Continuous batching: the texts of all clients are written side by side, a token of every text at a time, or of many
-// texts a few. Texts join when there is room and leave when they are finished, and none of them notices: with a seed each is, bit for bit,
-// what it is alone, which is what `flashlm generate` writes.
+// texts a few. Texts join when there is room and leave when they are finished, and none of them notices: with a seed
+// each is, bit for bit, what it is alone, which is what `flashlm generate` writes.
 #pragma once
 
 #include <atomic>
