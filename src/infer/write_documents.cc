@@ -100,9 +100,11 @@ class Writers {
           last[row] = sampler.Sample(reader.log_probs(r), document.tokens, position);
           if (Take(last[row], options_, document)) continue;
           Finish();
-          last[row] = Tokenizer::kEos;
-          state.ResetRow(r);
-          if ((writing[row] = begun_++) < options_.documents) continue;
+          if ((writing[row] = begun_++) < options_.documents) {
+            last[row] = Tokenizer::kEos;
+            state.ResetRow(r);
+            continue;
+          }
           state.Remove(r);
           writing[row] = writing.back();
           last[row] = last.back();

@@ -25,7 +25,7 @@ constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
 // find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
 // Whoever comes, goes or has waited long enough is looked after between turns.
-constexpr double kLongestTurn = 0.02;  // seconds
+constexpr double kLongestTurn = 0.02;  // seconds, of all groups of a thread together
 
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
@@ -38,10 +38,6 @@ ModelStreams::Stream::Stream(StreamJob asked)
       stage(job.score_prompt ? Stage::kScoring : Stage::kReading),
       history(job.prompt),
       cuts(CutsOf(std::ssize(job.prompt))) {}
-
-bool ModelStreams::Turn::GoesOn(int done) const {
-  return done == 0 || (done < tokens && watch.Seconds() < kLongestTurn);
-}
 
 bool ModelStreams::Stream::GoesOn() const {
   return !failed && drawn.back().token != Tokenizer::kEos && written + std::ssize(drawn) < job.max_tokens;
@@ -158,7 +154,7 @@ void ModelStreams::KeepPrefix(const Stream& stream) {
 void ModelStreams::WriteAll(bool in_turns) {
   ShareOut();
   if (apart_) {
-    const Turn turn{in_turns ? kTokensApart : 1};
+    const Turn turn{in_turns ? kTokensApart : 1, kLongestTurn * ThreadCount() / static_cast<double>(groups_.size())};
     while (std::ssize(neighbours_) + 1 < ThreadCount()) {
       neighbours_.push_back(std::make_unique<Neighbour>(*served_.model, served_.decode));
     }
@@ -167,7 +163,7 @@ void ModelStreams::WriteAll(bool in_turns) {
       Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader, turn);
     });
   } else {
-    for (const auto& group : groups_) Decode(*group, reader_, Turn{1});
+    for (const auto& group : groups_) Decode(*group, reader_, {1, 0});
   }
   for (const auto& group : groups_) {
     if (group->failure) std::rethrow_exception(group->failure);
@@ -182,7 +178,9 @@ void ModelStreams::Decode(Group& group, StreamReader& reader, const Turn& turn) 
   group.failure = nullptr;
   try {
     group.turn = group.rows;
-    for (int t = 0; turn.GoesOn(t) && !group.rows.empty(); ++t) {
+    const Stopwatch watch;
+    const auto has_time = [&](int done) { return done == 0 || (done < turn.tokens && watch.Seconds() < turn.seconds); };
+    for (int t = 0; has_time(t) && !group.rows.empty(); ++t) {
       group.last.clear();
       for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
       reader.Read(group.state, group.last);

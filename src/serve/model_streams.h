@@ -7,7 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include "base/progress.h"
 #include "eval/scorer.h"
 #include "infer/sampler.h"
 #include "infer/stream_reader.h"
@@ -60,12 +59,10 @@ class ModelStreams {
     // After what is drawn, whatever the listener will say.
     bool GoesOn() const;
   };
-  // Of all groups at once.
+  // What a group may decode before the next one: a token, and more up to `tokens` while `seconds` are not over.
   struct Turn {
     int tokens;
-    Stopwatch watch = {};
-
-    bool GoesOn(int done) const;  // after so many tokens
+    double seconds;
   };
   // Texts that are decoded in one pass, row by row.
   struct Group {
