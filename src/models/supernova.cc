@@ -24,6 +24,7 @@ struct SupernovaConfig {
   int d_reason = 96, n_operations = 16, n_slots = 16, depth = 0;
   double depth_noise = 1, balance_weight = 0.01, init_std = 0.02;
   bool depth_blend = true;
+  int memory_heads = 0, memory_reads = 1, memory_window = 256;
   std::string activation = "none";
 
   void VisitFields(FieldVisitor& v) {
@@ -39,12 +40,23 @@ struct SupernovaConfig {
     v.Bool("depth_blend", depth_blend,
            "in training a token that chooses is a blend of its states up to the depth it drew; else the last of them");
     v.Real("balance_weight", balance_weight, 0, 10, "weight of the loss that keeps all operations in use");
+    v.Int("memory_heads", memory_heads, 0, 256,
+          "heads by which the engine reads a memory of the sequence's own before its passes; 0: there is none");
+    v.Int("memory_reads", memory_reads, 1, 64, "such reads, one after another through the same weights");
+    v.Int("memory_window", memory_window, 1, 65536, "tokens that such a read sees, the own one included");
     v.Real("init_std", init_std, 1e-6, 10, "standard deviation of the initial matrices");
     v.Text("activation", activation, {"none", "int8"},
            "what ternary maps read: as it is, or rounded to int8 per token");
   }
 
-  void Validate() const { Rcsm::CheckDepth(depth); }
+  void Validate() const {
+    Rcsm::CheckDepth(depth);
+    if (memory_heads > 0 && d_reason % (2 * memory_heads) != 0) {
+      throw UsageError(
+          fmt::format("model.d_reason = {}: must be a multiple of 2 memory_heads = {}", d_reason, 2 * memory_heads),
+          "rotary positions turn pairs of a head's columns");
+    }
+  }
 };
 
 class Supernova final : public Model {
@@ -59,6 +71,9 @@ class Supernova final : public Model {
     c.d_reason = 24;
     c.n_operations = 5;
     c.n_slots = 6;
+    c.memory_heads = 2;
+    c.memory_reads = 2;
+    c.memory_window = 9;
     c.init_std = 0.15;
     return c;
   }
@@ -91,6 +106,9 @@ class Supernova final : public Model {
                             .depth_noise = c_.depth_noise,
                             .depth_blend = c_.depth_blend,
                             .balance_weight = c_.balance_weight,
+                            .memory_heads = c_.memory_heads,
+                            .memory_reads = c_.memory_reads,
+                            .memory_window = c_.memory_window,
                             .quantization = ternary};
     const auto init = [&](int) { return normal; };
     engine_.emplace(bank(), "rcsm", engine, init, init);

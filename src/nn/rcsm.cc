@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "nn/heads.h"
 
 namespace flashlm {
 
@@ -13,10 +14,41 @@ Rcsm::Rcsm(ParamBank& bank, const std::string& name, const RcsmConfig& config, c
   CheckDepth(c_.depth);
   const int C = c_.channels, R = c_.width;
   down_ = AddLinear(bank, {{name + ".down_proj", R, init(C)}}, C, c_.quantization);
+  if (c_.memory_heads > 0) AddMemory(name + ".sequence_memory", init, init_up);
   AddEngine(name + ".", init);
   sums_.resize(static_cast<size_t>(c_.slots + R + c_.operations));
   shares_.resize(static_cast<size_t>(c_.operations));
   up_ = AddLinear(bank, {{name + ".up_proj", C, init_up(R)}}, R, c_.quantization);
+}
+
+void Rcsm::AddMemory(const std::string& name, const MapInit& init, const MapInit& init_up) {
+  const int R = c_.width;
+  memory_.norm = AddGain(bank_, name + ".norm", R);
+  memory_.query = AddLinear(bank_, {{name + ".query", R, init(R)}}, R);
+  memory_.key_value = AddLinear(bank_, {{name + ".key_value", 2 * R, init(R), 2}}, R);
+  memory_.qk_norm = AddQueryKeyNorm(bank_, name, R / c_.memory_heads);
+  // sigmoid(0): a key begins as half of what the token before it was, for what follows a word is found by that word.
+  memory_.key_shift = AddVectors(bank_, {name + ".key_shift"}, R, 0.0f);
+  memory_.out = AddLinear(bank_, {{name + ".out", R, init_up(R)}}, R);
+}
+
+// state [N,R], compute type -> the same: r <- r + W_out attention(W_query norm(r), keys, values), `memory_reads` times.
+Tensor Rcsm::ReadMemory(Tape& tape, const Tensor& state) const {
+  const int R = c_.width, D = R / c_.memory_heads;
+  Tensor r = ToF32(tape, state);
+  Tensor normed = RmsNorm(tape, r, memory_.norm);
+  const Tensor key_value = Linear(tape, normed, memory_.key_value);  // [N,2R]
+  const Param query_norm{memory_.qk_norm.offset, 1, D}, key_norm{memory_.qk_norm.offset + D, 1, D};
+  const Tensor keys =
+      TokenShift(tape, HeadNorm(tape, Tape::Columns(key_value, 0, R), key_norm), memory_.key_shift);  // [N,R]
+  for (int read = 0; read < c_.memory_reads; ++read) {
+    if (read > 0) normed = RmsNorm(tape, r, memory_.norm);
+    const Tensor query = HeadNorm(tape, Linear(tape, normed, memory_.query), query_norm);
+    const Tensor seen = WindowAttention(tape, query, keys, Tape::Columns(key_value, R, R),
+                                        {c_.memory_heads, D, c_.memory_window, kernels::Rope::kPartial, 0});
+    r = AddDropout(tape, r, Linear(tape, seen, memory_.out), 0.0);
+  }
+  return ToComputeType(tape, r);
 }
 
 // One of the engine's own.
@@ -64,7 +96,8 @@ void Rcsm::SetDepth(int depth) {
 }
 
 Tensor Rcsm::Apply(Tape& tape, const Tensor& h, Tensor& auxiliary, Reasoned& reasoned) {
-  const Tensor r = Linear(tape, ToComputeType(tape, h), down_);  // [N,R]
+  Tensor r = Linear(tape, ToComputeType(tape, h), down_);  // [N,R]
+  if (c_.memory_heads > 0) r = ReadMemory(tape, r);
   const ReasoningConfig config{c_.operations, c_.slots, c_.depth, c_.depth_noise, c_.depth_blend};
   const ReasoningResult engine = Reasoning(tape, r, engine_, config, pack_);  // state [N,R]
   reasoned = {engine.depths, r, engine_.classifier};
@@ -140,8 +173,9 @@ void Rcsm::EndStep(bool applied) {
 
 double Rcsm::FlopsBeyondWeights() const {
   const double R = c_.width, K = c_.operations, S = c_.slots, passes = c_.depth > 0 ? c_.depth : (1 + 3 + 8) / 3.0;
-  // Per pass: two operations, W_mix o, router, reading the slots; once: the write.
-  return 6.0 * (passes * (3 * R * R + R * (K + 2 * S)) + R * R + 2 * R * S - engine_weights_);
+  const double reads = c_.memory_heads > 0 ? c_.memory_reads - 1 : 0;
+  // Per pass: two operations, W_mix o, router, reading the slots; once: the write. Per read: query and output.
+  return 6.0 * (passes * (3 * R * R + R * (K + 2 * S)) + R * R + 2 * R * S + reads * 2 * R * R - engine_weights_);
 }
 
 }  // namespace flashlm

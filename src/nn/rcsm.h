@@ -5,7 +5,10 @@
 // The engine works on a narrow state: a choice of operations, a memory of slots, an adaptive number of passes through
 // the same weights (kernels/reasoning/reasoning.h). The slots are a buffer: what a step writes into them, averaged over
 // its tokens, is seen from the next step on, so nothing passes between the sequences of a batch, and evaluation leaves
-// them alone.
+// them them alone.
+//
+// Beside the slots, which are of all texts, it can have a memory of the sequence's own: what the narrow states of the
+// tokens so far were, read by attention, once or several times through the same weights, before the passes.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +29,9 @@ struct RcsmConfig {
   double depth_noise = 1;                    // factor on the Gumbel noise of that choice, in training
   bool depth_blend = true;                   // in training such a token is a blend of its states up to that depth
   double balance_weight = 0.01;              // of the loss that keeps all operations in use
+  int memory_heads = 0;                      // of the reads of the sequence's own memory; 0: there is none
+  int memory_reads = 1;                      // one after another
+  int memory_window = 256;                   // tokens that they see, the own one included
   Quantization quantization = {};            // of W_down, W_up, operations, router and classifier; a scale a matrix
 };
 
@@ -72,6 +78,13 @@ class Rcsm {
     std::vector<float> means;  // address [S], z [R]; and shares of the operations [K]
   };
 
+  // The sequence's own memory: queries of the state that reads have changed, keys and values of the first one.
+  struct Memory {
+    Param norm, query, key_value, qk_norm, key_shift, out;
+  };
+
+  void AddMemory(const std::string& name, const MapInit& init, const MapInit& init_up);
+  Tensor ReadMemory(Tape& tape, const Tensor& state) const;
   Param AddMap(const std::string& name, int rows, int inputs, const Init& init, Quantization quantization = {});
   void AddEngine(const std::string& name, const MapInit& init);
   void Remember(uint64_t pass, const ReasoningResult& engine);
@@ -80,6 +93,7 @@ class Rcsm {
   ParamBank& bank_;
   RcsmConfig c_;
   Param down_, up_;
+  Memory memory_;
   ReasoningParams engine_;
   double engine_weights_ = 0;  // in the engine's own maps
   kernels::ReasoningPack pack_;

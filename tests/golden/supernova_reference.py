@@ -27,6 +27,9 @@ class Config:
     depth_blend: bool = True
     balance_weight: float = 0.01
     activation: str = "none"
+    memory_heads: int = 0
+    memory_reads: int = 1
+    memory_window: int = 256
     weights: str = "ternary"
 
 
@@ -142,12 +145,54 @@ class SlotMemory(nn.Module):
         return z, address
 
 
+class SequenceMemory(nn.Module):
+    """What the states of the tokens so far were, for each token to ask for: every pair of tokens is scored."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        r = c.d_reason
+        self.c = c
+        self.norm = nn.RMSNorm(r, eps=1e-6)
+        self.query, self.key_value, self.out = linear(r, r), linear(r, 2 * r), linear(r, r)
+        self.q_norm, self.k_norm = (nn.RMSNorm(r // c.memory_heads, eps=1e-6) for _ in range(2))
+        self.key_shift = nn.Parameter(torch.zeros(r))
+
+    def heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.c.memory_heads, -1)).transpose(1, 2)  # [B,H,T,D]
+
+    def turned(self, x: Tensor) -> Tensor:
+        """Of the pairs (i, i + D/2) the first half turn by t * 10000^(-4i/D); x [B,H,T,D]."""
+        d = x.shape[-1]
+        i = torch.arange(d // 4, dtype=x.dtype)
+        angle = torch.arange(x.shape[2], dtype=x.dtype)[:, None] * 10000.0 ** (-4 * i / d)
+        a, b = x[..., : d // 4], x[..., d // 2 : d // 2 + d // 4]
+        first, second = a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()
+        return torch.cat([first, x[..., d // 4 : d // 2], second, x[..., d // 2 + d // 4 :]], dim=-1)
+
+    def forward(self, r: Tensor) -> Tensor:
+        keys, values = self.key_value(self.norm(r)).chunk(2, dim=-1)
+        keys = self.k_norm(self.heads(keys)).transpose(1, 2).flatten(2)
+        own = self.key_shift.sigmoid()
+        keys = own * keys + (1 - own) * F.pad(keys, (0, 0, 1, 0))[:, :-1]
+        keys, values = self.turned(self.heads(keys)), self.heads(values)
+        t = torch.arange(r.shape[1])
+        seen = (t[None] <= t[:, None]) & (t[None] > t[:, None] - self.c.memory_window)
+        for _ in range(self.c.memory_reads):
+            query = self.turned(self.q_norm(self.heads(self.query(self.norm(r)))))
+            scores = query @ keys.transpose(-1, -2) / math.sqrt(query.shape[-1])
+            found = scores.masked_fill(~seen, -math.inf).softmax(-1) @ values
+            r = r + self.out(found.transpose(1, 2).flatten(2))
+        return r
+
+
 class Engine(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.c = c
         self.down_proj = Map(c.d_model, c.d_reason, c)
         self.up_proj = Map(c.d_reason, c.d_model, c)
+        if c.memory_heads > 0:
+            self.sequence_memory = SequenceMemory(c)
         self.op_library = Operations(c)
         self.router = Router(c)
         self.memory = SlotMemory(c)
@@ -171,7 +216,10 @@ class Engine(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         shape = h.shape
-        first = self.down_proj(h).flatten(0, 1)  # [N,R]
+        first = self.down_proj(h)
+        if self.c.memory_heads > 0:
+            first = self.sequence_memory(first)
+        first = first.flatten(0, 1)  # [N,R]
         logits = self.depth_ctrl.classifier(first)  # [N,3]
         choice = logits.argmax(-1)
         depth = torch.tensor(DEPTHS)[choice] if self.c.depth == 0 else torch.full_like(choice, self.c.depth)
@@ -233,12 +281,13 @@ def golden_states() -> dict[str, tuple[dict, nn.Module]]:
     kinds = {
         "adaptive": {},
         "depth3": {"depth": 3},
+        "memory": {"memory_heads": 2, "memory_reads": 3, "memory_window": 7, "depth": 3},
         "mlp": {"d_ff": 40, "depth_blend": False},  # preset v6-supernova-8m
     }
     for name, kind in kinds.items():
         c = dataclasses.replace(small, **kind)
         config = {"architecture": "v6-supernova"} | dataclasses.asdict(c) | {"depth_noise": 0.0}
-        for key in {"weights", "d_ff", "depth_blend"} - set(kind):
+        for key in {"weights", "d_ff", "depth_blend", "memory_heads", "memory_reads", "memory_window"} - set(kind):
             del config[key]  # as ever
         states[f"supernova_{name}"] = (config, Supernova(c))
     return states
