@@ -9,14 +9,26 @@
 namespace flashlm {
 namespace {
 
-// The question is opening + k - 1 times `more` + ending, or has {times}.
+// Of alternatives, with | between them, a set has one. The question is opening + k - 1 times `more` + ending, or has
+// {times}.
 struct Form {
   std::string_view link, start, opening, more, ending;
 };
 constexpr Form kTraining[] = {
     {"{from} gives to {to}.", " {who} has the ball. It goes on {times}.", "Now the ball is with", "", ""},
-    {"The friend of {from} is {to}.", "", "The friend of", " the friend of", " {who} is"},
-    {"{from} writes to {to}.", " {who} starts a letter. It goes on {times}.", "The letter ends with", "", ""},
+    {"The friend of {from} is {to}.|The friend that {from} has is {to}.", "", "The friend of", " the friend of",
+     " {who} is"},
+    {"{from} writes to {to}.|{from} sends letters to {to}.", " {who} starts a letter. It goes on {times}.",
+     "The letter ends with|The letter is now with", "", ""},
+    {"After {from} comes {to}.|{to} comes after {from}.", " {who} has a turn. Then it goes on {times}.",
+     "Now it is the turn of", "", ""},
+    {"{from} points at {to}.|{from} looks at {to}.", " The game starts with {who}. It goes on {times}.",
+     "The game ends with", "", ""},
+    {"The teacher of {from} is {to}.|{from} learns from {to}.", "", "The teacher of", " the teacher of", " {who} is"},
+    {"To the right of {from} sits {to}.|{from} has {to} to the right.", "", "To the right of",
+     " the one to the right of", " {who} sits"},
+    {"{from} tells secrets to {to}.|{from} talks to {to}.", " {who} has a secret. It is passed on {times}.",
+     "At last it is told to", "", ""},
 };
 constexpr Form kHeldOut[] = {
     {"Behind {from} stands {to}.", "", "Behind", " the one behind", " {who} stands"},
@@ -55,14 +67,14 @@ Draft DraftKHop(WordDeal& deal, int k) {
   std::vector<size_t> order(kRing);
   for (size_t i = 0; i < kRing; ++i) order[i] = i;
   deal.Shuffle(order);
+  const std::string_view link = deal.Choose(form.link);
   for (const size_t i : order) {
     if (!draft.facts.empty()) draft.facts += " ";
-    draft.facts +=
-        fmt::format(fmt::runtime(form.link), fmt::arg("from", ring[i]), fmt::arg("to", ring[(i + 1) % kRing]));
+    draft.facts += fmt::format(fmt::runtime(link), fmt::arg("from", ring[i]), fmt::arg("to", ring[(i + 1) % kRing]));
   }
   const auto who = fmt::arg("who", ring[0]);
   draft.facts += fmt::format(fmt::runtime(form.start), who, fmt::arg("times", kTimes[hops]));
-  draft.question = form.opening;
+  draft.question = deal.Choose(form.opening);
   for (int hop = 1; hop < k; ++hop) draft.question += form.more;
   draft.question += fmt::format(fmt::runtime(form.ending), who);
   return draft;

@@ -27,8 +27,12 @@ constexpr std::string_view kFoods[] = {"cake",  "bread", "soup", "milk", "cheese
                                        "candy", "jam",   "rice", "corn", "juice",  "pizza", "hay"};
 constexpr std::string_view kWeather[] = {"it rains",   "it snows",  "it is sunny",  "it is windy",
                                          "it is cold", "it is hot", "it is cloudy", "it is warm"};
-constexpr std::string_view kNewTraining[] = {"dax",  "wug",   "fep",  "zorp", "mib",  "tulo",
-                                             "gorp", "blick", "nupa", "vash", "kelo", "rix"};
+constexpr std::string_view kNewTraining[] = {
+    "dax",  "wug",  "fep",  "zorp", "mib",  "tulo", "gorp", "blick", "nupa", "vash", "kelo", "rix",  "zill",
+    "moxo", "bipo", "kreb", "lumo", "narf", "pliv", "quab", "rono",  "sefi", "tebi", "vonk", "wopi", "yub",
+    "zanu", "blor", "drep", "frop", "gib",  "jek",  "klim", "lod",   "mupo", "nosk", "pimo", "rulf", "skib",
+    "tave", "wem",  "zek",  "boro", "defi", "galo", "huni", "jaro",  "kiwu", "lapo", "meva", "nilo", "pafu",
+    "ruko", "sibo", "tazi", "viro", "wago", "yoli", "zuma", "chof",  "flun"};
 constexpr std::string_view kNewHeldOut[] = {"bem",  "dop", "ziv",  "kugi", "lorp", "snib",
                                             "fanu", "yeg", "trop", "hilo", "quon", "vek"};
 // Comparable: so many bytes longer at most.
@@ -62,6 +66,19 @@ Words FeelingWords() { return kFeelings; }
 Words FoodWords() { return kFoods; }
 Words WeatherWords() { return kWeather; }
 Words NewWords(ProbeSplit split) { return split == ProbeSplit::kTrain ? Words(kNewTraining) : Words(kNewHeldOut); }
+
+size_t WordDeal::Seldom(size_t n) {
+  constexpr size_t kFine = size_t{1} << 20;
+  const double u = static_cast<double>(Below(kFine)) / kFine;
+  return static_cast<size_t>(static_cast<double>(n) * u * u * u);
+}
+
+std::string_view WordDeal::Choose(std::string_view alternatives) {
+  const auto more = static_cast<size_t>(std::count(alternatives.begin(), alternatives.end(), '|'));
+  if (more == 0) return alternatives;
+  for (size_t skip = Below(more + 1); skip > 0; --skip) alternatives.remove_prefix(alternatives.find('|') + 1);
+  return alternatives.substr(0, alternatives.find('|'));
+}
 
 std::vector<std::string> WordDeal::Others(Words list, size_t count, const std::vector<std::string>& taken) {
   std::vector<std::string> left;

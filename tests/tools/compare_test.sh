@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Other programs compute what FlashLM does: trains a small model of the preset gpt-qwen3 and hands it to one of the
+# Other programs compute what FlashLM does, or understand what it serves: trains a small model of the preset gpt-qwen3 and hands it to one of the
 # comparisons of tools/. Usage: compare_test.sh FLASHLM PYTHON MODULE TOOL. Ends with 77 (skipped) where Python lacks MODULE.
 set -euo pipefail
 flashlm=$1 python=$2 module=$3 tool=$4
