@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import time
 
+from served_model import served
+
 
 def generate(flashlm, model, options):
     began = time.perf_counter()
@@ -24,20 +26,15 @@ def generate(flashlm, model, options):
 
 def serve(flashlm, model, options):
     began = time.perf_counter()
-    command = [flashlm, "serve", "--model", model, "--port", "0", "--json", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        try:
-            port = json.loads(b"".join(iter(server.stdout.readline, b"}\n")) + b"}")["port"]
-            listening = time.perf_counter() - began
-            client = http.client.HTTPConnection("127.0.0.1", port)
-            body = json.dumps({"prompt": "Once upon a time", "max_tokens": 16, "stream": True, "seed": 1})
-            client.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-            line = client.getresponse().readline()
-            took = time.perf_counter() - began
-            assert json.loads(line.removeprefix(b"data: "))["choices"][0]["text"], line
-            return took, listening
-        finally:
-            server.terminate()
+    with served(flashlm, model, *options) as address:
+        listening = time.perf_counter() - began
+        client = http.client.HTTPConnection(address.removeprefix("http://"))
+        body = json.dumps({"prompt": "Once upon a time", "max_tokens": 16, "stream": True, "seed": 1})
+        client.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+        line = client.getresponse().readline()
+        took = time.perf_counter() - began
+        assert json.loads(line.removeprefix(b"data: "))["choices"][0]["text"], line
+        return took, listening
 
 
 def say(name, seconds):
