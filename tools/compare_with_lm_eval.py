@@ -11,6 +11,7 @@ installed, with 1 if they differ.
 import argparse
 import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from served_model import served
 TASK = """
 task: pairs
 dataset_path: json
-dataset_kwargs: {{data_files: {{train: {file}}}}}
+dataset_kwargs: {{data_files: {{train: "{file}"}}}}
 test_split: train
 output_type: multiple_choice
 doc_to_text: ""
@@ -48,9 +49,9 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("--flashlm", default="build/release/flashlm")
     parser.add_argument("--pairs", type=pathlib.Path, help="JSON lines (default: 36 of subject and verb)")
-    parser.add_argument("--text", help="not needed here")
     args = parser.parse_args()
     try:
+        import aiohttp, requests, tenacity  # noqa: E401, F401  (what lm_eval[api] adds)
         import lm_eval
         from lm_eval.tasks import TaskManager
     except ImportError as missing:
@@ -58,8 +59,9 @@ def main() -> int:
         return 77
 
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["HF_DATASETS_CACHE"] = scratch
         file = pathlib.Path(scratch, "pairs.jsonl")
-        lines = args.pairs.read_text() if args.pairs else "".join(json.dumps(pair) + "\n" for pair in agreement())
+        lines = args.pairs.read_text(encoding="utf-8") if args.pairs else "".join(json.dumps(pair) + "\n" for pair in agreement())
         file.write_text(lines)
         command = [args.flashlm, "--quiet", "eval", "--model", args.model, "--pairs", str(file), "--precision", "f32", "--json"]
         ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -50,15 +50,15 @@ def main():
     arguments, options = parser.parse_known_args()
     with open(arguments.model, "rb") as file:  # a packed file: into the page cache
         file.read()
-    generated, served, listened = [], [], []
+    generated, first_tokens, listened = [], [], []
     for _ in range(arguments.starts):
         generated.append(generate(arguments.flashlm, arguments.model, options))
         token, listening = serve(arguments.flashlm, arguments.model, options)
-        served.append(token)
+        first_tokens.append(token)
         listened.append(listening)
     say("generate, to its end", generated)
     say("serve, until it listens", listened)
-    say("serve, to the first served token", served)
+    say("serve, to the first served token", first_tokens)
 
 
 if __name__ == "__main__":

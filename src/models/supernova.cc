@@ -9,10 +9,12 @@
 // evaluation too, and had an untied ternary head. Here only the two chosen operations of a token are computed, a token
 // stops at its depth, evaluation is deterministic, a balancing loss keeps the operations in use, and the head is the
 // embedding. The gated MLP is no part of the published code, nor of its description: it makes up for the parameters
-// that the announcement counts and does not describe (preset v6-supernova-8m).
+// that the announcement counts and does not describe (preset v6-supernova-8m); nor is the memory of the sequence, which
+// the engine can be given (memory_heads).
 #include <optional>
 
 #include "models/registry.h"
+#include "nn/heads.h"
 #include "nn/linear.h"
 #include "nn/rcsm.h"
 
@@ -34,7 +36,7 @@ struct SupernovaConfig {
     v.Int("d_ff", d_ff, 0, 65536, "hidden width of the gated MLP behind each of them; 0: none");
     v.Int("d_reason", d_reason, 1, 1024, "width of the reasoning state");
     v.Int("n_operations", n_operations, 2, 256, "operations, of which each pass takes two");
-    v.Int("n_slots", n_slots, 1, 1024, "slots of the memory");
+    v.Int("n_slots", n_slots, 1, 1024, "slots, the memory of all texts");
     v.Int("depth", depth, 0, kernels::kMaxReasoningDepth, "passes of every token, 1, 3 or 8; 0: each token chooses");
     v.Real("depth_noise", depth_noise, 0, 10, "factor on the Gumbel noise of the choice of depth, in training");
     v.Bool("depth_blend", depth_blend,
@@ -51,11 +53,7 @@ struct SupernovaConfig {
 
   void Validate() const {
     Rcsm::CheckDepth(depth);
-    if (memory_heads > 0 && d_reason % (2 * memory_heads) != 0) {
-      throw UsageError(
-          fmt::format("model.d_reason = {}: must be a multiple of 2 memory_heads = {}", d_reason, 2 * memory_heads),
-          "rotary positions turn pairs of a head's columns");
-    }
+    if (memory_heads > 0) CheckRotaryHeads(d_reason, memory_heads, "d_reason", "memory_heads");
   }
 };
 
@@ -71,9 +69,6 @@ class Supernova final : public Model {
     c.d_reason = 24;
     c.n_operations = 5;
     c.n_slots = 6;
-    c.memory_heads = 2;
-    c.memory_reads = 2;
-    c.memory_window = 9;
     c.init_std = 0.15;
     return c;
   }

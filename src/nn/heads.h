@@ -6,11 +6,14 @@
 
 namespace flashlm {
 
-// For Config::Validate: heads of d_model / n_heads columns, of which rotary positions turn pairs. Throws UsageError.
-inline void CheckRotaryHeads(int d_model, int n_heads) {
-  if (d_model % (2 * n_heads) == 0) return;
-  throw UsageError(fmt::format("model.d_model = {}: must be a multiple of 2 n_heads = {}", d_model, 2 * n_heads),
-                   "rotary positions turn pairs of a head's columns");
+// For Config::Validate: `heads` of width / heads columns, of which rotary positions turn pairs. Throws UsageError, with
+// what the two are called in [model].
+inline void CheckRotaryHeads(int width, int heads, const char* width_name = "d_model",
+                             const char* heads_name = "n_heads") {
+  if (width % (2 * heads) == 0) return;
+  throw UsageError(
+      fmt::format("model.{} = {}: must be a multiple of 2 {} = {}", width_name, width, heads_name, 2 * heads),
+      "rotary positions turn pairs of a head's columns");
 }
 
 // Gains of a HeadNorm of queries and keys, NAME.q_norm.weight and NAME.k_norm.weight, [2,D]. Scores start as those of

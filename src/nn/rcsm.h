@@ -5,10 +5,11 @@
 // The engine works on a narrow state: a choice of operations, a memory of slots, an adaptive number of passes through
 // the same weights (kernels/reasoning/reasoning.h). The slots are a buffer: what a step writes into them, averaged over
 // its tokens, is seen from the next step on, so nothing passes between the sequences of a batch, and evaluation leaves
-// them them alone.
+// them alone.
 //
 // Beside the slots, which are of all texts, it can have a memory of the sequence's own: what the narrow states of the
-// tokens so far were, read by attention, once or several times through the same weights, before the passes.
+// tokens so far, or the last of them, were, read by attention, once or several times through the same weights, before
+// the passes.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,7 @@ struct RcsmConfig {
   double balance_weight = 0.01;              // of the loss that keeps all operations in use
   int memory_heads = 0;                      // of the reads of the sequence's own memory; 0: there is none
   int memory_reads = 1;                      // one after another
-  int memory_window = 256;                   // tokens that they see, the own one included
+  int memory_window = 256;                   // tokens that they see, the own one included; beyond is forgotten
   Quantization quantization = {};            // of W_down, W_up, operations, router and classifier; a scale a matrix
 };
 
@@ -68,7 +69,8 @@ class Rcsm {
   const std::vector<float>& shares() const { return shares_; }
 
   // Training's floating-point operations per token less the 6 per weight of every map: most operations are not
-  // computed, and what is, once a pass. Adaptive tokens count as if all depths were as frequent.
+  // computed, and what is, once a pass; and reads after the first. Adaptive tokens count as if all depths were as
+  // frequent.
   double FlopsBeyondWeights() const;
 
  private:

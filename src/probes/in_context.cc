@@ -6,7 +6,6 @@
 namespace flashlm {
 namespace {
 
-// Of alternatives, with | between them, a set has one.
 struct Form {
   std::string_view meaning, use, question;
   Words (*values)();

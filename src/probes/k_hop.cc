@@ -9,8 +9,7 @@
 namespace flashlm {
 namespace {
 
-// Of alternatives, with | between them, a set has one. The question is opening + k - 1 times `more` + ending, or has
-// {times}.
+// The question is opening + k - 1 times `more` + ending, or has {times}.
 struct Form {
   std::string_view link, start, opening, more, ending;
 };

@@ -18,7 +18,6 @@ constexpr Row kTwo[] = {{"abab", 'a'},      {"aabaab", 'a'},   {"abbabb", 'a'}, 
 constexpr Row kThree[] = {{"abcabc", 'a'},    {"abcabca", 'b'}, {"abcabcab", 'c'},
                           {"aabcaabca", 'a'}, {"abccabc", 'c'}, {"aabcaab", 'c'}};
 
-// Of alternatives, with | between them, a set has one.
 struct Form {
   std::string_view opening, article, question;
   Words (*words)();

@@ -8,7 +8,6 @@
 namespace flashlm {
 namespace {
 
-// Of alternatives, with | between them, a sentence is one.
 struct Form {
   std::string_view opening, start, move, question;
   Words (*objects)();

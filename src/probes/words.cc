@@ -67,7 +67,7 @@ Words FoodWords() { return kFoods; }
 Words WeatherWords() { return kWeather; }
 Words NewWords(ProbeSplit split) { return split == ProbeSplit::kTrain ? Words(kNewTraining) : Words(kNewHeldOut); }
 
-size_t WordDeal::Seldom(size_t n) {
+size_t WordDeal::SmallOften(size_t n) {
   constexpr size_t kFine = size_t{1} << 20;
   const double u = static_cast<double>(Below(kFine)) / kFine;
   return static_cast<size_t>(static_cast<double>(n) * u * u * u);

@@ -44,12 +44,12 @@ class WordDeal {
   template <class Form>
   const Form& PickForm(std::span<const Form> train, std::span<const Form> held_out, int& number) {
     const std::span<const Form> forms = split_ == ProbeSplit::kTrain ? train : held_out;
-    const size_t i = split_ == ProbeSplit::kTrain ? Seldom(forms.size()) : Below(forms.size());
+    const size_t i = split_ == ProbeSplit::kTrain ? SmallOften(forms.size()) : Below(forms.size());
     number = static_cast<int>(i);
     return forms[i];
   }
 
-  // One of alternatives with | between them; of one, it, and nothing is drawn.
+  // One of the wordings that a template has, with | between them; of a single one, that, and nothing is drawn.
   std::string_view Choose(std::string_view alternatives);
 
   std::string One(Words list) { return std::string(list[Below(list.size())]); }
@@ -74,7 +74,7 @@ class WordDeal {
 
  private:
   // Below n, small numbers the more often: i of probability ((i + 1) / n)^(1/3) - (i / n)^(1/3).
-  size_t Seldom(size_t n);
+  size_t SmallOften(size_t n);
 
   ProbeSplit split_;
   Rng& rng_;

@@ -85,6 +85,10 @@ std::vector<Json> Configs() {
       config["weights"] = "ternary";
       configs.push_back(config);
     }
+    if (config.contains("memory_heads")) {
+      config.update({{"memory_heads", 2}, {"memory_reads", 2}, {"memory_window", 9}});
+      configs.push_back(config);
+    }
     if (config.contains("rcsm_operations")) {
       config.update({{"rcsm_operations", 4}, {"rcsm_width", 24}, {"rcsm_slots", 5}, {"weights", "float"}});
       configs.push_back(config);

@@ -278,6 +278,7 @@ TEST_F(VerbsTest, ImpossibleSizesAreRefused) {
       {"cortex-viii", "model.d_head=63", "d_head"},
       {"cortex-viii", "model.n_layers=0", "n_layers"},
       {"v6-supernova", "model.depth=2", "depth"},
+      {"v6-supernova", "model.memory_heads=5", "memory_heads"},
       {"flagship-2m", "model.rcsm_operations=1", "rcsm_operations"},
       {"flagship-2m", "model.rcsm_depth=2", "depth"},
       {"v4-bolt", "model.kernel=0", "kernel"},

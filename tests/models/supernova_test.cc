@@ -15,9 +15,10 @@ namespace {
 
 constexpr int kLength = 12, kVocab = 32;
 
-std::unique_ptr<Model> Make(int depth = 0, bool blend = true) {
+std::unique_ptr<Model> Make(int depth = 0, bool blend = true, int memory_heads = 0) {
   Json config = FindModel("v6-supernova").tiny();
-  config.update({{"architecture", "v6-supernova"}, {"depth", depth}, {"depth_blend", blend}});
+  config.update(
+      {{"architecture", "v6-supernova"}, {"depth", depth}, {"depth_blend", blend}, {"memory_heads", memory_heads}});
   std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
   model->bank().Initialize(5);
   // So large that nobody could overlook them.
@@ -60,8 +61,11 @@ std::vector<float> LogProbs(Model& model, const std::vector<int32_t>& tokens) {
   return {log_probs.f32(), log_probs.f32() + int64_t{log_probs.rows} * log_probs.cols};
 }
 
-TEST(SupernovaTest, SequencesOfAStepDoNotReachEachOtherThroughTheSlots) {
-  const auto model = Make();
+class SupernovaMemoryTest : public testing::TestWithParam<int> {};  // heads of a memory of the sequence
+INSTANTIATE_TEST_SUITE_P(Heads, SupernovaMemoryTest, testing::Values(0, 2));
+
+TEST_P(SupernovaMemoryTest, SequencesOfAStepDoNotReachEachOther) {
+  const auto model = Make(0, true, GetParam());
   const std::vector<int32_t> own = Tokens(1, 1);
   std::vector<std::vector<float>> results;
   for (const uint64_t neighbour : {2, 3}) {
@@ -91,9 +95,9 @@ TEST(SupernovaTest, WhatAStepWritesIsSeenByTheNext) {
   EXPECT_NE(TrainOn(*model, tokens), before);
 }
 
-TEST(SupernovaTest, RequestsLeaveTheSlotsAlone) {
+TEST_P(SupernovaMemoryTest, RequestsLeaveNothingBehind) {
   for (const int depth : {0, 8}) {
-    const auto model = Make(depth);
+    const auto model = Make(depth, true, GetParam());
     const std::vector<float> slots = SlotsOf(*model);
     const std::vector<int32_t> request = Tokens(1, 1);
     const std::vector<float> alone = LogProbs(*model, request);

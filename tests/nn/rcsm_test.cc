@@ -24,6 +24,13 @@ RcsmConfig Config(int depth = 0) {
           .quantization = kTernary};
 }
 
+// Reads the sequence's own memory three times.
+RcsmConfig WithMemory(RcsmConfig config) {
+  config.memory_heads = 1;
+  config.memory_reads = 3;
+  return config;
+}
+
 // An engine in a bank of its own, the same every time.
 struct Layer {
   ParamBank bank;
@@ -70,9 +77,11 @@ TEST(RcsmTest, OtherDepthsAreOtherResults) {
 }
 
 TEST(RcsmTest, WithTheUpMapAtZeroTheStreamGoesOnAsItWas) {
-  Layer layer(Config(), Init::Zero());
-  Rng rng(7, Purpose::kTest, 2);
-  for (const float y : layer.Pass(2)) EXPECT_EQ(y, rng.Normal());
+  for (const RcsmConfig& config : {Config(), WithMemory(Config())}) {
+    Layer layer(config, Init::Zero());
+    Rng rng(7, Purpose::kTest, 2);
+    for (const float y : layer.Pass(2)) EXPECT_EQ(y, rng.Normal());
+  }
 }
 
 TEST(RcsmTest, SlotsAreWrittenAfterAnAppliedStepAlone) {
@@ -138,16 +147,23 @@ TEST(RcsmTest, NeitherTheOrderOfPassesNorThreadsMatter) {
   EXPECT_EQ(in_order, side_by_side);
 }
 
-// Of what every token meets once, and of what it meets in each of three passes.
-TEST(RcsmTest, Flops) {
-  const Layer layer(Config(3));
+// All of a token, those that its weights say among them.
+double FlopsOf(const RcsmConfig& config) {
+  const Layer layer(config);
   double weights = 0;
   for (const ParamInfo& info : layer.bank.infos()) {
     if (info.role == Role::kMatrix) weights += static_cast<double>(info.size);
   }
+  return 6 * weights + layer.engine.FlopsBeyondWeights();
+}
+
+// Of what every token meets once, and of what it meets in each of three passes and three reads.
+TEST(RcsmTest, Flops) {
   constexpr double kPass = 3 * kWidth * kWidth + kWidth * (kOperations + 2 * kSlots);
   constexpr double kOnce = 2 * kWidth * kChannels + kWidth * kWidth + 2 * kWidth * kSlots;
-  EXPECT_EQ(6 * weights + layer.engine.FlopsBeyondWeights(), 6 * (kOnce + 3 * kPass));
+  constexpr double kKeysAndValues = 2 * kWidth * kWidth, kRead = 2 * kWidth * kWidth;
+  EXPECT_EQ(FlopsOf(Config(3)), 6 * (kOnce + 3 * kPass));
+  EXPECT_EQ(FlopsOf(WithMemory(Config(3))), 6 * (kOnce + 3 * kPass + kKeysAndValues + 3 * kRead));
 }
 
 }  // namespace

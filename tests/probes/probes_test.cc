@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <regex>
 #include <set>
 #include <sstream>
 
+#include "base/files.h"
 #include "probes/words.h"
 
 namespace flashlm {
@@ -185,7 +187,8 @@ TEST(ProbesTest, TheRightEndingFollowsFromTheText) {
 // ---- Form ----
 
 TEST(ProbesTest, SetsAreWellFormed) {
-  ForEachSet([](const ProbeSet& set, ProbeSplit) {
+  const std::regex before_vowel("\\b[Aa] [aeiou]");
+  ForEachSet([&](const ProbeSet& set, ProbeSplit) {
     SCOPED_TRACE(set.category + ": " + set.Text(0));
     const size_t n = set.endings.size();
     ASSERT_GE(n, 2u);
@@ -198,8 +201,7 @@ TEST(ProbesTest, SetsAreWellFormed) {
         ASSERT_TRUE(std::isalpha(c) != 0 || std::string(" .,:").find(c) != std::string::npos) << c;
       ASSERT_EQ(text.find("  "), std::string::npos);
       for (const std::string& sentence : SentencesOf(text)) ASSERT_TRUE(std::isupper(sentence[0]) != 0) << sentence;
-      for (const char* vowel : {" a a", " a e", " a i", " a o", " a u"}) ASSERT_EQ(text.find(vowel), std::string::npos);
-      ASSERT_TRUE(std::isupper(text[0]) != 0);
+      ASSERT_FALSE(std::regex_search(text, before_vowel));
       // Every ending is mentioned: none can be ruled out by its absence.
       const std::vector<size_t> mentions = Mentions(set, set.facts[item]);
       ASSERT_EQ(std::set<size_t>(mentions.begin(), mentions.end()).size(), n);
@@ -330,7 +332,16 @@ TEST(ProbesTest, EveryWordIsRightAsOftenAsChanceHasIt) {
 
 // ---- Splits ----
 
+std::string Joined(std::string_view clause) {
+  std::string joined(clause);
+  std::erase(joined, ' ');
+  return joined;
+}
+
 bool InLists(const std::string& word) {
+  for (const std::string_view clause : WeatherWords()) {
+    if (word == Joined(clause)) return true;
+  }
   for (const Words list : {NameWords(), ThingWords(), AnimalWords(), PlaceWords(), ContainerWords(), ColorWords(),
                            FeelingWords(), FoodWords(), NewWords(ProbeSplit::kTrain), NewWords(ProbeSplit::kHeldOut)}) {
     if (std::find(list.begin(), list.end(), word) != list.end()) return true;
@@ -338,12 +349,11 @@ bool InLists(const std::string& word) {
   return false;
 }
 
-// The sentence with `word(clause)` for a clause about the weather.
-template <class Word>
-std::string WithWeatherAs(std::string sentence, const Word& word) {
+// Clauses about the weather as one word: "itrains".
+std::string WithWeatherJoined(std::string sentence) {
   for (const std::string_view clause : WeatherWords()) {
     const size_t at = sentence.find(clause);
-    if (at != std::string::npos) sentence.replace(at, clause.size(), word(std::string(clause)));
+    if (at != std::string::npos) sentence.replace(at, clause.size(), Joined(clause));
   }
   return sentence;
 }
@@ -351,9 +361,7 @@ std::string WithWeatherAs(std::string sentence, const Word& word) {
 // A sentence with its words of the lists left out.
 std::string SkeletonOf(const std::string& sentence) {
   std::string skeleton;
-  const auto some_word = [](const std::string&) { return std::string(NameWords()[0]); };
-  for (const std::string& word : WordsOf(WithWeatherAs(sentence, some_word)))
-    skeleton += InLists(word) ? "_ " : word + " ";
+  for (const std::string& word : WordsOf(WithWeatherJoined(sentence))) skeleton += InLists(word) ? "_ " : word + " ";
   return skeleton;
 }
 
@@ -379,30 +387,18 @@ TEST(ProbesTest, TemplatesOfTheSplitsAreDisjoint) {
 
 // Published figures are of these items.
 TEST(ProbesTest, HeldOutItemsStayWhatTheyAre) {
-  const std::map<std::string, std::string> texts = {
-      {"pattern",
-       "Anna sees the animals come home: the dog, the bird, the lion, the dog, the bird, the lion, the dog, the bird. "
-       "After that comes the lion."},
-      {"if_then",
-       "Jill visits the store if the flag is gold. Jill visits the barn if the flag is black. Jill visits the park if "
-       "the flag is white. The flag is white now. So Jill visits the park."},
-      {"tracking",
-       "There are three friends: Sue, Jill and John. Sue holds the book. Sue holds the ball. John takes the book away. "
-       "John takes the ball away. Sue takes the ball away. In the end the book is held by John."},
-      {"in_context",
-       "Children on the moon say vek when they want cake. Children on the moon say kugi when they want corn. Children "
-       "on the moon say snib when they want bread. A child on the moon says vek. The child wants cake."},
-      {"k_hop",
-       "Behind Sara stands Joe. Behind Mia stands Jack. Behind Joe stands Sally. Behind Sally stands Lily. Behind Jack "
-       "stands Ben. Behind Ben stands Sara. Behind Lily stands John. Behind John stands Mia. Behind the one behind Mia "
-       "stands Ben."},
-      {"recall",
-       "The duck hides behind the bell. The horse hides behind the rock. The dog hides behind the robot. The cow hides "
-       "behind the ball. The duck hides behind the bell."},
-  };
-  for (const auto& [category, text] : texts) {
-    EXPECT_EQ(MakeProbeSet(category, ProbeSplit::kHeldOut, 1, 5).Text(0), text);
-  }
+  std::string texts;
+  ForEachSet([&](const ProbeSet& set, ProbeSplit split) {
+    if (split == ProbeSplit::kHeldOut) texts += set.Text(0) + "\n";
+  });
+  EXPECT_EQ(Sha256(texts), "0d3727a471701da0fb217399486f3dd21ea62340c203c6e7575fe6efa5740bd7");
+}
+
+TEST(ProbesTest, SomeTemplatesOfTrainingAreFrequent) {
+  std::map<int, int> count;
+  for (uint64_t i = 0; i < 2000; ++i) ++count[MakeProbeSet("pattern", ProbeSplit::kTrain, 1, i).form];
+  EXPECT_NEAR(count[0], 2000 * std::cbrt(1.0 / 16), 80);
+  EXPECT_NEAR(count[15], 2000 * (1 - std::cbrt(15.0 / 16)), 25);
 }
 
 // What a rule of if_then is about: the words that no other rule of the text has and that are no ending.
@@ -411,11 +407,7 @@ Strings KeysOfRules(const ProbeSet& set) {
   rules.pop_back();  // what is the case
   std::map<std::string, int> count;
   for (const std::string& rule : rules) {
-    const auto joined = [](std::string clause) {
-      std::erase(clause, ' ');
-      return clause;
-    };
-    for (const std::string& word : WordsOf(WithWeatherAs(rule, joined))) ++count[word];
+    for (const std::string& word : WordsOf(WithWeatherJoined(rule))) ++count[word];
   }
   Strings keys;
   for (const auto& [word, times] : count) {
@@ -424,7 +416,8 @@ Strings KeysOfRules(const ProbeSet& set) {
   return keys;
 }
 
-// The two things of tracking: the last words of the lists in the sentences that say where they are, before where.
+// The two things of tracking: in the sentences that say where they are, the last word of the lists that is no
+// ending.
 Strings ThingsOfTracking(const ProbeSet& set) {
   const Strings sentences = SentencesOf(set.facts[0]);
   Strings things;
@@ -491,6 +484,9 @@ TEST(ProbesTest, WordsOfTheSplitsAreDisjointWhereItMakesSense) {
   for (const std::string_view word : NewWords(ProbeSplit::kTrain)) {
     EXPECT_TRUE(words[ProbeSplit::kTrain].contains(std::string(word)));
     EXPECT_FALSE(words[ProbeSplit::kHeldOut].contains(std::string(word)));
+  }
+  for (const std::string_view word : NewWords(ProbeSplit::kHeldOut)) {
+    EXPECT_FALSE(words[ProbeSplit::kTrain].contains(std::string(word)));
   }
 }
 
