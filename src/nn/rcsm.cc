@@ -16,8 +16,9 @@ Rcsm::Rcsm(ParamBank& bank, const std::string& name, const RcsmConfig& config, c
   down_ = AddLinear(bank, {{name + ".down_proj", R, init(C)}}, C, c_.quantization);
   if (c_.memory_heads > 0) AddMemory(name + ".sequence_memory", init, init_up);
   AddEngine(name + ".", init);
-  sums_.resize(static_cast<size_t>(c_.slots + R + c_.operations));
-  shares_.resize(static_cast<size_t>(c_.operations));
+  const auto operations = static_cast<size_t>(c_.operations);
+  sums_.resize(static_cast<size_t>(c_.slots) + static_cast<size_t>(R) + operations);
+  shares_.resize(operations);
   up_ = AddLinear(bank, {{name + ".up_proj", C, init_up(R)}}, R, c_.quantization);
 }
 
