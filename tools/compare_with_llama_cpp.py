@@ -9,7 +9,6 @@ with 77 (skipped) where llama-cpp-python is not installed, with 1 if ids or text
 1e-4 differs by more than 1e-2. Logits themselves are known up to a constant in both; log-probabilities fix it.
 """
 
-import argparse
 import json
 import math
 import pathlib
@@ -18,6 +17,7 @@ import sys
 import tempfile
 import time
 
+from comparison import comparison_parser, need
 from flashlm_scores import documents_of, scores_of
 
 GREEDY = 60  # tokens
@@ -31,20 +31,15 @@ def log_softmax(logits: list[float]) -> list[float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--flashlm", default="build/release/flashlm")
+    parser = comparison_parser(__doc__)
     parser.add_argument("--text", type=pathlib.Path, help="documents separated by <|endoftext|> (default: two sentences)")
     parser.add_argument("--prompts", type=int, default=100, help="documents whose beginnings are prompts (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--floats", default="f32", choices=["f32", "bf16"], help="of the file (default: %(default)s)")
     parser.add_argument("--speed", action="store_true", help="also measure tokens/s of both, in turns")
     args = parser.parse_args()
-    try:
-        from llama_cpp import Llama
-    except ImportError as missing:
-        print(f"skipped: {missing}")
-        return 77
+    need("llama_cpp")
+    from llama_cpp import Llama
 
     with tempfile.TemporaryDirectory() as scratch:
         file = f"{scratch}/model.gguf"

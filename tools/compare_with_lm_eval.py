@@ -8,7 +8,6 @@ compares the accuracy with that of `flashlm eval --pairs`: they must be equal. E
 installed, with 1 if they differ.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+from comparison import comparison_parser, need
 from served_model import served
 
 TASK = """
@@ -45,21 +45,16 @@ def agreement() -> list[dict[str, str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--flashlm", default="build/release/flashlm")
+    parser = comparison_parser(__doc__)
     parser.add_argument("--pairs", type=pathlib.Path, help="JSON lines (default: 36 of subject and verb)")
     args = parser.parse_args()
-    try:
-        import aiohttp, requests, tenacity  # noqa: E401, F401  (what lm_eval[api] adds)
-        import lm_eval
-        from lm_eval.tasks import TaskManager
-    except ImportError as missing:
-        print(f"skipped: {missing}")
-        return 77
 
     with tempfile.TemporaryDirectory() as scratch:
-        os.environ["HF_DATASETS_CACHE"] = scratch
+        os.environ["HF_DATASETS_CACHE"] = scratch  # read when the harness is imported
+        need("aiohttp", "requests", "tenacity", "lm_eval.tasks")  # the first three: what lm_eval[api] adds
+        import lm_eval
+        from lm_eval.tasks import TaskManager
+
         file = pathlib.Path(scratch, "pairs.jsonl")
         lines = args.pairs.read_text(encoding="utf-8") if args.pairs else "".join(json.dumps(pair) + "\n" for pair in agreement())
         file.write_text(lines)

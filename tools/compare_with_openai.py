@@ -8,11 +8,11 @@ document (echo); a chat; models; and what is refused. Streamed and whole texts m
 of `flashlm eval --tokens`. Ends with 77 (skipped) where openai is not installed, with 1 if something differs.
 """
 
-import argparse
 import pathlib
 import sys
 import tempfile
 
+from comparison import comparison_parser, need
 from flashlm_scores import documents_of, scores_of
 from served_model import served
 
@@ -25,16 +25,11 @@ def check(what: str, holds: bool) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--flashlm", default="build/release/flashlm")
+    parser = comparison_parser(__doc__)
     parser.add_argument("--text", type=pathlib.Path, help="documents, of which the first is scored (default: one)")
     args = parser.parse_args()
-    try:
-        import openai
-    except ImportError as missing:
-        print(f"skipped: {missing}")
-        return 77
+    need("openai")
+    import openai
 
     document = documents_of(args.text, DOCUMENTS)[0]
     with tempfile.TemporaryDirectory() as scratch:

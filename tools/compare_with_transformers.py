@@ -9,12 +9,12 @@ of its documents with `flashlm eval --tokens`. Ends with 77 (skipped) where tran
 1 if ids differ or a token's nats differ by more than 1e-3.
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
 import tempfile
 
+from comparison import comparison_parser, need
 from flashlm_scores import documents_of, scores_of
 
 DOCUMENTS = [
@@ -24,18 +24,13 @@ DOCUMENTS = [
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--flashlm", default="build/release/flashlm")
+    parser = comparison_parser(__doc__)
     parser.add_argument("--text", type=pathlib.Path, help="documents separated by lines <|endoftext|> (default: two)")
     parser.add_argument("--documents", type=int, default=30, help="most documents that are read (default: %(default)s)")
     args = parser.parse_args()
-    try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError as missing:
-        print(f"skipped: {missing}")
-        return 77
+    need("torch", "transformers")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = f"{scratch}/hf"

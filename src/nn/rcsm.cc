@@ -175,8 +175,8 @@ void Rcsm::EndStep(bool applied) {
 double Rcsm::FlopsBeyondWeights() const {
   const double R = c_.width, K = c_.operations, S = c_.slots, passes = c_.depth > 0 ? c_.depth : (1 + 3 + 8) / 3.0;
   const double further_reads = c_.memory_heads > 0 ? c_.memory_reads - 1 : 0;
-  // Per pass: two operations, W_mix o, router, reading the slots; once: the write. Per read after the
-  // first: query and output.
+  // Per pass: two operations, W_mix o, router, reading the slots; once: the write. Per read after the first:
+  // query and output.
   return 6.0 *
          (passes * (3 * R * R + R * (K + 2 * S)) + R * R + 2 * R * S + further_reads * 2 * R * R - engine_weights_);
 }
