@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
+#include "autograd/complete_gradients.h"
 #include "base/rng.h"
 
 namespace flashlm {
@@ -99,6 +101,8 @@ class CaseRun {
     bank_.Allocate(true);
     tape_ = std::make_unique<Tape>(bank_, packs_, DType::kF32);
     SpoilMemory();
+    complete_.emplace(bank_);
+    tape_->SetWatch(&*complete_);
     tape_->BeginTraining(op_case.batch, op_case.length, 1, 1);
     for (size_t i = 0; i < operands_.size(); ++i) SetInput(i);
     output_ = op_case.run(*tape_, operands_);
@@ -124,6 +128,8 @@ class CaseRun {
     }
     if (setting_.prefilled) Prefill();
     tape_->Backward();
+    FLASHLM_CHECK(complete_->Changed().empty(), "the gradient of {} changed after it was complete",
+                  complete_->Changed());
     double worst = 0;
     for (size_t i = 0; i < operands_.size(); ++i) {
       if (OwnerOf(case_, i, setting_.one_tensor) == i) worst = std::max(worst, GradientErrorOf(i));
@@ -233,6 +239,7 @@ class CaseRun {
   ParamBank bank_;
   WeightPacks packs_;
   std::unique_ptr<Tape> tape_;
+  std::optional<CompleteGradients> complete_;
   std::vector<Operand> operands_;
   std::vector<std::vector<float>> prefill_;
   Tensor output_;

@@ -23,6 +23,7 @@ void Tape::Begin(int batch, int length, bool training) {
   state_ = nullptr;
   next_slot_ = 0;
   nodes_.clear();
+  uses_.clear();
   slots_.clear();
   free_blocks_.clear();
   activations_.Reset();
@@ -202,20 +203,54 @@ void Tape::Seed(const Tensor& x, const float* gradient) {
   kernels::Copy({const_cast<float*>(gradient), DType::kF32, x.rows, x.cols, x.cols}, dx.matrix(), dx.accumulate());
 }
 
+void Tape::CheckUse(const Param& p) const {
+  if (watch_ == nullptr) return;
+  const bool used = std::any_of(uses_.begin(), uses_.end(), [&](const Use& use) {
+    const Param& whole = use.parameter;
+    return use.node <= node_ && whole.offset <= p.offset &&
+           p.offset + int64_t{p.rows} * p.cols <= whole.offset + int64_t{whole.rows} * whole.cols;
+  });
+  FLASHLM_CHECK(used, "{} adds to the gradient of a parameter that it has not named", nodes_[node_].op->name);
+}
+
+// The backward pass ends with the first node: a part is complete after the first of those that add to it.
+void Tape::PlanCompletion() {
+  const std::span<const int64_t> cuts = watch_->cuts();
+  part_complete_.assign(cuts.size() - 1, nodes_.size());
+  for (size_t part = 0; part < part_complete_.size(); ++part) {
+    for (const auto& [p, node] : uses_) {
+      const bool meets = p.offset < cuts[part + 1] && cuts[part] < p.offset + int64_t{p.rows} * p.cols;
+      if (meets) part_complete_[part] = std::min(part_complete_[part], node);
+    }
+  }
+  CompleteParts(nodes_.size());
+}
+
+void Tape::CompleteParts(size_t node) {
+  for (size_t part = part_complete_.size(); part-- > 0;) {
+    if (part_complete_[part] == node) watch_->Complete(static_cast<int>(part));
+  }
+}
+
 void Tape::Backward() {
   FLASHLM_CHECK(training_, "Backward without BeginTraining");
-  for (size_t i = nodes_.size(); i-- > 0;) {
-    const Node& node = nodes_[i];
-    if (!HasGradient(node.output)) continue;
-    scratch_.Reset();
-    if (profiling_) {
-      const Stopwatch watch;
-      node.op->backward(*this, node);
-      profile_[node.op->name].backward_seconds += watch.Seconds();
-    } else {
-      node.op->backward(*this, node);
+  if (watch_ != nullptr) PlanCompletion();
+  for (node_ = nodes_.size(); node_-- > 0;) {
+    const Node& node = nodes_[node_];
+    if (HasGradient(node.output)) {
+      scratch_.Reset();
+      if (profiling_) {
+        const Stopwatch watch;
+        node.op->backward(*this, node);
+        profile_[node.op->name].backward_seconds += watch.Seconds();
+      } else {
+        node.op->backward(*this, node);
+      }
+      DropGradient(slots_[static_cast<size_t>(node.output.id)]);
     }
-    DropGradient(slots_[static_cast<size_t>(node.output.id)]);
+    if (watch_ == nullptr) continue;
+    CompleteParts(node_);
+    watch_->Between();
   }
 }
 

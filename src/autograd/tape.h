@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -64,6 +65,19 @@ struct OpTime {
 };
 using Profile = std::map<std::string, OpTime>;
 
+// Who takes the gradients of a bank's parameters part by part, while the backward pass goes on.
+class GradientWatch {
+ public:
+  virtual ~GradientWatch() = default;
+
+  // Part i is the bank's floats from cuts[i] to cuts[i + 1].
+  virtual std::span<const int64_t> cuts() const = 0;
+  // Nothing will be added to the gradient of this part any more: once for each, by the thread that runs the pass.
+  virtual void Complete(int part) = 0;
+  // After every operation.
+  virtual void Between() = 0;
+};
+
 class Tape {
  public:
   // `dtype`: what matrix products read. kI8, for inference only: their inputs are rounded to int8 per row and their
@@ -87,6 +101,8 @@ class Tape {
   bool int8_products() const { return int8_products_; }
   // From the next pass on: where the gradients of parameters go, as of the constructor.
   void SetGradients(GradientsApart* apart) { apart_ = apart; }
+  // From the next pass on: who is told of them during Backward, if anybody.
+  void SetWatch(GradientWatch* watch) { watch_ = watch; }
   // From the next pass on: whether the products of matrices are of int8 in training (autograd/linear_product.h).
   void SetInt8Training(bool on) { int8_training_ = on; }
   bool int8_training() const { return training_ && int8_training_; }
@@ -119,13 +135,24 @@ class Tape {
 
   // Appends a node (in training only).
   void Record(const Node& node) {
-    if (training_) nodes_.push_back(node);
+    if (!training_) return;
+    if (node.parameter.offset >= 0) Uses(node.parameter);
+    nodes_.push_back(node);
+  }
+  // Before Record: the node to come adds to the gradient of this parameter as well as to that of Node::parameter.
+  void Uses(const Param& p) {
+    if (training_ && watch_ != nullptr) uses_.push_back({p, nodes_.size()});
   }
 
-  // Where the gradient of a parameter is added to [p.rows, p.cols], by the thread that runs the backward pass.
-  float* ParamGradient(const Param& p) { return apart_ == nullptr ? bank_.Gradient(p) : apart_->Of(p); }
+  // Where the gradient of a parameter is added to [p.rows, p.cols], by the thread that runs the backward pass. The
+  // operation has named it (Record, Uses).
+  float* ParamGradient(const Param& p) {
+    CheckUse(p);
+    return apart_ == nullptr ? bank_.Gradient(p) : apart_->Of(p);
+  }
   // The same of a table of which only the n rows named are added to.
   float* ParamGradient(const Param& p, const int32_t* rows, int64_t n) {
+    CheckUse(p);
     return apart_ == nullptr ? bank_.Gradient(p) : apart_->OfRows(p, rows, n);
   }
 
@@ -174,7 +201,17 @@ class Tape {
     void* data;
   };
 
+  struct Use {
+    Param parameter;
+    size_t node;  // that adds to its gradient
+  };
+
   void Begin(int batch, int length, bool training);
+  // While somebody watches: that the parameter's gradient has not been called complete.
+  void CheckUse(const Param& p) const;
+  void PlanCompletion();
+  // The backward pass has come down to `node`, which is done.
+  void CompleteParts(size_t node);
   // Where the gradient of a new tensor will be kept; -1 outside training.
   int32_t NewSlot(int rows, int cols, DType dtype);
   // Where dL/dx goes. `accumulate` tells whether something is there already, to which is added; else it is overwritten.
@@ -186,6 +223,7 @@ class Tape {
   ParamBank& bank_;
   WeightPacks& packs_;
   GradientsApart* apart_;
+  GradientWatch* watch_ = nullptr;
   DType dtype_;
   bool int8_products_;
   bool int8_training_ = false;
@@ -199,6 +237,9 @@ class Tape {
 
   Arena activations_, gradients_, scratch_;
   std::vector<Node> nodes_;
+  std::vector<Use> uses_;              // in the order of nodes; only while somebody watches
+  std::vector<size_t> part_complete_;  // by part: the node after which nothing is added to its gradient
+  size_t node_ = 0;                    // whose backward runs
   std::vector<GradientSlot> slots_;
   // Gradients die in any order but come in few sizes: freed blocks are reused by size.
   std::vector<FreeBlock> free_blocks_;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "autograd/complete_gradients.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -279,6 +280,23 @@ CheckResult CheckEveryParameterLearns(const Json& config) {
   });
 }
 
+CheckResult CheckCompleteGradients(const Json& config) {
+  return TimedCheck("gradients are complete when they are said to be", [&](CheckResult& result) {
+    const std::unique_ptr<Model> model = MakeRandom(config, true);
+    Tape tape(model->bank(), model->packs(), DType::kF32);
+    CompleteGradients complete(model->bank());
+    tape.SetWatch(&complete);
+    Rng rng(42, Purpose::kTest);
+    const Tokens tokens(kBatch, kLength, model->vocab(), rng);
+    ObjectiveOf(*model, tape, tokens, WholeObjective(0.1), true);
+    const std::string changed = complete.Changed();
+    result.passed = changed.empty() && complete.operations() > 0;
+    result.detail = changed.empty() ? fmt::format("{} parameters, {} operations", model->bank().infos().size(),
+                                                  complete.operations())
+                                    : "changed afterwards: " + changed;
+  });
+}
+
 CheckResult CheckSteadyMemory(const Json& config) {
   return TimedCheck("memory is planned by the second step", [&](CheckResult& result) {
     const std::unique_ptr<Model> model = MakeRandom(config, true);
@@ -451,6 +469,7 @@ std::vector<CheckResult> CheckModel(const Json& config) {
           CheckNothingToLearn(config, 200),
           CheckGradients(config),
           CheckEveryParameterLearns(config),
+          CheckCompleteGradients(config),
           CheckSteadyMemory(config),
           CheckThreads(config),
           CheckLanes(config),

@@ -34,6 +34,7 @@ CheckResult CheckNextToken(const Json& config);                  // 4: the cycle
 CheckResult CheckNothingToLearn(const Json& config, int steps);  // 4: on random tokens never below ln V - 0.01
 CheckResult CheckGradients(const Json& config);                  // 5: directional derivatives of the whole objective
 CheckResult CheckEveryParameterLearns(const Json& config);       // gradients reach every tensor; first loss about ln V
+CheckResult CheckCompleteGradients(const Json& config);          // 14: what ranks send during the backward pass
 CheckResult CheckSteadyMemory(const Json& config);               // 7: the arenas do not grow after the second step
 CheckResult CheckThreads(const Json& config);                    // 9: one and two threads agree
 CheckResult CheckLanes(const Json& config);    // 9: lanes on one thread and on two: same bits, those of micro-batches

@@ -22,16 +22,40 @@ void Round(const float* from, int64_t n, BFloat16* to) {
 }  // namespace
 
 GradientExchange::GradientExchange(Ranks& ranks, std::vector<int64_t> cuts, int64_t block, DType type)
-    : ranks_(ranks), cuts_(std::move(cuts)), block_(block), type_(type) {}
-
-GradientExchange::Segment GradientExchange::UpdatedBy(int rank) const {
-  return {cuts_[static_cast<size_t>(rank)], cuts_[static_cast<size_t>(rank) + 1]};
+    : ranks_(ranks), cuts_(std::move(cuts)), block_(block), type_(type) {
+  AddPieces();
 }
 
-GradientExchange::Segment GradientExchange::SummedBy(int rank) const {
-  const Segment own = UpdatedBy(rank);
-  if (own.count() == 0) return own;
-  return {own.begin / block_ * block_, std::min(cuts_.back(), (own.end + block_ - 1) / block_ * block_)};
+void GradientExchange::AddPieces() {
+  const auto add = [&](int part, int64_t begin, int64_t end, int to) {
+    if (begin < end) pieces_.push_back({part, {begin, end}, to});
+  };
+  const auto parts = static_cast<int>(cuts_.size()) - 1;
+  for (int part = 0; part < parts; ++part) {
+    const int64_t begin = cuts_[static_cast<size_t>(part)], end = cuts_[static_cast<size_t>(part) + 1];
+    add(part, begin, end, OwnerOf(part));
+    // The rest of the block that lies across its begin, for whoever has where that one begins.
+    const int64_t block = begin / block_ * block_;
+    const auto after = std::upper_bound(cuts_.begin(), cuts_.end(), block);
+    const int owner = OwnerOf(static_cast<int>(after - cuts_.begin()) - 1);
+    if (owner != OwnerOf(part)) add(part, begin, std::min(block + block_, end), owner);
+  }
+}
+
+std::vector<GradientExchange::Segment> GradientExchange::UpdatedBy(int rank) const {
+  std::vector<Segment> segments;
+  for (size_t part = static_cast<size_t>(rank); part + 1 < cuts_.size(); part += static_cast<size_t>(ranks_.size())) {
+    if (cuts_[part] < cuts_[part + 1]) segments.push_back({cuts_[part], cuts_[part + 1]});
+  }
+  return segments;
+}
+
+std::vector<GradientExchange::Segment> GradientExchange::SummedBy(int rank) const {
+  std::vector<Segment> segments;
+  for (const Piece& piece : pieces_) {
+    if (piece.to == rank) segments.push_back(piece.floats);
+  }
+  return segments;
 }
 
 void GradientExchange::Plan(int leaves) {
@@ -47,56 +71,67 @@ void GradientExchange::Plan(int leaves) {
   }
   const int depth = SumOrder(leaves, blocks_, order_);
   FLASHLM_CHECK(depth <= kDeepest, "a tree of {} leaves", leaves);
-  sources_.resize(blocks_.size());
-  const size_t segment = static_cast<size_t>(SummedBy(ranks_.rank()).count()) * blocks_.size();
+  size_t received = 0;
+  for (Piece& piece : pieces_) {
+    piece.received = received;
+    if (piece.to == ranks_.rank()) received += static_cast<size_t>(piece.floats.count()) * blocks_.size();
+  }
+  const auto rank = static_cast<size_t>(ranks_.rank());
+  const size_t own = first_block_[rank + 1] - first_block_[rank];
+  own_sums_.resize(own);
   if (type_ == DType::kBF16) {
-    const auto rank = static_cast<size_t>(ranks_.rank());
-    halves_.resize(segment);
-    own_halves_.resize((first_block_[rank + 1] - first_block_[rank]) * static_cast<size_t>(cuts_.back()));
+    halves_.resize(received);
+    own_halves_.resize(own * static_cast<size_t>(cuts_.back()));
   } else {
-    floats_.resize(segment);
+    floats_.resize(received);
   }
 }
 
-void GradientExchange::ReceiveBlocks() {
-  const auto count = static_cast<size_t>(SummedBy(ranks_.rank()).count());
-  for (int peer = 0; peer < ranks_.size(); ++peer) {
-    if (peer == ranks_.rank()) continue;
-    for (size_t b = first_block_[static_cast<size_t>(peer)]; b < first_block_[static_cast<size_t>(peer) + 1]; ++b) {
-      if (type_ == DType::kBF16) {
-        sources_[b] = {nullptr, halves_.data() + b * count};
-        ranks_.Receive(peer, halves_.data() + b * count, count * sizeof(BFloat16));
-      } else {
-        sources_[b] = {floats_.data() + b * count, nullptr};
-        ranks_.Receive(peer, floats_.data() + b * count, count * sizeof(float));
+void GradientExchange::Begin(int leaves) {
+  Plan(leaves);
+  for (size_t channel = 0; channel < pieces_.size(); ++channel) {
+    const Piece& piece = pieces_[channel];
+    if (piece.to != ranks_.rank()) continue;
+    const auto count = static_cast<size_t>(piece.floats.count());
+    for (int peer = 0; peer < ranks_.size(); ++peer) {
+      if (peer == ranks_.rank()) continue;
+      for (size_t b = first_block_[static_cast<size_t>(peer)]; b < first_block_[static_cast<size_t>(peer) + 1]; ++b) {
+        const size_t at = piece.received + b * count;
+        void* const to = type_ == DType::kBF16 ? static_cast<void*>(halves_.data() + at) : floats_.data() + at;
+        ranks_.Receive(peer, to, count * SizeOf(type_), static_cast<int>(channel));
       }
     }
   }
 }
 
-void GradientExchange::SendBlocks(std::span<const GradientBlock> own) {
-  const Segment segment = SummedBy(ranks_.rank());
-  for (size_t i = 0; i < own.size(); ++i) {
-    const float* const sum = own[i].sum;
-    BFloat16* const halves = own_halves_.data() + i * static_cast<size_t>(cuts_.back());
-    Source& source = sources_[first_block_[static_cast<size_t>(ranks_.rank())] + i];
-    if (type_ == DType::kBF16) {
-      Round(sum, cuts_.back(), halves);
-      source = {nullptr, halves + segment.begin};
-    } else {
-      source = {sum + segment.begin, nullptr};
-    }
-    for (int peer = 0; peer < ranks_.size(); ++peer) {
-      if (peer == ranks_.rank()) continue;
-      const Segment to = SummedBy(peer);
-      const void* data = type_ == DType::kBF16 ? static_cast<const void*>(halves + to.begin) : sum + to.begin;
-      ranks_.Send(peer, data, static_cast<size_t>(to.count()) * SizeOf(type_));
+void GradientExchange::Send(int part, std::span<const GradientBlock> own) {
+  const auto size = static_cast<size_t>(cuts_.back());
+  const int64_t begin = cuts_[static_cast<size_t>(part)], end = cuts_[static_cast<size_t>(part) + 1];
+  for (size_t i = 0; type_ == DType::kBF16 && i < own.size(); ++i) {
+    Round(own[i].sum + begin, end - begin, own_halves_.data() + i * size + begin);
+  }
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < own.size(); ++i) own_sums_[i] = own[i].sum;
+  for (size_t channel = 0; channel < pieces_.size(); ++channel) {
+    const Piece& piece = pieces_[channel];
+    if (piece.part != part || piece.to == ranks_.rank()) continue;
+    for (size_t i = 0; i < own.size(); ++i) {
+      const void* const data = type_ == DType::kBF16
+                                   ? static_cast<const void*>(own_halves_.data() + i * size + piece.floats.begin)
+                                   : own[i].sum + piece.floats.begin;
+      ranks_.Send(piece.to, data, static_cast<size_t>(piece.floats.count()) * SizeOf(type_), static_cast<int>(channel));
     }
   }
 }
 
-void GradientExchange::SumSegment(float* result) {
-  const Segment segment = SummedBy(ranks_.rank());
+void GradientExchange::Progress() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (lock.owns_lock()) ranks_.Progress();
+}
+
+void GradientExchange::SumPiece(const Piece& piece, float* result) {
+  const Segment segment = piece.floats;
+  const size_t first = first_block_[static_cast<size_t>(ranks_.rank())];
   ParallelBlocks(segment.count(), kChunk, [&](int64_t begin, int64_t end) {
     std::array<std::array<float, kChunk>, kDeepest> stack;
     const int64_t n = end - begin;
@@ -109,49 +144,60 @@ void GradientExchange::SumSegment(float* result) {
         --top;
         continue;
       }
-      const Source& source = sources_[static_cast<size_t>(op.block)];
-      float* to = stack[top++].data();
-      if (source.floats != nullptr) {
-        std::copy_n(source.floats + begin, n, to);
+      float* const to = stack[top++].data();
+      const auto block = static_cast<size_t>(op.block);
+      const bool own = first <= block && block < first + own_sums_.size();
+      const size_t received = piece.received + block * static_cast<size_t>(segment.count());
+      if (type_ == DType::kF32) {
+        std::copy_n((own ? own_sums_[block - first] + segment.begin : floats_.data() + received) + begin, n, to);
       } else {
-        for (int64_t i = 0; i < n; ++i) to[i] = ToFloat(source.halves[begin + i]);
+        const BFloat16* const from =
+            own ? own_halves_.data() + (block - first) * static_cast<size_t>(cuts_.back()) + segment.begin
+                : halves_.data() + received;
+        for (int64_t i = 0; i < n; ++i) to[i] = ToFloat(from[begin + i]);
       }
     }
     std::copy_n(stack[0].data(), n, result + segment.begin + begin);
   });
 }
 
-void GradientExchange::Sum(int leaves, std::span<const GradientBlock> own, float* result) {
-  Plan(leaves);
-  ReceiveBlocks();
-  SendBlocks(own);
+void GradientExchange::Finish(float* result) {
   ranks_.Wait();
-  SumSegment(result);
+  for (const Piece& piece : pieces_) {
+    if (piece.to == ranks_.rank()) SumPiece(piece, result);
+  }
 }
 
 void GradientExchange::BeginUpdate(const float* values) {
   if (type_ != DType::kBF16) return;
-  const Segment own = UpdatedBy(ranks_.rank());
-  before_.assign(values + own.begin, values + own.end);
+  before_.clear();
+  for (const auto& [begin, end] : UpdatedBy(ranks_.rank())) before_.insert(before_.end(), values + begin, values + end);
 }
 
 void GradientExchange::ExchangeParts(void* all) {
-  ranks_.ShareParts(all, [this](int rank) {
-    const Segment part = UpdatedBy(rank);
-    const size_t width = SizeOf(type_);
-    return Ranks::Part{static_cast<size_t>(part.begin) * width, static_cast<size_t>(part.count()) * width};
-  });
+  char* const bytes = static_cast<char*>(all);
+  const auto width = static_cast<int64_t>(SizeOf(type_));
+  for (int peer = 0; peer < ranks_.size(); ++peer) {
+    if (peer == ranks_.rank()) continue;
+    for (const Segment& part : UpdatedBy(peer)) {
+      ranks_.Receive(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
+    }
+    for (const Segment& part : UpdatedBy(ranks_.rank())) {
+      ranks_.Send(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
+    }
+  }
+  ranks_.Wait();
 }
 
 void GradientExchange::ShareValues(float* values) {
   if (type_ != DType::kBF16) return ExchangeParts(values);
-  const Segment own = UpdatedBy(ranks_.rank());
   changes_.resize(static_cast<size_t>(cuts_.back()));
-  float* const part = values + own.begin;
-  for (int64_t i = 0; i < own.count(); ++i) {
-    const float before = before_[static_cast<size_t>(i)];
-    changes_[static_cast<size_t>(own.begin + i)] = ToBFloat16(part[i] - before);
-    part[i] = before;
+  auto before = before_.begin();
+  for (const auto& [begin, end] : UpdatedBy(ranks_.rank())) {
+    for (int64_t i = begin; i < end; ++i) {
+      changes_[static_cast<size_t>(i)] = ToBFloat16(values[i] - *before);
+      values[i] = *before++;
+    }
   }
   ExchangeParts(changes_.data());
   ParallelBlocks(cuts_.back(), 1 << 15, [&](int64_t begin, int64_t end) {

@@ -1,9 +1,12 @@
 // The sum of a step's gradient over ranks, in the order of its tree (cluster/leaf_tree.h), and what is updated with it.
-// Every rank sums one segment of the parameters, from what the others send it, updates it, and sends the new values to
-// all: a gradient travels once, values once, whatever the number of ranks, and no update is made twice.
+// The parameters are cut into parts, which ranks have in turns. Every rank sums its parts, from what the others send
+// it, updates them, and sends the new values to all: a gradient travels once, values once, whatever the number of
+// ranks, and no update is made twice. Each part's gradient travels as soon as it is there, while the backward pass goes
+// on.
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -21,10 +24,10 @@ struct GradientBlock {
 
 class GradientExchange {
  public:
-  // Arrays of cuts.back() floats, of which rank r updates those from cuts[r] to cuts[r + 1]; it gets the gradient of
-  // whole blocks of `block` floats, as far as they meet these. `type`: what travels, f32 or bf16; sums are in f32, and
-  // with f32 on the wire they have the bits of one process. In bf16 each rank's sums are rounded before, and so is by
-  // how much an update changes a value, on all ranks alike.
+  // Arrays of cuts.back() floats, of which part i are those from cuts[i] to cuts[i + 1] and is updated by rank
+  // i % ranks.size(). Who updates where a block of `block` floats begins gets the gradient of all of it. `type`: what
+  // travels, f32 or bf16; sums are in f32, and with f32 on the wire they have the bits of one process. In bf16 each
+  // rank's sums are rounded before, and so is by how much an update changes a value, on all ranks alike.
   GradientExchange(Ranks& ranks, std::vector<int64_t> cuts, int64_t block, DType type);
 
   // Floats [begin, end).
@@ -32,43 +35,57 @@ class GradientExchange {
     int64_t begin, end;
     int64_t count() const { return end - begin; }
   };
-  // What a rank updates, and what it gets the gradient of.
-  Segment UpdatedBy(int rank) const;
-  Segment SummedBy(int rank) const;
+  std::span<const int64_t> cuts() const { return cuts_; }
+  // In order.
+  std::vector<Segment> UpdatedBy(int rank) const;
+  // What it gets the gradient of: that, and what blocks have beyond it.
+  std::vector<Segment> SummedBy(int rank) const;
 
-  // `own`: the blocks of this rank's share (ShareOf) of `leaves`, in order. Writes what this rank sums of result
-  // [size], which may be the array of a block of one's own: it is lost then.
-  void Sum(int leaves, std::span<const GradientBlock> own, float* result);
+  // --- a step of `leaves` passes ---
+  void Begin(int leaves);
+  // Each part once, when the sums in it are there, by any thread: `own` are the blocks of this rank's share (ShareOf)
+  // of the leaves, in order. They stay as they are until Finish.
+  void Send(int part, std::span<const GradientBlock> own);
+  // Between computations, by any thread: moves on what is on its way.
+  void Progress();
+  // Waits for the other ranks and writes what this rank sums of result [size], which may be the array of a block of
+  // one's own: it is lost then.
+  void Finish(float* result);
+
   // values [size], before this rank updates its part of them.
   void BeginUpdate(const float* values);
-  // After it: each rank's part to all.
+  // After it: each rank's parts to all.
   void ShareValues(float* values);
 
  private:
-  struct Source {  // of a block's values in this rank's segment: one of the two
-    const float* floats = nullptr;
-    const BFloat16* halves = nullptr;
+  struct Piece {  // of a part, that one rank sums
+    int part;
+    Segment floats;
+    int to;
+    size_t received = 0;  // of one's own: where it begins in what is received, block after block
   };
 
+  int OwnerOf(int part) const { return part % ranks_.size(); }
+  void AddPieces();
   void Plan(int leaves);
-  void ReceiveBlocks();
-  void SendBlocks(std::span<const GradientBlock> own);
-  void SumSegment(float* result);
-  void ExchangeParts(void* all);  // an array of `type_` like the values: each rank's part of it to all
+  void SumPiece(const Piece& piece, float* result);
+  void ExchangeParts(void* all);  // an array of `type_` like the values: each rank's parts of it to all
 
   Ranks& ranks_;
   std::vector<int64_t> cuts_;
   int64_t block_;
   DType type_;
+  std::vector<Piece> pieces_;  // of all parts; each has a channel of its own
   // Of the tree with `planned_` leaves: all blocks in order, where each rank's begin among them, and how to add them
   // up.
   int planned_ = 0;
   std::vector<LeafRange> blocks_;
   std::vector<size_t> first_block_;  // [ranks + 1]
   std::vector<SumOp> order_;
-  std::vector<Source> sources_;                // by block
-  std::vector<float> before_;                  // of this rank's part, an update, where what travels is rounded
-  std::vector<float> floats_;                  // received: by block, this rank's segment
+  std::mutex mutex_;                           // of messages, while passes are made
+  std::vector<const float*> own_sums_;         // by block of this rank
+  std::vector<float> before_;                  // of this rank's parts, an update, where what travels is rounded
+  std::vector<float> floats_;                  // received
   std::vector<BFloat16> halves_, own_halves_;  // the same in bf16; and this rank's blocks, whole
   std::vector<BFloat16> changes_;              // of all values
 };

@@ -18,7 +18,7 @@
 namespace flashlm {
 namespace {
 
-constexpr int kTag = 1, kBeatTag = 2;
+constexpr int kBeatTag = 1, kChannelTag = 2;
 constexpr auto kBetweenBeats = std::chrono::seconds(2);
 
 // Who waits looks often while something may be on its way, since MPI moves nothing by itself; later seldom, for the
@@ -103,15 +103,15 @@ std::string Ranks::Describe() const {
   return fmt::format("{} ranks on {} host{} ({})", size(), hosts.size(), hosts.size() > 1 ? "s" : "", names);
 }
 
-void Ranks::Send(int to, const void* data, size_t bytes) {
+void Ranks::Send(int to, const void* data, size_t bytes, int channel) {
   FLASHLM_CHECK(bytes < (size_t{1} << 31), "a message of {} bytes", bytes);
-  messages_.push_back({transport_->Send(to, kTag, data, bytes), to, false});
+  messages_.push_back({transport_->Send(to, kChannelTag + channel, data, bytes), to, false});
   bytes_sent_ += static_cast<int64_t>(bytes);
 }
 
-void Ranks::Receive(int from, void* data, size_t bytes) {
+void Ranks::Receive(int from, void* data, size_t bytes, int channel) {
   FLASHLM_CHECK(bytes < (size_t{1} << 31), "a message of {} bytes", bytes);
-  messages_.push_back({transport_->Receive(from, kTag, data, bytes), from, true});
+  messages_.push_back({transport_->Receive(from, kChannelTag + channel, data, bytes), from, true});
 }
 
 void Ranks::Look() {

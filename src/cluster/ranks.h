@@ -54,11 +54,13 @@ class Ranks {
   // Whether it has thrown: all ranks know of the failure.
   bool FailedTogether() const { return failed_together_; }
 
-  // Messages under way.
-  void Send(int to, const void* data, size_t bytes);
-  void Receive(int from, void* data, size_t bytes);
+  // Messages under way. Those between two ranks on one channel, from 0 on, arrive in the order in which they were sent.
+  void Send(int to, const void* data, size_t bytes, int channel = 0);
+  void Receive(int from, void* data, size_t bytes, int channel = 0);
   // Waits for all of them.
   void Wait();
+  // Moves them on without waiting.
+  void Progress() { Look(); }
 
   int64_t bytes_sent() const { return bytes_sent_; }
 

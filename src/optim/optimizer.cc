@@ -169,40 +169,70 @@ double CostOf(const RulePiece& piece, bool products) {
   return once + 5 * (4 * shorter * shorter * longer + 2 * shorter * shorter * shorter) / 200;
 }
 
+// Floats [begin, end) of the bank's arrays.
+struct Stretch {
+  int64_t begin, end;
+  double cost;
+  bool whole;  // it is not cut
+
+  int64_t size() const { return end - begin; }
+};
+
+// What of the stretches lies from `begin` to `end`, where none is cut that is whole.
+std::vector<Stretch> Within(const std::vector<Stretch>& stretches, int64_t begin, int64_t end) {
+  std::vector<Stretch> within;
+  for (const Stretch& all : stretches) {
+    Stretch some = all;
+    some.begin = std::max(some.begin, begin);
+    some.end = std::min(some.end, end);
+    if (some.size() <= 0) continue;
+    some.cost *= static_cast<double>(some.size()) / static_cast<double>(all.size());
+    within.push_back(some);
+  }
+  return within;
+}
+
+// Where the parts of [begin, end) begin, of about equal costs: `parts` of them, the first at `begin`. Appended to cuts.
+void CutEvenly(const std::vector<Stretch>& stretches, int64_t begin, int64_t end, int parts,
+               std::vector<int64_t>& cuts) {
+  double total = 0, before = 0;
+  for (const Stretch& stretch : stretches) total += stretch.cost;
+  int cut = 1;
+  cuts.push_back(begin);
+  for (const Stretch& stretch : stretches) {
+    const auto left = [&] { return total * cut / parts - before; };
+    for (; cut < parts && left() < stretch.cost; ++cut) {
+      const double share = std::max(0.0, left() / stretch.cost);
+      const auto lines = static_cast<int64_t>(share * static_cast<double>(stretch.size())) / kFloatsPerLine;
+      const int64_t inside = stretch.whole ? (share < 0.5 ? 0 : stretch.size()) : lines * kFloatsPerLine;
+      cuts.push_back(std::max(cuts.back(), stretch.begin + inside));
+    }
+    before += stretch.cost;
+  }
+  for (; cut < parts; ++cut) cuts.push_back(end);
+}
+
 }  // namespace
 
-std::vector<int64_t> Optimizer::Cuts(int members) const {
-  struct Span {
-    int64_t begin, size;
-    double cost;
-    bool whole;
-  };
-  std::vector<Span> spans;
-  double total = 0;
+std::vector<int64_t> Optimizer::Cuts(int members, int rounds) const {
+  std::vector<Stretch> by_cost;
   for (const auto* pieces : {&runs_, &matrices_}) {
     for (const Piece& piece : *pieces) {
       const RulePiece& memory = piece.memory;
+      const int64_t begin = BeginOf(piece);
       const bool whole = piece.rule->ByMatrix();
-      spans.push_back({BeginOf(piece), memory.size, CostOf(memory, whole && piece.rule != &config_.lookups), whole});
-      total += spans.back().cost;
+      by_cost.push_back({begin, begin + memory.size, CostOf(memory, whole && piece.rule != &config_.lookups), whole});
     }
   }
-  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
-  constexpr int64_t kLine = 16;  // floats
-  std::vector<int64_t> cuts = {0};
-  double before = 0;
-  for (const Span& span : spans) {
-    for (double left = total * static_cast<double>(cuts.size()) / members - before;
-         left < span.cost && std::ssize(cuts) < members;
-         left = total * static_cast<double>(cuts.size()) / members - before) {
-      const double part = std::max(0.0, left / span.cost);
-      const auto lines = static_cast<int64_t>(part * static_cast<double>(span.size)) / kLine * kLine;
-      const int64_t inside = span.whole ? (part < 0.5 ? 0 : span.size) : lines;
-      cuts.push_back(std::max(cuts.back(), span.begin + inside));
-    }
-    before += span.cost;
+  std::sort(by_cost.begin(), by_cost.end(), [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  std::vector<Stretch> by_size = by_cost;
+  for (Stretch& stretch : by_size) stretch.cost = static_cast<double>(stretch.size());
+  std::vector<int64_t> begins, cuts;
+  CutEvenly(by_size, 0, bank_.size(), rounds, begins);
+  begins.push_back(bank_.size());
+  for (size_t r = 0; r + 1 < begins.size(); ++r) {
+    CutEvenly(Within(by_cost, begins[r], begins[r + 1]), begins[r], begins[r + 1], members, cuts);
   }
-  while (std::ssize(cuts) < members) cuts.push_back(bank_.size());
   cuts.push_back(bank_.size());
   return cuts;
 }
@@ -217,20 +247,19 @@ std::vector<std::span<float>> Optimizer::MemoryOf(const Piece& piece) {
   return states;
 }
 
-void Optimizer::Share(const std::vector<int64_t>& cuts, int member) {
-  const size_t members = cuts.size() - 1;
-  shared_.resize(members);
+void Optimizer::Share(const std::vector<int64_t>& cuts, int member, int members) {
+  shared_.resize(static_cast<size_t>(members));
   std::vector<Piece> runs, matrices;
   for (const auto* pieces : {&runs_, &matrices_}) {
     for (const Piece& piece : *pieces) {
       const bool whole = piece.rule->ByMatrix();
       const int64_t begin = BeginOf(piece), end = begin + piece.memory.size;
-      for (size_t m = 0; m < members; ++m) {
+      for (size_t p = 0; p + 1 < cuts.size(); ++p) {
         // A whole piece is the member's in whose part it begins.
-        const bool begins = cuts[m] <= begin && begin < cuts[m + 1];
-        const int64_t from = whole ? begin : std::max(begin, cuts[m]), to = whole ? end : std::min(end, cuts[m + 1]);
+        const bool begins = cuts[p] <= begin && begin < cuts[p + 1];
+        const int64_t from = whole ? begin : std::max(begin, cuts[p]), to = whole ? end : std::min(end, cuts[p + 1]);
         if (whole ? !begins : from >= to) continue;
-        FLASHLM_CHECK(to <= cuts[m + 1], "a matrix that is cut");
+        FLASHLM_CHECK(to <= cuts[p + 1], "a matrix that is cut");
         Piece part = piece;
         part.memory.size = to - from;
         part.memory.values += from - begin;
@@ -238,8 +267,9 @@ void Optimizer::Share(const std::vector<int64_t>& cuts, int member) {
         for (float*& state : part.memory.state) {
           if (state != nullptr) state += from - begin;
         }
-        for (const std::span<float> state : MemoryOf(part)) shared_[m].push_back(state);
-        if (static_cast<int>(m) == member) (whole ? matrices : runs).push_back(part);
+        const int owner = static_cast<int>(p) % members;
+        for (const std::span<float> state : MemoryOf(part)) shared_[static_cast<size_t>(owner)].push_back(state);
+        if (owner == member) (whole ? matrices : runs).push_back(part);
       }
     }
   }

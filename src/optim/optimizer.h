@@ -28,12 +28,13 @@ class Optimizer {
   // `update`: 1-based count of updates made, for bias corrections. `fraction`: of the budget that is done.
   void Update(double gradient_norm, double factor, int64_t update, double fraction = 1);
   // --- several processes that share the updates ---
-  // The parameters among `members`, as evenly as can be by what updating them costs: where each one's begin in the
-  // bank's arrays [members + 1]. A matrix that is updated as a whole is not cut.
-  std::vector<int64_t> Cuts(int members) const;
-  // From now on Update changes the parameters from cuts[member] to cuts[member + 1] alone; those of tables, and
-  // gradients of the others, it leaves as they are. Once.
-  void Share(const std::vector<int64_t>& cuts, int member);
+  // The bank's parameters in `rounds` stretches of about equal size, each cut into one part for each of `members`, as
+  // evenly as can be by what updating it costs: where parts begin in the bank's arrays [rounds * members + 1]. A matrix
+  // that is updated as a whole is not cut.
+  std::vector<int64_t> Cuts(int members, int rounds) const;
+  // From now on Update changes the parameters of parts member, member + members, ... alone (part i: from cuts[i] to
+  // cuts[i + 1]); those of tables, and gradients of the others, it leaves as they are. Once.
+  void Share(const std::vector<int64_t>& cuts, int member, int members);
   // What is remembered of a member's parameters, for all members alike; empty before Share.
   const std::vector<std::span<float>>& MemoryOf(int member) const { return shared_[static_cast<size_t>(member)]; }
 

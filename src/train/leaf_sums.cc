@@ -8,9 +8,50 @@
 
 namespace flashlm {
 
+class LeafSums::Watch final : public GradientWatch {
+ public:
+  explicit Watch(LeafSums& sums) : sums_(sums), taken_in_(sums.cuts_.size() - 1) {}
+
+  void Begin(const Sum& leaf) {
+    leaf_ = leaf;
+    std::fill(taken_in_.begin(), taken_in_.end(), false);
+  }
+  // What a pass without a backward pass has left, too.
+  void End() {
+    for (size_t part = 0; part < taken_in_.size(); ++part) {
+      if (!taken_in_[part]) Complete(static_cast<int>(part));
+    }
+  }
+
+  std::span<const int64_t> cuts() const override { return sums_.cuts_; }
+  void Complete(int part) override {
+    const auto index = static_cast<size_t>(part);
+    taken_in_[index] = true;
+    sums_.TakeInAndSend(index, leaf_);
+  }
+  void Between() override { sums_.exchange_->Progress(); }
+
+ private:
+  LeafSums& sums_;
+  Sum leaf_{};
+  std::vector<bool> taken_in_;  // by part
+};
+
 LeafSums::LeafSums(Model& model, DType dtype, bool int8_training, bool side_by_side)
-    : model_(model), dtype_(dtype), int8_training_(int8_training), side_by_side_(side_by_side) {
+    : model_(model),
+      dtype_(dtype),
+      int8_training_(int8_training),
+      side_by_side_(side_by_side),
+      cuts_({0, model.bank().size()}) {
   Prepare(1);
+}
+
+LeafSums::~LeafSums() = default;
+
+void LeafSums::SendTo(GradientExchange& exchange) {
+  exchange_ = &exchange;
+  cuts_.assign(exchange.cuts().begin(), exchange.cuts().end());
+  for (const auto& worker : workers_) worker->watch = std::make_unique<Watch>(*this);
 }
 
 void LeafSums::Prepare(size_t workers) {
@@ -20,6 +61,7 @@ void LeafSums::Prepare(size_t workers) {
     worker->tape.emplace(model_.bank(), worker->packs ? *worker->packs : model_.packs(), dtype_);
     worker->tape->SetInt8Training(int8_training_);
     worker->tape->SetProfiling(profiling_);
+    if (exchange_ != nullptr) worker->watch = std::make_unique<Watch>(*this);
     workers_.push_back(std::move(worker));
   }
 }
@@ -29,71 +71,114 @@ std::optional<LeafSums::Sum> LeafSums::Begin() {
   if (left_.count() == 0) return std::nullopt;
   const int leaf = left_.begin++;
   ++passing_;
-  if (leaf == first_) return Sum{{leaf, leaf + 1}, nullptr};
-  if (free_.empty()) free_.push_back(memory_.emplace_back(std::make_unique<GradientsApart>(model_.bank())).get());
+  if (leaf == range_.begin) return Sum{{leaf, leaf + 1}, nullptr};
+  if (free_.empty()) {
+    memory_.push_back(std::make_unique<Memory>(Memory{GradientsApart(model_.bank(), cuts_)}));
+    free_.push_back(memory_.back().get());
+  }
   const Sum sum{{leaf, leaf + 1}, free_.back()};
   free_.pop_back();
   return sum;
 }
 
-std::optional<LeafSums::Parts> LeafSums::TakeParts(const Sum& sum) {
-  for (auto other = sums_.begin(); other != sums_.end(); ++other) {
+std::optional<LeafSums::Halves> LeafSums::TakeHalves(size_t part, const Sum& sum) {
+  std::vector<Sum>& sums = sums_[part];
+  for (auto other = sums.begin(); other != sums.end(); ++other) {
     const bool in_order = other->leaves.begin < sum.leaves.begin;
-    const Parts parts = in_order ? Parts{*other, sum} : Parts{sum, *other};
-    if (parts.left.leaves.end != parts.right.leaves.begin) continue;
-    if (!IsNode(leaves_, {parts.left.leaves.begin, parts.right.leaves.end})) continue;
-    sums_.erase(other);
-    return parts;
+    const Halves halves = in_order ? Halves{*other, sum} : Halves{sum, *other};
+    if (halves.left.leaves.end != halves.right.leaves.begin) continue;
+    if (!IsNode(leaves_, {halves.left.leaves.begin, halves.right.leaves.end})) continue;
+    sums.erase(other);
+    return halves;
   }
   return std::nullopt;
 }
 
-LeafSums::Sum LeafSums::Add(const Parts& parts) {
-  const auto& [left, right] = parts;
+LeafSums::Sum LeafSums::Add(size_t part, const Halves& halves) {
+  const auto& [left, right] = halves;
   if (left.at == nullptr) {
-    right.at->MoveTo(model_.bank());
+    right.at->gradients.MoveTo(model_.bank(), static_cast<int>(part));
   } else {
-    right.at->MoveTo(*left.at);
+    right.at->gradients.MoveTo(left.at->gradients, static_cast<int>(part));
   }
   return {{left.leaves.begin, right.leaves.end}, left.at};
 }
 
-void LeafSums::End(Sum sum) {
+void LeafSums::Release(Memory* memory) {
+  if (++memory->added < memory->gradients.parts()) return;
+  memory->added = 0;
+  free_.push_back(memory);
+}
+
+bool LeafSums::TakeIn(size_t part, Sum sum, bool add) {
   std::unique_lock lock(mutex_);
-  --passing_;
-  // The last to end leaves what is left to all threads together.
-  while (passing_ > 0 || left_.count() > 0) {
-    const std::optional<Parts> parts = TakeParts(sum);
-    if (!parts) break;
+  while (add) {
+    const std::optional<Halves> halves = TakeHalves(part, sum);
+    if (!halves) break;
     lock.unlock();
-    sum = Add(*parts);
+    sum = Add(part, *halves);
     lock.lock();
-    free_.push_back(parts->right.at);
+    Release(halves->right.at);
   }
-  sums_.push_back(sum);
+  std::vector<Sum>& sums = sums_[part];
+  sums.push_back(sum);
+  int leaves = 0;
+  for (const Sum& one : sums) leaves += one.leaves.count();
+  return leaves == range_.count() && sums.size() == nodes_.size();
+}
+
+void LeafSums::TakeInAndSend(size_t part, const Sum& sum) {
+  if (!TakeIn(part, sum, true)) return;
+  SortByLeaves(sums_[part]);
+  std::vector<GradientBlock> blocks;
+  for (const Sum& one : sums_[part]) blocks.push_back(BlockOf(one));
+  exchange_->Send(static_cast<int>(part), blocks);
+}
+
+void LeafSums::SortByLeaves(std::vector<Sum>& sums) {
+  std::sort(sums.begin(), sums.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
+}
+
+GradientBlock LeafSums::BlockOf(const Sum& sum) const {
+  return {sum.leaves, sum.at == nullptr ? model_.bank().gradients() : sum.at->gradients.data()};
+}
+
+void LeafSums::End(const Sum& leaf, Watch* watch) {
+  bool last;
+  {
+    const std::lock_guard lock(mutex_);
+    --passing_;
+    last = passing_ == 0 && left_.count() == 0;
+  }
+  if (watch != nullptr) return watch->End();
+  // The last to end leaves what is left to all threads together.
+  TakeIn(0, leaf, !last);
 }
 
 void LeafSums::Work(int index, const Pass& pass) {
   Worker& worker = *workers_[static_cast<size_t>(index)];
+  worker.tape->SetWatch(worker.watch.get());
   try {
-    while (const std::optional<Sum> sum = Begin()) {
-      worker.tape->SetGradients(sum->at);
-      pass(*worker.tape, index, sum->leaves.begin);
-      End(*sum);
+    while (const std::optional<Sum> leaf = Begin()) {
+      worker.tape->SetGradients(leaf->at == nullptr ? nullptr : &leaf->at->gradients);
+      if (worker.watch) worker.watch->Begin(*leaf);
+      pass(*worker.tape, index, leaf->leaves.begin);
+      End(*leaf, worker.watch.get());
     }
   } catch (...) {
     worker.failure = std::current_exception();
     const std::lock_guard lock(mutex_);
     left_.begin = left_.end;
   }
+  worker.tape->SetWatch(nullptr);
 }
 
 LeafSums::Sum LeafSums::Combine(LeafRange node, size_t& next) {
-  if (sums_[next].leaves == node) return sums_[next++];
+  if (sums_[0][next].leaves == node) return sums_[0][next++];
   const int cut = CutOf(node);
   const Sum left = Combine({node.begin, cut}, next), right = Combine({cut, node.end}, next);
-  free_.push_back(right.at);
-  return Add({left, right});
+  Release(right.at);
+  return Add(0, {left, right});
 }
 
 void LeafSums::RethrowFailure() {
@@ -114,30 +199,34 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   const int count = side_by_side_ ? std::min(ThreadCount(), range.count()) : 1;
   Prepare(static_cast<size_t>(count));
   leaves_ = leaves;
-  left_ = range;
-  first_ = range.begin;
+  left_ = range_ = range;
   passing_ = 0;
-  sums_.clear();
+  NodesWithin(leaves, range, nodes_);
+  sums_.resize(cuts_.size() - 1);
+  for (auto& sums : sums_) sums.clear();
   if (side_by_side_) {
     ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pass); });
   } else {
     Work(0, pass);
   }
   RethrowFailure();
-  std::sort(sums_.begin(), sums_.end(), [](const Sum& a, const Sum& b) { return a.leaves.begin < b.leaves.begin; });
+  // All parts of a sum lie in one place.
+  SortByLeaves(sums_[0]);
   blocks_.clear();
-  NodesWithin(leaves, range, nodes_);
   size_t next = 0;
   for (const LeafRange& node : nodes_) {
-    GradientsApart* at = Combine(node, next).at;
-    blocks_.push_back({node, at == nullptr ? model_.bank().gradients() : at->data()});
-    if (at != nullptr) outside_.push_back(at);
+    const Sum sum = Combine(node, next);
+    blocks_.push_back(BlockOf(sum));
+    if (sum.at != nullptr) outside_.push_back(sum.at);
   }
   return blocks_;
 }
 
 void LeafSums::Clear() {
-  for (GradientsApart* at : outside_) at->Clear();
+  for (Memory* at : outside_) {
+    at->gradients.Clear();
+    at->added = 0;
+  }
   free_.insert(free_.end(), outside_.begin(), outside_.end());
   outside_.clear();
 }

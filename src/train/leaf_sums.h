@@ -1,7 +1,9 @@
 // The gradient of a step from its passes, added up in the tree of cluster/leaf_tree.h: threads side by side pass leaves
 // forward and backward, the next leaf whoever is done with one, so that a core that another program uses does not hold
 // up the step. Two sums that are the parts of a node become one as soon as both are there, and the memory of one of
-// them is free for the next leaf: what is kept grows with the logarithm of the leaves.
+// them is free for the next leaf: what is kept grows with the logarithm of the leaves. Where other ranks wait for the
+// sums this is done part by part of the bank, each as soon as a pass adds nothing to it any more, and a part whose sums
+// are there is on its way while the backward pass goes on.
 #pragma once
 
 #include <exception>
@@ -28,6 +30,12 @@ class LeafSums {
   // `side_by_side`: every leaf is passed by one thread, as many at a time as there are threads, and its bits do not
   // depend on their number. Else one leaf after the other, each on all threads.
   LeafSums(Model& model, DType dtype, bool int8_training, bool side_by_side);
+  ~LeafSums();
+  LeafSums(const LeafSums&) = delete;
+  LeafSums& operator=(const LeafSums&) = delete;
+
+  // Before the first Run: who is handed the sums of each part as soon as they are there. It must outlive this.
+  void SendTo(GradientExchange& exchange);
 
   // Passes the leaves of `range`, of `leaves` in all. Their sums, by the largest nodes of the tree, in order; the first
   // lies in the bank's gradients, which must be zero before. They stay until Clear.
@@ -57,18 +65,24 @@ class LeafSums {
   int copies() const { return 1 + static_cast<int>(memory_.size()); }
 
  private:
+  struct Memory {
+    GradientsApart gradients;
+    int added = 0;  // parts that have been added to another; when all have, it is free
+  };
+  // The sum of a node's leaves, all of it or one part.
+  struct Sum {
+    LeafRange leaves;
+    Memory* at;  // null: the bank, which has that of the first leaf
+  };
+  // Who hears of a leaf's parts.
+  class Watch;
   struct Worker {
     std::unique_ptr<WeightPacks> packs;  // of the first none: it has the model's own
     std::optional<Tape> tape;
+    std::unique_ptr<Watch> watch;  // none without other ranks
     std::exception_ptr failure;
   };
-  // The sum of a node's leaves.
-  struct Sum {
-    LeafRange leaves;
-    GradientsApart* at;  // null: the bank, which has that of the first leaf
-  };
-
-  struct Parts {  // of a node
+  struct Halves {  // of a node
     Sum left, right;
   };
 
@@ -77,30 +91,40 @@ class LeafSums {
   void Work(int index, const Pass& pass);
   // The next leaf, and zeroed memory for its gradient.
   std::optional<Sum> Begin();
-  // Takes in a sum, and adds what can be added to it.
-  void End(Sum sum);
-  // `sum` and the other part of the node that it is a part of, taken out of sums_, if it is there.
-  std::optional<Parts> TakeParts(const Sum& sum);
-  // Their sum, where the left one was; the memory of the right one is free.
-  Sum Add(const Parts& parts);
+  // Of a leaf that has been passed: takes in the parts that have not been.
+  void End(const Sum& leaf, Watch* watch);
+  // Takes in a sum of this part and, if asked, adds what can be added to it. Whether these are all sums of the part.
+  bool TakeIn(size_t part, Sum sum, bool add);
+  // The same of one that others wait for, and sends them if they are.
+  void TakeInAndSend(size_t part, const Sum& sum);
+  // `sum` and the other half of the node that it is a half of, taken out of sums_, if it is there.
+  std::optional<Halves> TakeHalves(size_t part, const Sum& sum);
+  // Their sum, where the left one was.
+  Sum Add(size_t part, const Halves& halves);
+  // One more part of it has been added to another.
+  void Release(Memory* memory);
   void RethrowFailure();
-  // Adds up what there is of `node`, whose first sum is sums_[next].
+  // Where there is one part: adds up what there is of `node`, whose first sum is that of index `next`.
   Sum Combine(LeafRange node, size_t& next);
+  static void SortByLeaves(std::vector<Sum>& sums);
+  GradientBlock BlockOf(const Sum& sum) const;
 
   Model& model_;
   DType dtype_;
   bool int8_training_, side_by_side_, profiling_ = false;
+  GradientExchange* exchange_ = nullptr;
+  std::vector<int64_t> cuts_;  // of the parts
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::mutex mutex_;            // of what follows, while leaves are passed
-  int leaves_ = 0, first_ = 0;  // of the step; of this process
-  LeafRange left_;              // those that nobody has begun
-  int passing_ = 0;             // how many are being passed
-  std::vector<Sum> sums_;       // that nobody adds to
-  std::vector<GradientsApart*> free_;
-  std::vector<std::unique_ptr<GradientsApart>> memory_;
+  std::mutex mutex_;                    // of what follows, while leaves are passed
+  int leaves_ = 0;                      // of the step
+  LeafRange range_, left_;              // of this process; those of it that nobody has begun
+  int passing_ = 0;                     // how many are being passed
+  std::vector<std::vector<Sum>> sums_;  // by part: that nobody adds to
+  std::vector<Memory*> free_;
+  std::vector<std::unique_ptr<Memory>> memory_;
   std::vector<LeafRange> nodes_;
   std::vector<GradientBlock> blocks_;
-  std::vector<GradientsApart*> outside_;  // of these, what lies not in the bank
+  std::vector<Memory*> outside_;  // of these, what lies not in the bank
 };
 
 }  // namespace flashlm

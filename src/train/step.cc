@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
+// Where ranks share a step: the more, the more of the gradient is on its way before the backward pass is over.
+constexpr int kPartsOfARank = 6;
 
 }  // namespace
 
@@ -33,9 +35,10 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       optimizer_(optim, model.bank(), dtype) {
   if (ranks_ == nullptr || train.cluster.Local()) return;
   const int64_t block = kernels::SquareBlock(model.bank().size());
-  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size());
-  optimizer_.Share(cuts, ranks_->rank());
+  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size(), kPartsOfARank);
+  optimizer_.Share(cuts, ranks_->rank(), ranks_->size());
   exchange_.emplace(*ranks_, std::move(cuts), block, train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
+  leaf_sums_.SendTo(*exchange_);
 }
 
 const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n) {
@@ -142,15 +145,16 @@ void TrainingStep::SumLeaves(const Leaves& leaves) {
   const Stopwatch watch;
   parts_.assign(static_cast<size_t>(leaves.count), {});
   read_.resize(static_cast<size_t>(ThreadCount()));
+  if (exchange_) exchange_->Begin(leaves.count);
   // Who makes steps of its own has a tree of its own.
   const int first = exchange_ ? 0 : leaves.own.begin;
   const LeafRange own{leaves.own.begin - first, leaves.own.end - first};
-  const auto blocks = leaf_sums_.Run(
-      leaves.count, own, [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
+  leaf_sums_.Run(leaves.count, own,
+                 [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
   if (!exchange_) return;
   const double seconds = watch.Seconds();
   ranks_->SetPatience(train_.cluster.PatienceFor(seconds));
-  exchange_->Sum(leaves.count, blocks, model_.bank().gradients());
+  exchange_->Finish(model_.bank().gradients());
   leaf_sums_.Clear();
   ClearFrozenGradients();
   ExchangeParts(leaves.own);

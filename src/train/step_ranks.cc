@@ -16,18 +16,23 @@ void TrainingStep::ExchangeParts(LeafRange own) {
   const size_t length = 2 + known.parts().size();
   const auto leaves = static_cast<int>(parts_.size());
   const int64_t size = model_.bank().size(), block = kernels::SquareBlock(size);
-  const auto first_block = [&](int rank) { return (exchange_->UpdatedBy(rank).begin + block - 1) / block; };
-  const auto end_block = [&](int rank) {
-    return rank + 1 < ranks_->size() ? first_block(rank + 1) : (size + block - 1) / block;
+  // Calls f(first, end) for the blocks that begin in each part that a rank updates.
+  const auto for_blocks = [&](int rank, const auto& f) {
+    for (const auto& [begin, end] : exchange_->UpdatedBy(rank))
+      f((begin + block - 1) / block, (end + block - 1) / block);
   };
-  const auto begin_of = [&](int rank) {
-    return static_cast<size_t>(ShareOf(leaves, rank, ranks_->size()).begin) * length +
-           static_cast<size_t>(first_block(rank));
-  };
-  numbers_.resize(parts_.size() * length + kernels::kMostSquareBlocks);
+  std::vector<Ranks::Part> places;  // of each rank's numbers
+  size_t place = 0;
+  for (int r = 0; r < ranks_->size(); ++r) {
+    size_t count = static_cast<size_t>(ShareOf(leaves, r, ranks_->size()).count()) * length;
+    for_blocks(r, [&](int64_t first, int64_t end) { count += static_cast<size_t>(end - first); });
+    places.push_back({place * sizeof(double), count * sizeof(double)});
+    place += count;
+  }
+  numbers_.resize(place);
   squares_.assign(kernels::kMostSquareBlocks, 0);
   const int rank = ranks_->rank();
-  double* to = numbers_.data() + begin_of(rank);
+  double* to = numbers_.data() + places[static_cast<size_t>(rank)].begin / sizeof(double);
   for (int leaf = own.begin; leaf < own.end; ++leaf) {
     const ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
     FLASHLM_CHECK(parts.parts().size() + 2 == length, "leaves with different parts");
@@ -35,24 +40,25 @@ void TrainingStep::ExchangeParts(LeafRange own) {
     *to++ = parts.total;
     for (const auto& part : parts.parts()) *to++ = part.value;
   }
-  kernels::SumSquareBlocks(model_.bank().gradients(), size, first_block(rank), end_block(rank), squares_.data());
-  std::copy(squares_.begin() + first_block(rank), squares_.begin() + end_block(rank), to);
-  ranks_->ShareParts(numbers_.data(), [&](int of) {
-    const size_t count = static_cast<size_t>(ShareOf(leaves, of, ranks_->size()).count()) * length +
-                         static_cast<size_t>(end_block(of) - first_block(of));
-    return Ranks::Part{begin_of(of) * sizeof(double), count * sizeof(double)};
+  for_blocks(rank, [&](int64_t first, int64_t end) {
+    kernels::SumSquareBlocks(model_.bank().gradients(), size, first, end, squares_.data());
+    to = std::copy(squares_.begin() + first, squares_.begin() + end, to);
   });
+  ranks_->ShareParts(numbers_.data(), [&](int of) { return places[static_cast<size_t>(of)]; });
   for (int peer = 0; peer < ranks_->size(); ++peer) {
     if (peer == rank) continue;
     const LeafRange share = ShareOf(leaves, peer, ranks_->size());
-    const double* from = numbers_.data() + begin_of(peer);
+    const double* from = numbers_.data() + places[static_cast<size_t>(peer)].begin / sizeof(double);
     for (int leaf = share.begin; leaf < share.end; ++leaf) {
       ObjectiveParts& parts = parts_[static_cast<size_t>(leaf)];
       parts.cross_entropy = *from++;
       parts.total = *from++;
       for (const auto& part : known.parts()) parts.Append(part.name) = *from++;
     }
-    std::copy_n(from, end_block(peer) - first_block(peer), squares_.begin() + first_block(peer));
+    for_blocks(peer, [&](int64_t first, int64_t end) {
+      std::copy_n(from, end - first, squares_.begin() + first);
+      from += end - first;
+    });
   }
   if (model_.Depth() >= 0) ExchangeRecords();
 }
@@ -81,9 +87,12 @@ void TrainingStep::ShareUpdate() {
   const Stopwatch watch;
   ParamBank& bank = model_.bank();
   // What others update has no gradient here any more; a rule leaves zeros in its own.
-  const auto own = exchange_->UpdatedBy(ranks_->rank());
-  std::fill(bank.gradients(), bank.gradients() + own.begin, 0.0f);
-  std::fill(bank.gradients() + own.end, bank.gradients() + bank.size(), 0.0f);
+  int64_t end = 0;
+  for (const auto& own : exchange_->UpdatedBy(ranks_->rank())) {
+    std::fill(bank.gradients() + end, bank.gradients() + own.begin, 0.0f);
+    end = own.end;
+  }
+  std::fill(bank.gradients() + end, bank.gradients() + bank.size(), 0.0f);
   exchange_->ShareValues(bank.values());
   bank.Touch();
   const double seconds = watch.Seconds();

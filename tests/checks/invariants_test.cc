@@ -111,6 +111,7 @@ TEST_P(InvariantsTest, NextToken) { Expect(CheckNextToken(GetParam())); }
 TEST_P(InvariantsTest, NothingToLearn) { Expect(CheckNothingToLearn(GetParam(), 400)); }
 TEST_P(InvariantsTest, Gradients) { Expect(CheckGradients(GetParam())); }
 TEST_P(InvariantsTest, EveryParameterLearns) { Expect(CheckEveryParameterLearns(GetParam())); }
+TEST_P(InvariantsTest, CompleteGradients) { Expect(CheckCompleteGradients(GetParam())); }
 TEST_P(InvariantsTest, SteadyMemory) { Expect(CheckSteadyMemory(GetParam())); }
 TEST_P(InvariantsTest, Threads) { Expect(CheckThreads(GetParam())); }
 TEST_P(InvariantsTest, Lanes) { Expect(CheckLanes(GetParam())); }

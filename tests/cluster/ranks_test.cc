@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -108,17 +110,19 @@ std::vector<std::vector<float>> RandomLeaves(int leaves, size_t size) {
   return values;
 }
 
-// Unequal parts.
+// Unequal parts, three for each rank, some shorter than a block and one empty.
 std::vector<int64_t> CutsFor(int count, int64_t size) {
   std::vector<int64_t> cuts = {0};
-  for (int i = 1; i < count; ++i) cuts.push_back(size * i * i / (count * count));
+  const int parts = 3 * count;
+  for (int i = 1; i < parts; ++i) cuts.push_back(size * i * i / (parts * parts));
+  cuts[2] = cuts[3];
   cuts.push_back(size);
   return cuts;
 }
 
 constexpr int64_t kBlock = 64;
 
-// By every rank of `count`: what it sums of the gradient, zero elsewhere. The first block lies where the result goes.
+// By every rank: what it sums of the gradient, NaN elsewhere. The first block lies where the result goes.
 std::vector<float> Exchange(Ranks& ranks, const std::vector<std::vector<float>>& values, DType type) {
   const auto leaves = static_cast<int>(values.size());
   const auto size = static_cast<int64_t>(values[0].size());
@@ -129,29 +133,49 @@ std::vector<float> Exchange(Ranks& ranks, const std::vector<std::vector<float>>&
   std::vector<GradientBlock> own;
   for (size_t i = 0; i < nodes.size(); ++i) own.push_back({nodes[i], sums[i].data()});
   GradientExchange exchange(ranks, CutsFor(ranks.size(), size), kBlock, type);
-  exchange.Sum(leaves, own, sums[0].data());
-  const auto [begin, end] = exchange.SummedBy(ranks.rank());
-  const auto updated = exchange.UpdatedBy(ranks.rank());
-  EXPECT_TRUE(updated.count() == 0 || (begin <= updated.begin && updated.end <= end && begin % kBlock == 0));
-  std::vector<float> result(values[0].size());
-  std::copy(sums[0].begin() + begin, sums[0].begin() + end, result.begin() + begin);
+  // Every rank has its parts in another order, and gets what it can meanwhile.
+  const auto parts = static_cast<int>(exchange.cuts().size()) - 1;
+  exchange.Begin(leaves);
+  for (int i = 0; i < parts; ++i) {
+    exchange.Send(ranks.rank() % 2 == 0 ? (i + ranks.rank()) % parts : parts - 1 - i, own);
+    exchange.Progress();
+  }
+  exchange.Finish(sums[0].data());
+  std::vector<float> result(values[0].size(), std::numeric_limits<float>::quiet_NaN());
+  for (const auto& [begin, end] : exchange.SummedBy(ranks.rank())) {
+    std::copy(sums[0].begin() + begin, sums[0].begin() + end, result.begin() + begin);
+  }
+  // What it updates it has the gradient of, and of blocks that begin there all.
+  for (const auto& [begin, end] : exchange.UpdatedBy(ranks.rank())) {
+    const int64_t first = (begin + kBlock - 1) / kBlock * kBlock, last = (end + kBlock - 1) / kBlock * kBlock;
+    for (int64_t i = begin; i < (first < end ? std::min(size, last) : end); ++i) {
+      EXPECT_FALSE(std::isnan(result[static_cast<size_t>(i)])) << i;
+    }
+  }
   // An update of 1 plus the rank, which bf16 has exactly.
   std::vector<float> shared(values[0].size());
   exchange.BeginUpdate(shared.data());
-  std::fill(shared.begin() + updated.begin, shared.begin() + updated.end, 1.0f + static_cast<float>(ranks.rank()));
+  for (const auto& [begin, end] : exchange.UpdatedBy(ranks.rank())) {
+    std::fill(shared.begin() + begin, shared.begin() + end, 1.0f + static_cast<float>(ranks.rank()));
+  }
   exchange.ShareValues(shared.data());
+  int64_t updated = 0;
   for (int rank = 0; rank < ranks.size(); ++rank) {
-    for (int64_t i = exchange.UpdatedBy(rank).begin; i < exchange.UpdatedBy(rank).end; ++i) {
-      EXPECT_EQ(shared[static_cast<size_t>(i)], 1.0f + static_cast<float>(rank));
+    for (const auto& [begin, end] : exchange.UpdatedBy(rank)) {
+      updated += end - begin;
+      for (int64_t i = begin; i < end; ++i) {
+        EXPECT_EQ(shared[static_cast<size_t>(i)], 1.0f + static_cast<float>(rank));
+      }
     }
   }
+  EXPECT_EQ(updated, size);
   return result;
 }
 
 void ExpectSums(const std::vector<float>& result, const std::vector<float>& expected) {
   int64_t summed = 0;
   for (size_t i = 0; i < result.size(); ++i) {
-    if (result[i] == 0) continue;
+    if (std::isnan(result[i])) continue;
     EXPECT_EQ(result[i], expected[i]) << i;
     ++summed;
   }

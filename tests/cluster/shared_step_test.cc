@@ -38,8 +38,8 @@ struct Trained {
 };
 
 Trained Train(Ranks* ranks, const TrainConfig& train, const OptimConfig& optim, int steps, const FrozenRange& frozen,
-              DType dtype = DType::kF32) {
-  SetThreadCount(1);
+              DType dtype = DType::kF32, int threads = 1) {
+  SetThreadCount(threads);
   const std::unique_ptr<Model> model = TinyForTraining("cortex-viii", Json::object({{"dropout", 0.2}}));
   TrainingStep step(*model, optim, train, dtype, 1, ranks);
   if (frozen.end > frozen.begin) step.Freeze({frozen});
@@ -84,6 +84,55 @@ TEST(SharedStep, HasTheBitsOfOneProcess) {
       }
     }
   }
+}
+
+// Leaves side by side: whoever is the last to have a part sends it.
+TEST(SharedStep, HasTheBitsOfOneProcessWhereRanksHaveThreads) {
+  TrainConfig train = Training();
+  train.accumulate = 5;
+  const Trained alone = Train(nullptr, train, WithRule("muon"), 30, {0, 0});
+  RunRanks(2, [&](Ranks& ranks) {
+    const Trained shared = Train(&ranks, train, WithRule("muon"), 30, {0, 0}, DType::kF32, 3);
+    EXPECT_EQ(shared.values, alone.values);
+    EXPECT_EQ(shared.losses, alone.losses);
+    EXPECT_EQ(shared.norms, alone.norms);
+  });
+}
+
+// The first operation of a pass, whose backward is the last: what has been sent until then.
+struct Sent {
+  Ranks* ranks;
+  int64_t* bytes;
+};
+void CountSent(Tape&, const Node& node) { *node.As<Sent>().bytes = node.As<Sent>().ranks->bytes_sent(); }
+constexpr OpDef kCountSent("count_sent", CountSent, nullptr);
+
+TEST(SharedStep, GradientsAreOnTheirWayBeforeThePassIsOver) {
+  RunRanks(2, [](Ranks& ranks) {
+    SetThreadCount(1);
+    const std::unique_ptr<Model> model = TinyForTraining("gpt");
+    ParamBank& bank = model->bank();
+    const Optimizer optimizer(WithRule("adamw"), bank);
+    GradientExchange exchange(ranks, optimizer.Cuts(2, 6), 64, DType::kF32);
+    LeafSums sums(*model, DType::kF32, false, true);
+    sums.SendTo(exchange);
+    const std::vector<int32_t> tokens(24, 3);
+    int64_t sent = 0;
+    const int64_t before = ranks.bytes_sent();
+    exchange.Begin(2);
+    sums.Run(2, ShareOf(2, ranks.rank(), 2), [&](Tape& tape, int, int) {
+      tape.BeginTraining(1, 24, 1, 1);
+      const Tensor y = tape.New(1, 1, DType::kF32);
+      tape.Record({&kCountSent, {}, y, {}, tape.Keep(Sent{&ranks, &sent})});
+      tape.Seed(y, 1.0f);
+      Objective().Add(tape, model->Forward(tape, tokens.data()), tokens.data(), tokens.data(), 0, 1.0, 2);
+      tape.Backward();
+    });
+    exchange.Finish(bank.gradients());
+    sums.Clear();
+    // What the other one updates: about half.
+    EXPECT_GT(sent - before, bank.size() * int64_t{sizeof(float)} / 3);
+  });
 }
 
 // After 200 steps, with products of integers: what a run makes that trains as `auto` chooses on most machines.
@@ -169,13 +218,15 @@ TEST(SharedOptimizer, SharesEverythingOnce) {
     const ParamBank& bank = model->bank();
     const Optimizer optimizer(WithRule(rule), model->bank());
     for (const int members : {1, 2, 3, 7}) {
-      const std::vector<int64_t> cuts = optimizer.Cuts(members);
-      ASSERT_EQ(cuts.size(), static_cast<size_t>(members) + 1);
-      EXPECT_EQ(cuts.front(), 0);
-      EXPECT_EQ(cuts.back(), bank.size());
-      EXPECT_TRUE(std::is_sorted(cuts.begin(), cuts.end()));
-      if (members > 1 && members < 4) {
-        for (int m = 0; m < members; ++m) EXPECT_LT(cuts[static_cast<size_t>(m)], cuts[static_cast<size_t>(m) + 1]);
+      for (const int rounds : {1, 3}) {
+        const std::vector<int64_t> cuts = optimizer.Cuts(members, rounds);
+        ASSERT_EQ(cuts.size(), static_cast<size_t>(members * rounds) + 1);
+        EXPECT_EQ(cuts.front(), 0);
+        EXPECT_EQ(cuts.back(), bank.size());
+        EXPECT_TRUE(std::is_sorted(cuts.begin(), cuts.end()));
+        if (members > 1 && members < 4 && rounds == 1) {
+          for (int m = 0; m < members; ++m) EXPECT_LT(cuts[static_cast<size_t>(m)], cuts[static_cast<size_t>(m) + 1]);
+        }
       }
     }
   }

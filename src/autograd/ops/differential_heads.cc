@@ -91,6 +91,8 @@ Tensor DifferentialHeads(Tape& tape, const Tensor& x, const Param& lambda_q, con
   const DifferentialHeadsSaved saved{lambda_q,       lambda_k, y.cols / heads, static_cast<float>(lambda),
                                      lambda != free, inv_rms};
   kernels::Differential(x.matrix(), saved.lambda, saved.head_dim, y.matrix(), inv_rms);
+  tape.Uses(saved.lambda_q);
+  tape.Uses(saved.lambda_k);
   tape.Record({&kDifferentialHeadsOp, {x}, y, {}, tape.Keep(saved)});
   return y;
 }

@@ -55,6 +55,7 @@ Tensor Normalize(Tape& tape, const Tensor& x, const Param& gain, const Param& bi
   const Tensor y = tape.New(x.rows, x.cols, dtype);  // [N,C]
   float* moments = tape.training() ? tape.Keep<float>(int64_t{x.rows} * groups * 2) : nullptr;
   kernels::LayerNorm(x.matrix(), tape.bank().Value(gain), tape.bank().Value(bias), groups, kEps, y.matrix(), moments);
+  tape.Uses(bias);
   tape.Record({&kLayerNormOp, {x}, y, gain, tape.Keep(LayerNormSaved{moments, bias, groups})});
   return y;
 }

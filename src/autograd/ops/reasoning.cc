@@ -214,6 +214,11 @@ ReasoningResult Reasoning(Tape& tape, const Tensor& r, const ReasoningParams& pa
   result.mean_write = sums.mean_write;
   result.passes = sums.passes;
   result.depths = sums.depths;
+  for (const Param* map :
+       {&params.router, &params.operations, &params.classifier, &params.read_key, &params.mix, &params.gain,
+        &params.bias, &params.write_gate, &params.write_value, &params.write_key, &params.write_scale}) {
+    tape.Uses(*map);
+  }
   tape.Record({&kReasoningOp,
                {r},
                result.state,

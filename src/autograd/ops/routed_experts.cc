@@ -211,6 +211,10 @@ Tensor RoutedExperts(Tape& tape, const Tensor& x, const Tensor& logits, const Ex
   });
   const Tensor y = tape.New(x.rows, x.cols, x.dtype);  // [N,C]
   kernels::ScaleRows(saved.result, saved.place, saved.weight, nullptr, y.matrix());
+  for (int k = 0; k < saved.experts; ++k) {
+    tape.Uses(saved.shares[k].expert.up);
+    tape.Uses(saved.shares[k].expert.down);
+  }
   tape.Record({&kRoutedExpertsOp, {x, logits}, y, {}, tape.Keep(saved)});
   return y;
 }
