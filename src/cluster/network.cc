@@ -39,10 +39,28 @@ double Transfer(const Link& link, double values, double bytes, int machines) {
   return values * bytes * (machines - 1) / machines / link.bandwidth;
 }
 
-// Of a step on one machine; what it waits for are those that have most.
-double MostSequences(int64_t sequences, int machines) {
-  const int64_t most = (sequences + machines - 1) / machines;
-  return static_cast<double>(most);
+// Of so many that are shared out: what the others wait for are those who have most.
+int64_t Most(int64_t all, int members) { return (all + members - 1) / members; }
+
+// Of the passes of the machine that has most.
+double PassesOf(const StepCost& cost, int machines) {
+  const auto sequences = static_cast<double>(Most(cost.sequences, machines));
+  return cost.passes * sequences / static_cast<double>(cost.sequences);
+}
+
+// From the beginning of a step until every machine has the gradients that it sums: what is complete travels, one after
+// the other, while the last passes go on.
+double SecondsOfGradients(const StepCost& cost, const Link& link, int machines) {
+  const double passes = PassesOf(cost, machines);
+  const auto turns = static_cast<double>(Most(Most(cost.leaves, machines), cost.side_by_side));
+  double seconds = 0;
+  int64_t left = cost.parameters;
+  for (const auto& [share, values] : cost.completed) {
+    seconds = std::max(seconds, passes - (1 - share) * passes / turns) +
+              Transfer(link, static_cast<double>(values), cost.step_bytes, machines);
+    left -= values;
+  }
+  return std::max(seconds, passes) + Transfer(link, static_cast<double>(left), cost.step_bytes, machines);
 }
 
 }  // namespace
@@ -61,19 +79,16 @@ Link MeasureLink(Ranks& ranks) {
 double StepSeconds(const StepCost& cost, const Link& link, int machines) {
   if (machines == 1) return cost.passes + cost.optimizer;
   constexpr int kMessages = 4;  // gradients, losses, values, what rank 0 decides: each waits for the one before
-  const double sequences = MostSequences(cost.sequences, machines);
-  const auto values = static_cast<double>(cost.parameters);
-  return cost.passes * sequences / static_cast<double>(cost.sequences) + cost.optimizer / machines +
-         Transfer(link, values, 2 * cost.step_bytes, machines) + kMessages * link.latency;
+  return SecondsOfGradients(cost, link, machines) + cost.optimizer / machines +
+         Transfer(link, static_cast<double>(cost.parameters), cost.step_bytes, machines) + kMessages * link.latency;
 }
 
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every) {
   if (machines == 1) return cost.passes + cost.optimizer;
   constexpr int kMessages = 3;  // differences, their mean, what rank 0 decides
-  const double sequences = MostSequences(cost.sequences, machines);
   const double exchange = Transfer(link, static_cast<double>(cost.parameters), 2 * cost.difference_bytes, machines) +
                           kMessages * link.latency;
-  return cost.passes * sequences / static_cast<double>(cost.sequences) + cost.optimizer + exchange / every;
+  return PassesOf(cost, machines) + cost.optimizer + exchange / every;
 }
 
 }  // namespace flashlm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cluster/ranks.h"
 
@@ -16,6 +17,12 @@ struct Link {
 // Of the slowest of the ranks, which all send at once.
 Link MeasureLink(Ranks& ranks);
 
+// Values whose gradient is complete after this share of the time of a pass forward and backward.
+struct CompletedValues {
+  double share = 1;
+  int64_t values = 0;
+};
+
 // A step as one machine makes it.
 struct StepCost {
   double passes = 0;                            // seconds forward and backward, of all sequences of the step
@@ -23,9 +30,12 @@ struct StepCost {
   int64_t sequences = 1;                        // of which a machine has whole ones
   int64_t parameters = 0;                       // values that travel
   double step_bytes = 4, difference_bytes = 4;  // of a gradient or a new value; of a difference of weights
+  int leaves = 1, side_by_side = 1;             // passes of the step; how many a machine makes at a time
+  std::vector<CompletedValues> completed = {};  // of a pass, in order; without: all with its end
 };
 
-// Seconds of a step on so many machines that exchange gradients; on one without exchange.
+// Seconds of a step on so many machines that exchange gradients; on one without exchange. A gradient travels as soon as
+// it is complete, while the last passes go on.
 double StepSeconds(const StepCost& cost, const Link& link, int machines);
 // The same where they make `every` steps of their own between two exchanges of weights.
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every);

@@ -54,6 +54,39 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
   return table;
 }
 
+// When in a pass the gradient of which parameters is complete.
+class CompletionTimes final : public GradientWatch {
+ public:
+  explicit CompletionTimes(const ParamBank& bank) {
+    for (const ParamInfo& info : bank.infos()) cuts_.push_back(info.offset);
+    cuts_.push_back(bank.size());
+  }
+
+  void Begin() {
+    completed_.clear();
+    watch_.Restart();
+  }
+  std::span<const int64_t> cuts() const override { return cuts_; }
+  void Complete(int part) override {
+    const auto p = static_cast<size_t>(part);
+    completed_.push_back({watch_.Seconds(), cuts_[p + 1] - cuts_[p]});
+  }
+  void Between() override { seconds_ = watch_.Seconds(); }
+
+  // Of the pass that is over.
+  std::vector<CompletedValues> Completed() const {
+    std::vector<CompletedValues> completed = completed_;
+    for (CompletedValues& some : completed) some.share /= seconds_;
+    return completed;
+  }
+
+ private:
+  std::vector<int64_t> cuts_;
+  Stopwatch watch_;
+  double seconds_ = 1;                      // of the pass
+  std::vector<CompletedValues> completed_;  // in seconds
+};
+
 // Steps on random tokens.
 class RandomTraining {
  public:
@@ -92,6 +125,23 @@ class RandomTraining {
     std::vector<float> gradient(bank.gradients(), bank.gradients() + bank.size());
     bank.ClearGradients();
     return gradient;
+  }
+  // When in a pass gradients are complete.
+  std::vector<CompletedValues> Completed() {
+    ParamBank& bank = model_->bank();
+    Tape tape(bank, model_->packs(), step_.tape().dtype());
+    tape.SetInt8Training(step_.products() == DType::kI8);
+    CompletionTimes times(bank);
+    tape.SetWatch(&times);
+    for (int pass = 0; pass < 2; ++pass) {  // the first one allocates
+      times.Begin();
+      tape.BeginTraining(std::max(1, size_.micro_batch / train_.lanes), size_.length, /*seed=*/1, /*random_step=*/1);
+      const Prediction prediction = model_->Predict(tape, inputs_.data());
+      train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
+      tape.Backward();
+    }
+    bank.ClearGradients();
+    return times.Completed();
   }
   const Model& model() const { return *model_; }
   TrainingStep& step() { return step_; }
@@ -260,10 +310,12 @@ SharedStep MeasureSharedStep(RunConfig config, int steps, Ranks* ranks) {
   }
   SharedStep step;
   const TrainConfig& train = training->train();
-  step.leaves = train.accumulate * train.lanes;
+  step.cost.leaves = train.accumulate * train.lanes;
+  step.cost.side_by_side = train.lanes > 1 ? ThreadCount() : 1;
+  step.cost.completed = training->Completed();
   const int members = ranks == nullptr ? 1 : ranks->size();
-  const int own = ShareOf(step.leaves, ranks == nullptr ? 0 : ranks->rank(), members).count();
-  step.cost.passes = Median(std::move(passes)) * step.leaves / own;
+  const int own = ShareOf(step.cost.leaves, ranks == nullptr ? 0 : ranks->rank(), members).count();
+  step.cost.passes = Median(std::move(passes)) * step.cost.leaves / own;
   step.cost.optimizer = Median(std::move(optimizer)) * members;
   step.cost.sequences = int64_t{train.accumulate} * train.micro_batch;
   step.cost.parameters = training->model().bank().size();

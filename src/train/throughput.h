@@ -29,7 +29,6 @@ double SecondsPerToken(RunConfig config, double seconds);
 struct SharedStep {
   StepCost cost;
   int64_t tokens = 0;
-  int leaves = 0;
   double seconds = 0, exchange_seconds = 0;  // medians, as measured with the ranks that there are
 };
 // `ranks`: that share it; null: this process is alone.

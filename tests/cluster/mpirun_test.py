@@ -298,10 +298,13 @@ def bench():
         fail(err)
     out, _ = run([FLASHLM, "bench", "exchange", "--bandwidth", "125", "--latency", "0.1", "--steps", "2", "--json"])
     one = json.loads(out)
-    values = one["parameters"] * 8 / 2 / 125e6  # gradients and values, half of each, on two machines
-    expected = one["passes_ms"] / 2 + one["update_ms"] / 2 + 1e3 * (values + 4 * 1e-4)
-    if abs(one["predicted"][1]["step_ms"] - expected) > 1e-6 * expected:
-        fail(f"{one['predicted'][1]['step_ms']} ms predicted instead of {expected}")
+    gradients = 1e3 * one["parameters"] * 4 / 2 / 125e6  # ms for half of them, on two machines; as long for values
+    two = one["predicted"][1]
+    expected = one["passes_ms"] / 2 + one["update_ms"] / 2 + 2 * gradients + 4 * 0.1 - two["hidden_ms"]
+    if abs(two["step_ms"] - expected) > 1e-6 * expected:
+        fail(f"{two['step_ms']} ms predicted instead of {expected}")
+    if not 0 < two["hidden_ms"] < gradients:
+        fail(f"{two['hidden_ms']} of {gradients} ms hidden")
 
 
 CASES = {"local": local, "bench": bench, "same_bits": same_bits, "engines": engines, "goes_on": goes_on, "hangs": hangs, "supervised": supervised,
