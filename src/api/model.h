@@ -33,8 +33,8 @@ class Turns {
   uint64_t asked_ = 0, served_ = 0;
 };
 
-// The engine's model is for one thread at a time: its packed weights are made when they are first read, and its
-// parallel loops expect all cores. Whoever computes with it, or changes it, holds `turns`.
+// Two computations would fight over the cores: the engine's parallel loops expect all of them. Whoever computes with
+// it, or changes it, holds `turns`.
 struct Model::Impl {
   LoadedModel loaded;
   Turns turns;

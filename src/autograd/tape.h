@@ -221,7 +221,7 @@ class Tape {
   void FillUnwritten(GradientSlot& slot);
 
   ParamBank& bank_;
-  WeightPacks& packs_;
+  WeightPacks::Reader packs_;
   GradientsApart* apart_;
   GradientWatch* watch_ = nullptr;
   DType dtype_;

@@ -1,32 +1,83 @@
 #include "autograd/weight_packs.h"
 
+#include "base/parallel.h"
 #include "kernels/ternary/ternary.h"
 #include "kernels/vector/vector.h"
 
 namespace flashlm {
 
-PackedLinear& WeightPacks::Get(const Param& weight, DType dtype) {
-  // A model asks for its weights in the same order every time.
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    last_ = last_ + 1 < entries_.size() ? last_ + 1 : 0;
-    Entry& entry = *entries_[last_];
-    if (entry.weight.offset == weight.offset && entry.weight.rows == weight.rows && entry.dtype == dtype) {
-      if (entry.version != bank_.version()) Renew(entry);
-      return entry.packed;
-    }
+struct WeightPacks::Entry {
+  Param weight;
+  DType dtype;
+  std::mutex renewing = {};
+  std::atomic<uint64_t> version = 0;  // of the bank's values; 0: never packed
+  PackedLinear packed = {};
+  std::vector<float> trits = {}, effective = {};
+  kernels::MadeOnce has_effective = {};
+
+  bool Is(const Param& other, DType type) const {
+    return weight.offset == other.offset && weight.rows == other.rows && dtype == type;
   }
-  last_ = entries_.size();
-  entries_.push_back(std::make_unique<Entry>());
-  entries_.back()->weight = weight;
-  entries_.back()->dtype = dtype;
-  Renew(*entries_.back());
-  return entries_.back()->packed;
+};
+
+WeightPacks::WeightPacks(const ParamBank& bank) : bank_(bank) {}
+WeightPacks::~WeightPacks() = default;
+
+PackedLinear& WeightPacks::Reader::Get(const Param& weight, DType dtype) {
+  Entry* entry = nullptr;
+  for (size_t i = 0; i < asked_.size() && entry == nullptr; ++i) {
+    last_ = last_ + 1 < asked_.size() ? last_ + 1 : 0;
+    if (asked_[last_]->Is(weight, dtype)) entry = asked_[last_];
+  }
+  if (entry == nullptr) {
+    last_ = asked_.size();
+    entry = asked_.emplace_back(&packs_.Find(weight, dtype));
+  }
+  if (entry->version.load(std::memory_order_acquire) != packs_.bank_.version()) packs_.Renew(*entry);
+  return entry->packed;
+}
+
+WeightPacks::Entry& WeightPacks::Find(const Param& weight, DType dtype) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& entry : entries_) {
+    if (entry->Is(weight, dtype)) return *entry;
+  }
+  return *entries_.emplace_back(new Entry{weight, dtype});
 }
 
 void WeightPacks::Renew(Entry& entry) {
+  const std::lock_guard lock(entry.renewing);
+  if (entry.version.load(std::memory_order_relaxed) == bank_.version()) return;
+  SetValues(entry);
+  entry.version.store(bank_.version(), std::memory_order_release);
+}
+
+void WeightPacks::Renew() {
+  // What fails for want of memory is tried again, and then said, by the product that wants it.
+  const auto for_pieces = [](int64_t n, const auto& make) {
+    ParallelPieces(n, [&](int64_t i) {
+      try {
+        make(i);
+      } catch (const std::exception&) {
+      }
+    });
+  };
+  const auto entries = static_cast<int64_t>(entries_.size());
+  for_pieces(entries, [&](int64_t i) { Renew(*entries_[static_cast<size_t>(i)]); });
+  // Each form by itself, so that threads have more to share.
+  constexpr int64_t kForms = 3;
+  for_pieces(kForms * entries, [&](int64_t i) {
+    PackedLinear& packed = entries_[static_cast<size_t>(i / kForms)]->packed;
+    if (i % kForms == 1) return packed.training.RenewForward();
+    if (i % kForms == 2) return packed.training.RenewInputGradient();
+    packed.weight.Renew();
+    packed.trits.Renew();
+  });
+}
+
+void WeightPacks::SetValues(Entry& entry) {
   const Param& w = entry.weight;
   PackedLinear& packed = entry.packed;
-  entry.version = bank_.version();
   if (w.quantization.ternary == kernels::Ternary::kNone) {
     if (kernels::Int8Rows kept = bank_.Int8Of(w)) {
       packed.int8.SetRows(std::move(kept), w.rows, w.cols);
@@ -43,7 +94,7 @@ void WeightPacks::Renew(Entry& entry) {
     return SetValuesLater(entry);
   }
   entry.trits.resize(static_cast<size_t>(w.rows) * static_cast<size_t>(w.cols));
-  entry.effective.clear();
+  entry.has_effective.Forget();
   bank_.Ternarize(w, entry.trits.data(), packed.scales.data());
   packed.weight.SetValues([&entry] { return EffectiveOf(entry); }, w.rows, w.cols, entry.dtype);
   packed.trits.SetValues(entry.trits.data(), w.rows, w.cols);
@@ -53,11 +104,11 @@ void WeightPacks::Renew(Entry& entry) {
 // Trits times scales, made when a product of floats asks for them.
 const float* WeightPacks::EffectiveOf(Entry& entry) {
   const Param& w = entry.weight;
-  if (entry.effective.empty()) {
+  entry.has_effective.Want([&] {
     entry.effective.resize(entry.trits.size());
     kernels::Scale({entry.trits.data(), DType::kF32, w.rows, w.cols, w.cols}, entry.packed.scales.data(), nullptr,
                    {entry.effective.data(), DType::kF32, w.rows, w.cols, w.cols});
-  }
+  });
   return entry.effective.data();
 }
 

@@ -23,8 +23,8 @@ int PromptPiece(int64_t left) {
   return static_cast<int>(std::min<uint64_t>(kLongestPiece, std::bit_floor(static_cast<uint64_t>(left))));
 }
 
-StreamReader::StreamReader(Model& model, DType dtype, WeightPacks& packs)
-    : model_(model), tape_(model.bank(), packs, dtype), vocab_(model.vocab()) {}
+StreamReader::StreamReader(Model& model, DType dtype)
+    : model_(model), tape_(model.bank(), model.packs(), dtype), vocab_(model.vocab()) {}
 
 Prediction StreamReader::ReadPiece(State& state, std::span<const int32_t> tokens, int begin, int count) {
   const int rows = state.rows(), length = static_cast<int>(tokens.size()) / rows;

@@ -18,13 +18,11 @@ int PromptPiece(int64_t left);
 // (docs/lab-book/2026-11-serving.md).
 constexpr int kRowsTogether = 6;
 
-// Not for several threads, nor for two readers of one model on two threads unless each has packed weights of its own.
+// For one thread at a time; readers of one model may run side by side.
 class StreamReader {
  public:
-  // dtype: what matrix products read (kernels/gemm/precision.h). packs: of the model's bank; they outlive the reader.
-  StreamReader(Model& model, DType dtype, WeightPacks& packs);
-  // With the model's own.
-  StreamReader(Model& model, DType dtype) : StreamReader(model, dtype, model.packs()) {}
+  // dtype: what matrix products read (kernels/gemm/precision.h). The model outlives the reader.
+  StreamReader(Model& model, DType dtype);
 
   // Every stream of `state` reads its row of tokens [rows, T], T >= 1, in pieces as PromptPiece has them. What a stream
   // becomes does not depend by a bit on the others (up to 32 of them; kernels::kFewRows). Throws Error for an id

@@ -62,17 +62,14 @@ class Writers {
 
   std::vector<WrittenDocument> Run() {
     const int streams = std::min(options_.streams, options_.documents);
-    // Of no more threads than have streams enough: each beside the first has packed weights of its own.
+    // No more threads than have streams enough.
     const int writers = std::min(ThreadCount(), (streams + kRowsTogether - 1) / kRowsTogether);
     if (writers == 1) {
-      Write(model_.packs(), std::min(streams, kRowsTogether));  // on all threads
+      Write(std::min(streams, kRowsTogether));  // on all threads
     } else {
       ParallelPieces(writers, [&](int64_t i) {
         const int64_t rows = streams * (i + 1) / writers - streams * i / writers;
-        const int at_most = static_cast<int>(std::min<int64_t>(rows, kRowsTogether));
-        if (i == 0) return Write(model_.packs(), at_most);
-        WeightPacks packs(model_.bank());
-        Write(packs, at_most);
+        Write(static_cast<int>(std::min<int64_t>(rows, kRowsTogether)));
       });
     }
     if (failure_) std::rethrow_exception(failure_);
@@ -81,9 +78,9 @@ class Writers {
 
  private:
   // At most `rows` at a time.
-  void Write(WeightPacks& packs, int rows) {
+  void Write(int rows) {
     try {
-      StreamReader reader(model_, dtype_, packs);
+      StreamReader reader(model_, dtype_);
       Sampler sampler(options_.sampler);
       std::vector<int> writing;  // by row: its document
       while (std::ssize(writing) < rows && begun_ < options_.documents) writing.push_back(begun_++);

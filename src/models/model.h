@@ -29,8 +29,7 @@ struct Prediction {
   Tensor auxiliary;
 };
 
-// For one thread at a time for each WeightPacks, also where it is only read: products find its weights in forms that
-// are made when they are first asked for.
+// Any number of threads may make passes side by side, each on a tape of its own, while the parameters stay as they are.
 class Model {
  public:
   virtual ~Model() = default;

@@ -156,11 +156,11 @@ void ModelStreams::WriteAll(bool in_turns) {
   if (apart_) {
     const Turn turn{in_turns ? kTokensApart : 1, kLongestTurn * ThreadCount() / static_cast<double>(groups_.size())};
     while (std::ssize(neighbours_) + 1 < ThreadCount()) {
-      neighbours_.push_back(std::make_unique<Neighbour>(*served_.model, served_.decode));
+      neighbours_.push_back(std::make_unique<StreamReader>(*served_.model, served_.decode));
     }
     ParallelPieces(std::ssize(groups_), [&](int64_t g) {
       const auto thread = static_cast<size_t>(omp_get_thread_num());
-      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : neighbours_[thread - 1]->reader, turn);
+      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : *neighbours_[thread - 1], turn);
     });
   } else {
     for (const auto& group : groups_) Decode(*group, reader_, {1, 0});

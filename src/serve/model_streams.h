@@ -79,13 +79,6 @@ class ModelStreams {
       rows.pop_back();
     }
   };
-  // Reads on another thread than the engine's.
-  struct Neighbour {
-    Neighbour(Model& model, DType dtype) : packs(model.bank()), reader(model, dtype, packs) {}
-    WeightPacks packs;
-    StreamReader reader;
-  };
-
   void ScoreSome();
   void ReadSome();
   int ReadPiece(Stream& stream);
@@ -118,8 +111,8 @@ class ModelStreams {
   PrefixCache cache_;
   std::list<std::unique_ptr<Stream>> streams_;  // in the order in which they came
   std::vector<std::unique_ptr<Group>> groups_;
-  bool apart_ = false;                                  // each group on one thread, instead of each on all
-  std::vector<std::unique_ptr<Neighbour>> neighbours_;  // of the threads but the first, which has reader_
+  bool apart_ = false;                                     // each group on one thread, instead of each on all
+  std::vector<std::unique_ptr<StreamReader>> neighbours_;  // of the threads but the first, which has reader_
 };
 
 template <class EndOf>

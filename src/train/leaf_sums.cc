@@ -57,8 +57,7 @@ void LeafSums::SendTo(GradientExchange& exchange) {
 void LeafSums::Prepare(size_t workers) {
   while (workers_.size() < workers) {
     auto worker = std::make_unique<Worker>();
-    if (!workers_.empty()) worker->packs = std::make_unique<WeightPacks>(model_.bank());
-    worker->tape.emplace(model_.bank(), worker->packs ? *worker->packs : model_.packs(), dtype_);
+    worker->tape.emplace(model_.bank(), model_.packs(), dtype_);
     worker->tape->SetInt8Training(int8_training_);
     worker->tape->SetProfiling(profiling_);
     if (exchange_ != nullptr) worker->watch = std::make_unique<Watch>(*this);
@@ -205,6 +204,7 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   sums_.resize(cuts_.size() - 1);
   for (auto& sums : sums_) sums.clear();
   if (side_by_side_) {
+    if (count > 1) model_.packs().Renew();
     ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pass); });
   } else {
     Work(0, pass);

@@ -77,7 +77,6 @@ class LeafSums {
   // Who hears of a leaf's parts.
   class Watch;
   struct Worker {
-    std::unique_ptr<WeightPacks> packs;  // of the first none: it has the model's own
     std::optional<Tape> tape;
     std::unique_ptr<Watch> watch;  // none without other ranks
     std::exception_ptr failure;

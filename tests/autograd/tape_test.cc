@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <thread>
 
 #include "autograd/ops.h"
 
@@ -260,23 +261,51 @@ TEST_F(WeightPacksTest, KnowHandlesApartThatBeginAtOnePlace) {
 }
 
 TEST_F(WeightPacksTest, KeepOneCopyOfEachTypeAndWeight) {
-  const PackedLinear* f32 = &packs_.Get(first_, DType::kF32);
-  const PackedLinear* bf16 = &packs_.Get(first_, DType::kBF16);
-  const PackedLinear* other = &packs_.Get(second_, DType::kF32);
+  WeightPacks::Reader reader(packs_), neighbour(packs_);
+  const PackedLinear* f32 = &reader.Get(first_, DType::kF32);
+  const PackedLinear* bf16 = &reader.Get(first_, DType::kBF16);
+  const PackedLinear* other = &reader.Get(second_, DType::kF32);
   EXPECT_NE(f32, bf16);
   EXPECT_NE(f32, other);
   for (int turn = 0; turn < 2; ++turn) {
-    EXPECT_EQ(&packs_.Get(second_, DType::kF32), other);
-    EXPECT_EQ(&packs_.Get(first_, DType::kBF16), bf16);
-    EXPECT_EQ(&packs_.Get(first_, DType::kF32), f32);
+    for (WeightPacks::Reader* some : {&neighbour, &reader}) {
+      EXPECT_EQ(&some->Get(second_, DType::kF32), other);
+      EXPECT_EQ(&some->Get(first_, DType::kBF16), bf16);
+      EXPECT_EQ(&some->Get(first_, DType::kF32), f32);
+    }
     bank_.Touch();
+  }
+}
+
+// Threads that read side by side, after every change, with and without everything made before: whoever asks first makes
+// it, and nobody reads what is half made or old.
+TEST_F(WeightPacksTest, AreSharedByThreads) {
+  Tape other(bank_, packs_, DType::kF32);
+  for (int round = 0; round < 300; ++round) {
+    const auto value = static_cast<float>(round);
+    Set(first_, value);
+    Set(ternary_, -value);
+    bank_.Touch();
+    if (round % 2 == 0) packs_.Renew();
+    const auto read = [&](Tape& tape) {
+      for (const Param* p : {&first_, &ternary_}) {
+        tape.BeginInference(1, 1, nullptr);
+        std::vector<float> ones(kIn, 1.0f);
+        const float product = Linear(tape, tape.Wrap(ones.data(), 1, kIn), *p).f32()[1];
+        EXPECT_EQ(product, (p == &first_ ? value : -value) * kIn) << round;
+      }
+    };
+    std::thread neighbour([&] { read(other); });
+    read(tape_);
+    neighbour.join();
   }
 }
 
 TEST_F(WeightPacksTest, OfTernaryMatricesHoldTritsAndScales) {
   Set(ternary_, -0.5f);
   bank_.Touch();
-  const PackedLinear& packed = packs_.Get(ternary_, DType::kF32);
+  WeightPacks::Reader reader(packs_);
+  const PackedLinear& packed = reader.Get(ternary_, DType::kF32);
   ASSERT_EQ(packed.scales.size(), 2u);
   EXPECT_FLOAT_EQ(packed.scales[0], 0.5f);
   EXPECT_FLOAT_EQ(packed.scales[1], 0.5f);

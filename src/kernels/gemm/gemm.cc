@@ -12,6 +12,7 @@
 #include "kernels/gemm/few_rows.h"
 #include "kernels/gemm/few_rows_int8.h"
 #include "kernels/gemm/few_rows_trits.h"
+#include "kernels/gemm/made_once.h"
 #include "kernels/gemm/ref.h"
 #include "kernels/gemm/ternary_gemv.h"
 #include "kernels/isa.h"
@@ -171,35 +172,52 @@ class OneDnn {
 // An int8 matrix as both kinds of integer weights multiply by it: in panels for a few rows, beyond in oneDNN's blocks.
 class Int8Weight {
  public:
-  void Forget() { has_panels_ = has_blocks_ = false; }
+  void Forget() {
+    has_panels_.Forget();
+    has_blocks_.Forget();
+  }
+  // fill(to): writes the matrix [out,in].
+  template <class Fill>
+  void Renew(int64_t out, int64_t in, const Fill& fill) {
+    has_panels_.Renew([&] { MakePanels(out, in, fill); });
+    has_blocks_.Renew([&] { MakeBlocks(out, in, fill); });
+  }
 
-  // y[N,out] = q[N,in] rows^T; of a few rows only if HasVnni(). fill(to): writes the matrix [out,in], called only by
-  // the first call of either kind after Forget.
+  // y[N,out] = q[N,in] rows^T; of a few rows only if HasVnni(). fill: as of Renew, called only by the first call of
+  // either kind after Forget.
   template <class Fill>
   void Forward(const Matrix& q, const Fill& fill, const Matrix& y) {
-    // Of all matrices the same memory, which only packing reads.
-    thread_local Buffer scratch;
-    const auto rows = [&] {
-      auto* to = static_cast<int8_t*>(scratch.AtLeast(static_cast<size_t>(y.cols * q.cols)));
-      fill(to);
-      return to;
-    };
     if (q.rows <= kFewRows) {
-      if (!has_panels_) panels_.SetValues(rows(), y.cols, q.cols);
-      has_panels_ = true;
+      has_panels_.Want([&] { MakePanels(y.cols, q.cols, fill); });
       return FewRowsInt8Product(q, panels_, y);
     }
-    if (!has_blocks_) OneDnn::Get().Pack(rows(), DType::kI8, true, q.cols, y.cols, DType::kI8, blocks_);
-    has_blocks_ = true;
+    has_blocks_.Want([&] { MakeBlocks(y.cols, q.cols, fill); });
     OneDnn::Get().Run({q.rows, y.cols, q.cols, q.stride, 0, y.stride, DType::kI8, DType::kF32, Layout::kPlain,
                        Layout::kPacked, false, ThreadCount()},
                       q.data, blocks_.data(), y.data);
   }
 
  private:
+  // In memory that is the same for all matrices, since only packing reads it.
+  template <class Fill>
+  static const int8_t* Filled(int64_t out, int64_t in, const Fill& fill) {
+    thread_local Buffer scratch;
+    auto* to = static_cast<int8_t*>(scratch.AtLeast(static_cast<size_t>(out * in)));
+    fill(to);
+    return to;
+  }
+  template <class Fill>
+  void MakePanels(int64_t out, int64_t in, const Fill& fill) {
+    panels_.SetValues(Filled(out, in, fill), out, in);
+  }
+  template <class Fill>
+  void MakeBlocks(int64_t out, int64_t in, const Fill& fill) {
+    OneDnn::Get().Pack(Filled(out, in, fill), DType::kI8, true, in, out, DType::kI8, blocks_);
+  }
+
   Int8Panels panels_;
   Buffer blocks_;
-  bool has_panels_ = false, has_blocks_ = false;
+  MadeOnce has_panels_, has_blocks_;
 };
 
 // Calls multiply(x, y) with rows that lie close together, and with `rows` of them, the last ones zeros: with columns of
@@ -234,28 +252,27 @@ struct PackedWeight::Impl {
   DType dtype = DType::kF32;
   Buffer rows_buffer, forward_buffer, backward_buffer;
   Panels few_rows;
-  bool has_rows = false, has_forward = false, has_backward = false, has_few_rows = false;
+  MadeOnce has_rows, has_forward, has_backward, has_few_rows;
 
   // W [out,in] in the operands' type, for plain loops.
   const void* Rows() {
     if (dtype == DType::kF32) return values();
-    if (!has_rows) {
+    has_rows.Want([this] {
       void* rows = rows_buffer.AtLeast(static_cast<size_t>(out * in) * SizeOf(dtype));
       Copy({const_cast<float*>(values()), DType::kF32, out, in, in}, {rows, dtype, out, in, in}, false);
-      has_rows = true;
-    }
+    });
     return rows_buffer.data();
   }
+  void MakeForward() { OneDnn::Get().Pack(values(), DType::kF32, true, in, out, dtype, forward_buffer); }
   void* PackedForward() {
-    if (!has_forward) OneDnn::Get().Pack(values(), DType::kF32, true, in, out, dtype, forward_buffer);
-    has_forward = true;
+    has_forward.Want([this] { MakeForward(); });
     return forward_buffer.data();
   }
+  void MakeFewRows() {
+    few_rows.SetValues({const_cast<float*>(values()), DType::kF32, out, in, in}, dtype, PanelOutputs());
+  }
   const Panels& PackedFewRows() {
-    if (!has_few_rows) {
-      few_rows.SetValues({const_cast<float*>(values()), DType::kF32, out, in, in}, dtype, PanelOutputs());
-    }
-    has_few_rows = true;
+    has_few_rows.Want([this] { MakeFewRows(); });
     return few_rows;
   }
   // One product of oneDNN.
@@ -264,9 +281,9 @@ struct PackedWeight::Impl {
                        accumulate, ThreadCount()},
                       x.data, PackedForward(), y.data);
   }
+  void MakeBackward() { OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, backward_buffer); }
   void* PackedBackward() {
-    if (!has_backward) OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, backward_buffer);
-    has_backward = true;
+    has_backward.Want([this] { MakeBackward(); });
     return backward_buffer.data();
   }
 };
@@ -281,7 +298,16 @@ void PackedWeight::SetValues(MatrixValues w, int64_t out, int64_t in, DType dtyp
   impl_->out = out;
   impl_->in = in;
   impl_->dtype = dtype;
-  impl_->has_rows = impl_->has_forward = impl_->has_backward = impl_->has_few_rows = false;
+  for (MadeOnce* has : {&impl_->has_rows, &impl_->has_forward, &impl_->has_backward, &impl_->has_few_rows}) {
+    has->Forget();
+  }
+}
+
+void PackedWeight::Renew() {
+  Impl& w = *impl_;
+  w.has_forward.Renew([&] { w.MakeForward(); });
+  w.has_few_rows.Renew([&] { w.MakeFewRows(); });
+  w.has_backward.Renew([&] { w.MakeBackward(); });
 }
 
 void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups) {
@@ -328,7 +354,7 @@ struct PackedTrits::Impl {
   TernaryMatVecWeight two_bits;
   TritPanels panels;
   Int8Weight int8;
-  bool has_rows = false, has_two_bits = false, has_panels = false;
+  MadeOnce has_rows, has_two_bits, has_panels;
 
   void Fill(int8_t* to) const {
     constexpr int64_t kRowsAtATime = 16;
@@ -339,9 +365,10 @@ struct PackedTrits::Impl {
     });
   }
   const int8_t* Rows() {
-    rows.resize(static_cast<size_t>(out * in));
-    if (!has_rows) Fill(rows.data());
-    has_rows = true;
+    has_rows.Want([this] {
+      rows.resize(static_cast<size_t>(out * in));
+      Fill(rows.data());
+    });
     return rows.data();
   }
 };
@@ -356,8 +383,15 @@ void PackedTrits::SetRows(TritRows rows, int64_t out, int64_t in) {
   impl_->source = std::move(rows);
   impl_->out = out;
   impl_->in = in;
-  impl_->has_rows = impl_->has_two_bits = impl_->has_panels = false;
+  for (MadeOnce* has : {&impl_->has_rows, &impl_->has_two_bits, &impl_->has_panels}) has->Forget();
   impl_->int8.Forget();
+}
+
+void PackedTrits::Renew() {
+  Impl& w = *impl_;
+  w.has_two_bits.Renew([&] { w.two_bits.SetRows(w.source, w.out, w.in); });
+  w.has_panels.Renew([&] { w.panels.SetRows(w.source, w.out, w.in); });
+  w.int8.Renew(w.out, w.in, [&](int8_t* to) { w.Fill(to); });
 }
 
 void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
@@ -365,13 +399,11 @@ void PackedTrits::Forward(const Matrix& q, const Matrix& y) {
   CheckInt8Product(q, w.out, w.in, y);
   if (ActiveIsa() == Isa::kScalar) return ref::IntegerMatMul(q, w.Rows(), y);
   if (q.rows <= kFewRows && HasVnni()) {
-    if (!w.has_panels) w.panels.SetRows(w.source, w.out, w.in);
-    w.has_panels = true;
+    w.has_panels.Want([&] { w.panels.SetRows(w.source, w.out, w.in); });
     return FewRowsTritProduct(q, w.panels, y);
   }
   if (q.rows <= kFewRows) {
-    if (!w.has_two_bits) w.two_bits.SetRows(w.source, w.out, w.in);
-    w.has_two_bits = true;
+    w.has_two_bits.Want([&] { w.two_bits.SetRows(w.source, w.out, w.in); });
     return TernaryMatVec(q, w.two_bits, y);
   }
   w.int8.Forward(

@@ -1,7 +1,8 @@
 // Matrix products. oneDNN does the work; with FLASHLM_ISA=scalar plain loops do.
 //
 // Operands are f32 or bf16 (both operands alike), sums are f32, results f32 or bf16. Weights live as f32 [out, in] and
-// are re-laid ("packed") once per change into what the CPU's matrix units like best.
+// are re-laid ("packed") once per change into what the CPU's matrix units like best. Any number of threads may multiply
+// by the same weight at once; its values are set while none does.
 #pragma once
 
 #include <memory>
@@ -46,6 +47,8 @@ class PackedWeight {
   void Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups = RowGroups::kFastest);
   // dx[N,in] = dy[N,out] W (+ dx if accumulate).
   void InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate);
+  // Makes the copies that products of the values before these have wanted.
+  void Renew();
 
  private:
   struct Impl;
@@ -68,6 +71,8 @@ class PackedTrits {
 
   // y[N,out] (f32) = q[N,in] (int8) W^T. in * 127 must stay below 2^24.
   void Forward(const Matrix& q, const Matrix& y);
+  // Makes the copies that products of the values before these have wanted.
+  void Renew();
 
  private:
   struct Impl;

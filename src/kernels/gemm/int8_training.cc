@@ -202,7 +202,8 @@ void TrainingInt8Weight::SetValues(const float* w, int64_t out, int64_t in) {
   source_ = w;
   out_ = out;
   in_ = in;
-  outputs_.ready = inputs_.ready = false;
+  outputs_.rounded.Forget();
+  inputs_.rounded.Forget();
 }
 
 template <class Lines>
@@ -220,7 +221,6 @@ void TrainingInt8Weight::Side::Round(int64_t count, int64_t length, const Lines&
     }
   });
   if (HasVnni()) panels.SetValues(to, count, length);
-  ready = true;
 }
 
 void TrainingInt8Weight::Side::Multiply(const Matrix& q, const float* row_scales, const Matrix& y, bool accumulate) {
@@ -229,26 +229,37 @@ void TrainingInt8Weight::Side::Multiply(const Matrix& q, const float* row_scales
   product.RunInLoops();
 }
 
+void TrainingInt8Weight::RoundOutputs() {
+  outputs_.Round(out_, in_, [&](int64_t begin, int64_t /*end*/) { return source_ + begin * in_; });
+}
+
+void TrainingInt8Weight::RoundInputs() {
+  inputs_.Round(in_, out_, [&](int64_t begin, int64_t end) {
+    thread_local Buffer columns;
+    auto* const to = static_cast<float*>(columns.AtLeast(static_cast<size_t>(kLines * out_) * sizeof(float)));
+    TransposeLines({const_cast<float*>(source_) + begin, DType::kF32, out_, end - begin, in_}, to);
+    return static_cast<const float*>(to);
+  });
+}
+
+void TrainingInt8Weight::RenewForward() {
+  outputs_.rounded.Renew([this] { RoundOutputs(); });
+}
+void TrainingInt8Weight::RenewInputGradient() {
+  inputs_.rounded.Renew([this] { RoundInputs(); });
+}
+
 void TrainingInt8Weight::Forward(const Matrix& q, const float* scales, const Matrix& y, bool accumulate) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.cols == in_ && y.cols == out_ && q.rows == y.rows,
                 "int8 product of [{},{}] with a weight [{},{}]", q.rows, q.cols, out_, in_);
-  if (!outputs_.ready) {
-    outputs_.Round(out_, in_, [&](int64_t begin, int64_t /*end*/) { return source_ + begin * in_; });
-  }
+  outputs_.rounded.Want([this] { RoundOutputs(); });
   outputs_.Multiply(q, scales, y, accumulate);
 }
 
 void TrainingInt8Weight::InputGradient(const Matrix& q, const float* scales, const Matrix& dx, bool accumulate) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.cols == out_ && dx.cols == in_ && q.rows == dx.rows,
                 "int8 gradient [{},{}] of a weight [{},{}]", q.rows, q.cols, out_, in_);
-  if (!inputs_.ready) {
-    inputs_.Round(in_, out_, [&](int64_t begin, int64_t end) {
-      thread_local Buffer columns;
-      auto* const to = static_cast<float*>(columns.AtLeast(static_cast<size_t>(kLines * out_) * sizeof(float)));
-      TransposeLines({const_cast<float*>(source_) + begin, DType::kF32, out_, end - begin, in_}, to);
-      return static_cast<const float*>(to);
-    });
-  }
+  inputs_.rounded.Want([this] { RoundInputs(); });
   inputs_.Multiply(q, scales, dx, accumulate);
 }
 

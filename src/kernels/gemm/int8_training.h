@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "kernels/gemm/few_rows_int8.h"
+#include "kernels/gemm/made_once.h"
 #include "kernels/matrix.h"
 
 namespace flashlm::kernels {
@@ -26,7 +27,7 @@ struct Rounding {
 // [N,C], rows [first_row, first_row + N) of those that chance decides for; q: int8.
 void RoundRows(const Matrix& x, const Matrix& q, float* scales, const Rounding& rounding, int64_t first_row);
 
-// A float matrix W [out,in] as products read it from either side.
+// A float matrix W [out,in] as products read it from either side, by any number of threads at once.
 class TrainingInt8Weight {
  public:
   // w (contiguous) must stay unchanged until the next call; it is rounded at the first product that wants it.
@@ -36,6 +37,9 @@ class TrainingInt8Weight {
   void Forward(const Matrix& q, const float* scales, const Matrix& y, bool accumulate);
   // dx[N,in] = or += (q scale of the row) W, W with a scale per input. q: int8 [N,out], scales: [N].
   void InputGradient(const Matrix& q, const float* scales, const Matrix& dx, bool accumulate);
+  // Rounds it for either product if there were some of the values before these.
+  void RenewForward();
+  void RenewInputGradient();
 
  private:
   // W or its transpose, each row rounded: panels where they are read (HasVnni), else rows.
@@ -43,13 +47,16 @@ class TrainingInt8Weight {
     std::vector<int8_t> rows;
     std::vector<float> scales;
     Int8Panels panels;
-    bool ready = false;
+    MadeOnce rounded;
 
     // lines(begin, end): these rows [end - begin, length], at most kLines of them, until it is called again.
     template <class Lines>
     void Round(int64_t count, int64_t length, const Lines& lines);
     void Multiply(const Matrix& q, const float* row_scales, const Matrix& y, bool accumulate);
   };
+
+  void RoundOutputs();
+  void RoundInputs();
 
   const float* source_ = nullptr;
   int64_t out_ = 0, in_ = 0;
