@@ -141,6 +141,7 @@ Tensor NormOverTime(Tape& tape, const Tensor& x, const Param& gain, const Param&
       }
     });
   });
+  tape.Uses(bias);
   tape.Record({&kNormOverTimeOp, {x}, y, gain, tape.Keep(saved)});
   return y;
 }

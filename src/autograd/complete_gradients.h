@@ -1,7 +1,6 @@
 // For checks: what the gradient of each part of a bank was when the backward pass called it complete.
 #pragma once
 
-#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "autograd/tape.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "kernels/vector/vector.h"
@@ -22,6 +23,7 @@ void Tape::Begin(int batch, int length, bool training) {
   dropout_site_ = 0;
   state_ = nullptr;
   next_slot_ = 0;
+  node_ = std::numeric_limits<size_t>::max();
   nodes_.clear();
   uses_.clear();
   slots_.clear();
@@ -210,7 +212,8 @@ void Tape::CheckUse(const Param& p) const {
     return use.node <= node_ && whole.offset <= p.offset &&
            p.offset + int64_t{p.rows} * p.cols <= whole.offset + int64_t{whole.rows} * whole.cols;
   });
-  FLASHLM_CHECK(used, "{} adds to the gradient of a parameter that it has not named", nodes_[node_].op->name);
+  const char* const name = node_ < nodes_.size() ? nodes_[node_].op->name : "something outside of the backward pass";
+  FLASHLM_CHECK(used && node_ < nodes_.size(), "{} adds to the gradient of a parameter that it has not named", name);
 }
 
 // The backward pass ends with the first node: a part is complete after the first of those that add to it.
@@ -235,6 +238,7 @@ void Tape::CompleteParts(size_t node) {
 void Tape::Backward() {
   FLASHLM_CHECK(training_, "Backward without BeginTraining");
   if (watch_ != nullptr) PlanCompletion();
+  // At the end it is beyond all nodes again.
   for (node_ = nodes_.size(); node_-- > 0;) {
     const Node& node = nodes_[node_];
     if (HasGradient(node.output)) {

@@ -239,7 +239,7 @@ class Tape {
   std::vector<Node> nodes_;
   std::vector<Use> uses_;              // in the order of nodes; only while somebody watches
   std::vector<size_t> part_complete_;  // by part: the node after which nothing is added to its gradient
-  size_t node_ = 0;                    // whose backward runs
+  size_t node_ = 0;                    // whose backward runs; beyond all of them outside of Backward
   std::vector<GradientSlot> slots_;
   // Gradients die in any order but come in few sizes: freed blocks are reused by size.
   std::vector<FreeBlock> free_blocks_;

@@ -62,13 +62,13 @@ std::string Table(const Json& json, int every) {
                         json["ranks"].get<int>(), json["step_ms_measured"].get<double>(),
                         json["exchange_ms_measured"].get<double>(), json["step_ms_predicted"].get<double>());
   }
-  text += fmt::format("\n{:>8}{:>12}{:>12}{:>12}{:>24}{:>12}\n", "machines", "ms a step", "tokens/s", "efficiency",
-                      fmt::format("sync_every={}: ms", every), "efficiency");
+  text += fmt::format("\n{:>8}{:>12}{:>12}{:>12}{:>12}{:>24}{:>12}\n", "machines", "ms a step", "hidden ms", "tokens/s",
+                      "efficiency", fmt::format("sync_every={}: ms", every), "efficiency");
   for (const Json& row : json["predicted"]) {
-    text +=
-        fmt::format("{:>8}{:>12.1f}{:>12.0f}{:>12.2f}{:>24.1f}{:>12.2f}\n", row["machines"].get<int>(),
-                    row["step_ms"].get<double>(), row["tokens_per_s"].get<double>(), row["efficiency"].get<double>(),
-                    row["local_step_ms"].get<double>(), row["local_efficiency"].get<double>());
+    text += fmt::format("{:>8}{:>12.1f}{:>12.1f}{:>12.0f}{:>12.2f}{:>24.1f}{:>12.2f}\n", row["machines"].get<int>(),
+                        row["step_ms"].get<double>(), row["hidden_ms"].get<double>(), row["tokens_per_s"].get<double>(),
+                        row["efficiency"].get<double>(), row["local_step_ms"].get<double>(),
+                        row["local_efficiency"].get<double>());
   }
   return text;
 }

@@ -89,8 +89,8 @@ void GradientExchange::Plan(int leaves) {
 
 void GradientExchange::Begin(int leaves) {
   Plan(leaves);
-  for (size_t channel = 0; channel < pieces_.size(); ++channel) {
-    const Piece& piece = pieces_[channel];
+  for (size_t p = 0; p < pieces_.size(); ++p) {
+    const Piece& piece = pieces_[p];
     if (piece.to != ranks_.rank()) continue;
     const auto count = static_cast<size_t>(piece.floats.count());
     for (int peer = 0; peer < ranks_.size(); ++peer) {
@@ -98,7 +98,7 @@ void GradientExchange::Begin(int leaves) {
       for (size_t b = first_block_[static_cast<size_t>(peer)]; b < first_block_[static_cast<size_t>(peer) + 1]; ++b) {
         const size_t at = piece.received + b * count;
         void* const to = type_ == DType::kBF16 ? static_cast<void*>(halves_.data() + at) : floats_.data() + at;
-        ranks_.Receive(peer, to, count * SizeOf(type_), static_cast<int>(channel));
+        ranks_.Receive(peer, to, count * SizeOf(type_), ChannelOf(p));
       }
     }
   }
@@ -112,21 +112,26 @@ void GradientExchange::Send(int part, std::span<const GradientBlock> own) {
   }
   const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < own.size(); ++i) own_sums_[i] = own[i].sum;
-  for (size_t channel = 0; channel < pieces_.size(); ++channel) {
-    const Piece& piece = pieces_[channel];
+  for (size_t p = 0; p < pieces_.size(); ++p) {
+    const Piece& piece = pieces_[p];
     if (piece.part != part || piece.to == ranks_.rank()) continue;
     for (size_t i = 0; i < own.size(); ++i) {
       const void* const data = type_ == DType::kBF16
                                    ? static_cast<const void*>(own_halves_.data() + i * size + piece.floats.begin)
                                    : own[i].sum + piece.floats.begin;
-      ranks_.Send(piece.to, data, static_cast<size_t>(piece.floats.count()) * SizeOf(type_), static_cast<int>(channel));
+      ranks_.Send(piece.to, data, static_cast<size_t>(piece.floats.count()) * SizeOf(type_), ChannelOf(p));
     }
   }
 }
 
 void GradientExchange::Progress() {
+  constexpr double kShortestPause = 1e-4, kPauses = 9;
   const std::unique_lock lock(mutex_, std::try_to_lock);
-  if (lock.owns_lock()) ranks_.Progress();
+  if (!lock.owns_lock() || since_progress_.Seconds() < progress_pause_) return;
+  const Stopwatch watch;
+  ranks_.Progress();
+  progress_pause_ = std::max(kShortestPause, kPauses * watch.Seconds());
+  since_progress_.Restart();
 }
 
 void GradientExchange::SumPiece(const Piece& piece, float* result) {

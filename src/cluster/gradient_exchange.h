@@ -1,8 +1,8 @@
 // The sum of a step's gradient over ranks, in the order of its tree (cluster/leaf_tree.h), and what is updated with it.
 // The parameters are cut into parts, which ranks have in turns. Every rank sums its parts, from what the others send
-// it, updates them, and sends the new values to all: a gradient travels once, values once, whatever the number of
-// ranks, and no update is made twice. Each part's gradient travels as soon as it is there, while the backward pass goes
-// on.
+// it, updates them, and sends the new values to all: what a rank has summed travels once, values once, whatever the
+// number of ranks, and no update is made twice. Each part's gradient travels as soon as it is there, while the backward
+// pass goes on.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/progress.h"
 #include "cluster/leaf_tree.h"
 #include "cluster/ranks.h"
 
@@ -41,12 +42,13 @@ class GradientExchange {
   // What it gets the gradient of: that, and what blocks have beyond it.
   std::vector<Segment> SummedBy(int rank) const;
 
-  // --- a step of `leaves` passes ---
+  // --- a step of `leaves` passes; what fails between its beginning and its end is the job's end ---
   void Begin(int leaves);
   // Each part once, when the sums in it are there, by any thread: `own` are the blocks of this rank's share (ShareOf)
   // of the leaves, in order. They stay as they are until Finish.
   void Send(int part, std::span<const GradientBlock> own);
-  // Between computations, by any thread: moves on what is on its way.
+  // Between computations, by any thread: moves on what is on its way. Takes a tenth of a thread's time at most, however
+  // often it is called.
   void Progress();
   // Waits for the other ranks and writes what this rank sums of result [size], which may be the array of a block of
   // one's own: it is lost then.
@@ -75,14 +77,19 @@ class GradientExchange {
   std::vector<int64_t> cuts_;
   int64_t block_;
   DType type_;
-  std::vector<Piece> pieces_;  // of all parts; each has a channel of its own
+  // Of piece i. What is not of pieces has channel 0.
+  static int ChannelOf(size_t i) { return 1 + static_cast<int>(i); }
+
+  std::vector<Piece> pieces_;  // of all parts
   // Of the tree with `planned_` leaves: all blocks in order, where each rank's begin among them, and how to add them
   // up.
   int planned_ = 0;
   std::vector<LeafRange> blocks_;
   std::vector<size_t> first_block_;  // [ranks + 1]
   std::vector<SumOp> order_;
-  std::mutex mutex_;                           // of messages, while passes are made
+  std::mutex mutex_;  // of messages and what follows, while passes are made
+  Stopwatch since_progress_;
+  double progress_pause_ = 0;                  // seconds
   std::vector<const float*> own_sums_;         // by block of this rank
   std::vector<float> before_;                  // of this rank's parts, an update, where what travels is rounded
   std::vector<float> floats_;                  // received

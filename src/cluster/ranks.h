@@ -1,5 +1,6 @@
 // The processes that share a run, as one of them sees them. All calls that exchange something are made by all ranks, in
-// the same order. Whoever waits for a rank that stays silent for too long ends the job with a line that names it.
+// the same order (on a channel), and by one thread at a time. Whoever waits for a rank that stays silent for too long
+// ends the job with a line that names it.
 #pragma once
 
 #include <condition_variable>
@@ -61,6 +62,8 @@ class Ranks {
   void Wait();
   // Moves them on without waiting.
   void Progress() { Look(); }
+  // How many are not over, as far as was looked.
+  size_t under_way() const { return messages_.size(); }
 
   int64_t bytes_sent() const { return bytes_sent_; }
 

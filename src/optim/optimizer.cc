@@ -160,6 +160,10 @@ void Optimizer::Update(double gradient_norm, double factor, int64_t update, doub
 
 namespace {
 
+// A gradient to a member and a new value to the others, 8 bytes at 1 Gbit/s: what a slow network waits for counts more
+// than an update.
+constexpr double kNanosecondsToSend = 64;
+
 // About the nanoseconds that updating a piece takes one thread: some floats are read and written per value, and a
 // matrix that has products (Muon) is multiplied with itself again and again.
 double CostOf(const RulePiece& piece, bool products) {
@@ -192,24 +196,31 @@ std::vector<Stretch> Within(const std::vector<Stretch>& stretches, int64_t begin
   return within;
 }
 
-// Where the parts of [begin, end) begin, of about equal costs: `parts` of them, the first at `begin`. Appended to cuts.
-void CutEvenly(const std::vector<Stretch>& stretches, int64_t begin, int64_t end, int parts,
-               std::vector<int64_t>& cuts) {
-  double total = 0, before = 0;
+double TotalCost(const std::vector<Stretch>& stretches) {
+  double total = 0;
   for (const Stretch& stretch : stretches) total += stretch.cost;
-  int cut = 1;
+  return total;
+}
+
+// Where the parts of [begin, end) begin, one for each wish, of about these costs; the first at `begin`. Appended to
+// cuts.
+void CutByWishes(const std::vector<Stretch>& stretches, int64_t begin, int64_t end, const std::vector<double>& wishes,
+                 std::vector<int64_t>& cuts) {
+  double before = 0;      // of what lies before a stretch
+  double at = wishes[0];  // where the next cut should be
+  size_t cut = 1;
   cuts.push_back(begin);
   for (const Stretch& stretch : stretches) {
-    const auto left = [&] { return total * cut / parts - before; };
-    for (; cut < parts && left() < stretch.cost; ++cut) {
-      const double share = std::max(0.0, left() / stretch.cost);
+    for (; cut < wishes.size() && at - before < stretch.cost; ++cut) {
+      const double share = std::max(0.0, (at - before) / stretch.cost);
       const auto lines = static_cast<int64_t>(share * static_cast<double>(stretch.size())) / kFloatsPerLine;
       const int64_t inside = stretch.whole ? (share < 0.5 ? 0 : stretch.size()) : lines * kFloatsPerLine;
       cuts.push_back(std::max(cuts.back(), stretch.begin + inside));
+      at += wishes[cut];
     }
     before += stretch.cost;
   }
-  for (; cut < parts; ++cut) cuts.push_back(end);
+  for (; cut < wishes.size(); ++cut) cuts.push_back(end);
 }
 
 }  // namespace
@@ -221,17 +232,34 @@ std::vector<int64_t> Optimizer::Cuts(int members, int rounds) const {
       const RulePiece& memory = piece.memory;
       const int64_t begin = BeginOf(piece);
       const bool whole = piece.rule->ByMatrix();
-      by_cost.push_back({begin, begin + memory.size, CostOf(memory, whole && piece.rule != &config_.lookups), whole});
+      const double sent = kNanosecondsToSend * static_cast<double>(memory.size);
+      by_cost.push_back(
+          {begin, begin + memory.size, sent + CostOf(memory, whole && piece.rule != &config_.lookups), whole});
     }
   }
   std::sort(by_cost.begin(), by_cost.end(), [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
   std::vector<Stretch> by_size = by_cost;
   for (Stretch& stretch : by_size) stretch.cost = static_cast<double>(stretch.size());
   std::vector<int64_t> begins, cuts;
-  CutEvenly(by_size, 0, bank_.size(), rounds, begins);
+  const std::vector<double> equal(static_cast<size_t>(rounds), TotalCost(by_size) / rounds);
+  CutByWishes(by_size, 0, bank_.size(), equal, begins);
   begins.push_back(bank_.size());
+  // What a member has had too much of, since matrices are not cut, it gets less of in the next round.
+  std::vector<double> had(static_cast<size_t>(members)), wishes(had.size());
+  double all = 0;
   for (size_t r = 0; r + 1 < begins.size(); ++r) {
-    CutEvenly(Within(by_cost, begins[r], begins[r + 1]), begins[r], begins[r + 1], members, cuts);
+    const std::vector<Stretch> round = Within(by_cost, begins[r], begins[r + 1]);
+    const double cost = TotalCost(round);
+    all += cost;
+    double wished = 0;
+    for (size_t m = 0; m < had.size(); ++m) wished += wishes[m] = std::max(0.0, all / members - had[m]);
+    for (double& wish : wishes) wish *= wished > 0 ? cost / wished : 0;
+    const size_t first = cuts.size();
+    CutByWishes(round, begins[r], begins[r + 1], wishes, cuts);
+    for (size_t m = 0; m < had.size(); ++m) {
+      const int64_t end = first + m + 1 < cuts.size() ? cuts[first + m + 1] : begins[r + 1];
+      had[m] += TotalCost(Within(round, cuts[first + m], end));
+    }
   }
   cuts.push_back(bank_.size());
   return cuts;

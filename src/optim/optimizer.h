@@ -29,8 +29,8 @@ class Optimizer {
   void Update(double gradient_norm, double factor, int64_t update, double fraction = 1);
   // --- several processes that share the updates ---
   // The bank's parameters in `rounds` stretches of about equal size, each cut into one part for each of `members`, as
-  // evenly as can be by what updating it costs: where parts begin in the bank's arrays [rounds * members + 1]. A matrix
-  // that is updated as a whole is not cut.
+  // evenly as can be by what updating and sending it costs, all rounds together: where parts begin in the bank's arrays
+  // [rounds * members + 1]. A matrix that is updated as a whole is not cut.
   std::vector<int64_t> Cuts(int members, int rounds) const;
   // From now on Update changes the parameters of parts member, member + members, ... alone (part i: from cuts[i] to
   // cuts[i + 1]); those of tables, and gradients of the others, it leaves as they are. Once.

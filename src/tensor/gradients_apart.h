@@ -55,7 +55,7 @@ class GradientsApart {
 
     bool IsWhole(Range some) const;
     void MakeWhole(Range some);
-    void AddRows(int64_t offset, int32_t cols, const int32_t* places, size_t n);
+    void AddRows(int64_t offset, int32_t cols, const int32_t* some, size_t n);
   };
 
   // Calls use(part, what of p lies in it) for each that has some.

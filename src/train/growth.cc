@@ -85,6 +85,12 @@ int64_t Growth::MostTokens() const {
   return most * micro_batch_ * length_;
 }
 
+int Growth::FewestMicroBatches() const {
+  double fewest = batch_[0].value;
+  for (const Stage& stage : batch_) fewest = std::min(fewest, stage.value);
+  return static_cast<int>(std::lround(fewest * accumulate_));
+}
+
 void Growth::VisitFields(FieldVisitor& v) {
   if (batch_.size() > 1) v.Int("batch_stage", batch_stage_, 0, std::ssize(batch_) - 1, "of train.batch_growth");
   if (lengths_.size() > 1) v.Int("length_stage", length_stage_, 0, std::ssize(lengths_) - 1, "of train.length_growth");

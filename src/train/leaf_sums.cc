@@ -80,21 +80,21 @@ std::optional<LeafSums::Sum> LeafSums::Begin() {
   return sum;
 }
 
-std::optional<LeafSums::Halves> LeafSums::TakeHalves(size_t part, const Sum& sum) {
+std::optional<LeafSums::Sides> LeafSums::TakeSides(size_t part, const Sum& sum) {
   std::vector<Sum>& sums = sums_[part];
   for (auto other = sums.begin(); other != sums.end(); ++other) {
     const bool in_order = other->leaves.begin < sum.leaves.begin;
-    const Halves halves = in_order ? Halves{*other, sum} : Halves{sum, *other};
-    if (halves.left.leaves.end != halves.right.leaves.begin) continue;
-    if (!IsNode(leaves_, {halves.left.leaves.begin, halves.right.leaves.end})) continue;
+    const Sides sides = in_order ? Sides{*other, sum} : Sides{sum, *other};
+    if (sides.left.leaves.end != sides.right.leaves.begin) continue;
+    if (!IsNode(leaves_, {sides.left.leaves.begin, sides.right.leaves.end})) continue;
     sums.erase(other);
-    return halves;
+    return sides;
   }
   return std::nullopt;
 }
 
-LeafSums::Sum LeafSums::Add(size_t part, const Halves& halves) {
-  const auto& [left, right] = halves;
+LeafSums::Sum LeafSums::Add(size_t part, const Sides& sides) {
+  const auto& [left, right] = sides;
   if (left.at == nullptr) {
     right.at->gradients.MoveTo(model_.bank(), static_cast<int>(part));
   } else {
@@ -109,25 +109,26 @@ void LeafSums::Release(Memory* memory) {
   free_.push_back(memory);
 }
 
-bool LeafSums::TakeIn(size_t part, Sum sum, bool add) {
+bool LeafSums::TakeIn(size_t part, Sum sum) {
   std::unique_lock lock(mutex_);
-  while (add) {
-    const std::optional<Halves> halves = TakeHalves(part, sum);
-    if (!halves) break;
+  // What nobody waits for the last to end leaves to all threads together.
+  while (exchange_ != nullptr || passing_ > 0 || left_.count() > 0) {
+    const std::optional<Sides> sides = TakeSides(part, sum);
+    if (!sides) break;
     lock.unlock();
-    sum = Add(part, *halves);
+    sum = Add(part, *sides);
     lock.lock();
-    Release(halves->right.at);
+    Release(sides->right.at);
   }
   std::vector<Sum>& sums = sums_[part];
   sums.push_back(sum);
   int leaves = 0;
   for (const Sum& one : sums) leaves += one.leaves.count();
-  return leaves == range_.count() && sums.size() == nodes_.size();
+  return leaves == range_.count();
 }
 
 void LeafSums::TakeInAndSend(size_t part, const Sum& sum) {
-  if (!TakeIn(part, sum, true)) return;
+  if (!TakeIn(part, sum)) return;
   SortByLeaves(sums_[part]);
   std::vector<GradientBlock> blocks;
   for (const Sum& one : sums_[part]) blocks.push_back(BlockOf(one));
@@ -143,15 +144,15 @@ GradientBlock LeafSums::BlockOf(const Sum& sum) const {
 }
 
 void LeafSums::End(const Sum& leaf, Watch* watch) {
-  bool last;
   {
     const std::lock_guard lock(mutex_);
     --passing_;
-    last = passing_ == 0 && left_.count() == 0;
   }
-  if (watch != nullptr) return watch->End();
-  // The last to end leaves what is left to all threads together.
-  TakeIn(0, leaf, !last);
+  if (watch == nullptr) {
+    TakeIn(0, leaf);
+  } else {
+    watch->End();
+  }
 }
 
 void LeafSums::Work(int index, const Pass& pass) {

@@ -34,7 +34,7 @@ class LeafSums {
   LeafSums(const LeafSums&) = delete;
   LeafSums& operator=(const LeafSums&) = delete;
 
-  // Before the first Run: who is handed the sums of each part as soon as they are there. It must outlive this.
+  // Before the first Run: who is handed the sums of each part as soon as they are there. No Run after its end.
   void SendTo(GradientExchange& exchange);
 
   // Passes the leaves of `range`, of `leaves` in all. Their sums, by the largest nodes of the tree, in order; the first
@@ -81,7 +81,7 @@ class LeafSums {
     std::unique_ptr<Watch> watch;  // none without other ranks
     std::exception_ptr failure;
   };
-  struct Halves {  // of a node
+  struct Sides {  // of a node
     Sum left, right;
   };
 
@@ -92,14 +92,14 @@ class LeafSums {
   std::optional<Sum> Begin();
   // Of a leaf that has been passed: takes in the parts that have not been.
   void End(const Sum& leaf, Watch* watch);
-  // Takes in a sum of this part and, if asked, adds what can be added to it. Whether these are all sums of the part.
-  bool TakeIn(size_t part, Sum sum, bool add);
+  // Takes in a sum of this part and adds what can be added to it. Whether all leaves are in the part's sums now.
+  bool TakeIn(size_t part, Sum sum);
   // The same of one that others wait for, and sends them if they are.
   void TakeInAndSend(size_t part, const Sum& sum);
-  // `sum` and the other half of the node that it is a half of, taken out of sums_, if it is there.
-  std::optional<Halves> TakeHalves(size_t part, const Sum& sum);
+  // `sum` and the other side of the node that it is a side of, taken out of sums_, if it is there.
+  std::optional<Sides> TakeSides(size_t part, const Sum& sum);
   // Their sum, where the left one was.
-  Sum Add(size_t part, const Halves& halves);
+  Sum Add(size_t part, const Sides& sides);
   // One more part of it has been added to another.
   void Release(Memory* memory);
   void RethrowFailure();

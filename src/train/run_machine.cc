@@ -63,12 +63,13 @@ void RefuseIdleRanks(const Model& model, const TrainConfig& train, int ranks) {
     throw UsageError(fmt::format("{} ranks: passes of '{}' cannot be shared", ranks, model.architecture()),
                      "hashed n-gram tables (model.table_*) collect their gradients in one place");
   }
-  const int lanes = std::max(1, train.lanes), leaves = train.accumulate * lanes;
+  const int micro_batches = Growth(train).FewestMicroBatches();
+  const int lanes = std::max(1, train.lanes), leaves = micro_batches * lanes;
   if (leaves < ranks) {
     throw UsageError(
-        fmt::format("{} ranks, but a step of this run has {} passes: train.accumulate = {} micro-batches of "
+        fmt::format("{} ranks, but {} step of this run has {} passes: {} micro-batches (train.accumulate) of "
                     "train.lanes = {}",
-                    ranks, leaves, train.accumulate, lanes),
+                    ranks, micro_batches < train.accumulate ? "the smallest" : "a", leaves, micro_batches, lanes),
         fmt::format("start at most {} ranks, or begin a run with a larger train.accumulate, or with "
                     "train.lanes that divides train.micro_batch = {}",
                     leaves, train.micro_batch));

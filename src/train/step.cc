@@ -19,8 +19,9 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
-// Where ranks share a step: the more, the more of the gradient is on its way before the backward pass is over.
-constexpr int kPartsOfARank = 6;
+// Where ranks share a step: the more, the more of the gradient is on its way before the backward pass is over. Of many
+// ranks each has few matrices anyway.
+int PartsOfARank(int ranks) { return std::clamp(24 / ranks, 1, 6); }
 
 }  // namespace
 
@@ -35,7 +36,7 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       optimizer_(optim, model.bank(), dtype) {
   if (ranks_ == nullptr || train.cluster.Local()) return;
   const int64_t block = kernels::SquareBlock(model.bank().size());
-  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size(), kPartsOfARank);
+  std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size(), PartsOfARank(ranks_->size()));
   optimizer_.Share(cuts, ranks_->rank(), ranks_->size());
   exchange_.emplace(*ranks_, std::move(cuts), block, train.cluster.exchange == "bf16" ? DType::kBF16 : DType::kF32);
   leaf_sums_.SendTo(*exchange_);

@@ -70,6 +70,8 @@ class TrainingStep {
   // Seconds in which all of them together did one operation, as if they had shared it.
   Profile TakeProfile();
   int GradientCopies(const StepSize& size) const;
+  // How many gradients of the whole bank there is memory for.
+  int gradient_memory() const { return leaf_sums_.copies(); }
   size_t activation_bytes() const;
   size_t gradient_bytes() const;
   int64_t grow_events() const;
@@ -79,7 +81,7 @@ class TrainingStep {
   const Optimizer& optimizer() const { return optimizer_; }
   // Seconds spent in optimiser updates since the last call, for profiles.
   double TakeOptimizerSeconds();
-  // The same of waiting for other ranks and exchanging with them.
+  // The same of waiting for other ranks: what is exchanged during passes costs none.
   double TakeExchangeSeconds();
 
  private:

@@ -251,6 +251,9 @@ def refusals():
            "tools/setup.sh mpi")
     expect(command(4, new("run", "cortex-viii", CORTEX + ["train.accumulate=1", "train.lanes=2"], 5)), 2,
            "4 ranks", "2 passes", "train.accumulate")
+    expect(command(4, new("run", "cortex-viii", CORTEX + ["train.accumulate=4", "train.lanes=1",
+                                                          "train.batch_growth=0:0.5,0.5:1"], 5)), 2,
+           "4 ranks", "the smallest step", "2 passes")
     expect(command(2, new("run", "cortex-viii", CORTEX + ["model.table_bigrams=100"], 5)), 2, "hashed n-gram tables")
 
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/rng.h"
 #include "cluster/gradient_exchange.h"
 #include "memory_transport.h"
@@ -140,6 +141,9 @@ std::vector<float> Exchange(Ranks& ranks, const std::vector<std::vector<float>>&
     exchange.Send(ranks.rank() % 2 == 0 ? (i + ranks.rank()) % parts : parts - 1 - i, own);
     exchange.Progress();
   }
+  // Nothing but looking after messages is needed until all are here.
+  for (const Stopwatch watch; ranks.under_way() > 0 && watch.Seconds() < 20;) exchange.Progress();
+  EXPECT_EQ(ranks.under_way(), 0u);
   exchange.Finish(sums[0].data());
   std::vector<float> result(values[0].size(), std::numeric_limits<float>::quiet_NaN());
   for (const auto& [begin, end] : exchange.SummedBy(ranks.rank())) {
@@ -192,15 +196,24 @@ TEST(GradientExchange, HasTheBitsOfOneProcess) {
   }
 }
 
-// Rounded are the sums that travel; what they add up to is f32.
+// Rounded are the sums that travel; what they add up to is f32. With six leaves a rank has two blocks.
 TEST(GradientExchange, InBf16IsRoundedBeforeItTravels) {
-  const auto values = RandomLeaves(4, 777);
-  std::vector<float> expected(777);
-  const std::vector<float> left = TreeSum(values, {0, 2}), right = TreeSum(values, {2, 4});
-  for (size_t i = 0; i < expected.size(); ++i) {
-    expected[i] = ToFloat(ToBFloat16(left[i])) + ToFloat(ToBFloat16(right[i]));
+  for (const int leaves : {4, 6}) {
+    const auto values = RandomLeaves(leaves, 777);
+    const auto rounded = [&](LeafRange block) {
+      std::vector<float> sum = TreeSum(values, block);
+      for (float& value : sum) value = ToFloat(ToBFloat16(value));
+      return sum;
+    };
+    const auto plus = [](std::vector<float> sum, const std::vector<float>& other) {
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
+      return sum;
+    };
+    const std::vector<float> expected =
+        leaves == 4 ? plus(rounded({0, 2}), rounded({2, 4}))
+                    : plus(plus(rounded({0, 2}), plus(rounded({2, 3}), rounded({3, 4}))), rounded({4, 6}));
+    RunRanks(2, [&](Ranks& ranks) { ExpectSums(Exchange(ranks, values, DType::kBF16), expected); });
   }
-  RunRanks(2, [&](Ranks& ranks) { ExpectSums(Exchange(ranks, values, DType::kBF16), expected); });
 }
 
 }  // namespace

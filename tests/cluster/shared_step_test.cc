@@ -9,6 +9,7 @@
 #include "kernels/gemm/precision.h"
 #include "kernels/isa.h"
 #include "memory_transport.h"
+#include "models/presets.h"
 #include "tests/train/tiny_training.h"
 #include "train/step.h"
 
@@ -97,6 +98,41 @@ TEST(SharedStep, HasTheBitsOfOneProcessWhereRanksHaveThreads) {
     EXPECT_EQ(shared.losses, alone.losses);
     EXPECT_EQ(shared.norms, alone.norms);
   });
+}
+
+// One leaf after the other on all threads of a rank.
+TEST(SharedStep, HasTheBitsOfOneProcessWherePassesAreNotSideBySide) {
+  TrainConfig train = Training();
+  train.lanes = 1;
+  const Trained alone = Train(nullptr, train, WithRule("adamw"), 6, {0, 0});
+  RunRanks(2, [&](Ranks& ranks) {
+    const Trained shared = Train(&ranks, train, WithRule("adamw"), 6, {0, 0});
+    EXPECT_EQ(shared.values, alone.values);
+    EXPECT_EQ(shared.norms, alone.norms);
+  });
+}
+
+// The number of passes changes; memory does not grow with steps.
+TEST(SharedStep, StepsMayGrow) {
+  const auto train_growing = [](Ranks* ranks) {
+    SetThreadCount(1);
+    const std::unique_ptr<Model> model = TinyForTraining("gpt");
+    const TrainConfig train = Training();
+    TrainingStep step(*model, WithRule("muon"), train, DType::kF32, 1, ranks);
+    Rng rng(9, Purpose::kTest);
+    for (int s = 0; s < 9; ++s) {
+      StepSize size = train.Size();
+      size.accumulate = 1 + s / 3;
+      std::vector<int32_t> ids(static_cast<size_t>(size.Tokens()));
+      for (int32_t& id : ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
+      step.Run({s, s * 3, size, 1.0, 0.5}, ids.data(), ids.data());
+      EXPECT_LE(step.gradient_memory(), 3) << s;
+    }
+    const ParamBank& bank = model->bank();
+    return std::vector<float>(bank.values(), bank.values() + bank.size());
+  };
+  const std::vector<float> alone = train_growing(nullptr);
+  RunRanks(2, [&](Ranks& ranks) { EXPECT_EQ(train_growing(&ranks), alone); });
 }
 
 // The first operation of a pass, whose backward is the last: what has been sent until then.
@@ -209,6 +245,22 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
   }
   const ParamBank& bank = model->bank();
   EXPECT_EQ(std::vector<float>(bank.values(), bank.values() + bank.size()), trained[0]);
+}
+
+// What members send: as even as tables and matrices that are not cut allow.
+TEST(SharedOptimizer, SharesEvenly) {
+  for (const char* preset : {"flagship-2m", "flagship-5m", "v8.4-lean", "cortex-viii"}) {
+    const RunConfig config = RunConfig::FromDocument(LoadPreset(preset), preset);
+    const std::unique_ptr<Model> model = MakeModel(config.model, true);
+    const Optimizer optimizer(config.optim, model->bank());
+    for (const auto& [members, rounds, bound] : {std::tuple{2, 6, 1.2}, {3, 6, 1.3}, {4, 6, 1.5}, {8, 3, 1.9}}) {
+      const std::vector<int64_t> cuts = optimizer.Cuts(members, rounds);
+      std::vector<int64_t> sizes(static_cast<size_t>(members));
+      for (size_t part = 0; part + 1 < cuts.size(); ++part) sizes[part % sizes.size()] += cuts[part + 1] - cuts[part];
+      const auto most = static_cast<double>(*std::max_element(sizes.begin(), sizes.end()));
+      EXPECT_LT(most * members / static_cast<double>(cuts.back()), bound) << preset << ", " << members;
+    }
+  }
 }
 
 // Every parameter is updated by exactly one member, and a matrix as a whole.

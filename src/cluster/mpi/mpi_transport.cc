@@ -4,6 +4,7 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
+#include <cstdio>
 #include <vector>
 
 #include "cluster/transport.h"
@@ -14,9 +15,14 @@ namespace {
 class MpiTransport final : public Transport {
  public:
   MpiTransport() {
-    // A thread may say that its rank lives while the main thread is busy; never two at once.
+    // Any thread of the process, never two at once.
     int provided = 0;
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
+    if (provided < MPI_THREAD_SERIALIZED) {
+      std::fputs("error: this MPI takes calls of one thread only (hint: another one, or another build of it)\n",
+                 stderr);
+      MPI_Abort(MPI_COMM_WORLD, 1);
+    }
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
     char name[MPI_MAX_PROCESSOR_NAME];

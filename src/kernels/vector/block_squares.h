@@ -6,7 +6,7 @@
 namespace flashlm::kernels {
 
 // Elements of a block; at most kMostSquareBlocks of them are n elements.
-constexpr int64_t kMostSquareBlocks = 64;
+constexpr int64_t kMostSquareBlocks = 512;
 int64_t SquareBlock(int64_t n);
 
 // sums[b] of the blocks [first, last) of x [n]. SumOfSquares is their sum over all blocks, in order, from 0 on.
