@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the build needs and this machine lacks, with apt. Does nothing, fast and without network or root, when all
-# is there. Usage: tools/setup.sh [bench|dev|fuzz|grammar|mpi|python]...
+# is there. Usage: tools/setup.sh [bench|browser|dev|fuzz|grammar|mpi|python]...
 #   bench   Google Benchmark too, for -DFLASHLM_BENCH=ON
+#   browser a headless Chromium too, unless there is one, for the tests of the pages (Debian has it; Ubuntu does not)
 #   grammar link-grammar too, which builds use if it is there (FLASHLM_LINK_GRAMMAR)
 #   dev     clang-format and clang-tidy too, for tools/lint.sh
 #   fuzz    clang with its fuzzer, for the preset fuzz
 #   mpi     Open MPI too, which builds use if it is there (FLASHLM_MPI), for training on several machines
-#   python  pytest and NumPy too, unless python3 has them, for the tests of the Python package
+#   python  pytest, NumPy and matplotlib too, unless python3 has them, for the tests of the Python package and its notebook
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly min_cmake=3.25 log=build/setup.log
@@ -18,12 +19,22 @@ libraries=(libdnnl-dev libhwy-dev libfmt-dev nlohmann-json3-dev libtomlplusplus-
 for more in "$@"; do
   case "$more" in
     bench) libraries+=(libbenchmark-dev) ;;
+    browser)
+      found=
+      for name in chromium-headless-shell chromium chromium-browser google-chrome; do  # as tests/find_browser.h
+        command -v "$name" >/dev/null && found=1
+      done
+      [[ $found ]] || libraries+=(chromium-headless-shell fonts-dejavu-core)
+      ;;
     grammar) libraries+=(liblink-grammar-dev link-grammar-dictionaries-en) ;;
     dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it
     fuzz) programs+=(clang++:clang) libraries+=(libomp-dev libclang-rt-14-dev) ;;  # Debian 12's, as tools/lint.sh
     mpi) libraries+=(libopenmpi-dev openmpi-bin) ;;
-    python) python3 -c 'import numpy, pytest' 2>/dev/null || libraries+=(python3-numpy python3-pytest) ;;
-    *) echo "setup: unknown argument '$more' (usage: tools/setup.sh [bench|dev|fuzz|grammar|mpi|python]...)" >&2; exit 2 ;;
+    python)
+      python3 -c 'import matplotlib, numpy, pytest' 2>/dev/null ||
+        libraries+=(python3-matplotlib python3-numpy python3-pytest)
+      ;;
+    *) echo "setup: unknown argument '$more' (usage: tools/setup.sh [bench|browser|dev|fuzz|grammar|mpi|python]...)" >&2; exit 2 ;;
   esac
 done
 

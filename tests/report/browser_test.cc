@@ -54,7 +54,7 @@ class BrowserTest : public ReportTest {
  protected:
   void SetUp() override {
     browser_ = FindBrowser();
-    if (browser_.empty()) GTEST_SKIP() << "no Chromium here (apt-get install chromium)";
+    if (browser_.empty()) GTEST_SKIP() << "no Chromium here (tools/setup.sh browser)";
     const auto extras = [](Json& line) {
       line["phase"] = line["step"] <= 100 ? 1 : 2;
       line["depth"] = {{"1", 0.75}, {"3", 0.25}};

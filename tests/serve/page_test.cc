@@ -222,7 +222,7 @@ class PageTest : public testing::Test {
  protected:
   void SetUp() override {
     browser_ = FindBrowser();
-    if (browser_.empty()) GTEST_SKIP() << "no Chromium here (apt-get install chromium-headless-shell)";
+    if (browser_.empty()) GTEST_SKIP() << "no Chromium here (tools/setup.sh browser)";
     Serve({WriteTinyModel(scratch_, "cortex-viii", "first"), WriteTinyModel(scratch_, "gpt", "second", 3)});
     http_ = std::make_unique<HttpServer>(
         "127.0.0.1", 0, HttpLimits(),
