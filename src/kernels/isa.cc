@@ -24,37 +24,60 @@ CpuidLeaf Cpuid(unsigned int leaf, unsigned int subleaf = 0) {
   return r;
 }
 
-Isa DecideIsa() {
+struct Decision {
+  Isa isa;
+  Vnni vnni;
+};
+
+// Of a CPU of which this is used.
+Vnni VnniOf(Isa isa, bool forced) {
+  const bool avx512_vnni = Cpuid(7, 0).ecx & (1u << 11), avx_vnni = Cpuid(7, 1).eax & (1u << 4);
+  if (isa == Isa::kAvx512 && avx512_vnni) return Vnni::kAvx512;
+  if (isa == Isa::kAvx2 && avx_vnni) return Vnni::kAvx2;
+  if (isa == Isa::kAvx2 && avx512_vnni && forced) return Vnni::kAvx2InEvex;
+  return Vnni::kNone;
+}
+
+Decision Decide() {
+  constexpr const char* kAvx2Vnni = "avx2vnni";
   const int64_t supported = hwy::SupportedTargets();
   const Isa best = (supported & HWY_AVX3) ? Isa::kAvx512 : (supported & HWY_AVX2) ? Isa::kAvx2 : Isa::kScalar;
   const char* forced = std::getenv("FLASHLM_ISA");
-  Isa isa = best;
+  Decision decision{best, VnniOf(best, false)};
   if (forced != nullptr && *forced != '\0') {
     bool known = false;
     for (Isa candidate : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
       if (std::strcmp(forced, NameOf(candidate)) == 0) {
-        isa = candidate;
+        decision = {candidate, candidate == Isa::kAvx512 ? VnniOf(candidate, true) : Vnni::kNone};
         known = true;
       }
     }
-    if (!known) throw UsageError(fmt::format("FLASHLM_ISA={}: unknown", forced), "use scalar, avx2 or avx512");
-    if (isa > best) {
+    if (std::strcmp(forced, kAvx2Vnni) == 0) {
+      decision = {Isa::kAvx2, VnniOf(Isa::kAvx2, true)};
+      known = true;
+    }
+    if (!known)
+      throw UsageError(fmt::format("FLASHLM_ISA={}: unknown", forced), "use scalar, avx2, avx2vnni or avx512");
+    if (decision.isa > best || (std::strcmp(forced, kAvx2Vnni) == 0 && decision.vnni == Vnni::kNone)) {
       throw UsageError(fmt::format("FLASHLM_ISA={}: this CPU does not have it", forced),
                        fmt::format("its best is {}", NameOf(best)));
     }
   }
-  const int64_t wanted = isa == Isa::kAvx512 ? HWY_AVX3 : isa == Isa::kAvx2 ? HWY_AVX2 : 0;
+  const int64_t wanted = decision.isa == Isa::kAvx512 ? HWY_AVX3 : decision.isa == Isa::kAvx2 ? HWY_AVX2 : 0;
   hwy::SetSupportedTargetsForTest(wanted | HWY_SCALAR);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  return isa;
+  return decision;
+}
+
+const Decision& Decided() {
+  static const Decision decision = Decide();
+  return decision;
 }
 
 }  // namespace
 
-Isa ActiveIsa() {
-  static const Isa isa = DecideIsa();
-  return isa;
-}
+Isa ActiveIsa() { return Decided().isa; }
+Vnni ActiveVnni() { return Decided().vnni; }
 
 const char* NameOf(Isa isa) { return isa == Isa::kAvx512 ? "avx512" : isa == Isa::kAvx2 ? "avx2" : "scalar"; }
 
@@ -65,11 +88,6 @@ bool HasNativeBf16() {
     const bool amx_bf16 = Cpuid(7, 0).edx & (1u << 22);
     return ActiveIsa() == Isa::kAvx512 && (avx512_bf16 || amx_bf16);
   }();
-  return has;
-}
-
-bool HasVnni() {
-  static const bool has = ActiveIsa() == Isa::kAvx512 && (Cpuid(7, 0).ecx & (1u << 11));
   return has;
 }
 
@@ -92,6 +110,7 @@ std::string CpuFeatures() {
   };
   add(seven.ebx & (1u << 5), "avx2");
   add(seven.ebx & (1u << 16), "avx512f");
+  add(seven_one.eax & (1u << 4), "avx_vnni");
   add(seven.ecx & (1u << 11), "avx512_vnni");
   add(seven_one.eax & (1u << 5), "avx512_bf16");
   add(seven.edx & (1u << 22), "amx_bf16");

@@ -1,4 +1,4 @@
-// The instruction set in use: the best this CPU has, or what FLASHLM_ISA=scalar|avx2|avx512 forces.
+// The instruction set in use: the best this CPU has, or what FLASHLM_ISA=scalar|avx2|avx2vnni|avx512 forces.
 #pragma once
 
 #include <string>
@@ -13,8 +13,16 @@ const char* NameOf(Isa isa);
 
 // True if the CPU multiplies bf16 itself (AVX-512 BF16 or AMX); whether it gains by it: kernels/gemm/precision.h.
 bool HasNativeBf16();
-// True if the CPU multiplies int8 vectors itself (AVX-512 VNNI).
-bool HasVnni();
+// How the CPU multiplies vectors of int8 itself.
+enum class Vnni {
+  kNone,
+  kAvx512,      // AVX-512 VNNI
+  kAvx2,        // AVX-VNNI, in 256 bits: where there is no AVX-512
+  kAvx2InEvex,  // FLASHLM_ISA=avx2vnni on a CPU with AVX-512 VNNI: the same loops with the instructions of that
+};
+// kNone with FLASHLM_ISA=avx2, which stands for CPUs that have no more.
+Vnni ActiveVnni();
+inline bool HasVnni() { return ActiveVnni() != Vnni::kNone; }
 // The CPU's marketing name, and what of AVX2, AVX-512, BF16, VNNI, AMX it has.
 std::string CpuName();
 std::string CpuFeatures();

@@ -3,16 +3,20 @@
 #include <numeric>
 
 #include "base/parallel.h"
-#include "kernels/gemm/int8_tile.h"
+#include "kernels/gemm/int8_tiles.h"
 
 namespace flashlm::kernels {
 namespace {
 
+// Writes the sums of a tile as floats.
 struct StoreSums {
   float* y;
   int64_t stride;
   FLASHLM_VNNI_INLINE void operator()(int n, int64_t first, __mmask16 lanes, __m512i sums) const {
     _mm512_mask_storeu_ps(y + n * stride + first, lanes, _mm512_cvtepi32_ps(sums));
+  }
+  FLASHLM_AVX2_INLINE void operator()(int n, int64_t first, int64_t left, __m256i sums) const {
+    StoreFloats(y + n * stride + first, left, _mm256_cvtepi32_ps(sums));
   }
 };
 
@@ -36,8 +40,8 @@ void FewRowsInt8Product(const Matrix& q, const Int8Panels& w, const Matrix& y) {
       const int64_t first = p * kInt8Outputs, outputs = std::min(kInt8Outputs, y.cols - first);
       const int8_t* panel = static_cast<const int8_t*>(panels.data()) + first * stride;
       ForRowBlocks<kMostInt8Rows>(q.rows, [&](int64_t row, auto count) {
-        Int8Tile<count>(x + row * stride, stride, panel, w.sums() + first, outputs,
-                        StoreSums{y.Row<float>(row) + first, y.stride});
+        MultiplyInt8Tile<count>(x + row * stride, stride, panel, w.sums() + first, outputs,
+                                StoreSums{y.Row<float>(row) + first, y.stride});
       });
     }
   });

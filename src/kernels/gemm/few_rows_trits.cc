@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "kernels/gemm/int8_tile.h"
+#include "kernels/gemm/int8_tiles.h"
 #include "kernels/gemm/panels.h"
 
 namespace flashlm::kernels {
@@ -74,6 +74,49 @@ FLASHLM_VNNI void MultiplyBlock(const int8_t* q, int64_t stride, const int32_t* 
 
 #pragma GCC diagnostic pop
 
+// The sums of rows of q times a panel, in vectors of 256 bits; apart as in SumPanel256.
+template <Encoding kEncoding, int kRows>
+FLASHLM_AVX2 __attribute__((noinline)) void SumTritPanel256(const int8_t* q, int64_t stride, const uint8_t* panel,
+                                                            int32_t (*sums)[kOutputs]) {
+  const __m256i three = _mm256_set1_epi8(3);
+  __m256i sum[kRows][2];
+#pragma GCC unroll 4
+  for (int n = 0; n < kRows; ++n) sum[n][0] = sum[n][1] = _mm256_setzero_si256();
+  for (int64_t i = 0; i < stride; i += kInputs, panel += kVector) {
+    __m256i low = LoadWords(panel), high = LoadWords(panel + kVector / 2);
+    for (int64_t k = 0; k < 4; ++k) {
+      const __m256i low_codes = _mm256_and_si256(low, three), high_codes = _mm256_and_si256(high, three);
+#pragma GCC unroll 4
+      for (int n = 0; n < kRows; ++n) {
+        const __m256i word = SameWord(q + n * stride + i + 4 * k);
+        Dot<kEncoding>(sum[n][0], low_codes, word);
+        Dot<kEncoding>(sum[n][1], high_codes, word);
+      }
+      low = _mm256_srli_epi16(low, 2);
+      high = _mm256_srli_epi16(high, 2);
+    }
+  }
+#pragma GCC unroll 4
+  for (int n = 0; n < kRows; ++n) {
+    StoreWords(sums[n], sum[n][0]);
+    StoreWords(sums[n] + 8, sum[n][1]);
+  }
+}
+
+// As MultiplyBlock, of one panel.
+template <Encoding kEncoding, int kRows>
+FLASHLM_AVX2 void MultiplyPanel256(const int8_t* q, int64_t stride, const int32_t* row_sums, const uint8_t* panel,
+                                   float* y, int64_t y_stride, int64_t outputs) {
+  alignas(32) int32_t all[kRows][kOutputs];
+  SumTritPanel256<kEncoding, kRows>(q, stride, panel, all);
+  for (int n = 0; n < kRows; ++n) {
+    for (int64_t h = 0; h < kOutputs; h += 8) {
+      const __m256i sum = _mm256_sub_epi32(LoadWords(all[n] + h), _mm256_set1_epi32(row_sums[n]));
+      StoreFloats(y + n * y_stride + h, outputs - h, _mm256_cvtepi32_ps(sum));
+    }
+  }
+}
+
 constexpr int kZeros = 0x55;  // a byte of four zeros
 
 // The codes of an output, 16 inputs in the 32 bits at `lane` and every vector further on: input 4k + b in bits 8b + 2k
@@ -125,6 +168,17 @@ void FewRowsTritProduct(const Matrix& q, const TritPanels& w, const Matrix& y) {
   ParallelShares(pairs, WorthThreads(q.rows, y.cols * q.cols, kWorthAThread), [&](int64_t begin, int64_t end) {
     for (int64_t pair = begin; pair < end; ++pair) {
       const int64_t first = pair * kPanels * kOutputs, outputs = std::min(kPanels * kOutputs, y.cols - first);
+      const bool done = With256([&](auto encoding) {
+        constexpr int kMost = 4;  // of 16 registers
+        for (int64_t o = 0; o < outputs; o += kOutputs) {
+          const uint8_t* const panel = w.data() + (first + o) / kOutputs * panel_bytes;
+          ForRowBlocks<kMost>(q.rows, [&](int64_t row, auto count) {
+            MultiplyPanel256<encoding, count>(rows + row * stride, stride, sums + row, panel,
+                                              y.Row<float>(row) + first + o, y.stride, outputs - o);
+          });
+        }
+      });
+      if (done) continue;
       ForRowBlocks<kMostRows>(q.rows, [&](int64_t row, auto count) {
         MultiplyBlock<count>(rows + row * stride, stride, sums + row, w.data() + pair * kPanels * panel_bytes,
                              panel_bytes, y.Row<float>(row) + first, y.stride, outputs);

@@ -187,7 +187,8 @@ class Int8Weight {
   // either kind after Forget.
   template <class Fill>
   void Forward(const Matrix& q, const Fill& fill, const Matrix& y) {
-    if (q.rows <= kFewRows) {
+    // oneDNN's products of integers are exact with AVX-512 VNNI, elsewhere not of all integers.
+    if (q.rows <= kFewRows || (HasVnni() && ActiveVnni() != Vnni::kAvx512)) {
       has_panels_.Want([&] { MakePanels(y.cols, q.cols, fill); });
       return FewRowsInt8Product(q, panels_, y);
     }

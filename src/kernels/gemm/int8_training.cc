@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "kernels/gemm/int8_tile.h"
+#include "kernels/gemm/int8_tiles.h"
 #include "kernels/isa.h"
 #include "kernels/ternary/ternary.h"
 
@@ -47,6 +47,23 @@ struct StoreScaled {
     T* to = y + n * stride + first;
     StoreLanes(to, lanes,
                accumulate ? _mm512_fmadd_ps(of_row, scale, LoadLanes(to, lanes)) : _mm512_mul_ps(of_row, scale));
+  }
+  FLASHLM_AVX2_INLINE void operator()(int n, int64_t first, int64_t left, __m256i sums) const {
+    const __m256 of_row = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(row_scales[n]));
+    T* const to = y + n * stride + first;
+    if constexpr (std::is_same_v<T, float>) {
+      if (left >= 8) {
+        const __m256 scale = _mm256_loadu_ps(output_scales + first);
+        return _mm256_storeu_ps(
+            to, accumulate ? _mm256_fmadd_ps(of_row, scale, _mm256_loadu_ps(to)) : _mm256_mul_ps(of_row, scale));
+      }
+    }
+    alignas(32) float all[8];
+    _mm256_store_ps(all, of_row);
+    for (int64_t i = 0; i < std::min<int64_t>(left, 8); ++i) {
+      const float scale = output_scales[first + i];
+      to[i] = FromFloat<T>(accumulate ? std::fma(all[i], scale, ToFloat(to[i])) : all[i] * scale);
+    }
   }
 };
 
@@ -94,7 +111,7 @@ struct ScaledProduct {
     const int8_t* panel = static_cast<const int8_t*>(panels.panels().data()) + first * stride;
     Dispatch(y.dtype, [&]<class T>() {
       ForRowBlocks<kMostInt8Rows>(q.rows, [&](int64_t row, auto count) {
-        Int8Tile<count>(
+        MultiplyInt8Tile<count>(
             x + row * stride, stride, panel, panels.sums() + first, outputs,
             StoreScaled<T>{y.Row<T>(row) + first, y.stride, scales + row, output_scales + first, accumulate});
       });
@@ -148,10 +165,69 @@ FLASHLM_VNNI void TokenTile(const int8_t* dy, const float* dy_scales, int64_t ou
 
 #pragma GCC diagnostic pop
 
+// The sums of four outputs and one group of inputs, in vectors of 256 bits; apart as in SumPanel256.
+template <Encoding kEncoding>
+FLASHLM_AVX2 __attribute__((noinline)) void SumTokens256(const int8_t* dy, const int8_t* x, int32_t (*sums)[16]) {
+  __m256i sum[kTileOutputs][2];
+#pragma GCC unroll 4
+  for (int64_t o = 0; o < kTileOutputs; ++o) sum[o][0] = sum[o][1] = _mm256_setzero_si256();
+  for (int64_t word = 0; word < kWords; ++word) {
+    const __m256i low = LoadWords(x + word * 64), high = LoadWords(x + word * 64 + 32);
+#pragma GCC unroll 4
+    for (int64_t o = 0; o < kTileOutputs; ++o) {
+      const __m256i of_output = SameWord(dy + word * 64 + o * 4);
+      Dot<kEncoding>(sum[o][0], of_output, low);
+      Dot<kEncoding>(sum[o][1], of_output, high);
+    }
+  }
+#pragma GCC unroll 4
+  for (int64_t o = 0; o < kTileOutputs; ++o) {
+    StoreWords(sums[o], sum[o][0]);
+    StoreWords(sums[o] + 8, sum[o][1]);
+  }
+}
+
+// As TokenTile, of one group of inputs.
+template <Encoding kEncoding>
+FLASHLM_AVX2 void TokenTile256(const int8_t* dy, const float* dy_scales, int64_t outputs, const int8_t* x,
+                               const float* x_scales, const int32_t* x_sums, int64_t inputs, float* dw,
+                               int64_t stride) {
+  alignas(32) int32_t all[kTileOutputs][16];
+  SumTokens256<kEncoding>(dy, x, all);
+  for (int64_t o = 0; o < std::min(outputs, kTileOutputs); ++o) {
+    for (int64_t h = 0; h < 16; h += 8) {
+      const __m256i sum = _mm256_sub_epi32(LoadWords(all[o] + h), _mm256_slli_epi32(LoadWords(x_sums + h), 7));
+      const __m256 of_output = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(dy_scales[o]));
+      const __m256 scale = _mm256_loadu_ps(x_scales + h);
+      float* const to = dw + o * stride + h;
+      if (inputs - h >= 8) {
+        _mm256_storeu_ps(to, _mm256_fmadd_ps(of_output, scale, _mm256_loadu_ps(to)));
+        continue;
+      }
+      alignas(32) float before[8] = {};
+      std::copy_n(to, std::max<int64_t>(inputs - h, 0), before);
+      StoreFloats(to, inputs - h, _mm256_fmadd_ps(of_output, scale, _mm256_load_ps(before)));
+    }
+  }
+}
+
 // Inputs from 16 `group` on, at most kTileInputs, and outputs of groups [begin, end), of all blocks.
 void AddTiles(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw, int64_t group, int64_t begin,
               int64_t end) {
   const int64_t inputs = std::min(kTileInputs, dw.cols - group * 16);
+  const bool done = With256([&](auto encoding) {
+    for (int64_t b = 0; b < x.blocks(); ++b) {
+      for (int64_t first = begin * 16; first < std::min(end * 16, dw.rows); first += kTileOutputs) {
+        for (int64_t column = 0; column < inputs; column += 16) {
+          const int64_t g = group + column / 16;
+          TokenTile256<encoding>(dy.words(b, first / 16) + first % 16 * 4, dy.scales(b, first / 16) + first % 16,
+                                 dw.rows - first, x.words(b, g), x.scales(b, g), x.sums(b, g), inputs - column,
+                                 dw.Row<float>(first) + g * 16, dw.stride);
+        }
+      }
+    }
+  });
+  if (done) return;
   WithConstant<kTileInputs / 16>((inputs + 15) / 16, [&](auto vectors) {
     for (int64_t b = 0; b < x.blocks(); ++b) {
       for (int64_t first = begin * 16; first < std::min(end * 16, dw.rows); first += kTileOutputs) {
