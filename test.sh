@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 tools/setup.sh python mpi ||
-  echo "test: without pytest and NumPy the tests of the Python package are skipped, without Open MPI those of mpirun" >&2
+  echo "test: without pytest, NumPy and matplotlib tests of the Python package are skipped, without Open MPI those of mpirun" >&2
 tools/setup.sh browser || echo "test: without a Chromium the tests of the pages are skipped" >&2
 tools/build.sh
 exec ctest --test-dir build/release --output-on-failure --parallel "$(nproc)" "$@"

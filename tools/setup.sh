@@ -24,7 +24,13 @@ for more in "$@"; do
       for name in chromium-headless-shell chromium chromium-browser google-chrome; do  # as tests/find_browser.h
         command -v "$name" >/dev/null && found=1
       done
-      [[ $found ]] || libraries+=(chromium-headless-shell fonts-dejavu-core)
+      if [[ -z $found ]]; then
+        if ! grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then
+          echo "setup: no Chromium here, and only of Debian is known which package has one without a desktop" >&2
+          exit 1
+        fi
+        libraries+=(chromium-headless-shell fonts-dejavu-core)
+      fi
       ;;
     grammar) libraries+=(liblink-grammar-dev link-grammar-dictionaries-en) ;;
     dev) programs+=(clang-format clang-tidy) libraries+=(libomp-dev) ;;  # omp.h as clang reads it

@@ -11,6 +11,7 @@ struct WeightPacks::Entry {
   DType dtype;
   std::mutex renewing = {};
   std::atomic<uint64_t> version = 0;  // of the bank's values; 0: never packed
+  std::atomic<bool> asked = false;    // for, since the last Renew
   PackedLinear packed = {};
   std::vector<float> trits = {}, effective = {};
   kernels::MadeOnce has_effective = {};
@@ -33,7 +34,8 @@ PackedLinear& WeightPacks::Reader::Get(const Param& weight, DType dtype) {
     last_ = asked_.size();
     entry = asked_.emplace_back(&packs_.Find(weight, dtype));
   }
-  if (entry->version.load(std::memory_order_acquire) != packs_.bank_.version()) packs_.Renew(*entry);
+  if (!entry->asked.load(std::memory_order_relaxed)) entry->asked.store(true, std::memory_order_relaxed);
+  if (entry->version.load(std::memory_order_acquire) != packs_.bank_.version()) packs_.Update(*entry);
   return entry->packed;
 }
 
@@ -45,7 +47,7 @@ WeightPacks::Entry& WeightPacks::Find(const Param& weight, DType dtype) {
   return *entries_.emplace_back(new Entry{weight, dtype});
 }
 
-void WeightPacks::Renew(Entry& entry) {
+void WeightPacks::Update(Entry& entry) {
   const std::lock_guard lock(entry.renewing);
   if (entry.version.load(std::memory_order_relaxed) == bank_.version()) return;
   SetValues(entry);
@@ -63,11 +65,16 @@ void WeightPacks::Renew() {
     });
   };
   const auto entries = static_cast<int64_t>(entries_.size());
-  for_pieces(entries, [&](int64_t i) { Renew(*entries_[static_cast<size_t>(i)]); });
+  for_pieces(entries, [&](int64_t i) {
+    Entry& entry = *entries_[static_cast<size_t>(i)];
+    if (entry.asked.exchange(false, std::memory_order_relaxed)) Update(entry);
+  });
   // Each form by itself, so that threads have more to share.
   constexpr int64_t kForms = 3;
   for_pieces(kForms * entries, [&](int64_t i) {
-    PackedLinear& packed = entries_[static_cast<size_t>(i / kForms)]->packed;
+    Entry& entry = *entries_[static_cast<size_t>(i / kForms)];
+    if (entry.version.load(std::memory_order_relaxed) != bank_.version()) return;
+    PackedLinear& packed = entry.packed;
     if (i % kForms == 1) return packed.training.RenewForward();
     if (i % kForms == 2) return packed.training.RenewInputGradient();
     packed.weight.Renew();

@@ -53,7 +53,8 @@ class WeightPacks {
 
  private:
   Entry& Find(const Param& weight, DType dtype);
-  void Renew(Entry& entry);
+  // Gives it the bank's values as they are now.
+  void Update(Entry& entry);
   void SetValues(Entry& entry);
   static const float* EffectiveOf(Entry& entry);
   void SetValuesLater(Entry& entry);

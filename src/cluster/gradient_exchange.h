@@ -68,6 +68,8 @@ class GradientExchange {
   };
 
   int OwnerOf(int part) const { return part % ranks_.size(); }
+  // Of piece i. What is not of pieces has channel 0.
+  static int ChannelOf(size_t i) { return 1 + static_cast<int>(i); }
   void AddPieces();
   void Plan(int leaves);
   void SumPiece(const Piece& piece, float* result);
@@ -77,9 +79,6 @@ class GradientExchange {
   std::vector<int64_t> cuts_;
   int64_t block_;
   DType type_;
-  // Of piece i. What is not of pieces has channel 0.
-  static int ChannelOf(size_t i) { return 1 + static_cast<int>(i); }
-
   std::vector<Piece> pieces_;  // of all parts
   // Of the tree with `planned_` leaves: all blocks in order, where each rank's begin among them, and how to add them
   // up.

@@ -9,7 +9,7 @@
 
 namespace flashlm {
 
-// Not for several threads, nor for two sessions of one model on two threads (they share the packed weights).
+// For one thread at a time; sessions of one model may run side by side.
 class Session {
  public:
   // `rows` streams that advance together. dtype: what matrix products read (kernels/gemm/precision.h).

@@ -29,12 +29,12 @@ struct Decision {
   Vnni vnni;
 };
 
-// Of a CPU of which this is used.
-Vnni VnniOf(Isa isa, bool forced) {
+// Of a CPU whose best instruction set, which the system lets programs use, is `best`, and of which `isa` is used.
+Vnni VnniOf(Isa best, Isa isa, bool forced) {
   const bool avx512_vnni = Cpuid(7, 0).ecx & (1u << 11), avx_vnni = Cpuid(7, 1).eax & (1u << 4);
   if (isa == Isa::kAvx512 && avx512_vnni) return Vnni::kAvx512;
   if (isa == Isa::kAvx2 && avx_vnni) return Vnni::kAvx2;
-  if (isa == Isa::kAvx2 && avx512_vnni && forced) return Vnni::kAvx2InEvex;
+  if (isa == Isa::kAvx2 && best == Isa::kAvx512 && avx512_vnni && forced) return Vnni::kAvx2InEvex;
   return Vnni::kNone;
 }
 
@@ -43,17 +43,17 @@ Decision Decide() {
   const int64_t supported = hwy::SupportedTargets();
   const Isa best = (supported & HWY_AVX3) ? Isa::kAvx512 : (supported & HWY_AVX2) ? Isa::kAvx2 : Isa::kScalar;
   const char* forced = std::getenv("FLASHLM_ISA");
-  Decision decision{best, VnniOf(best, false)};
+  Decision decision{best, VnniOf(best, best, false)};
   if (forced != nullptr && *forced != '\0') {
     bool known = false;
     for (Isa candidate : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
       if (std::strcmp(forced, NameOf(candidate)) == 0) {
-        decision = {candidate, candidate == Isa::kAvx512 ? VnniOf(candidate, true) : Vnni::kNone};
+        decision = {candidate, candidate == Isa::kAvx512 ? VnniOf(best, candidate, true) : Vnni::kNone};
         known = true;
       }
     }
     if (std::strcmp(forced, kAvx2Vnni) == 0) {
-      decision = {Isa::kAvx2, VnniOf(Isa::kAvx2, true)};
+      decision = {Isa::kAvx2, VnniOf(best, Isa::kAvx2, true)};
       known = true;
     }
     if (!known)

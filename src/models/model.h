@@ -29,7 +29,8 @@ struct Prediction {
   Tensor auxiliary;
 };
 
-// Any number of threads may make passes side by side, each on a tape of its own, while the parameters stay as they are.
+// Any number of threads may make passes side by side, each on a tape of its own, while the parameters stay as they are;
+// in training only where PassesSideBySide() says so.
 class Model {
  public:
   virtual ~Model() = default;

@@ -85,10 +85,10 @@ int64_t Growth::MostTokens() const {
   return most * micro_batch_ * length_;
 }
 
-int Growth::FewestMicroBatches() const {
-  double fewest = batch_[0].value;
-  for (const Stage& stage : batch_) fewest = std::min(fewest, stage.value);
-  return static_cast<int>(std::lround(fewest * accumulate_));
+std::vector<int> Growth::MicroBatches() const {
+  std::vector<int> counts;
+  for (const Stage& stage : batch_) counts.push_back(static_cast<int>(std::lround(stage.value * accumulate_)));
+  return counts;
 }
 
 void Growth::VisitFields(FieldVisitor& v) {

@@ -48,8 +48,8 @@ class Growth {
   double Rate() const;
   // The most tokens of a step.
   int64_t MostTokens() const;
-  // The fewest micro-batches of one.
-  int FewestMicroBatches() const;
+  // Micro-batches of a step, of each stage.
+  std::vector<int> MicroBatches() const;
 
   // The stage of each kind; of what is constant nothing.
   void VisitFields(FieldVisitor& v);

@@ -111,7 +111,7 @@ void LeafSums::Release(Memory* memory) {
 
 bool LeafSums::TakeIn(size_t part, Sum sum) {
   std::unique_lock lock(mutex_);
-  // What nobody waits for the last to end leaves to all threads together.
+  // Without other ranks nobody waits for a sum: the last thread to end leaves what is left for Run to add, on all.
   while (exchange_ != nullptr || passing_ > 0 || left_.count() > 0) {
     const std::optional<Sides> sides = TakeSides(part, sum);
     if (!sides) break;
@@ -205,7 +205,7 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   sums_.resize(cuts_.size() - 1);
   for (auto& sums : sums_) sums.clear();
   if (side_by_side_) {
-    if (count > 1) model_.packs().Renew();
+    if (ThreadCount() > 1) model_.packs().Renew();
     ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pass); });
   } else {
     Work(0, pass);

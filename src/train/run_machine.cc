@@ -63,7 +63,8 @@ void RefuseIdleRanks(const Model& model, const TrainConfig& train, int ranks) {
     throw UsageError(fmt::format("{} ranks: passes of '{}' cannot be shared", ranks, model.architecture()),
                      "hashed n-gram tables (model.table_*) collect their gradients in one place");
   }
-  const int micro_batches = Growth(train).FewestMicroBatches();
+  const std::vector<int> counts = Growth(train).MicroBatches();
+  const int micro_batches = *std::min_element(counts.begin(), counts.end());
   const int lanes = std::max(1, train.lanes), leaves = micro_batches * lanes;
   if (leaves < ranks) {
     throw UsageError(
@@ -74,10 +75,11 @@ void RefuseIdleRanks(const Model& model, const TrainConfig& train, int ranks) {
                     "train.lanes that divides train.micro_batch = {}",
                     leaves, train.micro_batch));
   }
-  if (leaves % ranks != 0 && train.cluster.Local()) {
+  const auto uneven = std::find_if(counts.begin(), counts.end(), [&](int n) { return n * lanes % ranks != 0; });
+  if (uneven != counts.end() && train.cluster.Local()) {
     throw UsageError(
         fmt::format("{} ranks share the {} passes of a step unevenly, which train.sync_every > 1 cannot do", ranks,
-                    leaves),
+                    *uneven * lanes),
         "choose train.accumulate, train.micro_batch or train.lanes so that the ranks divide them");
   }
 }

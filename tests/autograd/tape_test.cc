@@ -281,7 +281,7 @@ TEST_F(WeightPacksTest, KeepOneCopyOfEachTypeAndWeight) {
 // it, and nobody reads what is half made or old.
 TEST_F(WeightPacksTest, AreSharedByThreads) {
   Tape other(bank_, packs_, DType::kF32);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 60; ++round) {
     const auto value = static_cast<float>(round);
     Set(first_, value);
     Set(ternary_, -value);
@@ -289,10 +289,19 @@ TEST_F(WeightPacksTest, AreSharedByThreads) {
     if (round % 2 == 0) packs_.Renew();
     const auto read = [&](Tape& tape) {
       for (const Param* p : {&first_, &ternary_}) {
-        tape.BeginInference(1, 1, nullptr);
-        std::vector<float> ones(kIn, 1.0f);
-        const float product = Linear(tape, tape.Wrap(ones.data(), 1, kIn), *p).f32()[1];
-        EXPECT_EQ(product, (p == &first_ ? value : -value) * kIn) << round;
+        const float weight = p == &first_ ? value : -value;
+        for (const int rows : {1, 40}) {
+          tape.BeginTraining(1, rows, 1, 1);
+          std::vector<float> ones(static_cast<size_t>(rows) * kIn, 1.0f);
+          const Tensor x = tape.Wrap(ones.data(), rows, kIn), y = Linear(tape, x, *p);
+          EXPECT_EQ(y.matrix().Row<float>(rows - 1)[1], weight * kIn) << round;
+          GradientsApart apart(bank_);
+          tape.SetGradients(&apart);
+          tape.Seed(y, ones.data());
+          tape.Backward();
+          EXPECT_EQ(tape.GradientOf(x).Row<float>(rows - 1)[kIn - 1], 2 * weight) << round;
+          tape.SetGradients(nullptr);
+        }
       }
     };
     std::thread neighbour([&] { read(other); });

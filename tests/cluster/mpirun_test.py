@@ -254,6 +254,9 @@ def refusals():
     expect(command(4, new("run", "cortex-viii", CORTEX + ["train.accumulate=4", "train.lanes=1",
                                                           "train.batch_growth=0:0.5,0.5:1"], 5)), 2,
            "4 ranks", "the smallest step", "2 passes")
+    expect(command(2, new("run", "cortex-viii", CORTEX + ["train.accumulate=3", "train.lanes=1", "train.sync_every=4",
+                                                          "train.batch_growth=0:0.6666666667,0.5:1"], 5)), 2,
+           "2 ranks", "3 passes", "unevenly")
     expect(command(2, new("run", "cortex-viii", CORTEX + ["model.table_bigrams=100"], 5)), 2, "hashed n-gram tables")
 
 

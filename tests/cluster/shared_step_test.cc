@@ -173,7 +173,7 @@ TEST(SharedStep, GradientsAreOnTheirWayBeforeThePassIsOver) {
 
 // After 200 steps, with products of integers: what a run makes that trains as `auto` chooses on most machines.
 TEST(SharedStep, HasTheBitsOfOneProcessAfter200StepsOfIntegers) {
-  if (!kernels::HasVnni() || !kernels::MultipliesBf16()) GTEST_SKIP() << "this CPU does not train in int8";
+  if (!kernels::HasVnni() || !kernels::MultipliesBf16()) GTEST_SKIP() << "this CPU does not train in int8 and bf16";
   TrainConfig train = Training();
   train.products = "int8";
   const Trained alone = Train(nullptr, train, WithRule("muon"), 200, {0, 0}, DType::kBF16);

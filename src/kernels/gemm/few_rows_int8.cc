@@ -34,7 +34,9 @@ void FewRowsInt8Product(const Matrix& q, const Int8Panels& w, const Matrix& y) {
   const int64_t stride = PaddedInputs(q.cols, DType::kI8);
   thread_local Buffer offset;
   auto* x = static_cast<uint8_t*>(offset.AtLeast(static_cast<size_t>(q.rows * stride)));
-  for (int64_t n = 0; n < q.rows; ++n) AddInt8Offset(q.Row<int8_t>(n), q.cols, x + n * stride);
+  ParallelShares(q.rows, q.rows * q.cols >= 4 * kWorthAThread, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) AddInt8Offset(q.Row<int8_t>(n), q.cols, x + n * stride);
+  });
   ParallelShares(panels.count(), WorthThreads(q.rows, y.cols * q.cols, kWorthAThread), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const int64_t first = p * kInt8Outputs, outputs = std::min(kInt8Outputs, y.cols - first);

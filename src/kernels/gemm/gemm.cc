@@ -169,7 +169,8 @@ class OneDnn {
   std::unordered_map<ProductKey, Packer, ProductHash> packers_;
 };
 
-// An int8 matrix as both kinds of integer weights multiply by it: in panels for a few rows, beyond in oneDNN's blocks.
+// An int8 matrix as both kinds of integer weights multiply by it: in panels for a few rows, beyond in oneDNN's blocks,
+// where that one's products of integers are exact.
 class Int8Weight {
  public:
   void Forget() {
@@ -187,7 +188,7 @@ class Int8Weight {
   // either kind after Forget.
   template <class Fill>
   void Forward(const Matrix& q, const Fill& fill, const Matrix& y) {
-    // oneDNN's products of integers are exact with AVX-512 VNNI, elsewhere not of all integers.
+    // With 256 bits oneDNN's sums of two products may not fit into 16 bits.
     if (q.rows <= kFewRows || (HasVnni() && ActiveVnni() != Vnni::kAvx512)) {
       has_panels_.Want([&] { MakePanels(y.cols, q.cols, fill); });
       return FewRowsInt8Product(q, panels_, y);
@@ -251,9 +252,17 @@ struct PackedWeight::Impl {
   MatrixValues values;
   int64_t out = 0, in = 0;
   DType dtype = DType::kF32;
-  Buffer rows_buffer, forward_buffer, backward_buffer;
+  // As oneDNN reads it. It may choose another layout for one thread than for several.
+  struct Blocks {
+    Buffer buffer;
+    MadeOnce made;
+  };
+  Buffer rows_buffer;
+  Blocks forward[2], backward[2];  // for one thread, for several
   Panels few_rows;
-  MadeOnce has_rows, has_forward, has_backward, has_few_rows;
+  MadeOnce has_rows, has_few_rows;
+
+  static size_t Threads() { return ThreadCount() > 1 ? 1 : 0; }
 
   // W [out,in] in the operands' type, for plain loops.
   const void* Rows() {
@@ -264,10 +273,11 @@ struct PackedWeight::Impl {
     });
     return rows_buffer.data();
   }
-  void MakeForward() { OneDnn::Get().Pack(values(), DType::kF32, true, in, out, dtype, forward_buffer); }
+  void MakeForward(Buffer& to) { OneDnn::Get().Pack(values(), DType::kF32, true, in, out, dtype, to); }
   void* PackedForward() {
-    has_forward.Want([this] { MakeForward(); });
-    return forward_buffer.data();
+    Blocks& blocks = forward[Threads()];
+    blocks.made.Want([&] { MakeForward(blocks.buffer); });
+    return blocks.buffer.data();
   }
   void MakeFewRows() {
     few_rows.SetValues({const_cast<float*>(values()), DType::kF32, out, in, in}, dtype, PanelOutputs());
@@ -282,10 +292,11 @@ struct PackedWeight::Impl {
                        accumulate, ThreadCount()},
                       x.data, PackedForward(), y.data);
   }
-  void MakeBackward() { OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, backward_buffer); }
+  void MakeBackward(Buffer& to) { OneDnn::Get().Pack(values(), DType::kF32, false, out, in, dtype, to); }
   void* PackedBackward() {
-    has_backward.Want([this] { MakeBackward(); });
-    return backward_buffer.data();
+    Blocks& blocks = backward[Threads()];
+    blocks.made.Want([&] { MakeBackward(blocks.buffer); });
+    return blocks.buffer.data();
   }
 };
 
@@ -299,16 +310,20 @@ void PackedWeight::SetValues(MatrixValues w, int64_t out, int64_t in, DType dtyp
   impl_->out = out;
   impl_->in = in;
   impl_->dtype = dtype;
-  for (MadeOnce* has : {&impl_->has_rows, &impl_->has_forward, &impl_->has_backward, &impl_->has_few_rows}) {
-    has->Forget();
+  impl_->has_rows.Forget();
+  impl_->has_few_rows.Forget();
+  for (size_t threads : {0, 1}) {
+    impl_->forward[threads].made.Forget();
+    impl_->backward[threads].made.Forget();
   }
 }
 
 void PackedWeight::Renew() {
   Impl& w = *impl_;
-  w.has_forward.Renew([&] { w.MakeForward(); });
+  Impl::Blocks &forward = w.forward[Impl::Threads()], &backward = w.backward[Impl::Threads()];
+  forward.made.Renew([&] { w.MakeForward(forward.buffer); });
+  backward.made.Renew([&] { w.MakeBackward(backward.buffer); });
   w.has_few_rows.Renew([&] { w.MakeFewRows(); });
-  w.has_backward.Renew([&] { w.MakeBackward(); });
 }
 
 void PackedWeight::Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups) {
@@ -415,6 +430,7 @@ struct PackedInt8::Impl {
   Int8Rows source;
   int64_t out = 0, in = 0;
   std::vector<float> scales;
+  MadeOnce has_scales;
   Int8Weight int8;
 };
 
@@ -435,6 +451,7 @@ void PackedInt8::SetRows(Int8Rows rows, int64_t out, int64_t in) {
   impl_->source = std::move(rows);
   impl_->out = out;
   impl_->in = in;
+  impl_->has_scales.Forget();
   impl_->int8.Forget();
 }
 
@@ -446,8 +463,11 @@ void PackedInt8::Forward(const Matrix& q, const Matrix& y) {
   w.int8.Forward(
       q,
       [&](int8_t* to) {
-        w.scales.resize(static_cast<size_t>(w.out));
-        w.source(0, w.out, to, w.scales.data());
+        // Each kind of copy computes them, while somebody may read those of the other.
+        thread_local std::vector<float> scales;
+        scales.resize(static_cast<size_t>(w.out));
+        w.source(0, w.out, to, scales.data());
+        w.has_scales.Want([&] { w.scales = scales; });
       },
       y);
 }

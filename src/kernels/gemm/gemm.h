@@ -14,7 +14,8 @@
 namespace flashlm::kernels {
 
 // Up to this many rows products run on kernels of our own (few_rows.h): inside a Team, without preparing anything for
-// the number of rows, and every row with the same bits whatever that number is. Beyond, oneDNN is called.
+// the number of rows, and every row with the same bits whatever that number is. Beyond, oneDNN is called, but
+// for products of int8 with 256-bit VNNI, which stay here.
 constexpr int64_t kFewRows = 32;
 
 // How a product takes its rows. The last bits of a row may depend on how many rows are multiplied at once, since a
@@ -47,7 +48,7 @@ class PackedWeight {
   void Forward(const Matrix& x, const Matrix& y, bool accumulate, RowGroups groups = RowGroups::kFastest);
   // dx[N,in] = dy[N,out] W (+ dx if accumulate).
   void InputGradient(const Matrix& dy, const Matrix& dx, bool accumulate);
-  // Makes the copies that products of the values before these have wanted.
+  // Makes the copies that products of the values before these have wanted on as many threads as this one has.
   void Renew();
 
  private:
