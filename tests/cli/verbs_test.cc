@@ -157,8 +157,8 @@ TEST_F(VerbsTest, DoctorSaysWhatItChoosesAndWhy) {
   const CommandResult result = Run({"doctor", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json json = Json::parse(result.out);
-  for (const char* key : {"cpu", "isa", "openmp_runtime", "gemm_gflops_f32", "gemm_gflops_bf16", "gemm_gops_int8",
-                          "precision", "precision_rates"}) {
+  for (const char* key : {"cpu", "isa", "int8_vector_bits", "openmp_runtime", "gemm_gflops_f32", "gemm_gflops_bf16",
+                          "gemm_gops_int8", "precision", "precision_rates"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
   for (const char* work : {"train", "prefill", "decode"}) {
