@@ -13,11 +13,7 @@ class CompleteGradients final : public GradientWatch {
  public:
   // One part for each of the bank's parameters, with what lies between it and the next one. The bank is allocated, and
   // what tapes add to its gradients they add to its own.
-  explicit CompleteGradients(const ParamBank& bank) : bank_(bank) {
-    for (const ParamInfo& info : bank.infos()) cuts_.push_back(info.offset);
-    cuts_.push_back(bank.size());
-    complete_.resize(bank.infos().size());
-  }
+  explicit CompleteGradients(const ParamBank& bank) : bank_(bank), cuts_(bank.Cuts()), complete_(bank.infos().size()) {}
 
   std::span<const int64_t> cuts() const override { return cuts_; }
   void Complete(int part) override { complete_[static_cast<size_t>(part)].push_back(Gradient(part)); }

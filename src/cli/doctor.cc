@@ -44,7 +44,7 @@ Json Machine() {
   json["cpu"] = kernels::CpuName();
   json["features"] = kernels::CpuFeatures();
   json["isa"] = kernels::NameOf(kernels::ActiveIsa());
-  json["int8_vector_bits"] = !kernels::HasVnni() ? 0 : kernels::ActiveVnni() == kernels::Vnni::kAvx512 ? 512 : 256;
+  json["int8_vector_bits"] = kernels::VnniBits();
   json["threads"] = ThreadCount();
   json["processors"] = omp_get_num_procs();
   json["openmp"] = _OPENMP;

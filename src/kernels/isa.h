@@ -23,6 +23,8 @@ enum class Vnni {
 // kNone with FLASHLM_ISA=avx2, which stands for CPUs that have no more.
 Vnni ActiveVnni();
 inline bool HasVnni() { return ActiveVnni() != Vnni::kNone; }
+// Of its vectors; 0 without.
+inline int VnniBits() { return !HasVnni() ? 0 : ActiveVnni() == Vnni::kAvx512 ? 512 : 256; }
 // The CPU's marketing name, and what of AVX2, AVX-512, BF16, VNNI, AMX it has.
 std::string CpuName();
 std::string CpuFeatures();

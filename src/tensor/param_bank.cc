@@ -258,6 +258,13 @@ int64_t ParamBank::TableCount() const {
   return count;
 }
 
+std::vector<int64_t> ParamBank::Cuts() const {
+  std::vector<int64_t> cuts;
+  for (const ParamInfo& info : infos_) cuts.push_back(info.offset);
+  cuts.push_back(size_);
+  return cuts;
+}
+
 int64_t ParamBank::ParameterCount() const {
   int64_t count = TableCount();
   for (const ParamInfo& info : infos_) count += info.role == Role::kBuffer ? 0 : info.size;

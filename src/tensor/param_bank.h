@@ -90,6 +90,8 @@ class ParamBank {
   const std::vector<ParamInfo>& infos() const { return infos_; }
   // Null if there is none of that name.
   const ParamInfo* Find(const std::string& name) const;
+  // Where each parameter begins in the flat arrays, with the padding behind it, and their end: [parameters + 1].
+  std::vector<int64_t> Cuts() const;
   const std::vector<std::unique_ptr<SparseTable>>& tables() const { return tables_; }
   int64_t ParameterCount() const;  // true parameters: with tables, without alignment padding and buffers
   int64_t TableCount() const;      // of which lie in tables

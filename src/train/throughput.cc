@@ -57,10 +57,7 @@ std::string TableOf(const std::vector<Row>& rows, double step_ms, int64_t tokens
 // When in a pass the gradient of which parameters is complete.
 class CompletionTimes final : public GradientWatch {
  public:
-  explicit CompletionTimes(const ParamBank& bank) {
-    for (const ParamInfo& info : bank.infos()) cuts_.push_back(info.offset);
-    cuts_.push_back(bank.size());
-  }
+  explicit CompletionTimes(const ParamBank& bank) : cuts_(bank.Cuts()) {}
 
   void Begin() {
     completed_.clear();

@@ -189,7 +189,7 @@ class Int8Weight {
   template <class Fill>
   void Forward(const Matrix& q, const Fill& fill, const Matrix& y) {
     // With 256 bits oneDNN's sums of two products may not fit into 16 bits.
-    if (q.rows <= kFewRows || (HasVnni() && ActiveVnni() != Vnni::kAvx512)) {
+    if (q.rows <= kFewRows || VnniBits() == 256) {
       has_panels_.Want([&] { MakePanels(y.cols, q.cols, fill); });
       return FewRowsInt8Product(q, panels_, y);
     }
