@@ -68,37 +68,37 @@ float Sampler::KthLargest(int k) {
 }
 
 double Sampler::Select(float lowest) {
+  places_.resize(logits_.size() + kernels::kIndicesSlack);
+  const int64_t found = kernels::IndicesFrom(lowest, logits_.data(), std::ssize(logits_), places_.data());
   candidates_.clear();
   double mass = 0;
-  constexpr size_t kBlock = 64;  // few have any
-  for (size_t begin = 0; begin < logits_.size(); begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, logits_.size());
-    int reaching = 0;
-#pragma omp simd reduction(+ : reaching)
-    for (size_t i = begin; i < end; ++i) reaching += logits_[i] >= lowest ? 1 : 0;
-    for (size_t i = begin; reaching > 0 && i < end; ++i) {
-      if (!(logits_[i] >= lowest)) continue;
-      const float weight = std::exp(logits_[i] - logits_[best_]);
-      candidates_.push_back({static_cast<int32_t>(i) + Tokenizer::kEos, logits_[i], weight});
-      mass += weight;
-    }
+  for (const int32_t place : std::span(places_).first(static_cast<size_t>(found))) {
+    const float logit = logits_[static_cast<size_t>(place)], weight = std::exp(logit - logits_[best_]);
+    candidates_.push_back({place + Tokenizer::kEos, logit, weight});
+    mass += weight;
   }
   return mass;
 }
 
 bool Sampler::CutHead(double mass) {
-  std::sort(candidates_.begin(), candidates_.end(), Better);
   // The masses are rounded: 1 means all, whatever they add up to.
   const double most = config_.top_p < 1 ? config_.top_p * mass : std::numeric_limits<double>::infinity();
   double before = 0;
-  for (auto c = candidates_.begin(); c != candidates_.end(); ++c) {
-    if (c != candidates_.begin() && (before > most || double{c->weight} < config_.min_p)) {
-      candidates_.erase(c, candidates_.end());
-      return true;
-    }
-    before += c->weight;
+  const auto begin = candidates_.begin();
+  auto left = candidates_.end();  // from here on those that stay, the best last
+  // What stays is short as a rule: a heap gives it without an order of all the rest.
+  const auto worse = [](const Candidate& a, const Candidate& b) { return Better(b, a); };
+  std::make_heap(begin, left, worse);
+  while (left != begin) {
+    const float weight = begin->weight;
+    if (left != candidates_.end() && (before > most || double{weight} < config_.min_p)) break;
+    before += weight;
+    std::pop_heap(begin, left--, worse);
   }
-  return false;
+  const bool cut = left != begin;
+  candidates_.erase(begin, left);
+  std::reverse(candidates_.begin(), candidates_.end());
+  return cut;
 }
 
 double Sampler::Filter() {
@@ -108,13 +108,12 @@ double Sampler::Filter() {
   } else if (config_.top_p >= 1 && config_.min_p == 0) {
     return Select(kAll);
   } else {
-    scratch_.assign(logits_.begin(), logits_.end());
-    kernels::LogSoftmax(0, {scratch_.data(), DType::kF32, 1, std::ssize(scratch_), std::ssize(scratch_)});
-    const double mass = std::exp(-double{scratch_[best_]});
-    // What is kept are a few tokens of many as a rule: sort only what comes close to the best, and more if need be.
-    for (float reach = 8;; reach *= 2) {
+    const double mass = kernels::SumOfPowers(logits_.data(), std::ssize(logits_), logits_[best_]);
+    // What is kept are a few tokens of many as a rule: look only at what comes close to the best, and more if need be.
+    for (float reach = 5;; reach *= 2) {
       const float from = logits_[best_] - reach;
-      Select(from);
+      const bool too_few = Select(from) <= config_.top_p * mass && std::exp(-reach) >= config_.min_p;
+      if (too_few && candidates_.size() < logits_.size()) continue;
       if (CutHead(mass) || candidates_.size() == logits_.size() || from == kAll) break;
     }
   }

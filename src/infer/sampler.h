@@ -63,14 +63,15 @@ class Sampler {
   float KthLargest(int k);
   // candidates_ = the tokens of at least this logit, by id. Returns the sum of their weights.
   double Select(float lowest);
-  // Sorts candidates_ and ends them where nucleus or min-p do. False if neither does.
+  // Leaves those of candidates_ that nucleus and min-p keep, best first. False if that is all of them.
   bool CutHead(double mass);
 
   SamplerConfig config_;
   std::vector<float> logits_;  // [V - 3]: those of the tokens that may be drawn
   size_t best_ = 0;            // the place of the largest
   std::vector<Candidate> candidates_;
-  std::vector<float> scratch_;   // of KthLargest and of Filter
+  std::vector<int32_t> places_;  // of Select
+  std::vector<float> scratch_;   // of KthLargest
   std::vector<int32_t> counts_;  // [V], all zero between calls
   std::vector<Choice> choices_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <mutex>
 #include <random>
 #include <utility>
 
@@ -53,8 +54,9 @@ class Answer {
   bool wanted() const { return !reply_->gone(); }
   void AddKnown(int64_t tokens) { known_tokens_ = std::max(known_tokens_, tokens); }
 
-  // Of a stream: one event. choice: a JSON object.
+  // Of a stream: one event. choice: a JSON object. Any thread.
   bool Tell(const std::string& choice) {
+    const std::lock_guard lock(telling_);
     BeginStream();
     return reply_->Write(event_head_ + choice + event_tail_);
   }
@@ -126,6 +128,7 @@ class Answer {
   std::string event_head_, event_tail_;
   size_t open_ = 0;
   std::vector<Json> choices_;
+  std::mutex telling_;
   bool begun_ = false;
   std::optional<StreamEnd> problem_;
   int64_t prompt_tokens_ = 0, completion_tokens_ = 0, known_tokens_ = 0;
@@ -154,14 +157,18 @@ class Choice final : public StreamListener {
     if (NeedsEntries()) waiting_.push_back({std::move(token), true, echoed_ + written_.known()});
     if (eos) return true;
     ++tokens_;
-    Show(written_.Add(bytes), nullptr);
+    untold_ += written_.Add(bytes);
+    SettleEntries();
     return !written_.stopped();
   }
 
+  void OnPause() override { Give(std::exchange(untold_, {}), nullptr); }
+
   void OnEnd(StreamEnd end) override {
     Begin();
-    const std::string rest = written_.Finish();
-    Show(rest, written_.stopped() ? "stop" : ReasonOf(end));
+    untold_ += written_.Finish();
+    SettleEntries();
+    Give(untold_, written_.stopped() ? "stop" : ReasonOf(end));
     if (!Request().stream) answer_->Keep(index_, Whole());
     answer_->Close(end, tokens_);
   }
@@ -189,6 +196,7 @@ class Choice final : public StreamListener {
     }
     if (!Request().echo) return;
     if (Request().likely >= 0) EnterPrompt();
+    SettleEntries();
     Give(echo_, nullptr);
   }
 
@@ -210,14 +218,14 @@ class Choice final : public StreamListener {
     for (size_t i = 0; i < prompt_.ids.size(); ++i) enter(prompt_.ids[i], i, prompt_.opened || i > 0);
   }
 
-  void Show(const std::string& text, const char* reason) {
+  void SettleEntries() {
     if (written_.stopped()) {  // tokens of which nothing is shown belong to the stop sequence
       while (!waiting_.empty() && waiting_.back().character >= echoed_ + written_.shown() &&
              waiting_.back().token.token != Tokenizer::kEos) {
         waiting_.pop_back();
       }
     }
-    Give(text, reason);
+    if (written_.known() == written_.shown()) settled_ = std::ssize(waiting_);
   }
 
   // To the client, or to what it gets at the end. Entries go with the text that they belong to.
@@ -227,9 +235,9 @@ class Choice final : public StreamListener {
       if (reason != nullptr) reason_ = reason;
       return;
     }
-    const bool all = reason != nullptr || written_.known() == written_.shown();
-    std::vector<TokenEntry> entries;
-    if (all) entries = std::exchange(waiting_, {});
+    const auto end = reason != nullptr ? waiting_.end() : waiting_.begin() + std::exchange(settled_, 0);
+    const std::vector<TokenEntry> entries(std::move_iterator(waiting_.begin()), std::move_iterator(end));
+    waiting_.erase(waiting_.begin(), end);
     if (text.empty() && entries.empty() && reason == nullptr) return;
     const std::string content = ToText(Json(text));
     std::string choice = fmt::format(R"({{"index":{},)", index_);
@@ -270,7 +278,9 @@ class Choice final : public StreamListener {
   std::string echo_;
   int64_t echoed_ = 0;  // characters of the prompt before what is written
   bool begun_ = false;
+  std::string untold_;               // text that can be shown
   std::vector<TokenEntry> waiting_;  // not told yet
+  std::ptrdiff_t settled_ = 0;       // of these, whose text can be shown
   int64_t tokens_ = 0;
   std::string text_, reason_;
 };

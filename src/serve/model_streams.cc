@@ -1,6 +1,8 @@
 #include "serve/model_streams.h"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -15,6 +17,8 @@ namespace {
 
 // Between two tokens of the texts at work no more prompt tokens than these are read or scored, but for the last piece.
 constexpr int kReadAtOnce = 512, kScoredAtOnce = 4096;
+// Where threads decode apart, so much of a prompt is one thread's work; all of them gain little on it.
+constexpr int kReadByOneThread = 32;
 constexpr size_t kTextsScoredAtOnce = 8;
 // Shorter beginnings are read about as fast as they are found.
 constexpr size_t kShortestKept = 8;
@@ -24,8 +28,9 @@ constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
 // Such a group has kRowsTogether texts (infer/stream_reader.h) and decodes so many tokens at a time: all but the first
 // find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
-// Whoever comes, goes or has waited long enough is looked after between turns.
-constexpr double kLongestTurn = 0.02;  // seconds, of all groups of a thread together
+// Whoever comes, goes or has waited long enough is looked after between steps, which threads that decode apart end
+// together, after so many seconds.
+constexpr double kLongestStep = 0.02;
 
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
@@ -53,16 +58,18 @@ ModelStreams::ModelStreams(const ServedModel& served, int64_t cache_bytes, Engin
 void ModelStreams::Add(StreamJob job) { streams_.push_back(std::make_unique<Stream>(std::move(job))); }
 
 void ModelStreams::Step(bool alone) {
-  ScoreSome();
-  ReadSome();
-  const bool prompts_left = std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) {
-    return stream->stage == Stage::kScoring || stream->stage == Stage::kReading;
-  });
-  WriteAll(alone && !prompts_left);
-  RemoveEnded();
+  ShareOut();
+  const bool scored = ScoreSome(), unread = ReadSome();
+  if (apart_) {
+    WorkApart(alone && !scored && !unread);
+  } else {
+    for (const auto& group : groups_) Decode(*group, reader_, {1, 0});
+  }
+  EndAndJoin();
 }
 
-void ModelStreams::ScoreSome() {
+// True if prompts wait to be read after this step.
+bool ModelStreams::ScoreSome() {
   std::vector<Stream*> some;
   std::vector<TokenIds> texts;
   int64_t tokens = 0;
@@ -74,57 +81,74 @@ void ModelStreams::ScoreSome() {
     texts.emplace_back(stream->job.prompt.begin() + 1, stream->job.prompt.end());
     tokens += std::ssize(texts.back());
   }
-  if (some.empty()) return;
+  if (some.empty()) return false;
   std::vector<ScoredText> scored = scorer_.ScoreWithLikely(texts, some.front()->job.likely);
   counts_.scored_tokens += tokens;
   for (size_t i = 0; i < some.size(); ++i) {
     some[i]->stage = Stage::kReading;
     some[i]->job.listener->OnScored(std::move(scored[i]));
   }
+  return true;
 }
 
-void ModelStreams::ReadSome() {
-  int read = 0;
-  for (const auto& stream : streams_) {
-    if (stream->stage != Stage::kReading) continue;
-    if (stream->job.max_tokens == 0) {
-      End(*stream, StreamEnd::kLength);
+// True if prompts wait to be read after this step.
+bool ModelStreams::ReadSome() {
+  short_pieces_.clear();
+  int64_t read = 0;
+  bool left = false;
+  for (const auto& one : streams_) {
+    Stream& stream = *one;
+    if (stream.stage != Stage::kReading) continue;
+    if (stream.job.max_tokens == 0) {
+      stream.end = StreamEnd::kLength;
       continue;
     }
-    if (read >= kReadAtOnce) return;
-    read += ReadPiece(*stream);
+    if (read >= kReadAtOnce) return true;
+    if (stream.next_cut == 0) Recall(stream);
+    if (stream.stage != Stage::kReading) continue;  // all of it was known
+    const int64_t piece = std::ssize(stream.NextPiece());
+    left |= stream.next_cut + 1 < stream.cuts.size();
+    read += piece;
+    if (apart_ && piece <= kReadByOneThread) {
+      short_pieces_.push_back(&stream);
+    } else {
+      ReadPiece(stream, reader_);
+    }
   }
+  return left;
 }
 
-// Returns how many tokens were read.
-int ModelStreams::ReadPiece(Stream& stream) {
-  const std::span<const int32_t> prompt = stream.job.prompt;
-  std::shared_ptr<const ReadPrefix> known;
-  if (stream.next_cut == 0) {
-    known = cache_.Find(prompt, stream.cuts);
-    if (known != nullptr) {
-      stream.state = known->state;
-      stream.next_cut = known->cuts.size();
-      counts_.known_tokens += std::ssize(known->tokens);
-    }
-    stream.job.listener->OnStart(known == nullptr ? 0 : std::ssize(known->tokens));
-  }
-  const auto begin = static_cast<size_t>(stream.next_cut == 0 ? 0 : stream.cuts[stream.next_cut - 1]);
-  if (begin == prompt.size()) {  // all of it is known
-    Draw(stream, known->expected, known->log_probs);
-    if (Deliver(stream)) Join(stream);
-    return 0;
-  }
-  const auto end = static_cast<size_t>(stream.cuts[stream.next_cut]);
-  reader_.Read(stream.state, prompt.subspan(begin, end - begin));
+// What is known of the prompt already.
+void ModelStreams::Recall(Stream& stream) {
+  const std::shared_ptr<const ReadPrefix> known = cache_.Find(stream.job.prompt, stream.cuts);
+  stream.job.listener->OnStart(known == nullptr ? 0 : std::ssize(known->tokens));
+  if (known == nullptr) return;
+  stream.state = known->state;
+  stream.next_cut = known->cuts.size();
+  counts_.known_tokens += std::ssize(known->tokens);
+  if (stream.next_cut == stream.cuts.size()) Begin(stream, known->expected, known->log_probs);
+}
+
+std::span<const int32_t> ModelStreams::Stream::NextPiece() const {
+  const size_t begin = next_cut == 0 ? 0 : static_cast<size_t>(cuts[next_cut - 1]);
+  return std::span(job.prompt).subspan(begin, static_cast<size_t>(cuts[next_cut]) - begin);
+}
+
+// Several prompts may be at it at once.
+void ModelStreams::ReadPiece(Stream& stream, StreamReader& reader) const {
+  const std::span<const int32_t> piece = stream.NextPiece();
+  reader.Read(stream.state, piece);
   ++stream.next_cut;
-  counts_.prompt_tokens += static_cast<int64_t>(end - begin);
-  KeepPrefix(stream);
-  if (end == prompt.size()) {
-    Draw(stream, Expected(reader_, 0), reader_.log_probs(0));
-    if (Deliver(stream)) Join(stream);
-  }
-  return static_cast<int>(end - begin);
+  counts_.prompt_tokens += std::ssize(piece);
+  stream.read = PrefixOf(stream, reader);
+  if (stream.next_cut == stream.cuts.size()) Begin(stream, Expected(reader, 0), reader.log_probs(0));
+}
+
+// The prompt is read: the first token.
+void ModelStreams::Begin(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const {
+  Draw(stream, std::move(expected), log_probs);
+  Tell(stream);
+  stream.stage = Stage::kBegun;
 }
 
 // What the model says beside its probabilities, of the row that was read.
@@ -138,66 +162,96 @@ DrawnToken ModelStreams::Expected(const StreamReader& reader, int row) {
   return expected;
 }
 
-void ModelStreams::KeepPrefix(const Stream& stream) {
+// To be kept; null if it is too short.
+std::shared_ptr<const ReadPrefix> ModelStreams::PrefixOf(const Stream& stream, const StreamReader& reader) {
   const auto tokens = static_cast<size_t>(stream.cuts[stream.next_cut - 1]);
-  if (tokens < kShortestKept) return;
+  if (tokens < kShortestKept) return nullptr;
   auto prefix = std::make_shared<ReadPrefix>();
   prefix->tokens.assign(stream.job.prompt.begin(), stream.job.prompt.begin() + static_cast<std::ptrdiff_t>(tokens));
   prefix->cuts.assign(stream.cuts.begin(), stream.cuts.begin() + static_cast<std::ptrdiff_t>(stream.next_cut));
   prefix->state = stream.state;
-  const std::span<const float> log_probs = reader_.log_probs(0);
+  const std::span<const float> log_probs = reader.log_probs(0);
   prefix->log_probs.assign(log_probs.begin(), log_probs.end());
-  prefix->expected = Expected(reader_, 0);
-  cache_.Add(std::move(prefix));
+  prefix->expected = Expected(reader, 0);
+  return prefix;
 }
 
-void ModelStreams::WriteAll(bool in_turns) {
-  ShareOut();
-  if (apart_) {
-    const Turn turn{in_turns ? kTokensApart : 1, kLongestTurn * ThreadCount() / static_cast<double>(groups_.size())};
-    while (std::ssize(neighbours_) + 1 < ThreadCount()) {
-      neighbours_.push_back(std::make_unique<StreamReader>(*served_.model, served_.decode));
+// Each thread takes what is next: the short prompts, then group after group, each of them once for a token, or in turns
+// over and over until the time is over. So all threads are done at about the same time, whatever else has their cores.
+void ModelStreams::WorkApart(bool in_turns) {
+  const auto threads = static_cast<size_t>(ThreadCount());
+  while (neighbours_.size() + 1 < threads) {
+    neighbours_.push_back(std::make_unique<StreamReader>(*served_.model, served_.decode));
+  }
+  const Stopwatch watch;
+  const size_t prompts = short_pieces_.size(), groups = groups_.size();
+  std::atomic<size_t> next = 0;
+  std::vector<std::atomic<bool>> taken(groups);
+  std::vector<std::exception_ptr> failures(threads);
+  const auto work = [&](StreamReader& reader) {
+    for (size_t found_none = 0; found_none < groups || next < prompts;) {
+      const size_t item = next++;
+      if (item < prompts) {
+        ReadPiece(*short_pieces_[item], reader);
+        continue;
+      }
+      const size_t visit = item - prompts;
+      const double left = kLongestStep - watch.Seconds();
+      if (in_turns ? visit >= threads && left <= 0 : visit >= groups) return;
+      const size_t g = (first_group_ + visit) % groups;
+      ++found_none;
+      if (groups_[g]->rows.empty() || taken[g].exchange(true)) continue;
+      found_none = 0;
+      Decode(*groups_[g], reader, in_turns ? Turn{kTokensApart, left} : Turn{1, 0});
+      taken[g] = false;
     }
-    ParallelPieces(std::ssize(groups_), [&](int64_t g) {
-      const auto thread = static_cast<size_t>(omp_get_thread_num());
-      Decode(*groups_[static_cast<size_t>(g)], thread == 0 ? reader_ : *neighbours_[thread - 1], turn);
-    });
-  } else {
-    for (const auto& group : groups_) Decode(*group, reader_, {1, 0});
+  };
+  ParallelPieces(static_cast<int64_t>(threads), [&](int64_t worker) {
+    const auto thread = static_cast<size_t>(omp_get_thread_num());
+    try {
+      work(thread == 0 ? reader_ : *neighbours_[thread - 1]);
+    } catch (...) {
+      failures[static_cast<size_t>(worker)] = std::current_exception();
+    }
+  });
+  first_group_ = (first_group_ + next - prompts) % groups;
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
   }
-  for (const auto& group : groups_) {
-    if (group->failure) std::rethrow_exception(group->failure);
+}
+
+void ModelStreams::EndAndJoin() {
+  for (const auto& stream : streams_) {
+    if (stream->read != nullptr) cache_.Add(std::exchange(stream->read, nullptr));
+    if (stream->end) {
+      End(*stream, *stream->end);
+    } else if (stream->stage == Stage::kBegun) {
+      Join(*stream);
+    }
   }
-  for (const auto& group : groups_) {
-    for (Stream* stream : group->turn) Deliver(*stream);
-  }
+  RemoveEnded();
 }
 
 // Several groups may be at it at once.
 void ModelStreams::Decode(Group& group, StreamReader& reader, const Turn& turn) const {
-  group.failure = nullptr;
-  try {
-    group.turn = group.rows;
-    const Stopwatch watch;
-    const auto has_time = [&](int done) { return done == 0 || (done < turn.tokens && watch.Seconds() < turn.seconds); };
-    for (int t = 0; has_time(t) && !group.rows.empty(); ++t) {
-      group.last.clear();
-      for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
-      reader.Read(group.state, group.last);
-      ParallelFor(std::ssize(group.rows), [&](int64_t r) {
-        const int row = static_cast<int>(r);
-        Draw(*group.rows[static_cast<size_t>(r)], Expected(reader, row), reader.log_probs(row));
-      });
-      for (int r = static_cast<int>(group.rows.size()) - 1; r >= 0; --r) {
-        if (!group.rows[static_cast<size_t>(r)]->GoesOn()) group.Remove(r);
-      }
-    }
-  } catch (...) {
-    group.failure = std::current_exception();
+  group.turn = group.rows;
+  const Stopwatch watch;
+  const auto has_time = [&](int done) { return done == 0 || (done < turn.tokens && watch.Seconds() < turn.seconds); };
+  for (int t = 0; has_time(t) && !group.rows.empty(); ++t) {
+    group.last.clear();
+    for (const Stream* stream : group.rows) group.last.push_back(stream->history.back());
+    reader.Read(group.state, group.last);
+    ParallelFor(std::ssize(group.rows), [&](int64_t r) {
+      const int row = static_cast<int>(r);
+      Draw(*group.rows[static_cast<size_t>(r)], Expected(reader, row), reader.log_probs(row));
+    });
+    group.RemoveIf([](const Stream& stream) { return !stream.GoesOn(); });
   }
+  for (Stream* stream : group.turn) Tell(*stream);
+  group.RemoveIf([](const Stream& stream) { return stream.end.has_value(); });
 }
 
-// The next token, drawn as Generate (infer/generate.h) draws it. Not a word to anybody: several are drawn at once.
+// The next token, drawn as Generate (infer/generate.h) draws it. Several are drawn at once.
 void ModelStreams::Draw(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const {
   try {
     // The <eos> that opens the context is not part of the prompt: the penalty does not see it.
@@ -212,30 +266,25 @@ void ModelStreams::Draw(Stream& stream, DrawnToken expected, std::span<const flo
   }
 }
 
-bool ModelStreams::Deliver(Stream& stream) {
+void ModelStreams::Tell(Stream& stream) const {
   for (DrawnToken& one : stream.drawn) {
-    if (!DeliverOne(stream, std::move(one))) return false;
+    stream.end = TellOne(stream, std::move(one));
+    if (stream.end) break;
   }
   stream.drawn.clear();
-  if (stream.failed) End(stream, StreamEnd::kFailed);
-  return !stream.failed;
+  stream.job.listener->OnPause();
+  if (stream.failed && !stream.end) stream.end = StreamEnd::kFailed;
 }
 
-bool ModelStreams::DeliverOne(Stream& stream, DrawnToken drawn) {
+std::optional<StreamEnd> ModelStreams::TellOne(Stream& stream, DrawnToken drawn) const {
   ++counts_.tokens;
   ++stream.written;
   const bool eos = drawn.token == Tokenizer::kEos;
   const bool more = stream.job.listener->OnToken(std::move(drawn));
-  if (eos) {
-    End(stream, StreamEnd::kEos);
-  } else if (!more) {
-    End(stream, StreamEnd::kStop);
-  } else if (stream.written == stream.job.max_tokens) {
-    End(stream, StreamEnd::kLength);
-  } else {
-    return true;
-  }
-  return false;
+  if (eos) return StreamEnd::kEos;
+  if (!more) return StreamEnd::kStop;
+  if (stream.written == stream.job.max_tokens) return StreamEnd::kLength;
+  return std::nullopt;
 }
 
 void ModelStreams::Join(Stream& stream) {

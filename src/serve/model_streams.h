@@ -2,9 +2,10 @@
 #pragma once
 
 #include <chrono>
-#include <exception>
 #include <list>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "eval/scorer.h"
@@ -30,7 +31,7 @@ class ModelStreams {
   void Add(StreamJob job);
   // Some work for every text: a few prompts are scored, a bounded number of prompt tokens read, and each text that is
   // being written gets a token, or where there are many and no prompt is waiting several. alone: no other model has
-  // texts, which would wait meanwhile.
+  // texts, which would wait meanwhile. After an exception there is nothing left but EndAll.
   void Step(bool alone);
   // Ends those for which `end_of` says so.
   template <class EndOf>
@@ -42,7 +43,7 @@ class ModelStreams {
   int64_t cache_bytes() const { return cache_.bytes(); }
 
  private:
-  enum class Stage : uint8_t { kScoring, kReading, kWriting, kOver };
+  enum class Stage : uint8_t { kScoring, kReading, kBegun, kWriting, kOver };
   struct Stream {
     explicit Stream(StreamJob asked);
     StreamJob job;
@@ -51,15 +52,18 @@ class ModelStreams {
     std::vector<int32_t> history;  // prompt and what was written; the first is the <eos> of the beginning
     std::vector<int32_t> cuts;     // of the prompt
     size_t next_cut = 0;
-    State state{1};                 // while the prompt is read
-    int written = 0;                // tokens that the listener has
-    std::vector<DrawnToken> drawn;  // those that it has not
+    State state{1};                          // while the prompt is read
+    std::shared_ptr<const ReadPrefix> read;  // where the last piece ends, to be kept
+    int written = 0;                         // tokens that the listener has
+    std::vector<DrawnToken> drawn;           // those that it has not
     bool failed = false;
+    std::optional<StreamEnd> end;  // once the listener has all
 
+    std::span<const int32_t> NextPiece() const;
     // After what is drawn, whatever the listener will say.
     bool GoesOn() const;
   };
-  // What a group may decode before the next one: a token, and more up to `tokens` while `seconds` are not over.
+  // What a group may decode: a token, and more up to `tokens` while `seconds` are not over.
   struct Turn {
     int tokens;
     double seconds;
@@ -68,9 +72,8 @@ class ModelStreams {
   struct Group {
     State state{0};
     std::vector<Stream*> rows;
-    std::vector<Stream*> turn;   // the rows that the step began with
-    std::vector<int32_t> last;   // [rows], what is read next
-    std::exception_ptr failure;  // of this step
+    std::vector<Stream*> turn;  // the rows that the turn began with
+    std::vector<int32_t> last;  // [rows], what is read next
 
     // The last row takes its place.
     void Remove(int row) {
@@ -78,20 +81,29 @@ class ModelStreams {
       rows[static_cast<size_t>(row)] = rows.back();
       rows.pop_back();
     }
+    template <class Done>
+    void RemoveIf(const Done& done) {
+      for (int r = static_cast<int>(rows.size()) - 1; r >= 0; --r) {
+        if (done(*rows[static_cast<size_t>(r)])) Remove(r);
+      }
+    }
   };
-  void ScoreSome();
-  void ReadSome();
-  int ReadPiece(Stream& stream);
+  bool ScoreSome();
+  bool ReadSome();
+  void Recall(Stream& stream);
+  void ReadPiece(Stream& stream, StreamReader& reader) const;
+  void Begin(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const;
   static DrawnToken Expected(const StreamReader& reader, int row);
-  void KeepPrefix(const Stream& stream);
-  void WriteAll(bool in_turns);
-  // A turn of each text, or to its end.
+  static std::shared_ptr<const ReadPrefix> PrefixOf(const Stream& stream, const StreamReader& reader);
+  void WorkApart(bool in_turns);
+  void EndAndJoin();
+  // A turn of each text, or to its end, and its listener is told.
   void Decode(Group& group, StreamReader& reader, const Turn& turn) const;
   // Appends to what is drawn a token, with what else the model expects.
   void Draw(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const;
-  // Gives the listener what is drawn; true if the text goes on.
-  bool Deliver(Stream& stream);
-  bool DeliverOne(Stream& stream, DrawnToken drawn);
+  // Gives the listener what is drawn, up to the text's end, which is noted.
+  void Tell(Stream& stream) const;
+  std::optional<StreamEnd> TellOne(Stream& stream, DrawnToken drawn) const;
   void Join(Stream& stream);
   void Leave(Stream& stream);
   // How many texts a group can have, and in how many so many are decoded.
@@ -112,6 +124,8 @@ class ModelStreams {
   std::list<std::unique_ptr<Stream>> streams_;  // in the order in which they came
   std::vector<std::unique_ptr<Group>> groups_;
   bool apart_ = false;                                     // each group on one thread, instead of each on all
+  size_t first_group_ = 0;                                 // the next one to be visited
+  std::vector<Stream*> short_pieces_;                      // of prompts, to be read by a thread each, in this step
   std::vector<std::unique_ptr<StreamReader>> neighbours_;  // of the threads but the first, which has reader_
 };
 

@@ -34,7 +34,8 @@ enum class StreamEnd : uint8_t {
   kFailed,    // the model failed
 };
 
-// Called by the inference thread, which waits meanwhile.
+// Called by the inference thread, which waits meanwhile; OnToken and OnPause by any thread that decodes, for several
+// texts at once.
 class StreamListener {
  public:
   virtual ~StreamListener() = default;
@@ -45,6 +46,8 @@ class StreamListener {
   virtual void OnStart(int64_t known_tokens) = 0;
   // False: no more are wanted. The closing <eos> is given, too.
   virtual bool OnToken(DrawnToken token) = 0;
+  // There will be no more for a while: other texts' turn, or the end.
+  virtual void OnPause() = 0;
   // Once, at the end.
   virtual void OnEnd(StreamEnd end) = 0;
 };

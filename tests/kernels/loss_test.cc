@@ -252,6 +252,16 @@ TEST(LogSoftmax, EqualsReference) {
   }
 }
 
+TEST(SumOfPowers, IsThatOfTheSoftmax) {
+  for (const int cols : {1, 5, 64, 4093}) {
+    std::vector<float> z = Normals(cols, 3, 12);
+    const float largest = *std::max_element(z.begin(), z.end());
+    double expected = 0;
+    for (const float v : z) expected += std::exp(double{v} - largest);
+    EXPECT_NEAR(SumOfPowers(z.data(), cols, largest), expected, 1e-6 * expected) << cols;
+  }
+}
+
 TEST(LogSoftmax, ALargeMaximumCostsNoDigits) {
   std::vector<float> logits{1e4f, 1e4f, 1e4f, -1e4f};
   LogSoftmax(0, View(logits, 1, 4));

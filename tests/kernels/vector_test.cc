@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/parallel.h"
 #include "kernels/vector/ref.h"
@@ -184,6 +185,21 @@ TEST(Argmax, IsTheFirstOfTheLargest) {
     EXPECT_EQ(Argmax(z.data(), n), std::max_element(z.begin(), z.end()) - z.begin()) << n;
     std::fill(z.begin(), z.end(), -3.0f);
     EXPECT_EQ(Argmax(z.data(), n), 0) << n;
+  }
+}
+
+TEST(IndicesFrom, AreThoseOfTheDefinition) {
+  for (const int n : {1, 3, 16, 17, 67, 4093}) {
+    std::vector<float> z = Normals(n, 10);
+    for (float& v : z) v = std::round(2 * v) / 2;  // some equal the bound
+    for (const float lowest : {-std::numeric_limits<float>::infinity(), -1.0f, 1.5f, 100.0f}) {
+      std::vector<int32_t> expected, found(static_cast<size_t>(n + kIndicesSlack));
+      for (int i = 0; i < n; ++i) {
+        if (z[static_cast<size_t>(i)] >= lowest) expected.push_back(i);
+      }
+      found.resize(static_cast<size_t>(IndicesFrom(lowest, z.data(), n, found.data())));
+      EXPECT_EQ(found, expected) << n << " from " << lowest;
+    }
   }
 }
 

@@ -40,7 +40,9 @@ class Listener final : public StreamListener {
     if (std::ssize(heard_.tokens) == leave_after) wanted_ = false;
     return std::ssize(heard_.tokens) != enough;
   }
+  void OnPause() override { told_ = std::ssize(heard_.tokens); }
   void OnEnd(StreamEnd end) override {
+    EXPECT_EQ(told_, std::ssize(heard_.tokens)) << "no pause before the end";
     heard_.end = end;
     result_.set_value(heard_);
   }
@@ -49,6 +51,7 @@ class Listener final : public StreamListener {
 
  private:
   Heard heard_;
+  int64_t told_ = 0;  // tokens before the last pause
   std::atomic<bool> wanted_ = true;
   std::promise<Heard> result_;
 };

@@ -225,6 +225,8 @@ void LogProbabilities(float softcap, const Matrix& logits) {
   });
 }
 
+float RowSumOfPowers(const float* z, size_t n, float largest) { return SumExp(z, n, largest, nullptr).exp; }
+
 // log x to about 2 ulp for normal x > 0 (Cephes' logf: x = 2^e (1 + r), r in [sqrt(1/2) - 1, sqrt(2) - 1)).
 HWY_INLINE VF Log(DF d, VF x) {
   const DI di;
@@ -273,6 +275,7 @@ namespace {
 HWY_EXPORT(CrossEntropy);
 HWY_EXPORT(LogProbabilities);
 HWY_EXPORT(MixLogs);
+HWY_EXPORT(RowSumOfPowers);
 
 // Calls f(index in [B,T], tau) for every position that has a target.
 template <class F>
@@ -300,6 +303,10 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 
 void MixLogProbabilities(const Matrix& log_probs, const Matrix& others, const float* gates) {
   FLASHLM_DISPATCH(MixLogs)(log_probs, others, gates);
+}
+
+float SumOfPowers(const float* z, int64_t n, float largest) {
+  return FLASHLM_DISPATCH(RowSumOfPowers)(z, static_cast<size_t>(n), largest);
 }
 
 void LogSoftmax(float softcap, const Matrix& logits) { FLASHLM_DISPATCH(LogProbabilities)(softcap, logits); }

@@ -43,6 +43,8 @@ void SoftmaxCrossEntropy(const LossShape& shape, const Matrix& logits, const int
 
 // In place: z <- log softmax(softcap(z)); for evaluation and sampling. logits: f32 [N,V].
 void LogSoftmax(float softcap, const Matrix& logits);
+// Sum of e^(z - largest) over z[n], whose largest element is given; n > 0.
+float SumOfPowers(const float* z, int64_t n, float largest);
 // In place: log p <- log((1 - g) p + g q), g = sigmoid(gates[n]). log_probs, others (q): f32 [N,V].
 void MixLogProbabilities(const Matrix& log_probs, const Matrix& others, const float* gates);
 

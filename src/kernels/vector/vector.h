@@ -32,5 +32,9 @@ int64_t RowDotGradScratch(int64_t rows, int64_t cols);
 
 // The index of the largest of z[n], the first of equals; n > 0. Of numbers that are not, any index.
 int64_t Argmax(const float* z, int64_t n);
+// The indices of those of z[n] that are at least `lowest`, in order. Returns how many; `indices` has room for n and
+// kIndicesSlack.
+constexpr int64_t kIndicesSlack = 16;
+int64_t IndicesFrom(float lowest, const float* z, int64_t n, int32_t* indices);
 
 }  // namespace flashlm::kernels
