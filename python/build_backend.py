@@ -92,7 +92,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     files = {f"{NAME}/{path.name}": path.read_bytes() for path in sorted((ROOT / "python" / NAME).glob("*.py*"))}
     files[f"{NAME}/py.typed"] = b""
     files[f"{NAME}/{soname}"] = (folder / soname).read_bytes()
-    files[f"{NAME}/bin/flashlm"] = (folder / "flashlm").read_bytes()
+    for program in ("flashlm", "libflashlm_mpi.so"):  # the latter where there was an MPI (docs/cluster.md)
+        if (folder / program).exists():
+            files[f"{NAME}/bin/{program}"] = (folder / program).read_bytes()
     files.update(info_files())
 
     wheel = f"{NAME}-{version()}-{tag()}.whl"

@@ -34,9 +34,13 @@ expect_whole_library() {
 # A model that has seen two steps.
 make_model() {
   quietly "$prefix/bin/flashlm" data prepare --input synthetic --out "$work/data" --vocab 512 --set bytes=100000
-  quietly "$prefix/bin/flashlm" train --preset gpt-baseline --data "$work/data" --out "$work/run" --steps 2 \
+  train_into "$work/run" "$prefix/bin/flashlm"
+}
+# With the program that $2... are.
+train_into() {
+  quietly "${@:2}" train --preset gpt-baseline --data "$work/data" --out "$1" --steps 2 \
     --set model.d_model=32 --set model.n_layers=1 --set train.sequence_length=64 --set train.micro_batch=2 \
-    --set train.eval_documents=2
+    --set train.accumulate=2 --set train.eval_documents=2
 }
 
 # Programs $@ all write what the program flashlm writes.
@@ -129,6 +133,12 @@ TEXT
     chmod +x "$work/story"
     expect_stories "$work/story"
     (cd / && "$PYTHON" -m flashlm --version) | grep -q '^flashlm [0-9.]*' || fail "python -m flashlm is not the program"
+    if [[ -e $BUILD/libflashlm_mpi.so ]] && command -v mpirun >"$work/log"; then
+      export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+      train_into "$work/shared" mpirun --oversubscribe -n 2 "$PYTHON" -m flashlm
+      cmp "$work/run/latest/model.safetensors" "$work/shared/latest/model.safetensors" || fail "two ranks train otherwise"
+      grep -q '"ranks": 2' "$work/shared/results.json" || fail "the wheel's program is no rank"
+    fi
     ;;
   *) fail "unknown way '$1'" ;;
 esac
