@@ -126,6 +126,8 @@ class Load:
                 self.memory.append(resident_mb(args.pid))
             if now >= args.seconds:
                 asks_at.clear()
+                if not reading.get_map():
+                    break
             for number in [number for number, when in asks_at.items() if when <= now]:
                 try:
                     answer = Answer(self.address, picks[number].choice(self.jobs), args.tokens)

@@ -113,7 +113,7 @@ double Sampler::Filter() {
     for (float reach = 5;; reach *= 2) {
       const float from = logits_[best_] - reach;
       const bool too_few = Select(from) <= config_.top_p * mass && std::exp(-reach) >= config_.min_p;
-      if (too_few && candidates_.size() < logits_.size()) continue;
+      if (too_few && candidates_.size() < logits_.size() && from != kAll) continue;
       if (CutHead(mass) || candidates_.size() == logits_.size() || from == kAll) break;
     }
   }

@@ -18,7 +18,7 @@ constexpr std::chrono::milliseconds kBetweenLooks(50);  // at the jobs that wait
 Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)
     : limits_(limits), queue_(static_cast<size_t>(limits.waiting)) {
   for (const ServedModel& model : models) {
-    models_.push_back(std::make_unique<ModelStreams>(model, limits.cache_bytes, counts_));
+    models_.push_back(std::make_unique<ModelStreams>(model, limits.cache_bytes, limits.longest_step, counts_));
   }
   thread_ = std::thread([this] { Loop(); });
 }

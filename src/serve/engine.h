@@ -23,6 +23,7 @@ struct EngineLimits {
   int waiting = 256;               // texts that wait for their turn
   int64_t cache_bytes = 64 << 20;  // of prompts that were read, per model
   int threads = 0;                 // that compute; 0: all
+  double longest_step = 0.02;      // seconds of many texts, until whoever comes or goes is looked after
 };
 
 // For /metrics; each number only grows.

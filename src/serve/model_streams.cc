@@ -28,10 +28,6 @@ constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
 // Such a group has kRowsTogether texts (infer/stream_reader.h) and decodes so many tokens at a time: all but the first
 // find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
-// Whoever comes, goes or has waited long enough is looked after between steps, which threads that decode apart end
-// together, after so many seconds.
-constexpr double kLongestStep = 0.02;
-
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
 
@@ -48,8 +44,9 @@ bool ModelStreams::Stream::GoesOn() const {
   return !failed && drawn.back().token != Tokenizer::kEos && written + std::ssize(drawn) < job.max_tokens;
 }
 
-ModelStreams::ModelStreams(const ServedModel& served, int64_t cache_bytes, EngineCounts& counts)
+ModelStreams::ModelStreams(const ServedModel& served, int64_t cache_bytes, double longest_step, EngineCounts& counts)
     : served_(served),
+      longest_step_(longest_step),
       counts_(counts),
       reader_(*served.model, served.decode),
       scorer_(*served.model, served.score),
@@ -104,8 +101,14 @@ bool ModelStreams::ReadSome() {
       continue;
     }
     if (read >= kReadAtOnce) return true;
-    if (stream.next_cut == 0) Recall(stream);
-    if (stream.stage != Stage::kReading) continue;  // all of it was known
+    if (stream.next_cut == 0) {
+      if (!std::exchange(stream.looked, true) && IsBeingRead(stream.NextPiece())) {  // it will be known
+        left = true;
+        continue;
+      }
+      Recall(stream);
+      if (stream.stage != Stage::kReading) continue;  // all of it was known
+    }
     const int64_t piece = std::ssize(stream.NextPiece());
     left |= stream.next_cut + 1 < stream.cuts.size();
     read += piece;
@@ -113,9 +116,22 @@ bool ModelStreams::ReadSome() {
       short_pieces_.push_back(&stream);
     } else {
       ReadPiece(stream, reader_);
+      Keep(stream);
     }
   }
   return left;
+}
+
+// In this step, as the first piece of another prompt.
+bool ModelStreams::IsBeingRead(std::span<const int32_t> piece) const {
+  return piece.size() >= kShortestKept &&
+         std::any_of(short_pieces_.begin(), short_pieces_.end(), [&](const Stream* other) {
+           return other->next_cut == 0 && std::ranges::equal(other->NextPiece(), piece);
+         });
+}
+
+void ModelStreams::Keep(Stream& stream) {
+  if (stream.read != nullptr) cache_.Add(std::exchange(stream.read, nullptr));
 }
 
 // What is known of the prompt already.
@@ -185,7 +201,7 @@ void ModelStreams::WorkApart(bool in_turns) {
   }
   const Stopwatch watch;
   const size_t prompts = short_pieces_.size(), groups = groups_.size();
-  std::atomic<size_t> next = 0;
+  std::atomic<size_t> next = 0, given_back = 0;
   std::vector<std::atomic<bool>> taken(groups);
   std::vector<std::exception_ptr> failures(threads);
   const auto work = [&](StreamReader& reader) {
@@ -196,13 +212,18 @@ void ModelStreams::WorkApart(bool in_turns) {
         continue;
       }
       const size_t visit = item - prompts;
-      const double left = kLongestStep - watch.Seconds();
-      if (in_turns ? visit >= threads && left <= 0 : visit >= groups) return;
+      const double left = longest_step_ - watch.Seconds();
+      if (in_turns ? visit >= threads && left <= 0 : visit >= groups) {
+        ++given_back;
+        return;
+      }
       const size_t g = (first_group_ + visit) % groups;
       ++found_none;
-      if (groups_[g]->rows.empty() || taken[g].exchange(true)) continue;
-      found_none = 0;
-      Decode(*groups_[g], reader, in_turns ? Turn{kTokensApart, left} : Turn{1, 0});
+      if (taken[g].exchange(true)) continue;
+      if (!groups_[g]->rows.empty()) {
+        found_none = 0;
+        Decode(*groups_[g], reader, in_turns ? Turn{kTokensApart, left} : Turn{1, 0});
+      }
       taken[g] = false;
     }
   };
@@ -214,7 +235,7 @@ void ModelStreams::WorkApart(bool in_turns) {
       failures[static_cast<size_t>(worker)] = std::current_exception();
     }
   });
-  first_group_ = (first_group_ + next - prompts) % groups;
+  first_group_ = (first_group_ + next - given_back - prompts) % groups;  // the first one that had no turn
   for (const std::exception_ptr& failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }
@@ -222,7 +243,7 @@ void ModelStreams::WorkApart(bool in_turns) {
 
 void ModelStreams::EndAndJoin() {
   for (const auto& stream : streams_) {
-    if (stream->read != nullptr) cache_.Add(std::exchange(stream->read, nullptr));
+    Keep(*stream);
     if (stream->end) {
       End(*stream, *stream->end);
     } else if (stream->stage == Stage::kBegun) {

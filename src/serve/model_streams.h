@@ -26,12 +26,13 @@ struct ServedModel {
 // For the inference thread.
 class ModelStreams {
  public:
-  ModelStreams(const ServedModel& served, int64_t cache_bytes, EngineCounts& counts);
+  // longest_step: seconds after which threads that decode apart end a step, all together.
+  ModelStreams(const ServedModel& served, int64_t cache_bytes, double longest_step, EngineCounts& counts);
 
   void Add(StreamJob job);
-  // Some work for every text: a few prompts are scored, a bounded number of prompt tokens read, and each text that is
-  // being written gets a token, or where there are many and no prompt is waiting several. alone: no other model has
-  // texts, which would wait meanwhile. After an exception there is nothing left but EndAll.
+  // Some work: a few prompts are scored, a bounded number of prompt tokens read, and each text that is being written
+  // gets a token, or where there are many and no prompt is waiting several, in turns that the next step goes on with.
+  // alone: no other model has texts, which would wait meanwhile. After an exception there is nothing left but EndAll.
   void Step(bool alone);
   // Ends those for which `end_of` says so.
   template <class EndOf>
@@ -52,6 +53,7 @@ class ModelStreams {
     std::vector<int32_t> history;  // prompt and what was written; the first is the <eos> of the beginning
     std::vector<int32_t> cuts;     // of the prompt
     size_t next_cut = 0;
+    bool looked = false;                     // for others that begin to read the same
     State state{1};                          // while the prompt is read
     std::shared_ptr<const ReadPrefix> read;  // where the last piece ends, to be kept
     int written = 0;                         // tokens that the listener has
@@ -90,11 +92,13 @@ class ModelStreams {
   };
   bool ScoreSome();
   bool ReadSome();
+  bool IsBeingRead(std::span<const int32_t> piece) const;
   void Recall(Stream& stream);
   void ReadPiece(Stream& stream, StreamReader& reader) const;
   void Begin(Stream& stream, DrawnToken expected, std::span<const float> log_probs) const;
   static DrawnToken Expected(const StreamReader& reader, int row);
   static std::shared_ptr<const ReadPrefix> PrefixOf(const Stream& stream, const StreamReader& reader);
+  void Keep(Stream& stream);
   void WorkApart(bool in_turns);
   void EndAndJoin();
   // A turn of each text, or to its end, and its listener is told.
@@ -117,6 +121,7 @@ class ModelStreams {
   void RemoveEnded();
 
   ServedModel served_;
+  double longest_step_;
   EngineCounts& counts_;
   StreamReader reader_;
   Scorer scorer_;
@@ -133,7 +138,7 @@ template <class EndOf>
 void ModelStreams::EndIf(const EndOf& end_of) {
   for (const auto& stream : streams_) {
     if (stream->stage == Stage::kOver) continue;
-    if (const std::optional<StreamEnd> end = end_of(stream->job)) End(*stream, *end);
+    if (const std::optional<StreamEnd> end = end_of(stream->job)) End(*stream, stream->end.value_or(*end));
   }
   RemoveEnded();
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -44,8 +45,11 @@ class Listener final : public StreamListener {
   void OnEnd(StreamEnd end) override {
     EXPECT_EQ(told_, std::ssize(heard_.tokens)) << "no pause before the end";
     heard_.end = end;
+    if (at_end) at_end();
     result_.set_value(heard_);
   }
+  int64_t tokens() const { return std::ssize(heard_.tokens); }
+  std::function<void()> at_end;
   int64_t enough = -1, leave_after = -1;
   std::chrono::milliseconds pause{0};
 
@@ -184,6 +188,64 @@ TEST_F(EngineTest, ManyTextsAtOnceAreWhatTheyAreAlone) {
   std::vector<Heard> together;
   for (auto& result : results) together.push_back(result.get());
   for (int i = 0; i < 80; i += 7) EXPECT_EQ(Ask(engine, job_of(i)).get(), together[static_cast<size_t>(i)]) << i;
+}
+
+// Turns of one token each, as on a slow machine: who had none in a step is the first in the next one.
+TEST_F(EngineTest, NoTextIsLeftBehind) {
+  constexpr int kTexts = 40, kTokens = 40;
+  EngineLimits limits;
+  limits.streams = limits.waiting = kTexts;
+  limits.threads = 2;
+  limits.longest_step = 0;
+  Engine engine(served_, limits);
+  std::vector<StreamJob> jobs;
+  std::vector<std::shared_ptr<Listener>> listeners;
+  std::vector<std::future<Heard>> results;
+  int64_t fewest = kTokens, ended = 0;
+  for (int i = 0; i < kTexts; ++i) {
+    listeners.push_back(std::make_shared<Listener>());
+    listeners.back()->at_end = [&] {
+      if (ended++ > 0) return;
+      for (const auto& listener : listeners) fewest = std::min(fewest, listener->tokens());
+    };
+    results.push_back(listeners.back()->Result());
+    jobs.push_back(Job(4, 300 + static_cast<uint64_t>(i), kTokens));
+    jobs.back().sampler.temperature = 0;  // it does not come to an end by itself
+    jobs.back().listener = listeners.back();
+  }
+  ASSERT_TRUE(engine.Submit(std::move(jobs)));
+  for (auto& result : results) EXPECT_EQ(result.get().end, StreamEnd::kLength);
+  EXPECT_GT(fewest, kTokens / 2);
+}
+
+// By several texts at once, among few texts and among many.
+TEST_F(EngineTest, APromptIsReadOnce) {
+  constexpr int kPrompt = 20, kTexts = 8;
+  for (const int others : {0, 20}) {
+    EngineLimits limits;
+    limits.threads = 2;
+    Engine engine(served_, limits);
+    std::vector<std::future<Heard>> results;
+    for (int i = 0; i < others; ++i) {
+      StreamJob job = Job(4, 400 + static_cast<uint64_t>(i), 300);
+      job.sampler.temperature = 0;
+      results.push_back(Ask(engine, job));
+    }
+    while (engine.counts().tokens < others) std::this_thread::sleep_for(1ms);
+    const int64_t before = engine.counts().prompt_tokens;
+    std::vector<StreamJob> jobs;
+    for (int i = 0; i < kTexts; ++i) {
+      const auto listener = std::make_shared<Listener>();
+      jobs.push_back(Job(kPrompt, 1, 5));
+      jobs.back().number = i;
+      jobs.back().listener = listener;
+      results.push_back(listener->Result());
+    }
+    ASSERT_TRUE(engine.Submit(std::move(jobs)));
+    for (auto& result : results) result.get();
+    EXPECT_EQ(engine.counts().prompt_tokens, before + kPrompt) << others;
+    EXPECT_EQ(engine.counts().known_tokens, (kTexts - 1) * kPrompt) << others;
+  }
 }
 
 TEST_F(EngineTest, TheQueueIsBounded) {
