@@ -12,6 +12,7 @@
 #include "cluster/network.h"
 #include "kernels/isa.h"
 #include "models/presets.h"
+#include "train/agreement.h"
 #include "train/throughput.h"
 
 namespace flashlm::cli {
@@ -85,6 +86,9 @@ Json Measure(const BenchExchangeArguments& options) {
     document = LoadPreset(options.preset, options.recipe);
     for (const std::string& assignment : options.sets) ApplyOverride(assignment, document);
   });
+  if (ranks != nullptr) {
+    RequireSameRequest(*ranks, {{"verb", "bench exchange"}, {"steps", options.steps}, {"settings", document}});
+  }
   const SharedStep step = MeasureSharedStep(RunConfig::FromDocument(document, options.preset), options.steps, ranks);
   Link link{1e-3 * options.latency, 1e6 * options.bandwidth};
   if (ranks != nullptr) link = MeasureLink(*ranks);

@@ -2,6 +2,7 @@
 
 #include <flashlm/version.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -25,33 +26,65 @@ constexpr Compared kFacts[] = {
     {"products", "matrix products", "name train.precision = f32, which every CPU has"},
 };
 
-Json FactsOf(const RunConfig& config) {
+// Without what is each machine's own business: where the data lies.
+Json SettingsOf(const RunConfig& config) {
   Json settings = config.ToJson();
-  settings.erase("data");  // where it lies is each machine's own business
+  settings.erase("data");
   settings.erase("data_fingerprint");
-  return {{"version", fmt::format("{} {}", Version(), Revision())},
-          {"program", Sha256OfFile("/proc/self/exe").substr(0, 16)},
-          {"data", config.data_fingerprint.substr(0, 16)},
-          {"isa", kernels::NameOf(kernels::ActiveIsa())},
-          {"products", SessionInt8(config.train) ? "int8" : NameOf(SessionType(config.train.precision))},
-          {"settings", settings}};
+  return settings;
 }
 
-// The path of the first value in which two settings differ, as model.d_model.
+// The path of the first value in which two settings differ, as /model/d_model; "" if they are alike.
 std::string FirstDifference(const Json& a, const Json& b) {
-  std::string path = Json::diff(a, b).at(0).at("path");
-  path.erase(0, 1);
-  for (char& c : path) c = c == '/' ? '.' : c;
-  return path;
+  const auto missing_or_other = [](const Json& from, const Json& in) -> std::string {
+    for (const auto& [path, value] : from.items()) {
+      if (!in.contains(path) || in[path] != value) return path;
+    }
+    return "";
+  };
+  const std::string path = missing_or_other(a, b);
+  return path.empty() ? missing_or_other(b, a) : path;
 }
 
-std::string ValueAt(const Json& settings, std::string path) {
-  for (char& c : path) c = c == '.' ? '/' : c;
-  const Json::json_pointer pointer("/" + path);
-  return settings.contains(pointer) ? settings[pointer].dump() : "none";
+// All facts lie before every rank afterwards, so all come to the same verdict: one speaks for them. facts: some of
+// kFacts; settings: of any form.
+void RequireSame(Ranks& ranks, const Json& facts, const Json& settings) {
+  const std::vector<std::string> texts = ranks.Gather(Json{{"facts", facts}, {"settings", settings.flatten()}}.dump());
+  const Json first = ParseJson(texts[0], ranks.NameOf(0));
+  ranks.Together([&] {
+    for (int rank = 1; rank < ranks.size(); ++rank) {
+      const Json own = ParseJson(texts[static_cast<size_t>(rank)], ranks.NameOf(rank));
+      for (const Compared& fact : kFacts) {
+        const std::string here = own.at("facts").value(fact.key, ""), there = first.at("facts").value(fact.key, "");
+        if (here == there) continue;
+        throw UsageError(
+            fmt::format("{} has another {} than rank 0: {} instead of {}", ranks.NameOf(rank), fact.name, here, there),
+            fact.hint);
+      }
+      const std::string path = FirstDifference(first.at("settings"), own.at("settings"));
+      if (path.empty()) continue;
+      const auto value_of = [&](const Json& in) {
+        return in.at("settings").contains(path) ? in.at("settings")[path].dump() : std::string("none");
+      };
+      std::string name = path.substr(1);
+      std::replace(name.begin(), name.end(), '/', '.');
+      throw UsageError(fmt::format("{} has other settings than rank 0: {} = {} instead of {}", ranks.NameOf(rank), name,
+                                   value_of(own), value_of(first)),
+                       "start all ranks with the same arguments");
+    }
+  });
 }
 
 }  // namespace
+
+void RequireSameRequest(Ranks& ranks, const Json& asked) {
+  Json facts;
+  ranks.Together([&] {
+    facts = {{"version", fmt::format("{} {}", Version(), Revision())},
+             {"program", Sha256OfFile("/proc/self/exe").substr(0, 16)}};
+  });
+  RequireSame(ranks, facts, asked);
+}
 
 void ShareChoices(Ranks& ranks, const TrainConfig& measured_by_first, TrainConfig& train) {
   const Json own{measured_by_first.precision, measured_by_first.products};
@@ -62,27 +95,13 @@ void ShareChoices(Ranks& ranks, const TrainConfig& measured_by_first, TrainConfi
 }
 
 void RequireAgreement(Ranks& ranks, const RunConfig& config) {
-  std::string own;
-  ranks.Together([&] { own = FactsOf(config).dump(); });
-  const std::vector<std::string> texts = ranks.Gather(own);
-  const Json first = ParseJson(texts[0], ranks.NameOf(0));
-  // The facts of all lie before every rank, so all come to the same verdict: one speaks for them.
+  Json facts;
   ranks.Together([&] {
-    for (int rank = 1; rank < ranks.size(); ++rank) {
-      const Json facts = ParseJson(texts[static_cast<size_t>(rank)], ranks.NameOf(rank));
-      for (const Compared& fact : kFacts) {
-        if (facts.at(fact.key) == first.at(fact.key)) continue;
-        throw UsageError(fmt::format("{} has another {} than rank 0: {} instead of {}", ranks.NameOf(rank), fact.name,
-                                     facts.at(fact.key).get<std::string>(), first.at(fact.key).get<std::string>()),
-                         fact.hint);
-      }
-      if (facts.at("settings") == first.at("settings")) continue;
-      const std::string path = FirstDifference(first.at("settings"), facts.at("settings"));
-      throw UsageError(fmt::format("{} has other settings than rank 0: {} = {} instead of {}", ranks.NameOf(rank), path,
-                                   ValueAt(facts.at("settings"), path), ValueAt(first.at("settings"), path)),
-                       "start all ranks with the same arguments");
-    }
+    facts = {{"data", config.data_fingerprint.substr(0, 16)},
+             {"isa", kernels::NameOf(kernels::ActiveIsa())},
+             {"products", SessionInt8(config.train) ? "int8" : NameOf(SessionType(config.train.precision))}};
   });
+  RequireSame(ranks, facts, SettingsOf(config));
 }
 
 }  // namespace flashlm

@@ -1,5 +1,7 @@
 #include "train/request.h"
 
+#include <filesystem>
+
 #include "base/error.h"
 #include "base/paths.h"
 #include "base/progress.h"
@@ -7,6 +9,7 @@
 #include "infer/loaded_model.h"
 #include "models/extras.h"
 #include "models/presets.h"
+#include "train/agreement.h"
 #include "train/data_place.h"
 #include "train/family.h"
 
@@ -68,6 +71,19 @@ RunConfig SharedConfigOf(const TrainRequest& request) {
   return config;
 }
 
+// What ranks must have been asked for alike; where files and folders lie is each machine's own business.
+Json AskedFor(const TrainRequest& request) {
+  Json asked = {{"verb", "train"},
+                {"preset", std::filesystem::path(request.preset).filename()},
+                {"recipe", std::filesystem::path(request.recipe).filename()},
+                {"resume", !request.resume.empty()},
+                {"start", !request.start.empty()},
+                {"budget", request.budget.time + request.budget.hours + request.budget.tokens + request.budget.steps}};
+  if (request.seed) asked["seed"] = *request.seed;
+  for (const std::string& assignment : request.sets) ApplyOverride(assignment, asked);
+  return asked;
+}
+
 // What was named again beside the run to resume, in the form of RunConfig::ToJson; Resume refuses what differs.
 Json Expected(const TrainRequest& request) {
   Json expected = Json::object();
@@ -109,6 +125,11 @@ std::optional<Budget> BudgetWords::Total() const {
 }
 
 TrainSummary TrainAsRequested(const TrainRequest& request, RunHooks hooks) {
+  if (Ranks* const ranks = CurrentRanks()) {
+    Json asked;
+    ranks->Together([&] { asked = AskedFor(request); });
+    RequireSameRequest(*ranks, asked);
+  }
   const std::optional<BudgetChange> budget = request.budget.Change();  // what is wrong with it is said first
   if (!request.resume.empty()) {
     if (!request.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");

@@ -173,7 +173,9 @@ def goes_on():
             fail(f"{len(victims)} ranks of {ranks} found")
         began = time.monotonic()
         os.kill(generator.choice(victims), signal.SIGKILL)
-        process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
+        if ranks > 1 and not ("rank" in err and "signal 9" in err):
+            fail(f"mpirun does not say which rank was killed: {err}")
         if process.returncode == 0 or time.monotonic() - began > 15:
             fail(f"a killed rank left exit code {process.returncode} after {time.monotonic() - began:.1f} s")
         step += 12
@@ -237,6 +239,15 @@ def refusals():
 
     expect(two(new("run", "cortex-viii", CORTEX + ["optim.lr=0.5"], 5)), 2, "rank 1 on ", "optim.lr = 0.5")
     expect(two(new("run", "cortex-viii", CORTEX, 5, "other")), 2, "rank 1 on ", "data set")
+    # Also where the first rank's choice would hide it: the family chooses a size, "auto" a type of products.
+    expect(two(["train", "--data", path("data"), "--out", path("run"), "--steps", "5", "--quiet"]), 2, "rank 1 on ",
+           "preset = ")
+    expect(two(new("run", "v8.3", CORTEX, 5)), 2, "rank 1 on ", 'preset = "v8.3" instead of "cortex-viii"')
+    expect(two(new("run", "cortex-viii", CORTEX, 6)), 2, "rank 1 on ", 'budget = "6" instead of "5"')
+    expect(two([*new("run", "cortex-viii", CORTEX, 5), "--seed", "7"]), 2, "rank 1 on ", "seed = 7 instead of none")
+    expect(two(new("run", "cortex-viii", CORTEX + ["train.products=bf16"], 5)), 2, "rank 1 on ", "train.products")
+    expect(two(resume("run")), 2, "rank 1 on ")
+    expect(two(["bench", "exchange", "--preset", "v8.4-lean", "--steps", "2"]), 2, "rank 1 on ")
     expect(two(base, "FLASHLM_ISA=scalar"), 2, "rank 1 on ", "instruction set")
     expect(two(new("run", "cortex-viii", CORTEX, 5, "missing")), 1, "rank 1 on ", "missing")
     expect(command(2, new("run", "no-such-preset", CORTEX, 5)), 2, "no-such-preset")

@@ -197,11 +197,14 @@ TEST(SharedStep, InBf16IsAlikeOnAllRanksAndNotAsInOneProcess) {
 }
 
 // Local steps: each rank is a run of its own on its share, and the outer step with rate 1 and no momentum their mean.
-TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
-  constexpr int kSteps = 4;
+class LocalSteps : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(BetweenExchanges, LocalSteps, testing::Values(1, 4));
+
+TEST_P(LocalSteps, AreRunsOfTheirOwnUntilWeightsAreAveraged) {
+  const int steps = GetParam();
   TrainConfig train = Training();
   train.word_dropout = 0;
-  train.cluster.sync_every = kSteps;
+  train.cluster.sync_every = 4;  // local ones; OuterStep is called here
   train.cluster.outer_lr = 1;
   train.cluster.outer_momentum = 0;
   std::vector<float> trained[2], averaged[2];
@@ -214,7 +217,7 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
     outer.Begin();
     Rng rng(9, Purpose::kTest);
     std::vector<int32_t> ids(static_cast<size_t>(train.TokensPerStep()));
-    for (int s = 0; s < kSteps; ++s) {
+    for (int s = 0; s < steps; ++s) {
       for (int32_t& id : ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
       step.Run(s, ids.data(), ids.data(), 1.0, 0.5);
     }
@@ -236,7 +239,7 @@ TEST(SharedStep, LocalStepsAreRunsOfTheirOwnUntilWeightsAreAveraged) {
   TrainingStep step(*model, WithRule("muon"), half, DType::kF32, 1);
   Rng rng(9, Purpose::kTest);
   std::vector<int32_t> ids(static_cast<size_t>(train.TokensPerStep()));
-  for (int s = 0; s < kSteps; ++s) {
+  for (int s = 0; s < steps; ++s) {
     for (int32_t& id : ids) id = static_cast<int32_t>(rng.Below(static_cast<uint64_t>(model->vocab())));
     step.Run({s, s * 2, half.Size(), 1.0, 0.5}, ids.data(), ids.data());  // the micro-batches before it: of whole steps
   }
