@@ -45,7 +45,12 @@ flashlm_status Try(const F& f) {
     f();
     return FLASHLM_OK;
   } catch (const api::Error& e) {
-    return Fail(e.kind() == api::Error::Kind::kUsage ? FLASHLM_USAGE : FLASHLM_FAILED, e.OneLine().c_str());
+    const flashlm_status status = e.kind() == api::Error::Kind::kUsage ? FLASHLM_USAGE : FLASHLM_FAILED;
+    try {
+      return Fail(status, e.OneLine().c_str());
+    } catch (const std::bad_alloc&) {
+      return Fail(status, e.what());
+    }
   } catch (const std::bad_alloc&) {
     return Fail(FLASHLM_MEMORY, "out of memory");
   } catch (const std::exception& e) {

@@ -102,13 +102,23 @@ std::string PlaceIn(const std::string& text, size_t byte) {
 
 Json ParseJson(const std::string& text, const std::string& where, const std::string& hint) {
   if (IsTooDeep(text)) throw Error(fmt::format("{}: nested more than {} levels deep", where, kDeepest), hint);
+  NameWatch names;
+  Json json;
   try {
-    return Json::parse(text);
+    json = Json::parse(text, [&](int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+      names(event, parsed);
+      return true;
+    });
   } catch (const Json::parse_error& e) {
     throw Error(fmt::format("{}: not valid JSON at {}", where, PlaceIn(text, e.byte)), hint);
   } catch (const Json::exception&) {  // a number beyond all bounds
     throw Error(fmt::format("{}: not valid JSON", where), hint);
   }
+  if (!names.doubled().empty()) {
+    throw Error(fmt::format("{}: the name {} stands twice in one object", where, ToText(names.doubled().substr(0, 60))),
+                hint);
+  }
+  return json;
 }
 
 Json ParseToml(const std::string& text, const std::string& where) {

@@ -3,12 +3,35 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace flashlm {
 
 // Keeps the order of insertion, so that files read as they were meant.
 using Json = nlohmann::ordered_json;
+
+// What a parser (of Json or of nlohmann::json) calls on its way: readers of an object that has a name twice take one or
+// the other, so that it means two things.
+class NameWatch {
+ public:
+  template <class Any>
+  void operator()(typename Any::parse_event_t event, const Any& parsed) {
+    using Event = typename Any::parse_event_t;
+    if (event == Event::object_start) open_.emplace_back();
+    if (event == Event::object_end) open_.pop_back();
+    if (event != Event::key || !doubled_.empty()) return;
+    const auto& name = parsed.template get_ref<const std::string&>();
+    if (!open_.back().insert(name).second) doubled_ = name.empty() ? "(empty)" : name;
+  }
+  // The first name that an object has twice; "" if none has.
+  const std::string& doubled() const { return doubled_; }
+
+ private:
+  std::vector<std::set<std::string>> open_;  // the names of the objects that are open
+  std::string doubled_;
+};
 
 // `where` names the source (a path, an option) in the error, `hint` says what was expected. Throws Error.
 Json ParseJson(const std::string& text, const std::string& where,

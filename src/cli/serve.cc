@@ -1,6 +1,8 @@
 // flashlm serve
 #include <chrono>
 #include <memory>
+#include <regex>
+#include <string>
 #include <thread>
 
 #include "base/error.h"
@@ -20,12 +22,22 @@ struct ServeArguments {
   bool no_auth = false, json = false;
 };
 
+// It becomes part of an answer's head.
+void CheckOrigin(const char* option, const std::string& origin) {
+  static const std::regex kOrigin(R"(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)");
+  if (!origin.empty() && !std::regex_match(origin, kOrigin)) {
+    throw UsageError(fmt::format("{} '{}' is no origin", option, origin), "as https://example.org, without a path");
+  }
+}
+
 // Whoever lets others in says so.
 void CheckOptions(ServeArguments& options) {
   if (options.service.models.empty() && options.service.run.empty()) {
     throw UsageError("serve needs --model RUN, or --run RUN to watch", "a run folder or a model folder");
   }
   if (options.service.models.size() > 2) throw UsageError("--model more than twice", "two models stand side by side");
+  CheckOrigin("--cors-origin", options.service.cors_origin);
+  CheckOrigin("--frame-origin", options.service.frame_origin);
   options.service.loopback = IsLoopback(options.host);
   if (!options.keys.empty()) options.service.api_keys = ReadApiKeys(options.keys);
   if (!options.service.loopback && options.keys.empty() && !options.no_auth) {
@@ -99,6 +111,8 @@ void AddServe(CLI::App& app) {
   verb->add_flag("--no-auth", options->no_auth, "let everybody ask who reaches the address")->excludes(keys);
   verb->add_option("--cors-origin", options->service.cors_origin,
                    "another site whose pages may ask, as https://example.org");
+  verb->add_option("--frame-origin", options->service.frame_origin,
+                   "another site that may show the page inside its own, as https://huggingface.co");
   AddLimits(*verb, *options);
   verb->add_option("--threads", options->service.engine.threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
   verb->add_option("--precision", options->service.precision,

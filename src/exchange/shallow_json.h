@@ -17,14 +17,21 @@ template <class Any>
 Any ParseShallow(const std::string& text, const std::string& where) {
   constexpr int kDeepest = 16;
   bool deep = false;
-  const auto watch = [&](int depth, typename Any::parse_event_t, const Any&) {
+  NameWatch names;
+  const auto watch = [&](int depth, typename Any::parse_event_t event, const Any& parsed) {
     deep |= depth > kDeepest;
+    if (!deep) names(event, parsed);
     return !deep;  // what is deeper is not kept
   };
   Any json = Any::parse(text, watch, /*allow_exceptions=*/false);
   if (deep || !json.is_object()) {
     throw Error(fmt::format("'{}' is {}", where, deep ? "nested too deeply" : "not a JSON object"),
                 "the file is damaged or of another kind");
+  }
+  if (!names.doubled().empty()) {
+    throw Error(
+        fmt::format("'{}': the name {} stands twice in one object", where, ToText(names.doubled().substr(0, 60))),
+        "the file is damaged or of another kind");
   }
   return json;
 }

@@ -58,8 +58,11 @@ class Reader {
     if (text.empty()) Fail(fmt::format("it has no section {}", QuotedName(name)));
     if (text.size() > kMaxConfig) Fail(fmt::format("{} has {} bytes", name, text.size()));
     constexpr int kDeepest = 8;
-    const auto shallow = [&](int depth, Json::parse_event_t, const Json&) {
+    NameWatch names;
+    const auto shallow = [&](int depth, Json::parse_event_t event, const Json& parsed) {
       if (depth > kDeepest) Fail(fmt::format("{} is nested too deeply", name));
+      names(event, parsed);
+      if (!names.doubled().empty()) Fail(fmt::format("{} has {} twice", name, QuotedName(names.doubled())));
       return true;
     };
     try {
@@ -114,8 +117,11 @@ class Reader {
 
   SortedJson ParseTable(std::string_view text) const {
     constexpr int kDeepest = 3;  // a shape within a section within the table
-    const auto shallow = [&](int depth, SortedJson::parse_event_t, const SortedJson&) {
+    NameWatch names;
+    const auto shallow = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
       if (depth > kDeepest) Fail("its table is nested too deeply");
+      names(event, parsed);
+      if (!names.doubled().empty()) Fail(fmt::format("its table has {} twice", QuotedName(names.doubled())));
       return true;
     };
     try {

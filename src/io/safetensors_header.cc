@@ -78,17 +78,11 @@ class HeaderReader {
   }
 
   SortedJson Parse(std::string_view text) const {
-    // The parser itself would let the last of several equal keys win.
-    std::vector<std::set<std::string>> keys;
-    const auto watch = [&](int depth, SortedJson::parse_event_t event, SortedJson& parsed) {
+    NameWatch names;
+    const auto watch = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
       using Event = SortedJson::parse_event_t;
-      if (event == Event::object_start) {
-        keys.emplace_back();
-      } else if (event == Event::object_end) {
-        keys.pop_back();
-      } else if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
-        Fail(fmt::format("its header has {} twice", QuotedName(parsed.get<std::string>())));
-      }
+      names(event, parsed);
+      if (!names.doubled().empty()) Fail(fmt::format("its header has {} twice", QuotedName(names.doubled())));
       constexpr int kDeepest = 2;  // a list within a tensor
       const bool opens = event == Event::object_start || event == Event::array_start;
       if (opens && depth > kDeepest) Fail("its header is nested too deeply");

@@ -19,24 +19,18 @@ std::string Shown(const std::string& name) {
 // What the parser meets on its way, before anything deep or double has been built.
 class Guard {
  public:
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    using Event = Json::parse_event_t;
+  bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
     if (depth > kDeepest) throw BadRequest(fmt::format("the body is nested deeper than {}", kDeepest));
-    if (event == Event::object_start) {
-      names_.emplace_back();
-    } else if (event == Event::object_end) {
-      names_.pop_back();
-    } else if (event == Event::key) {
-      const auto name = parsed.get<std::string>();
-      if (!names_.back().insert(name).second) {
-        throw BadRequest(fmt::format("the body has the field '{}' twice", Shown(name)), Shown(name));
-      }
+    names_(event, parsed);
+    if (!names_.doubled().empty()) {
+      const std::string name = Shown(names_.doubled());
+      throw BadRequest(fmt::format("the body has the field '{}' twice", name), name);
     }
     return true;
   }
 
  private:
-  std::vector<std::set<std::string>> names_;  // of the objects that are open
+  NameWatch names_;
 };
 
 }  // namespace

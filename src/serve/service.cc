@@ -332,7 +332,9 @@ void Service::Page(const Call& call) {
     return RunPage(call);
   }
   HttpHeaders headers = call.headers;
-  headers.emplace_back("Content-Security-Policy", kPagePolicy);
+  const std::string& frame = options_.frame_origin;
+  headers.emplace_back("Content-Security-Policy",
+                       frame.empty() ? kPagePolicy : fmt::format("{} {}", kPagePolicy, frame));
   call.reply->Send(200, "text/html; charset=utf-8", std::string(kWritingHtml), headers);
 }
 void Service::PageScript(const Call& call) {

@@ -22,6 +22,7 @@ struct ServiceOptions {
   std::string precision = "auto";
   std::vector<std::string> api_keys;  // empty: everybody may ask
   std::string cors_origin;            // of pages that may ask; "": none but our own
+  std::string frame_origin;           // of pages that may show ours within theirs; "": none but our own
   bool loopback = true;               // only this machine can connect
   double seconds = 300;               // a request may take
   EngineLimits engine;

@@ -85,7 +85,11 @@ void Reader::Parse(const std::string& json) {
          "is this a tokenizer.json?");
   }
   // The parser takes any depth, but copying calls itself for each level.
-  const auto watch = [&](int depth, SortedJson::parse_event_t, SortedJson&) {
+  NameWatch names;
+  const auto watch = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
+    names(event, parsed);
+    if (!names.doubled().empty())
+      Fail(fmt::format("the name {} stands twice in one object", ToText(names.doubled().substr(0, 60))));
     constexpr int kDeepest = 100;
     if (depth > kDeepest) Fail(fmt::format("nested more than {} levels deep", kDeepest), "is this a tokenizer.json?");
     return true;

@@ -28,6 +28,12 @@ TEST(ParseJson, NamesThePlace) {
   EXPECT_EQ(Refusal("1e999"), "f: not valid JSON");
 }
 
+// Of two readers one would take the first and one the last.
+TEST(ParseJson, RefusesANameThatStandsTwice) {
+  EXPECT_NE(Refusal(R"({"a": 1, "b": {"a": 2, "c": 3, "c": 4}})").find("\"c\""), std::string::npos);
+  EXPECT_EQ(Refusal(R"({"a": {"b": 1}, "c": [{"b": 2}, {"b": 3}]})"), "");
+}
+
 // Deeper than anything that is meant, and than what copying and writing bear.
 TEST(ParseJson, RefusesWhatIsNestedWithoutEnd) {
   const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };

@@ -107,6 +107,8 @@ TEST_F(ServeTest, WrongCommandsAreRefused) {
   refused({}, 2, "--model");
   refused({"--model", scratch_ / "none"}, 1, "none");
   refused({"--model", run_, "--host", "0.0.0.0"}, 2, "--api-key-file");
+  refused({"--model", run_, "--frame-origin", "https://a.example; script-src *"}, 2, "--frame-origin");
+  refused({"--model", run_, "--cors-origin", "https://a.example/path"}, 2, "--cors-origin");
   refused({"--model", run_, "--host", "no.such.host.invalid"}, 1, "no.such.host.invalid");
   refused({"--model", run_, "--api-key-file", scratch_ / "none"}, 1, "none");
   refused({"--model", run_, "--model", run_, "--model", run_}, 2, "twice");

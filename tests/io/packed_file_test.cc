@@ -298,6 +298,7 @@ TEST_F(PackedFileTest, RefusesBadTables) {
   ExpectContains(ErrorWith("\"packing\":\"int8\"", "\"packing\":8"), "no text \"packing\"");
   ExpectContains(ErrorWith("\"packing\":\"int8\"", "\"packing\":\"int4\""), "unknown packing");
   ExpectContains(ErrorWith("\"name\":\"k.weight\"", "\"name\":\"q.weight\""), "twice");
+  ExpectContains(ErrorWith("\"packing\":\"int8\"", "\"bytes\":1"), "its table has \"bytes\" twice");
   ExpectContains(ErrorWith("\"shape\":[11,19]", "\"shape\":[]"), "1 to 3 dimensions");
   ExpectContains(ErrorWith("\"shape\":[11,19]", "\"shape\":[0,9]"), "dimension of");
   ExpectContains(ErrorWith("\"shape\":[11,19]", "\"shape\":[-1,9]"), "dimension of");

@@ -336,6 +336,7 @@ TEST(AuthTest, KeysAndOrigins) {
   options.api_keys = ReadApiKeys(scratch / "keys");
   ASSERT_EQ(options.api_keys, (std::vector<std::string>{"secret-one", "secret-two"}));
   options.cors_origin = "https://example.org";
+  options.frame_origin = "https://frames.example";
   Serving serving(options);
   const int port = serving.port();
   const auto status = [&](const std::string& headers, const std::string& path = "/v1/models") {
@@ -358,6 +359,7 @@ TEST(AuthTest, KeysAndOrigins) {
   EXPECT_EQ(allowed.status, 200);
   EXPECT_NE(allowed.head.find("Access-Control-Allow-Origin: https://example.org"), std::string::npos);
   EXPECT_EQ(Fetch(port, "OPTIONS", "/v1/models", "", "Origin: https://example.org\r\n").status, 204);
+  EXPECT_NE(Fetch(port, "GET", "/").head.find("frame-ancestors 'self' https://frames.example\r\n"), std::string::npos);
   EXPECT_EQ(allowed.head.find("Access-Control-Allow-Origin: *"), std::string::npos);
 
   WriteFileAtomic(scratch / "none", "# nothing\n");

@@ -115,6 +115,17 @@ TEST(TokenizerJson, RefusesOtherPipelinesByName) {
   ExpectRefused("\"dropout\"", [](Json& j) { j["model"]["dropout"] = 0.1; });
 }
 
+TEST(TokenizerJson, RefusesANameThatStandsTwice) {
+  std::string json = Good().dump();
+  json.insert(json.find("\"vocab\":{") + 9, "\"a\":7,");
+  try {
+    Tokenizer::FromJson(json, "double");
+    FAIL() << "taken";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("\"a\" stands twice"), std::string::npos) << e.what();
+  }
+}
+
 TEST(TokenizerJson, RefusesBrokenVocabularies) {
   const auto vocab = [](Json& j) -> Json& { return j["model"]["vocab"]; };
   ExpectRefused("no object \"model.vocab\"", [](Json& j) { j["model"].erase("vocab"); });
