@@ -1,4 +1,6 @@
 // flashlm serve
+#include <malloc.h>
+
 #include <chrono>
 #include <memory>
 #include <regex>
@@ -56,6 +58,9 @@ std::string UrlOf(const std::string& host, int port) {
 
 void Run(ServeArguments& options) {
   CheckOptions(options);
+  // What texts remember is begun by one thread and let go by another: with an arena for each, memory would wander among
+  // them for minutes (docs/lab-book/2026-11-serving.md).
+  mallopt(M_ARENA_MAX, 1);
   InstallInterruptHandler();
   Service service(options.service);
   HttpServer http(

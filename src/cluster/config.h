@@ -11,7 +11,7 @@ namespace flashlm {
 struct ClusterConfig {
   std::string exchange = "f32";
   int sync_every = 1;
-  double outer_lr = 0.7, outer_momentum = 0.9;
+  double outer_lr = 0.7, outer_momentum = 0.5;
   double patience = 60;
 
   // Whether ranks go on by themselves between two exchanges of weights, rather than exchange every step's gradients.
