@@ -58,15 +58,17 @@ std::string UrlOf(const std::string& host, int port) {
 
 void Run(ServeArguments& options) {
   CheckOptions(options);
-  // What texts remember is begun by one thread and let go by another: with an arena for each, memory would wander among
-  // them for minutes (docs/lab-book/2026-11-serving.md).
+  // What texts remember comes and goes, and is begun by one thread and let go by another: kept in heaps it would leave
+  // holes in them, and memory would wander for minutes (docs/lab-book/2026-11-serving.md).
   mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
   InstallInterruptHandler();
   Service service(options.service);
   HttpServer http(
       options.host, options.port, options.http,
       [&](HttpRequest request, const std::shared_ptr<HttpReply>& reply) { service.Handle(std::move(request), reply); });
   service.Watch(&http);
+  malloc_trim(0);  // what loading has left
   const std::string url = UrlOf(options.host, http.port());
   if (options.json) PrintJson({{"url", url}, {"port", http.port()}, {"models", service.ids()}});
   Say(fmt::format(

@@ -244,13 +244,12 @@ void ModelStreams::WorkApart(bool in_turns) {
 void ModelStreams::EndAndJoin() {
   for (const auto& stream : streams_) {
     Keep(*stream);
-    if (stream->end) {
-      End(*stream, *stream->end);
-    } else if (stream->stage == Stage::kBegun) {
-      Join(*stream);
-    }
+    if (stream->end) End(*stream, *stream->end);
   }
   RemoveEnded();
+  for (const auto& stream : streams_) {  // now there is room
+    if (stream->stage == Stage::kBegun) Join(*stream);
+  }
 }
 
 // Several groups may be at it at once.
