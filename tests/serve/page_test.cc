@@ -49,6 +49,14 @@ constexpr char kPerson[] = R"JS(
 async function person() {
   const found = {};
   await until("models", () => $("about").textContent !== "");
+  if (!sessionStorage.getItem("came")) {  // settings outlive the page
+    sessionStorage.setItem("came", "once");
+    set("top_k", "3");
+    location.reload();
+    await new Promise(() => {});
+  }
+  found.kept = $("top_k").value;
+  set("top_k", "0");
   found.about = $("about").textContent;
   found.models = document.querySelectorAll("#models input").length;
   $("settings").open = true;
@@ -83,6 +91,8 @@ async function person() {
   found.walked = tokensOf(cards()[0]).findIndex((token) => token.classList.contains("here"));
   key(story, "End");
   found.walkedToEnd = tokensOf(cards()[0]).at(-1).classList.contains("here");
+  key(story, "Enter");
+  found.entered = $("tip").contains(document.activeElement);
   key(document, "Escape");
   found.escaped = $("tip").hidden;
 
@@ -129,6 +139,23 @@ async function person() {
   const file = JSON.parse(await exported.text());
   found.exported = [file.texts.length, file.texts[0].tokens.length > 0, file.texts[0].prompt === long];
 
+  // One model of the two, and what cuts the vocabulary: with one word left, seeds are all alike; a penalty is not.
+  document.querySelectorAll("#models input")[1].click();
+  $("prompt").value = "The cat";
+  set("n", "1");
+  const written = async (settings) => {
+    for (const [id, value] of Object.entries({ top_k: "0", min_p: "0", frequency_penalty: "0", ...settings })) set(id, value);
+    $("write").click();
+    await until("a text", () => idle() && cards().length > 0);
+    return cards().map(storyOf).join();
+  };
+  const best = await written({ top_k: "1", seed: "1" });
+  found.ofOneModel = cards().length;
+  found.cut = [best === await written({ top_k: "1", seed: "2" }), best === await written({ min_p: "1", seed: "3" }),
+               best === await written({ seed: "4" }), best === await written({ top_k: "1", frequency_penalty: "5" })];
+  set("frequency_penalty", "0");
+  document.querySelectorAll("#models input")[1].click();
+
   // Stop, in the middle of something long.
   $("prompt").value = "The";
   set("n", "1");
@@ -171,6 +198,20 @@ async function person() {
   await until("the last texts", () => idle());
   tokensOf(cards()[0])[5].click();
   return found;
+}
+)JS";
+
+// Has a key.
+constexpr char kKeyHolder[] = R"JS(
+async function person() {
+  await until("the key's field", () => !$("key-field").hidden);
+  $("settings").open = true;
+  set("key", "secret");
+  await until("models", () => $("about").textContent !== "");
+  set("max_tokens", "10");
+  $("write").click();
+  await until("a text", () => cards().length > 0 && idle());
+  return { tokens: tokensOf(cards()[0]).length };
 }
 )JS";
 
@@ -231,9 +272,11 @@ class PageTest : public testing::Test {
   void TearDown() override {
     if (service_) service_->Stop();
   }
-  void Serve(const std::vector<std::string>& models) {
+  void Serve(const std::vector<std::string>& models, const std::vector<std::string>& keys = {}) {
     if (service_) service_->Stop();
-    service_ = std::make_unique<Service>(OptionsOf(models));
+    ServiceOptions options = OptionsOf(models);
+    options.api_keys = keys;
+    service_ = std::make_unique<Service>(options);
   }
 
   void Handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
@@ -288,8 +331,8 @@ void ExpectUsed(const Json& found, const std::string& paper) {
   EXPECT_EQ(found.value("models", 0), 2);
   EXPECT_EQ(found.value("cards", 0), 4) << "two texts of two models";
   EXPECT_GT(found.value("painted", 0), 10);
-  for (const char* yes : {"same", "tipCloses", "walkedToEnd", "escaped", "unpainted", "scale", "alternative", "edited",
-                          "wentOn", "stopped", "cleared"}) {
+  for (const char* yes : {"same", "tipCloses", "walkedToEnd", "entered", "escaped", "unpainted", "scale", "alternative",
+                          "edited", "wentOn", "stopped", "cleared"}) {
     EXPECT_EQ(found.value(yes, Json()), true) << yes;
   }
   EXPECT_EQ(found.value("tip", Json()), 8) << "alternatives";
@@ -303,6 +346,9 @@ void ExpectUsed(const Json& found, const std::string& paper) {
   EXPECT_NE(found.value("refused", "").find("temperature"), std::string::npos);
   EXPECT_EQ(found.value("defaults", Json()), Json({"0.8", "200", ""}));
   EXPECT_EQ(found.value("remembered", Json()), "0.8");
+  EXPECT_EQ(found.value("kept", Json()), "3");
+  EXPECT_EQ(found.value("ofOneModel", 0), 1);
+  EXPECT_EQ(found.value("cut", Json()), Json({true, true, false, false}));
   EXPECT_EQ(found.value("unlabelled", Json()), Json::array());
   EXPECT_LE(found.value("wide", 1), 0) << "nothing is cut off at the side";
   EXPECT_EQ(found.value("paper", ""), paper);
@@ -314,6 +360,12 @@ TEST_F(PageTest, EveryControlIsUsed) {
 
 TEST_F(PageTest, EveryControlIsUsedInTheDarkOnAPhone) {
   ExpectUsed(Visit("--window-size=390,1400 --blink-settings=preferredColorScheme=0"), "rgb(21, 24, 28)");
+}
+
+TEST_F(PageTest, AsksForAKey) {
+  Serve({WriteTinyModel(scratch_, "gpt", "locked")}, {"secret"});
+  person_ = kKeyHolder;
+  EXPECT_GT(Visit("--window-size=1200,700").value("tokens", 0), 0);
 }
 
 // A token of each depth says so, and has the colour of it.
