@@ -196,6 +196,12 @@ async function person() {
   $("prompt").value = "Once upon a time";
   $("write").click();
   await until("the last texts", () => idle());
+  found.wideWithTips = [];  // wherever on a line a token stands
+  for (const token of tokensOf(cards()[0])) {
+    token.dispatchEvent(new PointerEvent("pointerenter"));
+    found.wideWithTips.push(document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    token.dispatchEvent(new PointerEvent("pointerleave"));
+  }
   tokensOf(cards()[0])[5].click();
   return found;
 }
@@ -351,6 +357,7 @@ void ExpectUsed(const Json& found, const std::string& paper) {
   EXPECT_EQ(found.value("cut", Json()), Json({true, true, false, false}));
   EXPECT_EQ(found.value("unlabelled", Json()), Json::array());
   EXPECT_LE(found.value("wide", 1), 0) << "nothing is cut off at the side";
+  for (const Json& wide : found.value("wideWithTips", Json::array({1}))) ASSERT_LE(wide.get<int>(), 0);
   EXPECT_EQ(found.value("paper", ""), paper);
 }
 
