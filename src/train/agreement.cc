@@ -49,7 +49,7 @@ std::string FirstDifference(const Json& a, const Json& b) {
 // All facts lie before every rank afterwards, so all come to the same verdict: one speaks for them. facts: some of
 // kFacts; settings: of any form.
 void RequireSame(Ranks& ranks, const Json& facts, const Json& settings) {
-  const std::vector<std::string> texts = ranks.Gather(Json{{"facts", facts}, {"settings", settings.flatten()}}.dump());
+  const std::vector<std::string> texts = ranks.Gather(ToText({{"facts", facts}, {"settings", settings.flatten()}}));
   const Json first = ParseJson(texts[0], ranks.NameOf(0));
   ranks.Together([&] {
     for (int rank = 1; rank < ranks.size(); ++rank) {

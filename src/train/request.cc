@@ -78,7 +78,10 @@ Json AskedFor(const TrainRequest& request) {
                 {"recipe", std::filesystem::path(request.recipe).filename()},
                 {"resume", !request.resume.empty()},
                 {"start", !request.start.empty()},
-                {"budget", request.budget.time + request.budget.hours + request.budget.tokens + request.budget.steps}};
+                {"time", request.budget.time},
+                {"hours", request.budget.hours},
+                {"tokens", request.budget.tokens},
+                {"steps", request.budget.steps}};
   if (request.seed) asked["seed"] = *request.seed;
   for (const std::string& assignment : request.sets) ApplyOverride(assignment, asked);
   return asked;

@@ -243,7 +243,7 @@ def refusals():
     expect(two(["train", "--data", path("data"), "--out", path("run"), "--steps", "5", "--quiet"]), 2, "rank 1 on ",
            "preset = ")
     expect(two(new("run", "v8.3", CORTEX, 5)), 2, "rank 1 on ", 'preset = "v8.3" instead of "cortex-viii"')
-    expect(two(new("run", "cortex-viii", CORTEX, 6)), 2, "rank 1 on ", 'budget = "6" instead of "5"')
+    expect(two(new("run", "cortex-viii", CORTEX, 6)), 2, "rank 1 on ", 'steps = "6" instead of "5"')
     expect(two([*new("run", "cortex-viii", CORTEX, 5), "--seed", "7"]), 2, "rank 1 on ", "seed = 7 instead of none")
     expect(two(new("run", "cortex-viii", CORTEX + ["train.products=bf16"], 5)), 2, "rank 1 on ", "train.products")
     expect(two(resume("run")), 2, "rank 1 on ")
