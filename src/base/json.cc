@@ -67,29 +67,6 @@ toml::array ArrayFromJson(const Json& list) {
   return array;
 }
 
-// Far beyond what any file of ours has. The parser takes any depth, but copying, comparing and writing call themselves
-// for each level.
-constexpr int kDeepest = 100;
-
-bool IsTooDeep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kDeepest) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 // Where the parser stopped, at the byte with this number (from 1 on): "line 3, column 7", in a single line "column 7".
 std::string PlaceIn(const std::string& text, size_t byte) {
   const std::string_view before = std::string_view(text).substr(0, byte > 0 ? byte - 1 : 0);
@@ -100,25 +77,29 @@ std::string PlaceIn(const std::string& text, size_t byte) {
 
 }  // namespace
 
+std::string NameWatch::Problem() const {
+  return fmt::format("the name {} stands twice in one object", ToText(doubled_.substr(0, 60)));
+}
+
 Json ParseJson(const std::string& text, const std::string& where, const std::string& hint) {
-  if (IsTooDeep(text)) throw Error(fmt::format("{}: nested more than {} levels deep", where, kDeepest), hint);
   NameWatch names;
-  Json json;
+  const auto watch = [&](int depth, Json::parse_event_t event, const Json& parsed) {
+    // Far beyond what any file of ours has. The parser takes any depth, but copying, comparing and writing call
+    // themselves for each level.
+    constexpr int kDeepest = 100;
+    const bool opens = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+    if (opens && depth >= kDeepest)
+      throw Error(fmt::format("{}: nested more than {} levels deep", where, kDeepest), hint);
+    if (names(event, parsed)) throw Error(fmt::format("{}: {}", where, names.Problem()), hint);
+    return true;
+  };
   try {
-    json = Json::parse(text, [&](int /*depth*/, Json::parse_event_t event, const Json& parsed) {
-      names(event, parsed);
-      return true;
-    });
+    return Json::parse(text, watch);
   } catch (const Json::parse_error& e) {
     throw Error(fmt::format("{}: not valid JSON at {}", where, PlaceIn(text, e.byte)), hint);
   } catch (const Json::exception&) {  // a number beyond all bounds
     throw Error(fmt::format("{}: not valid JSON", where), hint);
   }
-  if (!names.doubled().empty()) {
-    throw Error(fmt::format("{}: the name {} stands twice in one object", where, ToText(names.doubled().substr(0, 60))),
-                hint);
-  }
-  return json;
 }
 
 Json ParseToml(const std::string& text, const std::string& where) {

@@ -16,21 +16,26 @@ using Json = nlohmann::ordered_json;
 // the other, so that it means two things.
 class NameWatch {
  public:
+  // True from the first name on that an object has twice.
   template <class Any>
-  void operator()(typename Any::parse_event_t event, const Any& parsed) {
+  bool operator()(typename Any::parse_event_t event, const Any& parsed) {
     using Event = typename Any::parse_event_t;
     if (event == Event::object_start) open_.emplace_back();
     if (event == Event::object_end) open_.pop_back();
-    if (event != Event::key || !doubled_.empty()) return;
-    const auto& name = parsed.template get_ref<const std::string&>();
-    if (!open_.back().insert(name).second) doubled_ = name.empty() ? "(empty)" : name;
+    if (event == Event::key && !found_) {
+      doubled_ = parsed.template get_ref<const std::string&>();
+      found_ = !open_.back().insert(doubled_).second;
+    }
+    return found_;
   }
-  // The first name that an object has twice; "" if none has.
-  const std::string& doubled() const { return doubled_; }
+  bool found() const { return found_; }
+  const std::string& doubled() const { return doubled_; }  // that name
+  std::string Problem() const;                             // says so
 
  private:
   std::vector<std::set<std::string>> open_;  // the names of the objects that are open
   std::string doubled_;
+  bool found_ = false;
 };
 
 // `where` names the source (a path, an option) in the error, `hint` says what was expected. Throws Error.

@@ -28,10 +28,8 @@ Any ParseShallow(const std::string& text, const std::string& where) {
     throw Error(fmt::format("'{}' is {}", where, deep ? "nested too deeply" : "not a JSON object"),
                 "the file is damaged or of another kind");
   }
-  if (!names.doubled().empty()) {
-    throw Error(
-        fmt::format("'{}': the name {} stands twice in one object", where, ToText(names.doubled().substr(0, 60))),
-        "the file is damaged or of another kind");
+  if (names.found()) {
+    throw Error(fmt::format("'{}': {}", where, names.Problem()), "the file is damaged or of another kind");
   }
   return json;
 }

@@ -61,8 +61,7 @@ class Reader {
     NameWatch names;
     const auto shallow = [&](int depth, Json::parse_event_t event, const Json& parsed) {
       if (depth > kDeepest) Fail(fmt::format("{} is nested too deeply", name));
-      names(event, parsed);
-      if (!names.doubled().empty()) Fail(fmt::format("{} has {} twice", name, QuotedName(names.doubled())));
+      if (names(event, parsed)) Fail(fmt::format("{} has {} twice", name, QuotedName(names.doubled())));
       return true;
     };
     try {
@@ -120,8 +119,7 @@ class Reader {
     NameWatch names;
     const auto shallow = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
       if (depth > kDeepest) Fail("its table is nested too deeply");
-      names(event, parsed);
-      if (!names.doubled().empty()) Fail(fmt::format("its table has {} twice", QuotedName(names.doubled())));
+      if (names(event, parsed)) Fail(fmt::format("its table has {} twice", QuotedName(names.doubled())));
       return true;
     };
     try {

@@ -80,8 +80,7 @@ class HeaderReader {
     NameWatch names;
     const auto watch = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
       using Event = SortedJson::parse_event_t;
-      names(event, parsed);
-      if (!names.doubled().empty()) Fail(fmt::format("its header has {} twice", QuotedName(names.doubled())));
+      if (names(event, parsed)) Fail(fmt::format("its header has {} twice", QuotedName(names.doubled())));
       constexpr int kDeepest = 2;  // a list within a tensor
       const bool opens = event == Event::object_start || event == Event::array_start;
       if (opens && depth > kDeepest) Fail("its header is nested too deeply");

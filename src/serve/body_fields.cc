@@ -21,8 +21,7 @@ class Guard {
  public:
   bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
     if (depth > kDeepest) throw BadRequest(fmt::format("the body is nested deeper than {}", kDeepest));
-    names_(event, parsed);
-    if (!names_.doubled().empty()) {
+    if (names_(event, parsed)) {
       const std::string name = Shown(names_.doubled());
       throw BadRequest(fmt::format("the body has the field '{}' twice", name), name);
     }

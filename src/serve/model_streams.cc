@@ -28,6 +28,7 @@ constexpr int64_t kEnoughOfAThread = 4, kFewOfAThread = 2, kLeftToMerge = 8;
 // Such a group has kRowsTogether texts (infer/stream_reader.h) and decodes so many tokens at a time: all but the first
 // find what their texts remember in the cache. With all of 64 texts in turn every token fetches it from memory.
 constexpr int kTokensApart = 8;
+
 // Of groups.
 constexpr auto Smaller = [](const auto& a, const auto& b) { return a->rows.size() < b->rows.size(); };
 
@@ -201,7 +202,7 @@ void ModelStreams::WorkApart(bool in_turns) {
   }
   const Stopwatch watch;
   const size_t prompts = short_pieces_.size(), groups = groups_.size();
-  std::atomic<size_t> next = 0, given_back = 0;
+  std::atomic<size_t> next = 0, visits = 0;
   std::vector<std::atomic<bool>> taken(groups);
   std::vector<std::exception_ptr> failures(threads);
   const auto work = [&](StreamReader& reader) {
@@ -213,10 +214,8 @@ void ModelStreams::WorkApart(bool in_turns) {
       }
       const size_t visit = item - prompts;
       const double left = longest_step_ - watch.Seconds();
-      if (in_turns ? visit >= threads && left <= 0 : visit >= groups) {
-        ++given_back;
-        return;
-      }
+      if (in_turns ? visit >= threads && left <= 0 : visit >= groups) return;
+      ++visits;
       const size_t g = (first_group_ + visit) % groups;
       ++found_none;
       if (taken[g].exchange(true)) continue;
@@ -235,7 +234,7 @@ void ModelStreams::WorkApart(bool in_turns) {
       failures[static_cast<size_t>(worker)] = std::current_exception();
     }
   });
-  first_group_ = (first_group_ + next - given_back - prompts) % groups;  // the first one that had no turn
+  first_group_ = (first_group_ + visits) % groups;  // the first one that had no turn
   for (const std::exception_ptr& failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }

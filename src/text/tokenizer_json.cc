@@ -87,10 +87,7 @@ void Reader::Parse(const std::string& json) {
   // The parser takes any depth, but copying calls itself for each level.
   NameWatch names;
   const auto watch = [&](int depth, SortedJson::parse_event_t event, const SortedJson& parsed) {
-    names(event, parsed);
-    if (!names.doubled().empty()) {
-      Fail(fmt::format("the name {} stands twice in one object", ToText(names.doubled().substr(0, 60))));
-    }
+    if (names(event, parsed)) Fail(names.Problem());
     constexpr int kDeepest = 100;
     if (depth > kDeepest) Fail(fmt::format("nested more than {} levels deep", kDeepest), "is this a tokenizer.json?");
     return true;
