@@ -19,6 +19,10 @@ namespace {
 
 Ranks* current = nullptr;
 
+// What has failed on rank 0 too is said there. A launcher ends all processes with the first one, so the others wait:
+// until it has spoken, where it is known to, or might have.
+constexpr std::chrono::milliseconds kFirstSpeaks(300), kFirstMaySpeak(3000);
+
 int NumberIn(const char* variable, int otherwise) {
   const char* text = std::getenv(variable);
   return text == nullptr || *text == '\0' ? otherwise : std::atoi(text);
@@ -100,6 +104,7 @@ void Membership::Run(const std::function<void()>& work) {
     code = e.exit_code();
     if (ranks_->FailedTogether()) {
       if (ranks_->first()) throw;
+      std::this_thread::sleep_for(kFirstSpeaks);
       throw SaidByAnother{code};
     }
     line = e.OneLine();
@@ -107,8 +112,7 @@ void Membership::Run(const std::function<void()>& work) {
     line = e.what();
   }
   if (!ranks_->first()) {
-    // What has failed on rank 0 too is said there, and ends this process.
-    std::this_thread::sleep_for(std::chrono::seconds(3));
+    std::this_thread::sleep_for(kFirstMaySpeak);
     line = fmt::format("{}: {}", ranks_->NameOf(ranks_->rank()), line);
   }
   ranks_->GiveUp(line, code);
