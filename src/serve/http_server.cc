@@ -539,7 +539,8 @@ class HttpServer::Impl {
     };
     if (exchange.busy) {
       return exchange.Send(MHD_HTTP_SERVICE_UNAVAILABLE, "application/json",
-                           error("too many large requests at once; try again later", "server_error", "busy"), {});
+                           error("too many large requests at once; try again later", "server_error", "busy"),
+                           {{"Retry-After", "1"}});
     }
     exchange.Send(MHD_HTTP_CONTENT_TOO_LARGE, "application/json",
                   error(fmt::format("the request's body has more than {} bytes", limits_.body_bytes),

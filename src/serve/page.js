@@ -349,6 +349,7 @@
     const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - tip.width - 8));
     $("tip").style.left = `${left + scrollX}px`;
     $("tip").style.top = `${box.bottom + 6 + scrollY}px`;
+    return facts;
   }
 
   function closeTip() {
@@ -362,14 +363,15 @@
     goOnFrom(text.prompt + before + (name.startsWith("bytes:") ? "" : name));
   }
 
-  // Arrow keys go through the tokens of a text; Enter enters the alternatives.
+  // Arrow keys go through the tokens of a text, which screen readers are told; Enter enters the alternatives.
   function walk(text, event) {
     const last = text.tokens.length - 1;
     const at = text.tokens.findIndex((t) => t.span.classList.contains("here"));
     const to = { ArrowRight: at + 1, ArrowLeft: at < 0 ? last : at - 1, Home: 0, End: last }[event.key];
     if (to !== undefined && last >= 0) {
-      openTip(text, text.tokens[Math.min(last, Math.max(0, to))]);
-      pinned = text.tokens[Math.min(last, Math.max(0, to))];
+      const one = text.tokens[Math.min(last, Math.max(0, to))];
+      $("spoken").textContent = openTip(text, one).join("; ");
+      pinned = one;
       event.preventDefault();
     } else if (event.key === "Enter" && at >= 0) {
       $("tip").querySelector("button:not(:disabled)")?.focus();

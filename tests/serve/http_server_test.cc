@@ -70,5 +70,17 @@ TEST_F(StreamingServer, AReplyMayOutliveTheServer) {
   reply->EndStream();
 }
 
+// Fair turns and logs go by it.
+TEST(HttpServerTest, NoHeaderSetsTheClientsAddress) {
+  const HttpServer server("127.0.0.1", 0, HttpLimits(),
+                          [](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
+                            reply->Send(200, "text/plain", request.peer);
+                          });
+  const Answer answer = Fetch(server.port(), "GET", "/", "",
+                              "REMOTE_ADDR: 6.6.6.6\r\nRemote-Addr: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\n"
+                              "X-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n");
+  EXPECT_EQ(answer.body, "127.0.0.1");
+}
+
 }  // namespace
 }  // namespace flashlm

@@ -89,6 +89,7 @@ async function person() {
   key(story, "ArrowRight");
   key(story, "ArrowRight");
   found.walked = tokensOf(cards()[0]).findIndex((token) => token.classList.contains("here"));
+  found.spoken = $("spoken").textContent === [...$("tip").querySelectorAll(":scope > div")].map((d) => d.textContent).join("; ");
   key(story, "End");
   found.walkedToEnd = tokensOf(cards()[0]).at(-1).classList.contains("here");
   key(story, "Enter");
@@ -254,6 +255,15 @@ async function person() {
 }
 )JS";
 
+// Goes to the run that the server watches.
+constexpr char kWatcher[] = R"JS(
+async function person() {
+  await until("the link", () => !$("run-link").hidden);
+  $("run-link").click();
+  await new Promise(() => {});
+}
+)JS";
+
 // Behind each.
 constexpr char kTold[] = R"JS(
 // The page counts as loaded, and is photographed, when this script arrives: after /found.
@@ -278,10 +288,12 @@ class PageTest : public testing::Test {
   void TearDown() override {
     if (service_) service_->Stop();
   }
-  void Serve(const std::vector<std::string>& models, const std::vector<std::string>& keys = {}) {
+  void Serve(const std::vector<std::string>& models, const std::vector<std::string>& keys = {},
+             const std::string& run = "") {
     if (service_) service_->Stop();
     ServiceOptions options = OptionsOf(models);
     options.api_keys = keys;
+    options.run = run;
     service_ = std::make_unique<Service>(options);
   }
 
@@ -303,7 +315,19 @@ class PageTest : public testing::Test {
       hold_ = reply;
       return;
     }
+    if (request.path == "/run/data" && on_run_data_) on_run_data_();
     service_->Handle(std::move(request), reply);
+  }
+
+  // What the browser shows at the end of a visit.
+  std::string Look(const std::string& path, const std::string& options = "") {
+    const std::string command = fmt::format(
+        "cd '{0}' && timeout 150 '{1}' --headless --no-sandbox --disable-gpu --user-data-dir='{0}/profile' "
+        "--enable-logging=stderr {2} --dump-dom http://127.0.0.1:{3}{4} >'{0}/out' 2>'{0}/err'",
+        scratch_ / "", browser_, options, http_->port(), path);
+    if (std::system(command.c_str()) != 0) ADD_FAILURE() << command << ReadFile(scratch_ / "err");
+    EXPECT_EQ(ReadFile(scratch_ / "err").find("CONSOLE"), std::string::npos) << ReadFile(scratch_ / "err");
+    return ReadFile(scratch_ / "out");
   }
 
   Json Visit(const std::string& options) {
@@ -330,6 +354,7 @@ class PageTest : public testing::Test {
   std::unique_ptr<HttpServer> http_;
   std::mutex mutex_;
   std::string found_;
+  std::function<void()> on_run_data_;
   std::shared_ptr<HttpReply> hold_;  // what the page waits for
 };
 
@@ -337,8 +362,8 @@ void ExpectUsed(const Json& found, const std::string& paper) {
   EXPECT_EQ(found.value("models", 0), 2);
   EXPECT_EQ(found.value("cards", 0), 4) << "two texts of two models";
   EXPECT_GT(found.value("painted", 0), 10);
-  for (const char* yes : {"same", "tipCloses", "walkedToEnd", "entered", "escaped", "unpainted", "scale", "alternative",
-                          "edited", "wentOn", "stopped", "cleared"}) {
+  for (const char* yes : {"same", "tipCloses", "spoken", "walkedToEnd", "entered", "escaped", "unpainted", "scale",
+                          "alternative", "edited", "wentOn", "stopped", "cleared"}) {
     EXPECT_EQ(found.value(yes, Json()), true) << yes;
   }
   EXPECT_EQ(found.value("tip", Json()), 8) << "alternatives";
@@ -409,6 +434,43 @@ TEST_F(PageTest, ShowsWhatIsOfTheNGrams) {
     shares.insert(fact.get<std::string>());
   }
   EXPECT_GT(shares.size(), 1u) << "the gate depends on what was counted";
+}
+
+// The link to it, and the run's page as it is, which takes up what is logged meanwhile.
+TEST_F(PageTest, ShowsARunThatGoesOn) {
+  const std::string run = scratch_ / "run";
+  std::filesystem::create_directories(run);
+  WriteFileAtomic(
+      run + "/config.toml",
+      "preset = 'gpt'\nseed = 1\n[budget]\nkind = 'steps'\namount = 100.0\n[model]\narchitecture = 'gpt'\n");
+  std::string log;
+  const auto go_on = [&](int steps) {
+    for (int step = steps - 9; step <= steps; ++step) {
+      log += Json({{"step", step},
+                   {"tokens", 2048 * step},
+                   {"cross_entropy", 3.0},
+                   {"bits_per_byte", 1.0},
+                   {"grad_norm", 1.0},
+                   {"lr", 0.01},
+                   {"tokens_per_s", 20000.0},
+                   {"seconds", 0.1 * step}})
+                 .dump() +
+             "\n";
+    }
+    WriteFileAtomic(run + "/log.jsonl", log);
+  };
+  go_on(10);
+  Serve({scratch_ / "first"}, {}, run);
+  person_ = kWatcher;
+  const std::string linked = Look("/");
+  EXPECT_NE(linked.find("step 10, 10 % of 100 steps"), std::string::npos) << linked.substr(0, 3000);
+  int asked = 0;
+  on_run_data_ = [&] {
+    if (++asked == 2) go_on(20);
+  };
+  const std::string page = Look("/run", "--virtual-time-budget=30000");  // milliseconds of the page's own clock
+  EXPECT_NE(page.find("step 20, 20 % of 100 steps"), std::string::npos) << page.substr(0, 3000);
+  EXPECT_NE(page.find(">as of "), std::string::npos) << page.substr(0, 3000);
 }
 
 }  // namespace
