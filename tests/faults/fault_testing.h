@@ -43,16 +43,20 @@ inline int64_t ForEachFault(Fault fault, const std::function<void()>& action,
   }
 }
 
+// Whether a call of this kind is no failure to whoever calls it again.
+inline bool Harmless(Fault fault) { return fault == Fault::kShortWrite || fault == Fault::kInterrupted; }
+
 class Faults : public testing::TestWithParam<Fault> {
  protected:
   Faults() { SetQuiet(true); }
   Scratch scratch_;
 };
 
-inline constexpr Fault kAllFaults[] = {Fault::kMemory, Fault::kIo, Fault::kFullDisk, Fault::kShortWrite};
+inline constexpr Fault kAllFaults[] = {Fault::kMemory, Fault::kIo, Fault::kFullDisk, Fault::kShortWrite,
+                                       Fault::kInterrupted};
 
 inline std::string NameOfFault(const testing::TestParamInfo<Fault>& fault) {
-  constexpr const char* kNames[] = {"Memory", "Io", "FullDisk", "ShortWrite"};
+  constexpr const char* kNames[] = {"Memory", "Io", "FullDisk", "ShortWrite", "Interrupted"};
   return kNames[static_cast<size_t>(fault.param)];
 }
 

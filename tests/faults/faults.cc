@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,7 +48,14 @@ using flashlm::Fault;
 
 bool FailsNow(Fault fault) { return flashlm::Fails(fault, false); }
 size_t BytesWritten(size_t bytes) { return bytes > 1 && flashlm::Fails(Fault::kShortWrite, true) ? bytes / 2 : bytes; }
-int WriteError() { return FailsNow(Fault::kIo) ? EIO : flashlm::Fails(Fault::kFullDisk, true) ? ENOSPC : 0; }
+bool NoMemory(size_t bytes) { return bytes >= flashlm::kSmallest && FailsNow(Fault::kMemory); }
+int TransferError() { return FailsNow(Fault::kIo) ? EIO : FailsNow(Fault::kInterrupted) ? EINTR : 0; }
+int FullDisk() { return flashlm::Fails(Fault::kFullDisk, true) ? ENOSPC : 0; }
+int WriteError() {
+  const int code = TransferError();
+  return code != 0 ? code : FullDisk();
+}
+int SyncError() { return FailsNow(Fault::kIo) ? EIO : FullDisk(); }
 
 // The C library's.
 template <class Function>
@@ -57,7 +66,7 @@ Function Real(const char* name) {
 }  // namespace
 
 void* operator new(size_t bytes) {
-  if (bytes >= flashlm::kSmallest && FailsNow(Fault::kMemory)) throw std::bad_alloc();
+  if (NoMemory(bytes)) throw std::bad_alloc();
   if (void* memory = std::malloc(std::max<size_t>(bytes, 1))) return memory;
   throw std::bad_alloc();
 }
@@ -65,6 +74,18 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 extern "C" {
+
+void* aligned_alloc(size_t alignment, size_t bytes) {
+  static const auto real = Real<void* (*)(size_t, size_t)>("aligned_alloc");
+  if (NoMemory(bytes)) return errno = ENOMEM, nullptr;
+  return real(alignment, bytes);
+}
+
+void* mmap(void* at, size_t bytes, int protection, int flags, int descriptor, off_t offset) noexcept {
+  static const auto real = Real<void* (*)(void*, size_t, int, int, int, off_t)>("mmap");
+  if (NoMemory(bytes)) return errno = ENOMEM, MAP_FAILED;
+  return real(at, bytes, protection, flags, descriptor, offset);
+}
 
 ssize_t write(int descriptor, const void* data, size_t bytes) {
   static const auto real = Real<ssize_t (*)(int, const void*, size_t)>("write");
@@ -80,19 +101,32 @@ ssize_t pwrite(int descriptor, const void* data, size_t bytes, off_t offset) {
 
 int fsync(int descriptor) {
   static const auto real = Real<int (*)(int)>("fsync");
-  if (const int code = WriteError(); code != 0) return errno = code, -1;
+  if (const int code = SyncError(); code != 0) return errno = code, -1;
   return real(descriptor);
+}
+
+int fstat(int descriptor, struct stat* info) noexcept {
+  static const auto real = Real<int (*)(int, struct stat*)>("fstat");
+  if (FailsNow(Fault::kIo)) return errno = EIO, -1;
+  return real(descriptor, info);
+}
+
+int close(int descriptor) {
+  static const auto real = Real<int (*)(int)>("close");
+  const int code = real(descriptor);  // closed it is, whatever it says
+  if (FailsNow(Fault::kIo)) return errno = EIO, -1;
+  return code;
 }
 
 ssize_t read(int descriptor, void* data, size_t bytes) {
   static const auto real = Real<ssize_t (*)(int, void*, size_t)>("read");
-  if (FailsNow(Fault::kIo)) return errno = EIO, -1;
+  if (const int code = TransferError(); code != 0) return errno = code, -1;
   return real(descriptor, data, bytes);
 }
 
 ssize_t pread(int descriptor, void* data, size_t bytes, off_t offset) {
   static const auto real = Real<ssize_t (*)(int, void*, size_t, off_t)>("pread");
-  if (FailsNow(Fault::kIo)) return errno = EIO, -1;
+  if (const int code = TransferError(); code != 0) return errno = code, -1;
   return real(descriptor, data, bytes, offset);
 }
 

@@ -13,10 +13,11 @@ namespace flashlm {
 inline constexpr size_t kSmallest = 16384;
 
 enum class Fault : uint8_t {
-  kMemory,      // operator new throws std::bad_alloc for kSmallest bytes and more
-  kIo,          // open, write, pwrite, read, pread, fsync, rename, symlink or mkdir fails with EIO
-  kFullDisk,    // write, pwrite, fsync fail with ENOSPC, from the n-th on
-  kShortWrite,  // write and pwrite write half of what they are given, from the n-th on: no failure at all
+  kMemory,       // operator new, aligned_alloc or mmap has no memory, for kSmallest bytes and more
+  kIo,           // open, fstat, write, pwrite, read, pread, fsync, close, rename, symlink or mkdir fails with EIO
+  kFullDisk,     // write, pwrite, fsync fail with ENOSPC, from the n-th on
+  kShortWrite,   // write and pwrite write half of what they are given, from the n-th on: no failure at all
+  kInterrupted,  // a signal comes while write, pwrite, read or pread waits (EINTR): no failure at all
 };
 
 // Runs action with its n-th call of that kind failing (from 1 on). True if there were so many.
