@@ -4,30 +4,23 @@
     tools/compare_with_llama_cpp.py MODEL [--flashlm build/release/flashlm] [--text FILE] [--prompts 100] [--speed]
 
 Exports MODEL (preset gpt-qwen3) and loads the file with llama-cpp-python. For the beginnings of documents of the text it
-compares the ids, the log-probabilities of all tokens after the prompt, and the text that both write greedily from it. Ends
-with 77 (skipped) where llama-cpp-python is not installed, with 1 if ids or texts differ or a log-probability of at least
-1e-4 differs by more than 1e-2. Logits themselves are known up to a constant in both; log-probabilities fix it.
+compares the ids, the logits of the whole vocabulary behind each token of the document (as log-probabilities, for a
+constant in a row means nothing), and the text that both write greedily from the prompt. Ends with 77 (skipped) where
+llama-cpp-python is not installed, with 1 if ids or texts differ or a logit by more than 1e-2.
 """
 
 import json
-import math
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-from comparison import comparison_parser, need
-from flashlm_scores import documents_of, scores_of
+from comparison import comparison_parser, flashlm_package, need
+from flashlm_scores import documents_of
 
 GREEDY = 60  # tokens
 DOCUMENTS = ["Once upon a time there was a little cat. The cat was happy.", "Tom had a red ball. He lost it."]
-
-
-def log_softmax(logits: list[float]) -> list[float]:
-    largest = max(logits)
-    log_sum = largest + math.log(sum(math.exp(x - largest) for x in logits))
-    return [x - log_sum for x in logits]
 
 
 def main() -> int:
@@ -39,6 +32,7 @@ def main() -> int:
     parser.add_argument("--speed", action="store_true", help="also measure tokens/s of both, in turns")
     args = parser.parse_args()
     need("llama_cpp")
+    import numpy
     from llama_cpp import Llama, llama_perf_context, llama_perf_context_reset
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -48,30 +42,30 @@ def main() -> int:
         exact = {"type_k": 0, "type_v": 0, "flash_attn": False}  # keys and values in f32, not its default of f16
         llama = Llama(file, n_ctx=512, n_threads=args.threads, n_threads_batch=args.threads, logits_all=True, verbose=False, **exact)
         documents = documents_of(args.text, DOCUMENTS)[: args.prompts]
-        ours = scores_of(args.flashlm, args.model, documents, scratch)
+        package = flashlm_package(args.flashlm)
+        ours = package.load(args.model)
 
-        worst, scored_tokens, other_texts = 0.0, 0, 0
-        for document, scored in zip(documents, ours):
+        worst, count, other_texts = 0.0, 0, 0
+        for document in documents:
             ids = llama.tokenize(document.encode(), add_bos=True, special=False)
-            if ids[1:] != [id for id, _ in scored][:-1] or ids[0] != llama.token_eos():
+            if ids != [package.EOS, *ours.tokenizer.encode(document)] or ids[0] != llama.token_eos():
                 print(f"other ids for: {document[:60]!r}")
                 return 1
             ids = ids[:512]
             llama.reset()
             llama.eval(ids)
-            for t, (id, nats) in enumerate(scored[: len(ids)]):
-                theirs = -log_softmax(llama.scores[t].tolist())[id]
-                if nats < -math.log(1e-4):
-                    worst = max(worst, abs(theirs - nats))
-                    scored_tokens += 1
+            theirs = llama.scores[: len(ids)].astype(numpy.float64)
+            theirs -= numpy.logaddexp.reduce(theirs, axis=1, keepdims=True)
+            worst = max(worst, abs(theirs - ours.logits(ids, precision="f32")).max())
+            count += theirs.size
             prompt = " ".join(document.split()[:6])
             command = quiet + ["generate", "--model", args.model, "-p", prompt, "-n", str(GREEDY), "--temp", "0"]
             mine = json.loads(subprocess.run(command + ["--precision", "f32", "--json"], check=True, capture_output=True).stdout)
-            theirs = llama.create_completion(prompt, max_tokens=GREEDY, temperature=0.0, repeat_penalty=1.0)
-            if mine["text"] != theirs["choices"][0]["text"]:
+            other = llama.create_completion(prompt, max_tokens=GREEDY, temperature=0.0, repeat_penalty=1.0)
+            if mine["text"] != other["choices"][0]["text"]:
                 other_texts += 1
                 print(f"other text after {prompt!r}:\n  {mine['text']!r}\n  {theirs['choices'][0]['text']!r}")
-        print(f"{len(documents)} prompts, {scored_tokens} tokens: largest difference of a log-probability {worst:.1e}; "
+        print(f"{len(documents)} prompts, {count} logits: largest difference {worst:.1e}; "
               f"{len(documents) - other_texts} greedy texts the same")  # fmt: skip
 
         if args.speed:

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import os
+import pathlib
 import sys
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
@@ -23,3 +25,10 @@ def need(*modules: str) -> None:
         except ImportError as missing:
             print(f"skipped: {missing}")
             sys.exit(SKIPPED)
+
+
+def flashlm_package(program: str):
+    """The Python package of this checkout, with the library that was built beside the program."""
+    os.environ.setdefault("FLASHLM_LIBRARY", str(pathlib.Path(program).resolve().parent / "libflashlm.so"))
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
+    return importlib.import_module("flashlm")

@@ -9,20 +9,15 @@ int main(int argc, char** argv) {
   flashlm_session* session = NULL;
   flashlm_generator* story = NULL;
   flashlm_generate_options options = flashlm_generate_defaults();
-  options.max_tokens = 60;
-  options.seed = 7;
+  options.max_tokens = 60, options.seed = 7;
   const char* piece = argv[2];
   size_t size = strlen(piece);
-  flashlm_status status = flashlm_model_load(argv[1], &model);
-  if (status == FLASHLM_OK) status = flashlm_session_new(model, NULL, &session);
-  if (status == FLASHLM_OK) status = flashlm_generator_new(session, piece, size, &options, &story);
-  for (; status == FLASHLM_OK && piece; status = flashlm_generator_next(story, &piece, &size)) {
-    fwrite(piece, 1, size, stdout);
-  }
-  if (status != FLASHLM_OK) fprintf(stderr, "%s", flashlm_error());
-  puts("");
+  int failed = flashlm_model_load(argv[1], &model) || flashlm_session_new(model, NULL, &session) ||
+               flashlm_generator_new(session, piece, size, &options, &story);
+  for (; !failed && piece; failed = flashlm_generator_next(story, &piece, &size)) fwrite(piece, 1, size, stdout);
+  fprintf(failed ? stderr : stdout, "%s\n", failed ? flashlm_error() : "");
   flashlm_generator_free(story);
   flashlm_session_free(session);
   flashlm_model_free(model);
-  return (int)status;
+  return failed;
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Sequence, TypedDict, Union
 
 from flashlm._library import EvaluationStruct, GenerateOptions, Handle, call, lib, take_bytes, take_json
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from typing_extensions import Unpack
 
 EOS = 3
 """The id that stands before and behind every document, in every vocabulary. No text encodes to it."""
@@ -114,6 +115,21 @@ class Evaluation:
         return cls(**{field.name: getattr(struct, field.name) for field in dataclasses.fields(cls)})
 
 
+class GenerateKeywords(TypedDict, total=False):
+    """How a text is continued; what is not given is as the comments say."""
+
+    max_tokens: int  # 200
+    temperature: float  # 0.8; 0: always the most probable token
+    top_k: int  # 0: all
+    top_p: float  # 0.95
+    min_p: float  # 0
+    frequency_penalty: float  # 0
+    penalty_window: int  # 100 last tokens, prompt included
+    seed: int  # 1
+    search: int  # 0; candidates that the value head weighs
+    search_beta: float  # 1
+
+
 class Generation(Iterator[str]):
     """A text being written: iterating gives it piece by piece, each of whole characters and not empty.
 
@@ -137,7 +153,7 @@ class Generation(Iterator[str]):
             if size.value > 0:
                 return ctypes.string_at(piece.value, size.value).decode()
 
-    def _describe(self) -> Any:
+    def _describe(self) -> Dict[str, Any]:
         out = ctypes.c_void_p()
         call("generator_describe", self._handle.pointer, ctypes.byref(out))
         return take_json(out)
@@ -193,7 +209,7 @@ class Session:
         call("session_feed", self._handle.pointer, array, len(array), log_probs.ctypes.data)
         return log_probs
 
-    def generate(self, prompt: Text, **options: Any) -> Generation:
+    def generate(self, prompt: Text, **options: Unpack[GenerateKeywords]) -> Generation:
         """As Model.generate. The session begins a new text; whatever else it is used for then ends that."""
         return Generation(self._handle, _bytes(prompt), _options(**options))
 
@@ -254,7 +270,7 @@ class Model:
         return self._about["step"]
 
     @property
-    def config(self) -> Any:
+    def config(self) -> Dict[str, Any]:
         """What config.json has."""
         return self._about["config"]
 
@@ -267,12 +283,10 @@ class Model:
         """A stream of tokens through the model."""
         return Session(self, precision)
 
-    def generate(self, prompt: Text, *, precision: Optional[str] = None, **options: Any) -> Generation:
+    def generate(self, prompt: Text, *, precision: Optional[str] = None, **options: Unpack[GenerateKeywords]) -> Generation:
         """Continues a text: an iterator of pieces of text, which computes a token when one is wanted.
 
-        Options: max_tokens = 200, temperature = 0.8 (0: always the most probable token), top_k = 0 (all), top_p =
-        0.95, min_p = 0, frequency_penalty = 0, penalty_window = 100, seed = 1, search = 0 (candidates that the value
-        head weighs), search_beta = 1.
+        Options: see GenerateKeywords.
         """
         return self.session(precision).generate(prompt, **options)
 

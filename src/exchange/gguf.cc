@@ -160,6 +160,13 @@ std::string NameOfModel(const LoadedModel& loaded) {
   return "FlashLM " + (preset.is_string() ? preset.get<std::string>() : loaded.model->architecture());
 }
 
+// As names of models have it: two digits and more, "650K", "4.2M", "12M".
+std::string SizeLabel(int64_t parameters) {
+  const bool millions = parameters >= 1'000'000;
+  const double number = static_cast<double>(parameters) / (millions ? 1e6 : 1e3);
+  return fmt::format("{:.{}f}{}", number, number < 9.95 ? 1 : 0, millions ? "M" : "K");
+}
+
 }  // namespace
 
 GgufReport ExportGguf(const LoadedModel& loaded, const std::string& path, DType matrices, const std::string& name,
@@ -174,6 +181,7 @@ GgufReport ExportGguf(const LoadedModel& loaded, const std::string& path, DType 
   Keys keys;
   keys.Set("general.architecture", std::string("qwen3"));
   keys.Set("general.name", name.empty() ? NameOfModel(loaded) : name);
+  keys.Set("general.size_label", SizeLabel(model.bank().ParameterCount()));
   keys.Set("general.license", license);
   keys.Set("general.file_type", matrices == DType::kBF16 ? kMostlyBF16 : kAllF32);
   keys.Set("general.alignment", static_cast<uint32_t>(kAlignment));

@@ -91,6 +91,7 @@ TEST(Gguf, HasTheKeysAndTensorsOfQwen3) {
   const GgufReader file(ReadFile(path));
   const std::map<std::string, Json> expected = {{"general.architecture", "qwen3"},
                                                 {"general.name", "Tiny"},
+                                                {"general.size_label", "25K"},
                                                 {"general.license", "mit"},
                                                 {"general.file_type", 0},
                                                 {"general.alignment", 32},

@@ -1,10 +1,13 @@
 """Event files as they must be for TensorBoard, read by a reader of our own, and by TensorBoard's where it is installed."""
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import flashlm
 import pytest
+from conftest import TINY
 
 
 def crc32c(data):
@@ -111,6 +114,15 @@ def test_event_files_have_the_numbers_of_the_log(config, tmp_path):
     scalars, starts = events(run)
     assert scalars == expected(run) and starts == [6]
     assert ("eval/bits_per_byte", 8) in scalars
+
+
+def test_the_command_writes_them_too(data, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "flashlm", "train", "--data", data, "--out", run, "--preset", "gpt-baseline"]
+    settings = [word for item in TINY.items() for word in ("--set", "=".join(map(str, item)))]
+    subprocess.run([*command, "--steps", "5", *settings, "--tensorboard", "--quiet"], check=True)
+    scalars, _ = events(run)
+    assert scalars == expected(run) and ("train/cross_entropy", 5) in scalars
 
 
 def test_no_event_files_unless_asked_for(run):
