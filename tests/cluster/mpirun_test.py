@@ -204,7 +204,7 @@ def supervised():
     prepare()
     run([FLASHLM, *new("whole", "cortex-viii", CORTEX, 40)])
     words = new("watched", "cortex-viii", CORTEX, 40)
-    line = "until if [ -e %s/config.toml ]; then %s; else %s; fi; do sleep 0.1; done" % (
+    line = "until if [ -e %s/config.toml ]; then %s; else %s; fi || [ $? -eq 2 ]; do sleep 0.1; done" % (
         path("watched"), " ".join(command(2, resume("watched"))), " ".join(command(2, words)))
     process = start(["bash", "-c", line])
     for step in (7, 18):
@@ -216,6 +216,10 @@ def supervised():
     if process.returncode != 0:
         fail(err)
     expect_same("whole", "watched")
+    # What cannot succeed is not tried for ever.
+    _, err = run(["bash", "-c", line.replace("watched", "never").replace("cortex-viii", "no-such-preset")])
+    if err.count("error: ") != 1 or "no-such-preset" not in err:
+        fail(err)
 
 
 def refusals():
