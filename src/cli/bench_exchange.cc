@@ -1,6 +1,7 @@
 // flashlm bench exchange
 #include "cli/bench_exchange.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,6 +41,7 @@ Json Predictions(const SharedStep& step, const Link& link, int every) {
     late.completed.clear();
     const double hidden = StepSeconds(late, link, machines) - seconds;
     rows.push_back({{"machines", machines},
+                    {"idle_machines", std::max<int64_t>(0, machines - step.cost.sequences)},
                     {"step_ms", 1e3 * seconds},
                     {"tokens_per_s", static_cast<double>(step.tokens) / seconds},
                     {"efficiency", alone / (machines * seconds)},
@@ -71,6 +73,12 @@ std::string Table(const Json& json, int every) {
                         row["efficiency"].get<double>(), row["local_step_ms"].get<double>(),
                         row["local_efficiency"].get<double>());
   }
+  if (json["predicted"].back()["idle_machines"] > 0) {
+    text += fmt::format(
+        "A step has {} sequences: train refuses more machines than that. "
+        "More micro-batches a step (--set train.accumulate=) give work to them.\n",
+        json["sequences"].get<int64_t>());
+  }
   return text;
 }
 
@@ -96,6 +104,7 @@ Json Measure(const BenchExchangeArguments& options) {
   json["preset"] = options.preset;
   json["parameters"] = step.cost.parameters;
   json["tokens_per_step"] = step.tokens;
+  json["sequences"] = step.cost.sequences;
   json["ranks"] = ranks == nullptr ? 1 : ranks->size();
   json["hosts"] = ranks == nullptr ? 1 : ranks->HostCount();
   json["bandwidth_mb_per_s"] = 1e-6 * link.bandwidth;

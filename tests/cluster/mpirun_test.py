@@ -319,6 +319,9 @@ def bench():
         fail(err)
     out, _ = run([FLASHLM, "bench", "exchange", "--bandwidth", "125", "--latency", "0.1", "--steps", "2", "--json"])
     one = json.loads(out)
+    idle = {row["machines"]: row["idle_machines"] for row in one["predicted"]}
+    if one["sequences"] != 16 or idle[16] != 0 or idle[64] != 48:
+        fail(f"{one['sequences']} sequences, {idle}")
     gradients = 1e3 * one["parameters"] * 4 / 2 / 125e6  # ms for half of them, on two machines; as long for values
     two = one["predicted"][1]
     expected = one["passes_ms"] / 2 + one["update_ms"] / 2 + 2 * gradients + 4 * 0.1 - two["hidden_ms"]

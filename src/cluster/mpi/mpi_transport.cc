@@ -5,6 +5,7 @@
 #include <mpi.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "cluster/transport.h"
@@ -15,6 +16,10 @@ namespace {
 class MpiTransport final : public Transport {
  public:
   MpiTransport() {
+    // Open MPI's receiver asks for the pieces of a large message one by one, and over TCP what asks waits behind all
+    // that goes the other way on the same connection: half of a link's rate was lost where both sides send. Two
+    // connections have a way around. What `mpirun --mca` says counts; another MPI does not look at it.
+    ::setenv("OMPI_MCA_btl_tcp_links", "2", /*overwrite=*/0);
     // Any thread of the process, never two at once.
     int provided = 0;
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided);
