@@ -31,7 +31,7 @@ FLASHLM_C_API const char* flashlm_error(void);
 FLASHLM_C_API void flashlm_free(void* memory);
 
 /* Gives the handler what the program flashlm would tell on its screen; the library itself prints nothing. It may be
- * called by any thread that uses the library, by one at a time. NULL ends it. */
+ * called by any thread that uses the library, by one at a time, and may set another handler. NULL ends it. */
 typedef void (*flashlm_message_handler)(const char* line, size_t size, void* user);
 FLASHLM_C_API flashlm_status flashlm_set_message_handler(flashlm_message_handler handler, void* user);
 
@@ -50,7 +50,7 @@ FLASHLM_C_API flashlm_status flashlm_tokenizer_train(const char* const* texts, c
                                                      int vocab, flashlm_tokenizer** out);
 FLASHLM_C_API flashlm_status flashlm_tokenizer_save(const flashlm_tokenizer* tokenizer, const char* path);
 FLASHLM_C_API void flashlm_tokenizer_free(flashlm_tokenizer* tokenizer);
-/* Ids are 0 .. vocab - 1. */
+/* Ids are 0 .. vocab - 1; 0 of NULL. */
 FLASHLM_C_API int flashlm_tokenizer_vocab(const flashlm_tokenizer* tokenizer);
 /* The `count` ids are the caller's. */
 FLASHLM_C_API flashlm_status flashlm_tokenizer_encode(const flashlm_tokenizer* tokenizer, const char* text, size_t size,
@@ -120,7 +120,7 @@ FLASHLM_C_API flashlm_status flashlm_session_feed(flashlm_session* session, cons
                                                   float* log_probs);
 /* Back to the beginning. */
 FLASHLM_C_API flashlm_status flashlm_session_reset(flashlm_session* session);
-/* Tokens read since the beginning. */
+/* Tokens read since the beginning; any thread may ask. -1 of NULL. */
 FLASHLM_C_API int64_t flashlm_session_position(const flashlm_session* session);
 
 /* --- Generator: a text being written, through its session, whose thread's it is ------------------------------------

@@ -53,7 +53,7 @@ class FLASHLM_EXPORT Session {
   // Reads T >= 1 more tokens. The result, [V], is the natural logarithms of the probabilities of what follows; it is
   // valid until the next call.
   std::span<const float> Feed(std::span<const int32_t> ids);
-  // Tokens read since the beginning.
+  // Tokens read since the beginning; any thread may ask.
   int64_t position() const;
   // Back to the beginning.
   void Reset();
@@ -86,7 +86,7 @@ class FLASHLM_EXPORT Generator {
   bool Next();
   // What has become readable by it: whole characters, maybe none. Valid until the next call.
   std::string_view piece() const;
-  // Ends the text here.
+  // Ends the text here. This and what follows may be called by another thread than the one that writes.
   void Stop();
   // All that was written so far.
   Generation generation() const;

@@ -58,7 +58,7 @@ FLASHLM_EXPORT TrainResult Train(const TrainConfig& config,
 
 // Gives the handler what the program flashlm would tell on its screen: progress of training, checkpoints that are
 // damaged and passed over. The library itself prints nothing. It may be called by any thread that uses the library,
-// by one at a time, and must not throw; an empty one ends it.
+// by one at a time, must not throw, and may set another handler; an empty one ends it.
 FLASHLM_EXPORT void SetMessageHandler(std::function<void(std::string_view line)> handler);
 
 }  // namespace flashlm::FLASHLM_API

@@ -138,7 +138,9 @@ flashlm_status flashlm_tokenizer_save(const flashlm_tokenizer* tokenizer, const 
 }
 
 void flashlm_tokenizer_free(flashlm_tokenizer* tokenizer) { delete tokenizer; }
-int flashlm_tokenizer_vocab(const flashlm_tokenizer* tokenizer) { return tokenizer->tokenizer.vocab(); }
+int flashlm_tokenizer_vocab(const flashlm_tokenizer* tokenizer) {
+  return tokenizer == nullptr ? 0 : tokenizer->tokenizer.vocab();
+}
 
 flashlm_status flashlm_tokenizer_encode(const flashlm_tokenizer* tokenizer, const char* text, size_t size,
                                         int32_t** ids, size_t* count) {
@@ -177,7 +179,7 @@ flashlm_status flashlm_model_tokenizer(const flashlm_model* model, flashlm_token
   });
 }
 
-int flashlm_model_vocab(const flashlm_model* model) { return model->model.vocab(); }
+int flashlm_model_vocab(const flashlm_model* model) { return model == nullptr ? 0 : model->model.vocab(); }
 
 flashlm_status flashlm_model_describe(const flashlm_model* model, char** json) {
   return Try([&] {
@@ -256,7 +258,9 @@ flashlm_status flashlm_session_reset(flashlm_session* session) {
   });
 }
 
-int64_t flashlm_session_position(const flashlm_session* session) { return session->session.position(); }
+int64_t flashlm_session_position(const flashlm_session* session) {
+  return session == nullptr ? -1 : session->session.position();
+}
 
 flashlm_generate_options flashlm_generate_defaults(void) {
   const api::GenerateOptions o;

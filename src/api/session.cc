@@ -1,6 +1,7 @@
 #include <flashlm/session.h>
 
 #include <atomic>
+#include <mutex>
 
 #include "api/errors.h"
 #include "api/json.h"
@@ -19,7 +20,8 @@ struct Session::Impl {
   flashlm::Session session;
   std::string precision;
   std::atomic<bool> busy = false;
-  uint64_t text = 0;  // number of the text that it is in: a generator of an earlier one is over
+  uint64_t text = 0;                  // number of the text that it is in: a generator of an earlier one is over
+  std::atomic<int64_t> position = 0;  // of `session`, for whoever looks meanwhile
 };
 
 namespace {
@@ -36,6 +38,7 @@ class Use {
     session_.model->turns.lock();
   }
   ~Use() {
+    session_.position = session_.session.position();
     session_.model->turns.unlock();
     session_.busy = false;
   }
@@ -100,7 +103,7 @@ std::span<const float> Session::Feed(std::span<const int32_t> ids) {
   });
 }
 
-int64_t Session::position() const { return impl_->session.position(); }
+int64_t Session::position() const { return impl_->position; }
 
 void Session::Reset() {
   Guarded([&] {
@@ -125,6 +128,7 @@ struct Generator::Impl {
   std::shared_ptr<Session::Impl> session;
   uint64_t text = 0;
   std::unique_ptr<flashlm::Generator> generator;
+  std::mutex mutex;  // of the generator: whoever looks at a text may not be who writes it
 };
 
 Generator::Generator(Session& session, std::string_view prompt, const GenerateOptions& options)
@@ -145,6 +149,7 @@ Generator& Generator::operator=(Generator&&) noexcept = default;
 bool Generator::Next() {
   return Guarded([&] {
     const Use use(*impl_->session);
+    const std::lock_guard lock(impl_->mutex);
     if (impl_->text != impl_->session->text) {
       throw UsageError("the session has been used for something else since this text was begun",
                        "give each text a session of its own");
@@ -154,7 +159,13 @@ bool Generator::Next() {
 }
 
 std::string_view Generator::piece() const { return impl_->generator->piece(); }
-void Generator::Stop() { impl_->generator->Stop(); }
-Generation Generator::generation() const { return ToApi(impl_->generator->generation()); }
+void Generator::Stop() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->generator->Stop();
+}
+Generation Generator::generation() const {
+  const std::lock_guard lock(impl_->mutex);
+  return ToApi(impl_->generator->generation());
+}
 
 }  // namespace flashlm::api

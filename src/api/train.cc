@@ -57,7 +57,12 @@ TrainResult Train(const TrainConfig& config, const std::function<bool(const Trai
       }
     };
   }
-  const TrainSummary summary = Guarded([&] { return TrainAsRequested(ToEngine(config), std::move(hooks)); });
+  TrainSummary summary;
+  try {
+    summary = TrainAsRequested(ToEngine(config), std::move(hooks));
+  } catch (...) {
+    if (!failure) Translate();  // else the caller's own came first
+  }
   if (failure) std::rethrow_exception(failure);
   TrainResult result{.finished = summary.finished,
                      .run = config.resume.empty() ? config.out : config.resume,

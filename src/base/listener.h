@@ -7,7 +7,7 @@
 namespace flashlm {
 
 // From now on whoever embeds the engine gets those lines, one at a time, and stderr does not, quiet or not; null: as
-// before. A listener must neither throw nor set another one.
+// before. A listener must not throw; it may set another one.
 using Listener = std::function<void(const std::string& line)>;
 void SetListener(Listener listener);
 

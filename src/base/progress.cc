@@ -19,7 +19,7 @@ bool status_shown = false;
 std::atomic<int> interrupt_signal{0};
 
 struct Listening {
-  std::mutex mutex;
+  std::recursive_mutex mutex;  // a listener may set another one
   Listener listener;
 };
 // Never destroyed: what still runs while the process ends may say something.
@@ -32,7 +32,8 @@ bool ToListener(const std::string& line) {
   Listening& listening = Listeners();
   const std::lock_guard lock(listening.mutex);
   if (!listening.listener) return false;
-  listening.listener(line);
+  const Listener now = listening.listener;  // alive until it returns, whatever it sets
+  now(line);
   return true;
 }
 

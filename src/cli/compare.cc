@@ -66,7 +66,8 @@ void AddCompare(CLI::App& app) {
   verb->add_option("--out", options->compare.out, "folder to make, or to go on with")->required();
   AddBudget(*verb, options->budget, "5m", false);
   AddSettings(*verb, options->compare.sets, "change a setting of every run, as train.micro_batch=4; repeatable");
-  verb->add_option("--seed", options->compare.seed, "of parameters, data order and dropout; 1 without it");
+  verb->add_option("--seed", options->compare.seed, "of parameters, data order and dropout; 1 without it")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX} / 2));
   verb->add_option("--seeds", options->compare.seeds,
                    "train with so many seeds, SEED, SEED + 1, ...: what differs by chance, and a verdict; 1 without it")
       ->check(CLI::Range(1, 1000));

@@ -1,5 +1,4 @@
 // flashlm serve
-#include <malloc.h>
 
 #include <chrono>
 #include <memory>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/verbs.h"
+#include "serve/heap.h"
 #include "serve/service.h"
 
 namespace flashlm::cli {
@@ -40,6 +40,7 @@ void CheckOptions(ServeArguments& options) {
   if (options.service.models.size() > 2) throw UsageError("--model more than twice", "two models stand side by side");
   CheckOrigin("--cors-origin", options.service.cors_origin);
   CheckOrigin("--frame-origin", options.service.frame_origin);
+  CheckOrigin("--public-origin", options.service.public_origin);
   options.service.loopback = IsLoopback(options.host);
   if (!options.keys.empty()) options.service.api_keys = ReadApiKeys(options.keys);
   if (!options.service.loopback && options.keys.empty() && !options.no_auth) {
@@ -58,10 +59,7 @@ std::string UrlOf(const std::string& host, int port) {
 
 void Run(ServeArguments& options) {
   CheckOptions(options);
-  // What texts remember comes and goes, and is begun by one thread and let go by another: kept in heaps it would leave
-  // holes in them, and memory would wander for minutes (docs/lab-book/2026-11-serving.md).
-  mallopt(M_ARENA_MAX, 1);
-  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  ShareOneHeap();
   InstallInterruptHandler();
   Service service(options.service);
   HttpServer http(
@@ -120,6 +118,8 @@ void AddServe(CLI::App& app) {
                    "another site whose pages may ask, as https://example.org");
   verb->add_option("--frame-origin", options->service.frame_origin,
                    "another site that may show the page inside its own, as https://huggingface.co");
+  verb->add_option("--public-origin", options->service.public_origin,
+                   "what the server is called where a proxy stands before it, as https://stories.example");
   AddLimits(*verb, *options);
   verb->add_option("--threads", options->service.engine.threads, "compute threads; 0: all")->check(CLI::Range(0, 1024));
   verb->add_option("--precision", options->service.precision,

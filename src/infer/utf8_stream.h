@@ -16,6 +16,9 @@ class Utf8Stream {
   // What was held back at the end of the stream, as U+FFFD.
   std::string_view Finish();
 
+  // Whether the beginning of a character is held back.
+  bool held() const { return !pending_.empty(); }
+
  private:
   std::string pending_, ready_;
 };

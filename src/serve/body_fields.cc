@@ -105,7 +105,7 @@ void BodyFields::Only(const std::string& name, const Json& neutral, const char* 
 
 void BodyFields::RefuseOthers() const {
   for (const auto& [name, value] : object_.items()) {
-    if (known_.contains(name)) continue;
+    if (known_.contains(name) || value.is_null()) continue;
     const std::string hint = NearestHint(Shown(name), {known_.begin(), known_.end()});
     // Only a near one: the whole list is longer than a message should be.
     Refuse(Shown(name), "is no field of this request" + (hint.starts_with("did") ? "; " + hint : ""));

@@ -34,7 +34,7 @@ class BodyFields {
   void Ignore(std::initializer_list<const char*> names);
   // Fields that would change the answer in a way that there is not: refused unless null, or what `neutral` is.
   void Only(const std::string& name, const Json& neutral, const char* why);
-  // Throws for what nobody has asked for.
+  // Throws for what nobody has asked for; null says nothing.
   void RefuseOthers() const;
 
   [[noreturn]] void Refuse(const std::string& name, const std::string& what) const;

@@ -154,7 +154,10 @@ class Choice final : public StreamListener {
     Begin();
     const bool eos = token.token == Tokenizer::kEos;
     const std::string_view bytes = Tokenizer_().Bytes(token.token);
-    if (NeedsEntries()) waiting_.push_back({std::move(token), true, echoed_ + written_.known()});
+    if (NeedsEntries()) {
+      const int64_t character = echoed_ + written_.CharacterOf(eos ? std::string_view() : bytes);
+      waiting_.push_back({std::move(token), true, character});
+    }
     if (eos) return true;
     ++tokens_;
     untold_ += written_.Add(bytes);
@@ -178,11 +181,19 @@ class Choice final : public StreamListener {
   const Tokenizer& Tokenizer_() const { return *answer_->card().tokenizer; }
   bool NeedsEntries() const { return Request().likely >= 0 || Request().details; }
 
+  // The prompt as text, reserved tokens by name, and where in it each of its tokens begins.
   void EchoText() {
-    if (prompt_.opened) echo_ = kReservedNames[Tokenizer::kEos];
-    Utf8Stream utf8;
-    echo_ += utf8.Push(Tokenizer_().Decode(prompt_.ids));
-    echo_ += utf8.Finish();
+    WrittenText written({});
+    const auto add = [&](int32_t token) {
+      const bool reserved = token < Tokenizer::kSpecials;
+      if (reserved) echo_ += written.Finish();
+      const std::string_view bytes = reserved ? std::string_view(kReservedNames[token]) : Tokenizer_().Bytes(token);
+      echo_characters_.push_back(written.CharacterOf(bytes));
+      echo_ += written.Add(bytes);
+    };
+    if (prompt_.opened) add(Tokenizer::kEos);
+    for (const uint16_t id : prompt_.ids) add(id);
+    echo_ += written.Finish();
     echoed_ = WrittenText::Characters(echo_);
   }
 
@@ -202,17 +213,14 @@ class Choice final : public StreamListener {
 
   // The prompt's own entries, of which the first is not told how likely it is: OpenAI's clients expect that.
   void EnterPrompt() {
-    int64_t character = 0;
     const auto enter = [&](int32_t token, size_t at, bool scored) {
-      TokenEntry entry{{}, scored, character};
+      TokenEntry entry{{}, scored, echo_characters_[waiting_.size()]};
       entry.token.token = token;
       if (scored) {
         entry.token.log_p = -scored_.nats[at];
         entry.token.likely = std::move(scored_.likely[at]);
       }
       waiting_.push_back(std::move(entry));
-      character += WrittenText::Characters(token < Tokenizer::kSpecials ? std::string_view(kReservedNames[token])
-                                                                        : Tokenizer_().Bytes(token));
     };
     if (prompt_.opened) enter(Tokenizer::kEos, 0, false);
     for (size_t i = 0; i < prompt_.ids.size(); ++i) enter(prompt_.ids[i], i, prompt_.opened || i > 0);
@@ -276,7 +284,8 @@ class Choice final : public StreamListener {
   WrittenText written_;
   ScoredText scored_;
   std::string echo_;
-  int64_t echoed_ = 0;  // characters of the prompt before what is written
+  std::vector<int64_t> echo_characters_;  // where the prompt's tokens begin
+  int64_t echoed_ = 0;                    // characters of the prompt before what is written
   bool begun_ = false;
   std::string untold_;               // text that can be shown
   std::vector<TokenEntry> waiting_;  // not told yet
@@ -297,7 +306,7 @@ std::vector<StreamJob> Completion::Jobs(const CompletionRequest& request, const 
       job.prompt.push_back(Tokenizer::kEos);
       job.prompt.insert(job.prompt.end(), prompt.ids.begin(), prompt.ids.end());
       job.sampler = request.sampler;
-      job.number = i;
+      job.number = request.seeded ? i : std::ssize(jobs);
       job.max_tokens = request.max_tokens;
       job.likely = std::max(0, request.likely);
       job.score_prompt = request.echo && request.likely >= 0;

@@ -113,6 +113,7 @@ void ReadCommon(BodyFields& fields, const RequestLimits& limits, CompletionReque
   sampler.min_p = fields.Real("min_p", 0, 0, 1);
   sampler.frequency_penalty = fields.Real("frequency_penalty", 0, -100, 100);
   sampler.penalty_window = static_cast<int>(fields.Whole("penalty_window", sampler.penalty_window, 0, 1 << 20));
+  request.seeded = fields.Has("seed");
   sampler.seed = fields.Whole("seed", AnySeed(), 0, INT64_MAX);
   request.texts = static_cast<int>(fields.Whole("n", 1, 1, limits.texts));
   request.stream = fields.Flag("stream", false);
@@ -222,7 +223,11 @@ CompletionRequest ReadChatRequest(const Json& body, const Tokenizer& tokenizer, 
                                                   {"function_call", "none"},
                                                   {"response_format", {{"type", "text"}}},
                                                   {"modalities", Json::array({"text"})}};
-  for (const auto& [name, value] : neutral) fields.Only(name, value, "is not supported: these models continue texts");
+  for (const auto& [name, value] : neutral) {
+    const Json* given = fields.Find(name);
+    if (given != nullptr && *given == "auto" && value == "none") continue;  // there is nothing to choose from
+    fields.Only(name, value, "is not supported: these models continue texts");
+  }
   fields.Ignore({"parallel_tool_calls", "reasoning_effort"});
   fields.RefuseOthers();
   CheckTexts(request, limits);

@@ -33,6 +33,7 @@ struct CompletionRequest {
   std::vector<Prompt> prompts;
   int texts = 1;  // of each prompt ("n")
   SamplerConfig sampler;
+  bool seeded = false;  // by the client: then the same prompt twice is the same text twice
   int max_tokens = 16;
   std::vector<std::string> stops;
   bool echo = false, stream = false, include_usage = false;

@@ -64,13 +64,14 @@ std::string Dashboard::Parts() {
 DashboardServer::DashboardServer(const std::string& run, int port) : dashboard_(run) {
   const auto handle = [this](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
     try {
-      RefuseForeign(request, "", true);
+      RefuseForeign(request, {});
       const bool parts = request.path == "/run/data";
       if (!parts && request.path != "/" && request.path != "/run") {
         throw ApiError(404, "there is nothing at this address", "invalid_request_error", "", "not_found");
       }
-      reply->Send(200, parts ? "application/json" : "text/html; charset=utf-8",
-                  parts ? dashboard_.Parts() : dashboard_.Html());
+      if (parts) return reply->Send(200, "application/json", dashboard_.Parts());
+      reply->Send(200, "text/html; charset=utf-8", dashboard_.Html(),
+                  {{"Content-Security-Policy", "frame-ancestors 'self'"}});  // the page's own tag cannot say that
     } catch (const ApiError& e) {
       reply->Send(e.status(), "application/json", ToText(e.ToJson()));
     } catch (const std::exception&) {

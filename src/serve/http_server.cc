@@ -408,12 +408,20 @@ class HttpServer::Impl {
         // One that is above our own limit is accepted, and another closed in its place.
         MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(limits_.connections + 32),  //
         MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(std::max(1.0, limits_.idle_seconds)),
-        MHD_OPTION_NOTIFY_COMPLETED, &Impl::OnCompleted, this,  //
+        MHD_OPTION_UNESCAPE_CALLBACK, &Impl::Unescape, nullptr,  //
+        MHD_OPTION_NOTIFY_COMPLETED, &Impl::OnCompleted, this,   //
         MHD_OPTION_NOTIFY_CONNECTION, &Impl::OnConnection, this, MHD_OPTION_END);
     if (daemon_ == nullptr) {
       ::close(listener);
       throw Error("cannot start the HTTP server", "is the limit of threads or open files reached?");
     }
+  }
+
+  // Where a path or a query has %00 it would end for whoever reads it as a text of C; so it is another character.
+  static size_t Unescape(void*, MHD_Connection*, char* text) {
+    const size_t size = MHD_http_unescape(text);
+    std::replace(text, text + size, '\0', '\x01');
+    return size;
   }
 
   static void OnConnection(void* self, MHD_Connection* connection, void**, MHD_ConnectionNotificationCode code) {
@@ -499,6 +507,7 @@ class HttpServer::Impl {
     request.host = header("Host");
     request.origin = header("Origin");
     request.authorization = header("Authorization");
+    request.asked_headers = header("Access-Control-Request-Headers");
     MHD_get_connection_values(
         connection, MHD_GET_ARGUMENT_KIND,
         [](void* query, MHD_ValueKind, const char* name, const char* value) {

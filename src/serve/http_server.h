@@ -33,6 +33,7 @@ struct HttpRequest {
   std::string method, path;  // path: without the query
   HttpHeaders query;         // its names and values
   std::string host, origin, authorization;
+  std::string asked_headers;  // that a page of another site would send (Access-Control-Request-Headers)
   std::string body;
   std::string peer;  // the client's address, of the connection itself
 };

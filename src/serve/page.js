@@ -83,6 +83,7 @@
       `${model.id}: ${model.architecture}, ${(model.parameters / 1e6).toFixed(2)} M parameters`).join(" · ");
     const box = $("models");
     box.hidden = models.length < 2;
+    $("max_tokens").max = Math.min(...models.map((model) => model.max_tokens));
     box.replaceChildren(box.querySelector("legend"), ...models.map((model) => make("label", {},
       make("input", { type: "checkbox", value: model.id, checked: chosen.includes(model.id), onchange: chooseModels }),
       " " + model.id)));
@@ -98,6 +99,12 @@
     remember();
   }
 
+  // What a field says; nothing is the default, and no more tokens than the server writes.
+  const numberOf = (key) => {
+    const number = $(key).value === "" ? defaults[key] : Number($(key).value);
+    return key === "max_tokens" && $(key).value === String(defaults[key]) ? Math.min(number, $(key).max) : number;
+  };
+
   // A seed for all models and texts of one go, so that it can be repeated.
   const seedOf = () => ($("seed").value === "" ? Math.floor(Math.random() * 2 ** 32) : Number($("seed").value));
 
@@ -106,7 +113,7 @@
       model, prompt, n: count, seed, stream: true, logprobs: alternatives, details: true,
       stream_options: { include_usage: true },
     };
-    for (const key of numbers) if (key !== "n") body[key] = Number($(key).value);
+    for (const key of numbers) if (key !== "n") body[key] = numberOf(key);
     if ($("stop_at").value) body.stop = [$("stop_at").value.replaceAll("\\n", "\n")];
     return body;
   }
@@ -242,10 +249,9 @@
       `${endOf[text.reason] || text.reason}; ${text.tokens.length} tokens${speed}, ${mean} nats each, seed ${text.seed}`;
   }
 
-  const go = (prompt) => write(prompt, chosen, Math.min(8, Math.max(1, Number($("n").value) || 1)), seedOf());
+  const go = (prompt) => write(prompt, chosen, Math.min(8, Math.max(1, numberOf("n"))), seedOf());
 
   function again(text) {
-    $("prompt").value = text.prompt;
     write(text.prompt, chosen, texts.filter((t) => t.model === text.model).length, Math.floor(Math.random() * 2 ** 32));
   }
   function edit(text) {
@@ -329,14 +335,18 @@
     const at = text.tokens.indexOf(one);
     for (const other of document.querySelectorAll(".token.here")) other.classList.remove("here");
     one.span.classList.add("here");
-    const rows = Object.entries(one.top).map(([name, logprob]) => make("tr", {},
+    // Best first: an object has names that are numbers before others.
+    const likely = Object.entries(one.top).sort((a, b) => b[1] - a[1]);
+    // Reserved tokens have no text to go on from, and parts of characters none that can be sent.
+    const odd = (name) => (name.startsWith("<") && name.endsWith(">")) || name.startsWith("bytes:");
+    const rows = likely.map(([name, logprob]) => make("tr", {},
       make("td", {}, make("button", {
-        type: "button", disabled: name.startsWith("<") && name.endsWith(">"),
+        type: "button", disabled: odd(name),
         title: "go on from here with this one", onclick: () => takeInstead(text, at, name),
       }, shownName(name))),
       make("td", {}, percent(logprob)),
       make("td", {}, make("span", { class: "bar", "aria-hidden": "true" }))));
-    Object.values(one.top).forEach((logprob, i) => {
+    likely.forEach(([, logprob], i) => {
       rows[i].querySelector(".bar").style.width = `${(6 * Math.exp(logprob)).toFixed(2)}rem`;
     });
     const facts = [`“${shownName(one.name)}” ${percent(one.logprob)}, ${(-one.logprob).toFixed(2)} nats`];
@@ -360,7 +370,7 @@
 
   function takeInstead(text, at, name) {
     const before = text.tokens.slice(0, at).map((t) => t.text).join("");
-    goOnFrom(text.prompt + before + (name.startsWith("bytes:") ? "" : name));
+    goOnFrom(text.prompt + before + name);
   }
 
   // Arrow keys go through the tokens of a text, which screen readers are told; Enter enters the alternatives.
@@ -401,7 +411,12 @@
     remember();
   });
   $("settings").addEventListener("change", remember);
-  $("key").addEventListener("change", loadModels);
+  $("key").addEventListener("change", () => loadModels().catch((error) => say(error.message, true)));
+  // A folded setting that is wrong would be told to nobody.
+  $("form").addEventListener("invalid", (event) => {
+    $("settings").open = true;
+    say(`${event.target.labels[0].firstChild.textContent.trim()}: ${event.target.validationMessage}`, true);
+  }, true);
   $("colour").addEventListener("change", () => {
     repaint();
     remember();
@@ -419,5 +434,6 @@
   recall();
   repaint();
   loadModels().catch(() => say("the server does not answer", true));
-  fetch("run/data", { headers: headers() }).then((answer) => { $("run-link").hidden = !answer.ok; }).catch(() => {});
+  // A link sends no key.
+  fetch("run/data").then((answer) => { $("run-link").hidden = !answer.ok; }).catch(() => {});
 })();

@@ -39,17 +39,21 @@ void AddMetric(std::string& text, const char* name, const char* type, const char
 }  // namespace
 
 std::vector<std::string> ReadApiKeys(const std::string& path) {
+  constexpr char kBlanks[] = " \t\r\v\f";
   std::istringstream lines(ReadFile(path));
   std::vector<std::string> keys;
   for (std::string line; std::getline(lines, line);) {
-    while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) line.pop_back();
-    if (!line.empty() && line.front() != '#') keys.push_back(line);
+    const size_t begin = line.find_first_not_of(kBlanks), end = line.find_last_not_of(kBlanks);
+    if (begin != std::string::npos && line[begin] != '#') keys.push_back(line.substr(begin, end + 1 - begin));
   }
   if (keys.empty()) throw Error(fmt::format("'{}' holds no key", path), "write one key a line");
   return keys;
 }
 
 Service::Service(const ServiceOptions& options) : options_(options) {
+  constexpr size_t kWaitingBytes = 64 << 20;
+  // More would be told to try again later, for ever.
+  options_.request.texts = std::min<int>(options_.request.texts, static_cast<int>(options_.engine.waiting));
   std::vector<ServedModel> served;
   models_.reserve(options.models.size());
   for (const std::string& folder : options.models) {
@@ -63,7 +67,10 @@ Service::Service(const ServiceOptions& options) : options_(options) {
     served.push_back({one.loaded.model.get(), decode, ScoringType(one.loaded, options.precision)});
   }
   if (!options.run.empty()) dashboard_ = std::make_unique<Dashboard>(options.run);
-  if (!served.empty()) engine_ = std::make_unique<Engine>(std::move(served), options.engine);
+  if (served.empty()) return;
+  engine_ = std::make_unique<Engine>(std::move(served), options.engine);
+  reading_ = std::make_unique<Worker>(kWaitingBytes);
+  tokenizing_ = std::make_unique<Worker>(kWaitingBytes);
 }
 
 bool Service::Finish(double seconds) {
@@ -84,15 +91,15 @@ const std::vector<Service::Place>& Service::Places() {
       {"GET", "/", &Service::Page, true},
       {"GET", "/page.js", &Service::PageScript, true},
       {"GET", "/page.css", &Service::PageStyle, true},
-      {"GET", "/v1/models", &Service::Models, false},
-      {"POST", "/v1/completions", &Service::Completions, false},
-      {"POST", "/v1/chat/completions", &Service::ChatCompletions, false},
-      {"POST", "/tokenize", &Service::Tokenize, false},
-      {"POST", "/detokenize", &Service::Detokenize, false},
-      {"GET", "/tokenizer_info", &Service::TokenizerInfo, false},
-      {"GET", "/metrics", &Service::Metrics, false},
-      {"GET", "/run", &Service::RunPage, false},
-      {"GET", "/run/data", &Service::RunParts, false},
+      {"GET", "/v1/models", &Service::Models},
+      {"POST", "/v1/completions", &Service::Completions, false, &Service::reading_},
+      {"POST", "/v1/chat/completions", &Service::ChatCompletions, false, &Service::reading_},
+      {"POST", "/tokenize", &Service::Tokenize, false, &Service::tokenizing_},
+      {"POST", "/detokenize", &Service::Detokenize, false, &Service::tokenizing_},
+      {"GET", "/tokenizer_info", &Service::TokenizerInfo},
+      {"GET", "/metrics", &Service::Metrics},
+      {"GET", "/run", &Service::RunPage},
+      {"GET", "/run/data", &Service::RunParts},
   };
   return kPlaces;
 }
@@ -100,22 +107,25 @@ const std::vector<Service::Place>& Service::Places() {
 void Service::Handle(HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
   ++requests_;
   if (request.method == "HEAD") request.method = "GET";
-  Call call{request, reply, {{"X-Content-Type-Options", "nosniff"}}};
-  if (!options_.cors_origin.empty() && request.origin == options_.cors_origin) {
-    call.headers.emplace_back("Access-Control-Allow-Origin", options_.cors_origin);
-    call.headers.emplace_back("Vary", "Origin");
-  }
+  const auto call = std::make_shared<Call>(Call{std::move(request), reply});
+  call->headers.emplace_back("X-Content-Type-Options", "nosniff");
+  Guard(*call, [&] {
+    AllowOrigin(*call);
+    RefuseForeign(call->request, {options_.cors_origin, options_.public_origin, options_.loopback});
+    if (AnswerPreflight(*call)) return;
+    const Place& place = Find(*call);
+    if (!place.open) CheckKey(call->request);
+    if (place.worker == nullptr || this->*place.worker == nullptr) return (this->*place.route)(*call);
+    const auto answer = [this, call, &place] {
+      if (!call->reply->gone()) Guard(*call, [&] { (this->*place.route)(*call); });
+    };
+    if (!(this->*place.worker)->Post(call->request.body.size(), answer)) RefuseBusy();
+  });
+}
+
+void Service::Guard(Call& call, const std::function<void()>& work) {
   try {
-    RefuseForeign(request, options_.cors_origin, options_.loopback);
-    if (request.method == "OPTIONS" && call.headers.size() > 1) {
-      call.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST");
-      call.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
-      call.headers.emplace_back("Access-Control-Max-Age", "600");
-      return reply->Send(204, "text/plain", "", call.headers);
-    }
-    const Place& place = Find(request);
-    if (!place.open) CheckKey(request);
-    (this->*place.route)(call);
+    work();
   } catch (const ApiError& e) {
     ++refused_;
     if (e.status() == 429) call.headers.emplace_back("Retry-After", "1");
@@ -126,11 +136,44 @@ void Service::Handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
   }
 }
 
+void Service::RefuseBusy() {
+  ++busy_;
+  throw ApiError(429, "too many requests wait already; try again later", "rate_limit_error", "", "rate_limit_exceeded");
+}
+
+void Service::AllowOrigin(Call& call) const {
+  if (options_.cors_origin.empty() || call.request.origin != options_.cors_origin) return;
+  call.headers.emplace_back("Access-Control-Allow-Origin", options_.cors_origin);
+  call.headers.emplace_back("Vary", "Origin");
+}
+
+// A browser asks what another site's page may do before it lets it. Headers are no secret of ours: those that it names
+// may be sent.
+bool Service::AnswerPreflight(Call& call) const {
+  const HttpRequest& request = call.request;
+  const bool known = std::any_of(Places().begin(), Places().end(), [&](const Place& p) { return IsAt(p, request); });
+  if (request.method != "OPTIONS" || call.headers.size() == 1 || !known) return false;
+  const bool plain = request.asked_headers.size() < 1000 &&
+                     std::all_of(request.asked_headers.begin(), request.asked_headers.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '-' || c == ',' || c == ' ';
+                     });
+  call.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST");
+  call.headers.emplace_back("Access-Control-Allow-Headers", plain && !request.asked_headers.empty()
+                                                                ? request.asked_headers
+                                                                : "Authorization, Content-Type");
+  call.headers.emplace_back("Access-Control-Max-Age", "600");
+  call.reply->Send(204, "text/plain", "", call.headers);
+  return true;
+}
+
 void Service::CheckKey(const HttpRequest& request) const {
   if (options_.api_keys.empty()) return;
-  constexpr std::string_view kBearer = "Bearer ";
+  constexpr std::string_view kBearer = "bearer ";  // as in HTTP, in any letters
   const std::string_view given = request.authorization;
-  if (given.starts_with(kBearer)) {
+  const bool bearer =
+      given.size() > kBearer.size() && std::equal(kBearer.begin(), kBearer.end(), given.begin(),
+                                                  [](char a, unsigned char b) { return a == std::tolower(b); });
+  if (bearer) {
     bool right = false;
     for (const std::string& key : options_.api_keys) right |= SameKey(key, given.substr(kBearer.size()));
     if (right) return;
@@ -140,19 +183,24 @@ void Service::CheckKey(const HttpRequest& request) const {
                  "invalid_request_error", "", "invalid_api_key");
 }
 
-const Service::Place& Service::Find(const HttpRequest& request) const {
+bool Service::IsAt(const Place& place, const HttpRequest& request) {
+  return request.path == place.path ||
+         (place.path == std::string_view("/v1/models") && request.path.starts_with("/v1/models/"));
+}
+
+const Service::Place& Service::Find(Call& call) const {
   const char* method = nullptr;
   for (const Place& place : Places()) {
-    const bool one_model = place.path == std::string_view("/v1/models") && request.path.starts_with("/v1/models/");
-    if (request.path != place.path && !one_model) continue;
-    if (request.method == place.method) return place;
+    if (!IsAt(place, call.request)) continue;
+    if (call.request.method == place.method) return place;
     method = place.method;
   }
-  if (method != nullptr) {
-    throw ApiError(405, fmt::format("this address takes {} alone", method), "invalid_request_error", "",
-                   "method_not_allowed");
+  if (method == nullptr) {
+    throw ApiError(404, "there is nothing at this address", "invalid_request_error", "", "not_found");
   }
-  throw ApiError(404, "there is nothing at this address", "invalid_request_error", "", "not_found");
+  call.headers.emplace_back("Allow", method == std::string_view("GET") ? "GET, HEAD" : method);
+  throw ApiError(405, fmt::format("this address takes {} alone", method), "invalid_request_error", "",
+                 "method_not_allowed");
 }
 
 // One model answers to any name: there is no choice.
@@ -189,7 +237,7 @@ void Service::Models(const Call& call) {
                     {"object", "model"},
                     {"created", 0},
                     {"owned_by", "flashlm"},
-                    {"max_model_len", options_.request.prompt_tokens + options_.request.new_tokens},
+                    {"max_model_len", LongestText()},
                     {"max_tokens", options_.request.new_tokens},
                     {"architecture", about.at("architecture")},
                     {"parameters", about.at("parameters")},
@@ -228,9 +276,7 @@ void Service::Write(const Call& call, const CompletionRequest& request, size_t m
     job.client = options_.api_keys.size() > 1 ? call.request.authorization : call.request.peer;
     job.deadline = deadline;
   }
-  if (engine_->Submit(std::move(jobs))) return;
-  ++busy_;
-  throw ApiError(429, "too many requests wait already; try again later", "rate_limit_error", "", "rate_limit_exceeded");
+  if (!engine_->Submit(std::move(jobs))) RefuseBusy();
 }
 
 void Service::Tokenize(const Call& call) {
@@ -242,7 +288,8 @@ void Service::Tokenize(const Call& call) {
   const Prompt prompt = EncodePrompt(tokenizer, fields.Text(name, ""));
   const bool open = fields.Flag("add_special_tokens", false) || fields.Flag("add_special", false) || prompt.opened;
   const bool pieces = fields.Flag("with_pieces", false);
-  fields.Ignore({"model", "prompt", "content", "text", "parse_special", "return_token_strs"});
+  const bool names = fields.Flag("return_token_strs", false);
+  fields.Ignore({"model", "prompt", "content", "text", "parse_special"});
   fields.RefuseOthers();
   std::vector<int32_t> ids(prompt.ids.begin(), prompt.ids.end());
   if (open) ids.insert(ids.begin(), Tokenizer::kEos);
@@ -254,7 +301,12 @@ void Service::Tokenize(const Call& call) {
       tokens.push_back(id);
     }
   }
-  call.Send({{"tokens", std::move(tokens)}, {"count", ids.size()}, {"max_model_len", options_.request.prompt_tokens}});
+  Json answer = {{"tokens", std::move(tokens)}, {"count", ids.size()}, {"max_model_len", LongestText()}};
+  if (names) {
+    answer["token_strs"] = Json::array();
+    for (const int32_t id : ids) answer["token_strs"].push_back(TokenName(id, tokenizer.Bytes(id)));
+  }
+  call.Send(answer);
 }
 
 void Service::Detokenize(const Call& call) {
@@ -345,7 +397,10 @@ void Service::PageStyle(const Call& call) {
 }
 
 void Service::RunPage(const Call& call) {
-  call.reply->Send(200, "text/html; charset=utf-8", Watched().Html(), call.headers);
+  HttpHeaders headers = call.headers;
+  // Beside the page's own policy, in a tag, which cannot say that.
+  headers.emplace_back("Content-Security-Policy", fmt::format("frame-ancestors 'self' {}", options_.frame_origin));
+  call.reply->Send(200, "text/html; charset=utf-8", Watched().Html(), headers);
 }
 void Service::RunParts(const Call& call) { call.reply->Send(200, "application/json", Watched().Parts(), call.headers); }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "serve/dashboard.h"
 #include "serve/engine.h"
 #include "serve/http_server.h"
+#include "serve/worker.h"
 
 namespace flashlm {
 
@@ -23,6 +25,7 @@ struct ServiceOptions {
   std::vector<std::string> api_keys;  // empty: everybody may ask
   std::string cors_origin;            // of pages that may ask; "": none but our own
   std::string frame_origin;           // of pages that may show ours within theirs; "": none but our own
+  std::string public_origin;          // what the server is called where a proxy stands before it; "": as it is asked
   bool loopback = true;               // only this machine can connect
   double seconds = 300;               // a request may take
   EngineLimits engine;
@@ -44,6 +47,9 @@ class Service {
   bool Finish(double seconds);
   // Ends what is still being written; clients are told.
   void Stop() {
+    finishing_ = true;
+    reading_.reset();
+    tokenizing_.reset();
     if (engine_ != nullptr) engine_->Stop();
   }
 
@@ -57,9 +63,9 @@ class Service {
   };
   // One request on its way through the routes.
   struct Call {
-    const HttpRequest& request;
-    const std::shared_ptr<HttpReply>& reply;
-    HttpHeaders headers;  // of the answer
+    HttpRequest request;
+    std::shared_ptr<HttpReply> reply;
+    HttpHeaders headers = {};  // of the answer
     void Send(const Json& json, int status = 200) const {
       reply->Send(status, "application/json", ToText(json), headers);
     }
@@ -68,12 +74,20 @@ class Service {
   struct Place {
     const char *method, *path;
     Route route;
-    bool open;  // without a key
+    bool open = false;                                   // without a key
+    std::unique_ptr<Worker> Service::*worker = nullptr;  // that answers; null: the thread of the connections
   };
   static const std::vector<Place>& Places();
 
+  // What `work` throws becomes the answer.
+  void Guard(Call& call, const std::function<void()>& work);
+  void AllowOrigin(Call& call) const;
+  bool AnswerPreflight(Call& call) const;
   void CheckKey(const HttpRequest& request) const;
-  const Place& Find(const HttpRequest& request) const;
+  const Place& Find(Call& call) const;
+  static bool IsAt(const Place& place, const HttpRequest& request);
+  [[noreturn]] void RefuseBusy();
+  int64_t LongestText() const { return int64_t{options_.request.prompt_tokens} + options_.request.new_tokens; }
   size_t ModelOf(const std::string& name) const;
   // Of the model of that name; "": of all of them, if it is one. Throws ApiError.
   const Tokenizer& TokenizerOf(const std::string& model) const;
@@ -99,6 +113,7 @@ class Service {
   bool one_tokenizer_ = true;  // of all of them
   std::unique_ptr<Dashboard> dashboard_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Worker> reading_, tokenizing_;  // of prompts; of texts that are only to be tokenized
   const HttpServer* http_ = nullptr;
   std::atomic<bool> finishing_ = false;
   std::atomic<int64_t> requests_ = 0, refused_ = 0, busy_ = 0;

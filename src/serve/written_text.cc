@@ -24,6 +24,13 @@ int64_t WrittenText::Characters(std::string_view utf8) {
   return std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; });
 }
 
+int64_t WrittenText::CharacterOf(std::string_view bytes) const {
+  Utf8Stream ahead = utf8_;
+  if (bytes.empty()) return known() + Characters(ahead.Finish());
+  const int64_t characters = Characters(ahead.Push(bytes.substr(0, 1)));
+  return known() + characters - (ahead.held() ? 0 : 1);  // the last of them has this byte
+}
+
 std::string WrittenText::Add(std::string_view bytes) {
   if (stopped_) return "";
   held_ += utf8_.Push(bytes);

@@ -23,6 +23,9 @@ class WrittenText {
 
   int64_t shown() const { return shown_; }                      // characters given out
   int64_t known() const { return shown_ + Characters(held_); }  // and with those that are held back
+  // Where the text of a token begins that would be added now: at the character that it goes on with, or behind what no
+  // character has come of. Of no bytes: where the text ends.
+  int64_t CharacterOf(std::string_view bytes) const;
   static int64_t Characters(std::string_view utf8);
 
  private:

@@ -134,6 +134,9 @@ TrainSummary TrainAsRequested(const TrainRequest& request, RunHooks hooks) {
     RequireSameRequest(*ranks, asked);
   }
   const std::optional<BudgetChange> budget = request.budget.Change();  // what is wrong with it is said first
+  if (request.seed && *request.seed > INT64_MAX) {  // config.toml, and the sampler, have signed numbers
+    throw UsageError(fmt::format("--seed {}: out of range", *request.seed), "0 to 9223372036854775807");
+  }
   if (!request.resume.empty()) {
     if (!request.out.empty()) throw UsageError("--out and --resume together", "--resume RUN goes on in RUN");
     if (!request.start.empty()) throw UsageError("--start and --resume together", "a run goes on from its checkpoint");

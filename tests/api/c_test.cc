@@ -125,6 +125,9 @@ TEST_F(CApiTest, FailuresAreAStatusAndAMessage) {
   hollow.set = settings;
   hollow.set_count = 1;
   EXPECT_EQ(flashlm_train(&hollow, nullptr, nullptr, &result), FLASHLM_USAGE);
+  EXPECT_EQ(flashlm_tokenizer_vocab(nullptr), 0);
+  EXPECT_EQ(flashlm_model_vocab(nullptr), 0);
+  EXPECT_EQ(flashlm_session_position(nullptr), -1);
   // A message is the thread's own.
   std::thread([] { EXPECT_STREQ(flashlm_error(), ""); }).join();
   for (void (*free)() : {+[] { flashlm_model_free(nullptr); }, +[] { flashlm_session_free(nullptr); },

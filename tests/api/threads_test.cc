@@ -129,6 +129,28 @@ TEST_F(ApiTest, TwoModelsOnTwoThreadsDoNotMeet) {
   EXPECT_EQ(got[1], expected);
 }
 
+// As a display of progress does.
+TEST_F(ApiTest, AnotherThreadMayLookAtWhatIsBeingWritten) {
+  const api::Model model = api::Model::Load(folder_);
+  api::Session session(model, "f32");
+  api::Generator story(session, "The", {.max_tokens = 400, .temperature = 3, .seed = 3});
+  std::atomic<bool> done = false;
+  std::thread looker([&] {
+    std::string last;
+    while (!done) {
+      const std::string now = story.generation().text;
+      EXPECT_TRUE(now.starts_with(last));
+      EXPECT_GE(session.position(), 0);
+      last = now;
+    }
+  });
+  while (story.Next()) {
+  }
+  done = true;
+  looker.join();
+  EXPECT_EQ(story.generation().text, session.Generate("The", {.max_tokens = 400, .temperature = 3, .seed = 3}).text);
+}
+
 TEST_F(ApiTest, ASessionOnTwoThreadsIsRefusedWithWords) {
   const api::Model model = api::Model::Load(folder_);
   api::Session session(model, "f32");

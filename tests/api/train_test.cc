@@ -112,6 +112,18 @@ TEST_F(ApiTrainTest, AnExceptionOfTheCallbackEndsItWithAllSaved) {
   EXPECT_EQ(api::Train({.resume = scratch_ / "run", .steps = "4"}).step, 4);
 }
 
+// Also where the engine fails afterwards: here nothing can be saved any more.
+TEST_F(ApiTrainTest, TheCallbacksExceptionComesFirst) {
+  struct Mine {};
+  EXPECT_THROW(api::Train(Config("run"),
+                          [&](const api::TrainProgress&) -> bool {
+                            std::filesystem::remove_all(scratch_ / "run");
+                            WriteFileAtomic(scratch_ / "run", "no folder");
+                            throw Mine();
+                          }),
+               Mine);
+}
+
 TEST_F(ApiTrainTest, WhatIsWrongIsSaidBeforeAnyWork) {
   ExpectApiError([&] { api::Train({}); }, Kind::kUsage, "--data DIR and --out RUN");
   api::TrainConfig config = Config("run");
@@ -120,6 +132,9 @@ TEST_F(ApiTrainTest, WhatIsWrongIsSaidBeforeAnyWork) {
   config = Config("run");
   config.preset = "cortex-vii";
   ExpectApiError([&] { api::Train(config); }, Kind::kUsage, "cortex-viii");
+  config = Config("run");
+  config.seed = uint64_t{1} << 63;
+  ExpectApiError([&] { api::Train(config); }, Kind::kUsage, "--seed 9223372036854775808");
   config = Config("run");
   config.data = scratch_ / "nowhere";
   ExpectApiError([&] { api::Train(config); }, Kind::kFailed, "nowhere");
@@ -136,6 +151,16 @@ TEST_F(ApiTrainTest, MessagesGoToTheHandler) {
   const std::string before = heard;
   api::Train(Config("other"));
   EXPECT_EQ(heard, before);
+}
+
+TEST_F(ApiTrainTest, AMessageHandlerMaySetAnother) {
+  int first = 0;
+  api::SetMessageHandler([&](std::string_view) {
+    ++first;
+    api::SetMessageHandler({});
+  });
+  api::Train(Config("run"));
+  EXPECT_EQ(first, 1);
 }
 
 }  // namespace

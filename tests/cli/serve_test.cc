@@ -108,6 +108,7 @@ TEST_F(ServeTest, WrongCommandsAreRefused) {
   refused({"--model", scratch_ / "none"}, 1, "none");
   refused({"--model", run_, "--host", "0.0.0.0"}, 2, "--api-key-file");
   refused({"--model", run_, "--frame-origin", "https://a.example; script-src *"}, 2, "--frame-origin");
+  refused({"--model", run_, "--public-origin", "stories.example"}, 2, "--public-origin");
   refused({"--model", run_, "--cors-origin", "https://a.example/path"}, 2, "--cors-origin");
   refused({"--model", run_, "--host", "no.such.host.invalid"}, 1, "no.such.host.invalid");
   refused({"--model", run_, "--api-key-file", scratch_ / "none"}, 1, "none");

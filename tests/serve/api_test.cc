@@ -201,6 +201,11 @@ TEST_F(ApiTest, TokenizerRoutes) {
   EXPECT_EQ(Ask({{"prompt", "<eos>"}}, "/tokenize").at("tokens"), Json::array({3}));
   EXPECT_EQ(Ask({{"tokens", {3, ids[0]}}}, "/detokenize").at("prompt"), "<eos>The");
   EXPECT_EQ(Ask({{"prompt", "The<eos>"}}, "/tokenize").at("tokens"), Json(TinyTokenizer().Encode("The<eos>")));
+  const Json named =
+      Ask({{"prompt", "The cat"}, {"return_token_strs", true}, {"nobody_knows_this", nullptr}}, "/tokenize");
+  EXPECT_EQ(named.at("token_strs").size(), named.at("count"));
+  EXPECT_EQ(named.at("token_strs")[0].get<std::string>() + named.at("token_strs")[1].get<std::string>(), "The cat");
+  EXPECT_EQ(named.at("max_model_len"), Fetch(port, "GET", "/v1/models").json().at("data")[0].at("max_model_len"));
   ErrorOf(Post(port, "/detokenize", {{"tokens", {100000}}}), 400);
   ErrorOf(Post(port, "/detokenize", {{"tokens", "a"}}), 400);
   ErrorOf(Post(port, "/tokenize", {{"prompt", 5}}), 400);
@@ -332,7 +337,7 @@ TEST_F(ApiTest, TokensThatAreNoTextByThemselves) {
 TEST(AuthTest, KeysAndOrigins) {
   const ServeScratch scratch;
   ServiceOptions options = OptionsOf({WriteTinyModel(scratch, "gpt", "tiny")});
-  WriteFileAtomic(scratch / "keys", "# who\nsecret-one\n\n  \nsecret-two  \n");
+  WriteFileAtomic(scratch / "keys", "# who\nsecret-one\n\n  \n\t secret-two  \n");
   options.api_keys = ReadApiKeys(scratch / "keys");
   ASSERT_EQ(options.api_keys, (std::vector<std::string>{"secret-one", "secret-two"}));
   options.cors_origin = "https://example.org";
@@ -347,6 +352,7 @@ TEST(AuthTest, KeysAndOrigins) {
   EXPECT_EQ(status("Authorization: secret-one\r\n"), 401);
   EXPECT_EQ(status("Authorization: Bearer secret-one\r\n"), 200);
   EXPECT_EQ(status("Authorization: Bearer secret-two\r\n"), 200);
+  EXPECT_EQ(status("Authorization: bearer secret-two\r\n"), 200);
   EXPECT_EQ(status("", "/health"), 200);
   EXPECT_EQ(status("", "/metrics"), 401);
   EXPECT_EQ(Fetch(port, "GET", "/v1/models").json().at("error").at("code"), "invalid_api_key");
@@ -358,12 +364,111 @@ TEST(AuthTest, KeysAndOrigins) {
   const Answer allowed = Fetch(port, "GET", "/v1/models", "", key + "Origin: https://example.org\r\n");
   EXPECT_EQ(allowed.status, 200);
   EXPECT_NE(allowed.head.find("Access-Control-Allow-Origin: https://example.org"), std::string::npos);
-  EXPECT_EQ(Fetch(port, "OPTIONS", "/v1/models", "", "Origin: https://example.org\r\n").status, 204);
+  const auto preflight = [&](const char* path, const std::string& headers) {
+    return Fetch(port, "OPTIONS", path, "", "Origin: https://example.org\r\n" + headers);
+  };
+  EXPECT_EQ(preflight("/v1/models", "").status, 204);
+  EXPECT_EQ(preflight("/nothing", "").status, 404);
+  EXPECT_NE(preflight("/v1/models", "Access-Control-Request-Headers: authorization,x-stainless-lang\r\n")
+                .head.find("Access-Control-Allow-Headers: authorization,x-stainless-lang\r\n"),
+            std::string::npos);
   EXPECT_NE(Fetch(port, "GET", "/").head.find("frame-ancestors 'self' https://frames.example\r\n"), std::string::npos);
   EXPECT_EQ(allowed.head.find("Access-Control-Allow-Origin: *"), std::string::npos);
 
   WriteFileAtomic(scratch / "none", "# nothing\n");
   EXPECT_THROW(ReadApiKeys(scratch / "none"), Error);
+}
+
+// Whoever has a domain may give a host of it any name, and let it mean this machine.
+TEST(AuthTest, OnlyNamesOfThisMachineAndOfAProxyBeforeIt) {
+  const ServeScratch scratch;
+  ServiceOptions options = OptionsOf({WriteTinyModel(scratch, "gpt", "tiny")});
+  options.public_origin = "https://Stories.example:444";
+  const Serving serving(options);
+  const auto status = [&](const std::string& host, const std::string& origin = "") {
+    const std::string headers = origin.empty() ? "" : "Origin: " + origin + "\r\n";
+    return Fetch(serving.port(), "GET", "/v1/models", "", headers, host).status;
+  };
+  for (const char* host : {"localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:9", "127.9.9.9", "[::1]:80",
+                           "stories.example", "stories.example:444"}) {
+    EXPECT_EQ(status(host), 200) << host;
+  }
+  for (const char* host : {"evil.com", "127.evil.com", "127.0.0.1.evil.com", "localhost.evil.com", "128.0.0.1",
+                           "my.stories.example", "[::2]"}) {
+    EXPECT_EQ(status(host), 403) << host;
+  }
+  EXPECT_EQ(status("127.0.0.1", "https://Stories.example:444"), 200) << "as a proxy passes it on";
+  EXPECT_EQ(status("127.0.0.1", "https://evil.com"), 403);
+  EXPECT_EQ(status("127.evil.com", "http://127.evil.com"), 403);
+}
+
+TEST_F(ApiTest, SaysWhatAnAddressTakes) {
+  const auto allow = [&](const char* method, const char* path) {
+    const Answer answer = Fetch(serving_->port(), method, path);
+    EXPECT_EQ(answer.status, 405);
+    const size_t at = answer.head.find("\r\nAllow: ");
+    return at == std::string::npos ? "" : answer.head.substr(at + 9, answer.head.find("\r\n", at + 2) - at - 9);
+  };
+  EXPECT_EQ(allow("PUT", "/v1/models"), "GET, HEAD");
+  EXPECT_EQ(allow("GET", "/v1/completions"), "POST");
+  EXPECT_EQ(Fetch(serving_->port(), "GET", "/health%00").status, 404);
+  EXPECT_EQ(Fetch(serving_->port(), "GET", "/health%00/../../etc/passwd").status, 404);
+}
+
+TEST_F(ApiTest, EqualPromptsAreEqualTextsOnlyWithASeed) {
+  Json body = {{"prompt", Json::array_t(3, kPrompt)}, {"max_tokens", 30}, {"temperature", 2}};
+  const auto texts = [&] {
+    std::set<std::string> different;
+    const Json answer = Ask(body);
+    for (const Json& choice : answer.at("choices")) different.insert(choice.at("text").get<std::string>());
+    return different.size();
+  };
+  EXPECT_EQ(texts(), 3u);
+  body["seed"] = 5;
+  EXPECT_EQ(texts(), 1u);
+}
+
+// Where the text of a token begins, for whatever text: parts of characters, and reserved tokens of a prompt.
+TEST_F(ApiTest, OffsetsAreThoseOfTheText) {
+  const auto check = [&](Json body) {
+    body.update({{"logprobs", 0}, {"echo", true}, {"max_tokens", 30}, {"temperature", 4}});
+    const Json choice = Ask(body).at("choices").at(0);
+    const std::string text = choice.at("text");
+    std::vector<size_t> begins;  // bytes, by character
+    for (size_t i = 0; i < text.size(); ++i) {
+      if ((static_cast<uint8_t>(text[i]) & 0xC0) != 0x80) begins.push_back(i);
+    }
+    begins.push_back(text.size());
+    int64_t last = 0;
+    const Json& logprobs = choice.at("logprobs");
+    for (size_t i = 0; i < logprobs.at("tokens").size(); ++i) {
+      const std::string name = logprobs.at("tokens")[i];
+      const int64_t at = logprobs.at("text_offset")[i];
+      ASSERT_LE(last, at) << choice;
+      ASSERT_LT(static_cast<size_t>(at), begins.size()) << choice;
+      last = at;
+      if (name.starts_with("bytes:") || (name == "<eos>" && i + 1 == logprobs.at("tokens").size())) continue;
+      ASSERT_EQ(text.substr(begins[static_cast<size_t>(at)], name.size()), name) << i << choice;
+    }
+  };
+  for (int seed = 0; seed < 40; ++seed) check({{"prompt", "Once"}, {"seed", seed}});
+  check({{"prompt", {5, 3, 6}}, {"seed", 1}});
+  check({{"prompt", {0, 1, 2, 3, 70}}, {"seed", 1}});
+  check({{"prompt", {106, 176, 257, 250, 226, 91}}, {"seed", 1}});
+  EXPECT_TRUE(TextOf(Ask({{"prompt", {5, 3, 6}}, {"echo", true}, {"max_tokens", 0}})).find("<eos>") !=
+              std::string::npos);
+}
+
+TEST(LimitsTest, NoRequestIsToldToTryAgainForEver) {
+  const ServeScratch scratch;
+  ServiceOptions options = OptionsOf({WriteTinyModel(scratch, "gpt", "tiny")});
+  options.engine.waiting = 4;
+  const Serving serving(options);
+  const auto status = [&](int n) {
+    return Post(serving.port(), "/v1/completions", {{"n", n}, {"max_tokens", 1}}).status;
+  };
+  EXPECT_EQ(status(4), 200);
+  EXPECT_EQ(status(5), 400);
 }
 
 TEST(TwoModelsTest, EachAnswersToItsName) {

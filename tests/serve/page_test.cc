@@ -111,15 +111,20 @@ async function person() {
   const lines = (text) => text.replace(/\r\n?/g, "\n");  // as fields have them
   const before = lines("The cat" + tokensOf(cards()[0]).slice(0, 2).map((t) => t.textContent).join(""));
   token.click();
-  const other = [...$("tip").querySelectorAll("button:not(:disabled)")].find((b) => !b.textContent.startsWith("bytes:"));
-  other.click();
+  const shares = [...$("tip").querySelectorAll("td:nth-child(2)")].map((cell) => parseFloat(cell.textContent));
+  found.bestFirst = shares.every((share, i) => i === 0 || share <= shares[i - 1]);
+  found.noBytes = [...$("tip").querySelectorAll("button")].every((b) => b.disabled || !b.textContent.startsWith("bytes:"));
+  $("tip").querySelector("button:not(:disabled)").click();
   found.alternative = $("prompt").value.startsWith(before) && $("prompt").value.length > before.length;
   await until("the alternative", () => idle());
 
   // Again, edit, go on.
   set("seed", "");
+  const typed = $("prompt").value + ", and";
+  $("prompt").value = typed;
   $("again").click();
   await until("again", () => idle());
+  found.typedStays = $("prompt").value === typed;
   found.again = cards().length;
   button(cards()[1], "Edit").click();
   found.edited = $("prompt").value === lines(storyOf(cards()[1])) && document.activeElement === $("prompt");
@@ -174,7 +179,19 @@ async function person() {
   $("stop").click();
   await until("stopping again", () => $("stop").disabled);
 
-  // A wrong setting is told.
+  // A wrong setting is told, also where it is folded away; any number between the bounds is right, and none the default.
+  $("settings").open = false;
+  set("n", "20");
+  $("write").click();
+  found.folded = $("settings").open && $("status").textContent.startsWith("texts: ");
+  set("n", "1");
+  set("max_tokens", "3");
+  set("temperature", "0.72");
+  set("top_p", "");
+  $("write").click();
+  await until("three tokens", () => idle() && document.querySelectorAll(".token").length > 0);
+  found.odd = document.querySelectorAll(".token").length <= 6;
+  set("top_p", "1");
   set("temperature", "-3");
   $("form").noValidate = true;
   $("form").requestSubmit();
@@ -362,8 +379,9 @@ void ExpectUsed(const Json& found, const std::string& paper) {
   EXPECT_EQ(found.value("models", 0), 2);
   EXPECT_EQ(found.value("cards", 0), 4) << "two texts of two models";
   EXPECT_GT(found.value("painted", 0), 10);
-  for (const char* yes : {"same", "tipCloses", "spoken", "walkedToEnd", "entered", "escaped", "unpainted", "scale",
-                          "alternative", "edited", "wentOn", "stopped", "cleared"}) {
+  for (const char* yes :
+       {"same", "tipCloses", "spoken", "walkedToEnd", "entered", "escaped", "unpainted", "scale", "alternative",
+        "bestFirst", "noBytes", "typedStays", "folded", "odd", "edited", "wentOn", "stopped", "cleared"}) {
     EXPECT_EQ(found.value(yes, Json()), true) << yes;
   }
   EXPECT_EQ(found.value("tip", Json()), 8) << "alternatives";

@@ -61,6 +61,25 @@ TEST(WrittenText, CharactersAreWhole) {
   EXPECT_EQ(Shown({"caf\xc3", "\xa9!"}, {"é"}), "caf");
 }
 
+TEST(WrittenText, CharactersOfTokens) {
+  WrittenText text({});
+  const auto add = [&](std::string_view bytes) {
+    const int64_t at = text.CharacterOf(bytes);
+    text.Add(bytes);
+    return at;
+  };
+  EXPECT_EQ(add("ca"), 0);
+  EXPECT_EQ(add("f\xc3"), 2);
+  EXPECT_EQ(add("\xa9!"), 3) << "the character that the one before has begun";
+  EXPECT_EQ(add("\xf0\x9f"), 5);
+  EXPECT_EQ(add("\x90"), 5);
+  EXPECT_EQ(add(" x"), 6) << "what was begun is a replacement character now";
+  EXPECT_EQ(add("\x80"), 8);
+  EXPECT_EQ(add("\xc3"), 9);
+  EXPECT_EQ(add("\xe2"), 10);
+  EXPECT_EQ(text.CharacterOf(""), 11);
+}
+
 TEST(TokenName, NamesWhatIsNoText) {
   EXPECT_EQ(TokenName(3, ""), "<eos>");
   EXPECT_EQ(TokenName(100, " cat"), " cat");
