@@ -9,6 +9,7 @@
 #include "data/inspect.h"
 #include "data/prepare.h"
 #include "data/sources.h"
+#include "infer/loaded_model.h"
 #include "train/config.h"
 
 namespace flashlm::cli {
@@ -16,7 +17,7 @@ namespace {
 
 struct PrepareArguments {
   PrepareOptions options;
-  std::string tokens, mix;
+  std::string tokens, mix, tokenizer;
   std::optional<int64_t> seed, synthetic_bytes;
   std::vector<std::string> sets;
   bool json = false;
@@ -32,6 +33,10 @@ void Prepare(const PrepareArguments& arguments) {
   options.source_options = set["source"];
   if (!arguments.tokens.empty()) options.tokens = static_cast<int64_t>(Budget::Tokens(arguments.tokens).amount);
   if (!arguments.mix.empty()) options.mix = ParseMix(arguments.mix);
+  if (!arguments.tokenizer.empty()) {
+    options.tokenizer = LoadTokenizer(arguments.tokenizer);
+    options.tokenizer_name = arguments.tokenizer;
+  }
   const Json meta = PrepareData(options);
   if (arguments.json) PrintJson(meta);
 }
@@ -63,8 +68,9 @@ void AddPrepareData(CLI::App& data) {
       "validation text, as --input; without it the source's own, else 1 % of the documents are held out");
   CLI::Option* vocab = prepare->add_option("--vocab", options.vocab, "entries of the tokenizer");
   prepare
-      ->add_option("--tokenizer", options.tokenizer,
-                   "a tokenizer.json, or a run or model folder with one, to encode with instead of training one")
+      ->add_option(
+          "--tokenizer", arguments->tokenizer,
+          "a tokenizer.json, or a run, model folder or packed file with one, to encode with instead of training one")
       ->excludes(vocab);
   prepare->add_option("--tokens", arguments->tokens, "keep only the first so many tokens of training text, as 10M");
   prepare->add_option("--mix", arguments->mix,

@@ -29,6 +29,14 @@ void RefuseOwnFiles(const ExportArguments& options, const LoadedModel& loaded) {
                    "choose a place outside of it");
 }
 
+// What is not a folder could go there, but among the lines of the report.
+void RefuseReportsStream(const ExportArguments& options) {
+  if (options.out != "-" && !SameFile(options.out, "/dev/stdout")) return;
+  throw UsageError(fmt::format("--out {}: --format {} makes a file, and standard output is for what is said of it",
+                               options.out, options.format),
+                   options.out == "-" ? "name a file; ./- is one that is called '-'" : "name a file");
+}
+
 void RefuseFolder(const ExportArguments& options) {
   if (!IsFolder(options.out)) return;
   throw UsageError(fmt::format("--out '{}' is a folder; --format {} makes a file", options.out, options.format));
@@ -63,8 +71,12 @@ void AsGguf(const ExportArguments& options, const LoadedModel& loaded) {
 
 // What goes with one format only.
 void CheckOptions(const ExportArguments& options) {
-  RefuseStandardOutput("--out", options.out);
   const bool packed = options.format == "packed", hf = options.format == "hf";
+  if (hf) {
+    RefuseStandardOutput("--out", options.out);
+  } else {
+    RefuseReportsStream(options);
+  }
   if (!packed && !options.text.empty()) throw UsageError("--text goes with --format packed");
   if (hf && options.floats)
     throw UsageError("--floats does not go with --format hf", "it has f32, which loses nothing");

@@ -12,6 +12,7 @@
 #include "base/paths.h"
 #include "cli/verbs.h"
 #include "data/sources.h"
+#include "infer/loaded_model.h"
 
 namespace flashlm::cli {
 namespace {
@@ -50,7 +51,7 @@ void Train(const TokenizerArguments& options) {
 }
 
 void Encode(const TokenizerArguments& options) {
-  const std::vector<uint16_t> ids = Tokenizer::Load(options.tokenizer).Encode(ReadInput(options.input));
+  const std::vector<uint16_t> ids = LoadTokenizer(options.tokenizer).Encode(ReadInput(options.input));
   if (options.json) {
     Print(Json{{"ids", ids}}.dump() + "\n");
   } else {
@@ -60,7 +61,7 @@ void Encode(const TokenizerArguments& options) {
 
 // Ids as {"ids":[...]} or as numbers between blanks, from a file or stdin; bytes to stdout.
 void Decode(const TokenizerArguments& options) {
-  const Tokenizer tokenizer = Tokenizer::Load(options.tokenizer);
+  const Tokenizer tokenizer = LoadTokenizer(options.tokenizer);
   const std::string text = ReadInput(options.input);
   const std::string where = options.input.empty() ? "stdin" : options.input;
   std::vector<int64_t> numbers;
@@ -106,13 +107,17 @@ void AddTokenizer(CLI::App& app) {
   train->callback([options] { Train(*options); });
 
   CLI::App* encode = verb->add_subcommand("encode", "bytes to ids");
-  encode->add_option("--tokenizer", options->tokenizer, "tokenizer.json")->required();
+  encode
+      ->add_option("--tokenizer", options->tokenizer, "tokenizer.json, or a run, model folder or packed file with one")
+      ->required();
   encode->add_option("--input", options->input, "a file; stdin without it");
   encode->add_flag("--json", options->json, "print {\"ids\": [...]}");
   encode->callback([options] { Encode(*options); });
 
   CLI::App* decode = verb->add_subcommand("decode", "ids to bytes");
-  decode->add_option("--tokenizer", options->tokenizer, "tokenizer.json")->required();
+  decode
+      ->add_option("--tokenizer", options->tokenizer, "tokenizer.json, or a run, model folder or packed file with one")
+      ->required();
   decode->add_option("--input", options->input, "a file of ids; stdin without it");
   decode->add_flag("--json", options->json, "print {\"text\": ...}; what is not UTF-8 becomes U+FFFD");
   decode->callback([options] { Decode(*options); });

@@ -337,15 +337,6 @@ struct Inputs {
   std::string fingerprint;
 };
 
-// A model folder or a run is as good as its tokenizer.
-std::string TokenizerFile(const std::string& path) {
-  if (!fs::is_directory(path)) return path;
-  for (const char* checkpoint : {"/best", "/latest"}) {
-    if (fs::exists(path + checkpoint + "/tokenizer.json")) return path + checkpoint + "/tokenizer.json";
-  }
-  return path + "/tokenizer.json";
-}
-
 void RefuseOverlap(const std::string& out, const DocumentSource& source) {
   RefuseOutputInside("--out", out, source);
   for (const std::string& path : source.paths()) {
@@ -376,8 +367,8 @@ Inputs OpenInputs(const PrepareOptions& options) {
     RefuseOverlap(options.out, inputs.mixture->source());
     identity.push_back({"mix, told from the stories", inputs.mixture->Identity()});
   }
-  if (!options.tokenizer.empty()) {
-    inputs.tokenizer = Tokenizer::Load(TokenizerFile(options.tokenizer));
+  if (options.tokenizer) {
+    inputs.tokenizer = options.tokenizer;
     identity.push_back({"tokenizer", inputs.tokenizer->Hash()});
   }
   inputs.fingerprint = Sha256(ToText(identity));
@@ -448,7 +439,7 @@ Built Build(const PrepareOptions& options, const Inputs& inputs, const std::stri
   }
   meta["tokenizer"] = {{"sha256", tokenizer.Hash()}, {"vocab_size", tokenizer.vocab_size()}};
   if (inputs.tokenizer) {
-    meta["tokenizer"]["from"] = options.tokenizer;
+    meta["tokenizer"]["from"] = options.tokenizer_name;
   } else {
     meta["tokenizer"].update(
         {{"trained_on", sample.whole ? "all training documents" : "evenly spread training documents"},

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "data/mixture.h"
+#include "text/tokenizer.h"
 
 namespace flashlm {
 
@@ -16,10 +18,10 @@ struct PrepareOptions {
   std::string out;                       // the folder to make; a link to one is followed
   std::string valid;                     // the same for validation text; "": the source's own, or 1 % of the documents
   int vocab = 4096;
-  std::string
-      tokenizer;       // a tokenizer.json, or a folder with one, to encode with; "": one of `vocab` entries is trained
-  int64_t tokens = 0;  // keep only so many tokens of training text, the first ones; 0: all
-  MixOptions mix;      // documents of another source among the training documents
+  std::optional<Tokenizer> tokenizer;  // to encode with; none: one of `vocab` entries is trained
+  std::string tokenizer_name;          // where it is from, for meta.json
+  int64_t tokens = 0;                  // keep only so many tokens of training text, the first ones; 0: all
+  MixOptions mix;                      // documents of another source among the training documents
 };
 
 // Makes OUT, or finds that it already holds the data of the same input and options. Returns its meta.json.

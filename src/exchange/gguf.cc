@@ -8,6 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/dtype.h"
 #include "base/error.h"
+#include "exchange/finite.h"
 #include "exchange/native_layout.h"
 
 namespace flashlm {
@@ -178,6 +179,7 @@ GgufReport ExportGguf(const LoadedModel& loaded, const std::string& path, DType 
                             native.exists() ? "without qk_norm it is not of llama.cpp's shape qwen3" : native.why_not),
                 "the preset gpt-qwen3 trains one that llama.cpp knows; --format packed and hf take every model");
   }
+  RefuseInfinite(path, model.bank());
   Keys keys;
   keys.Set("general.architecture", std::string("qwen3"));
   keys.Set("general.name", name.empty() ? NameOfModel(loaded) : name);

@@ -20,7 +20,7 @@ struct GgufReport {
 };
 
 // matrices: f32 or bf16; vectors are f32 always. name: general.name; "": that of the preset. Throws Error for a model
-// that is not of that shape, saying why.
+// that is not of that shape, saying why, or has values that are not finite.
 GgufReport ExportGguf(const LoadedModel& loaded, const std::string& path, DType matrices, const std::string& name,
                       const std::string& license);
 

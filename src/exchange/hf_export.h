@@ -19,8 +19,8 @@ struct HfReport {
   bool figures = false;  // in the card
 };
 
-// Makes `folder`, which must not exist or be empty: it appears whole or not at all. Throws Error, or UsageError for a
-// folder that has something in it.
+// Makes `folder`, which must not exist or be empty: it appears whole or not at all. Throws Error, as for a packed model
+// with ternary weights and for values that are not finite, or UsageError for a folder that has something in it.
 HfReport ExportHuggingFace(const LoadedModel& loaded, const std::string& folder, const CardOptions& card);
 
 Json ToJson(const HfReport& report);

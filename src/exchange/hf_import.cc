@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/paths.h"
+#include "exchange/finite.h"
 #include "exchange/native_layout.h"
 #include "exchange/new_folder.h"
 #include "exchange/shallow_json.h"
@@ -99,6 +100,10 @@ void ReadTensors(const SafetensorsFile& file, const std::vector<NativeTensor>& t
     FLASHLM_CHECK(info != nullptr && info->shape == tensor.shape, "'{}' is not as expected", tensor.ours);
     float* values = bank.values() + info->offset;
     file.Read(tensor.theirs, values, tensor.shape);
+    if (!AllFinite(values, info->size)) {
+      throw Error(fmt::format("'{}': tensor '{}' has values that are not finite", file.path(), tensor.theirs),
+                  "the file is damaged, or its training went wrong");
+    }
     if (tensor.theirs != kTheirTable && tensor.theirs != kTheirHead) continue;
     const std::vector<float> rows(values, values + info->size);  // in their order
     const auto cols = static_cast<size_t>(tensor.shape[1]);

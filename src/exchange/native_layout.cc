@@ -1,6 +1,7 @@
 #include "exchange/native_layout.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 
@@ -8,6 +9,7 @@ namespace flashlm {
 namespace {
 
 constexpr char kArchitecture[] = "llama";
+constexpr int64_t kMostLayers = 128;
 
 // Reads theirs; what is missing, null or of the wrong kind is named.
 class TheirConfig {
@@ -18,6 +20,7 @@ class TheirConfig {
     throw Error(fmt::format("{}: {}", where_, what),
                 "what is carried: Llama, Mistral and Qwen3 without biases, with plain rotary positions and silu");
   }
+  bool Has(const char* key) const { return config_.is_object() && config_.contains(key); }
   // Null where there is none.
   Json Get(const char* key) const { return config_.is_object() ? config_.value(key, Json()) : Json(); }
   // A number from 1 to `most`; `missing` where there is none.
@@ -60,6 +63,7 @@ class TheirConfig {
 
 // The base of plain rotary positions; everything else that turns is refused.
 double RopeBaseOf(const TheirConfig& theirs, const std::string& where) {
+  constexpr std::array kCarried = {"rope_type", "type", "partial_rotary_factor", "rope_theta"};
   theirs.Expect("partial_rotary_factor", {1.0, 1});
   double base = theirs.Real("rope_theta", 10000);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {  // before and since version 5
@@ -71,26 +75,48 @@ double RopeBaseOf(const TheirConfig& theirs, const std::string& where) {
     parameters.Expect("type", {"default"});
     parameters.Expect("partial_rotary_factor", {1.0, 1});
     base = parameters.Real("rope_theta", base);
+    // What scales, and objects by the type of a layer.
+    for (const auto& [name, value] : rope.items()) {
+      if (value.is_null() || std::find(kCarried.begin(), kCarried.end(), name) != kCarried.end()) continue;
+      theirs.Refuse(fmt::format("{} of \"{}\" cannot be carried: {}", TheirConfig::Short(Json(name)), key,
+                                TheirConfig::Short(value)));
+    }
   }
   return base;
+}
+
+// Whether attention slides. Llama's never does, whatever is set; Mistral's does unless its window is null, and where it
+// is left out it is the class's own; Qwen3's does where it is said to.
+bool Slides(const TheirConfig& theirs, const std::string& type) {
+  const Json window = theirs.Get("sliding_window");
+  if (!window.is_null() && !window.is_number_integer()) {
+    theirs.Refuse(fmt::format("\"sliding_window\" is neither a whole number nor null: {}", TheirConfig::Short(window)));
+  }
+  if (type == "mistral") return !window.is_null() || !theirs.Has("sliding_window");
+  return type == "qwen3" && !window.is_null() && theirs.Flag("use_sliding_window", false);
 }
 
 // Tokens that attention sees: of a sliding window the same in all layers, else of the whole context.
 int64_t WindowOf(const TheirConfig& theirs, const std::string& type) {
   constexpr int64_t kMost = 65536, kAny = int64_t{1} << 40;
-  const int64_t context = std::min(theirs.Int("max_position_embeddings", kAny, type == "llama" ? 2048 : 32768), kMost);
-  const Json window = theirs.Get("sliding_window");
-  const bool slides = window.is_number_integer() && theirs.Flag("use_sliding_window", type == "mistral");
+  constexpr int64_t kMistralWindow = 4096, kMistralContext = 32 * 4096;  // where config.json has none
+  const int64_t missing = type == "llama" ? 2048 : type == "mistral" ? kMistralContext : 32768;
+  const int64_t context = std::min(theirs.Int("max_position_embeddings", kAny, missing), kMost);
+  const bool slides = Slides(theirs, type);
   const Json types = theirs.Get("layer_types");
   if (!types.is_null()) {
     const char* one = slides ? "sliding_attention" : "full_attention";
     if (!types.is_array() || !std::all_of(types.begin(), types.end(), [&](const Json& t) { return t == one; })) {
       theirs.Refuse(fmt::format("\"layer_types\" are not all {}: layers that see differently cannot be carried", one));
     }
+    const int64_t layers = theirs.Int("num_hidden_layers", kMostLayers);
+    if (static_cast<int64_t>(types.size()) != layers) {
+      theirs.Refuse(fmt::format("\"layer_types\" has {} entries for {} layers", types.size(), layers));
+    }
   } else if (slides && type == "qwen3" && theirs.Get("max_window_layers") != Json(0)) {
     theirs.Refuse("\"max_window_layers\": layers that see differently cannot be carried");
   }
-  return slides ? std::min(theirs.Int("sliding_window", kAny), context) : context;
+  return slides ? std::min(theirs.Int("sliding_window", kAny, kMistralWindow), context) : context;
 }
 
 }  // namespace
@@ -188,7 +214,7 @@ Json FromNativeConfig(const Json& theirs, const std::string& where) {
   Json ours = {{"architecture", kArchitecture}};
   ours["vocab"] = from.Int("vocab_size", 65536);
   ours["d_model"] = width;
-  ours["n_layers"] = from.Int("num_hidden_layers", 128);
+  ours["n_layers"] = from.Int("num_hidden_layers", kMostLayers);
   ours["n_heads"] = heads;
   ours["kv_heads"] = from.Int("num_key_value_heads", heads, heads);
   ours["d_head"] = from.Int("head_dim", 1024, width / heads);

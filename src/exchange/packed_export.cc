@@ -97,9 +97,11 @@ void CountBytes(const PackedFile& file, PackedReport& report) {
       ternary += section.size();
     } else if (section.packing != Packing::kBytes) {
       report.float_bytes += section.bytes;
+    } else if (section.name == kNGramFile) {
+      report.ngram_bytes += section.bytes;
     }
   }
-  report.other_bytes = report.bytes - report.ternary_bytes - report.float_bytes;
+  report.other_bytes = report.bytes - report.ternary_bytes - report.float_bytes - report.ngram_bytes;
   if (ternary > 0) {
     report.bits_per_ternary_weight = 8 * static_cast<double>(report.ternary_bytes) / static_cast<double>(ternary);
   }
@@ -133,6 +135,7 @@ Json ToJson(const PackedReport& report) {
                {"bytes", report.bytes},
                {"ternary_bytes", report.ternary_bytes},
                {"float_bytes", report.float_bytes},
+               {"ngram_bytes", report.ngram_bytes},
                {"other_bytes", report.other_bytes},
                {"bits_per_ternary_weight", report.bits_per_ternary_weight},
                {"floats", NameOf(report.floats)}};
@@ -156,8 +159,9 @@ std::string Describe(const PackedReport& report) {
     text += fmt::format(", of which {:.2f} MB ternary weights at {:.2f} bits", mb(report.ternary_bytes),
                         report.bits_per_ternary_weight);
   }
-  text += fmt::format(", {:.2f} MB other parameters ({}), {:.2f} MB tokenizer and the rest\n", mb(report.float_bytes),
-                      NameOf(report.floats), mb(report.other_bytes));
+  text += fmt::format(", {:.2f} MB other parameters ({})", mb(report.float_bytes), NameOf(report.floats));
+  if (report.ngram_bytes > 0) text += fmt::format(", {:.2f} MB n-grams", mb(report.ngram_bytes));
+  text += fmt::format(", {:.2f} MB tokenizer and the rest\n", mb(report.other_bytes));
   if (!report.cost)
     return text + fmt::format("what {} costs was not measured: {}\n", NameOf(report.floats), report.not_measured);
   const RoundingCost& cost = *report.cost;

@@ -29,8 +29,9 @@ struct PackedOptions {
 struct PackedReport {
   std::string path;
   Packing floats = Packing::kInt8;
-  uint64_t bytes = 0, ternary_bytes = 0, float_bytes = 0, other_bytes = 0;  // of the file, and of its parts
-  double bits_per_ternary_weight = 0;                                       // 0: there are none
+  // Of the file, and of its parts.
+  uint64_t bytes = 0, ternary_bytes = 0, float_bytes = 0, ngram_bytes = 0, other_bytes = 0;
+  double bits_per_ternary_weight = 0;  // 0: there are none
   std::optional<RoundingCost> cost;
   std::string not_measured;  // why there is no cost: "" if there is
 };
@@ -38,9 +39,9 @@ struct PackedReport {
 // Writes the file, reads it back, and measures. Throws Error naming the file if either fails; `loaded` is not changed.
 PackedReport ExportPacked(const LoadedModel& loaded, const std::string& path, const PackedOptions& options);
 
-// {"format", "out", "bytes", "ternary_bytes", "float_bytes", "other_bytes", "bits_per_ternary_weight", "floats",
-// "cost_bits_per_byte", "cost_stderr", "bits_per_byte", "packed_bits_per_byte", "documents", "text", "precision"}; the
-// last seven are null where nothing was measured, and "not_measured" then says why.
+// {"format", "out", "bytes", "ternary_bytes", "float_bytes", "ngram_bytes", "other_bytes", "bits_per_ternary_weight",
+// "floats", "cost_bits_per_byte", "cost_stderr", "bits_per_byte", "packed_bits_per_byte", "documents", "text",
+// "precision"}; the last seven are null where nothing was measured, and "not_measured" then says why.
 Json ToJson(const PackedReport& report);
 std::string Describe(const PackedReport& report);
 

@@ -57,12 +57,15 @@ Json KnownOf(const Json& state) {
   return known;
 }
 
+Tokenizer TokenizerIn(const PackedFile& file, const std::string& path) {
+  return Tokenizer::FromJson(std::string(file.Bytes(kTokenizerFile)), fmt::format("{} in '{}'", kTokenizerFile, path));
+}
+
 LoadedModel LoadPacked(const std::string& path) {
   const PackedFile file(path);
   const auto part = [&](const char* name) { return fmt::format("{} in '{}'", name, path); };
-  LoadedModel loaded{BuildModel(file.config(), part(kConfigFile)),
-                     Tokenizer::FromJson(std::string(file.Bytes(kTokenizerFile)), part(kTokenizerFile)),
-                     KnownOf(file.about()), path};
+  LoadedModel loaded{BuildModel(file.config(), part(kConfigFile)), TokenizerIn(file, path), KnownOf(file.about()),
+                     path};
   loaded.step = loaded.trainer_state.value("step", int64_t{-1});
   CheckVocabulary(loaded, part(kTokenizerFile));
   file.Load(loaded.model->bank());
@@ -86,6 +89,16 @@ LoadedModel LoadModel(const std::string& path, bool prefer_best) {
   loaded.model->bank().Touch();
   if (loaded.model->ngram() != nullptr) LoadNGrams(FileIn(checkpoint.folder, kNGramFile), *loaded.model);
   return loaded;
+}
+
+Tokenizer LoadTokenizer(const std::string& path) {
+  if (IsPackedFile(path)) return TokenizerIn(PackedFile(path), path);
+  if (!IsFolder(path)) return Tokenizer::Load(path);
+  for (const char* checkpoint : {"best", "latest"}) {
+    const std::string file = FileIn(FileIn(path, checkpoint), kTokenizerFile);
+    if (Exists(file)) return Tokenizer::Load(file);
+  }
+  return Tokenizer::Load(FileIn(path, kTokenizerFile));
 }
 
 Json AboutTraining(const LoadedModel& loaded) {

@@ -1,6 +1,7 @@
 #include "io/bank_files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <span>
@@ -110,6 +111,16 @@ bool HasTiedHead(const SafetensorsFile& file, const ParamBank& bank) {
 
 void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& metadata) {
   Save(path, ValuesOf(bank), metadata);
+}
+
+void RefuseInfinite(const std::string& path, const ParamBank& bank) {
+  for (const Piece& piece : ValuesOf(bank)) {
+    int64_t size = 1;
+    for (const int n : piece.shape) size *= n;
+    if (std::all_of(piece.data, piece.data + size, [](float v) { return std::isfinite(v); })) continue;
+    throw Error(fmt::format("cannot write '{}': parameter '{}' has values that are not finite", path, piece.name),
+                "the training went wrong; take an earlier checkpoint");
+  }
 }
 
 void LoadValues(const std::string& path, ParamBank& bank) {

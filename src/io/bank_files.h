@@ -12,6 +12,9 @@ namespace flashlm {
 // One tensor per parameter, in the bank's order, without its alignment padding.
 void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& metadata = {});
 
+// Throws Error naming the parameter and `path`, which would be written, if a value is not finite.
+void RefuseInfinite(const std::string& path, const ParamBank& bank);
+
 // Every parameter must be in the file with its shape and nothing else may be; the error names what is
 // missing, unexpected or of another shape. Exception: when the output head is tied to `embed.weight`, a
 // `head.weight` with the same values is ignored (other software stores both). F32, BF16 and F16 are read.

@@ -277,6 +277,11 @@ void PackedFile::Load(ParamBank& bank) const {
                          fmt::join(section->shape, ", "), IsTernary(like) ? NameOf(like) : "float",
                          fmt::join(shape, ", ")));
     }
+    const auto* scales = reinterpret_cast<const float*>(DataOf(*section));  // sections are aligned
+    const uint64_t stored = packed::ScalesOf(section->packing, static_cast<uint64_t>(section->rows()));
+    if (!std::all_of(scales, scales + stored, [](float scale) { return std::isfinite(scale); })) {
+      refuse(fmt::format("parameter {} has scales that are not finite", QuotedName(name)));
+    }
     ++used;
     return section;
   };

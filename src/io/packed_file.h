@@ -74,7 +74,7 @@ class PackedFile {
   // Sets all values of the bank, and of its ternary matrices the scales (ParamBank::SetScales). Ternary matrices and
   // those of int8 stay in the map, which lives as long as the bank then: products read them from there, values are made
   // where they are asked for (ParamBank::Keep). Throws Error unless parameters, shapes and which of them are ternary
-  // are those of the bank.
+  // are those of the bank, and their scales are finite.
   void Load(ParamBank& bank) const;
 
  private:

@@ -8,6 +8,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "io/bank_files.h"
 #include "io/model_folder.h"
 #include "io/packed_layout.h"
 
@@ -140,16 +141,6 @@ Sections Collect(const PackedContent& content, const ParamBank& bank, Packing fl
     sections.AddParameter(values.name, values.shape, packing, Encode(values, packing));
   }
   return sections;
-}
-
-void RefuseInfinite(const std::string& path, const ParamBank& bank) {
-  const auto check = [&](const std::string& name, const float* data, int64_t size) {
-    if (std::all_of(data, data + size, [](float v) { return std::isfinite(v); })) return;
-    throw Error(fmt::format("cannot write '{}': parameter '{}' has values that are not finite", path, name),
-                "the training went wrong; take an earlier checkpoint");
-  };
-  for (const ParamInfo& info : bank.infos()) check(info.name, bank.values() + info.offset, info.size);
-  for (const auto& table : bank.tables()) check(table->name(), table->values(), table->size());
 }
 
 }  // namespace

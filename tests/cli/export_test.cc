@@ -173,6 +173,44 @@ TEST_F(ExportTest, AnImportedModelIsTrainedFurther) {
       2, "--vocab");
 }
 
+// Wherever a tokenizer.json is named.
+TEST_F(ExportTest, APackedFileGivesItsTokenizer) {
+  const std::string file = scratch_ / "model.flm", data = scratch_ / "data", text = scratch_ / "text.txt";
+  ASSERT_EQ(Export(file, {"--format", "packed"}).exit_code, 0);
+  const CommandResult prepared = Run({"data", "prepare", "--input", "synthetic", "--seed", "5", "--out", data,
+                                      "--synthetic-bytes", "20000", "--tokenizer", file});
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.err;
+  const std::string own = run_ + "/latest/tokenizer.json";
+  EXPECT_EQ(ReadFile(data + "/tokenizer.json"), ReadFile(own));
+  WriteFileAtomic(text, "Once upon a time there was a cat.");
+  const Json ids = RunJson({"tokenizer", "encode", "--tokenizer", file, "--input", text});
+  EXPECT_EQ(ids, RunJson({"tokenizer", "encode", "--tokenizer", own, "--input", text}));
+  WriteFileAtomic(scratch_ / "ids.json", ids.dump());
+  EXPECT_EQ(Run({"tokenizer", "decode", "--tokenizer", file, "--input", scratch_ / "ids.json"}).out, ReadFile(text));
+  // A damaged one is said to be what it is.
+  const std::string bytes = ReadFile(file);
+  WriteFileAtomic(file, bytes.substr(0, bytes.size() / 2));
+  ExpectOneLine(Run({"tokenizer", "encode", "--tokenizer", file, "--input", text}), 1, "truncated");
+}
+
+// A folder of another that is called as one that is half made could be.
+TEST_F(ExportTest, WhatStandsBesideAFolderIsLeftAlone) {
+  const std::string hf = scratch_ / "hf", back = scratch_ / "back";
+  for (const std::string& folder : {hf, back}) {
+    MakeFolder(folder + ".tmp");
+    WriteFileAtomic(folder + ".tmp/notes", "mine");
+  }
+  RunJson({"export", "--model", TrainLlama(), "--out", hf, "--format", "hf"});
+  RunJson({"import", "--from", hf, "--out", back});
+  for (const std::string& folder : {hf, back}) EXPECT_EQ(ReadFile(folder + ".tmp/notes"), "mine");
+  // What a packed file has lost cannot be exported.
+  const std::string ternary = TrainSmall("v4-bolt", "3", {}), file = scratch_ / "ternary.flm", out = scratch_ / "out";
+  RunJson({"export", "--model", ternary, "--out", file, "--format", "packed"});
+  ExpectOneLine(Run({"export", "--model", file, "--out", out, "--format", "hf"}), 1, "lost the floats");
+  EXPECT_FALSE(fs::exists(out));
+  RunJson({"export", "--model", ternary, "--out", out, "--format", "hf"});
+}
+
 TEST_F(ExportTest, RefusesInOneLine) {
   const std::string out = scratch_ / "out";
   ExpectOneLine(Export(out, {}), 2, "--format");
@@ -183,7 +221,11 @@ TEST_F(ExportTest, RefusesInOneLine) {
   ExpectOneLine(Export(out, {"--format", "hf", "--text", text_}), 2, "--text");
   ExpectOneLine(Export(out, {"--format", "packed", "--dataset", "x"}), 2, "--dataset");
   ExpectOneLine(Export(out, {"--format", "packed", "--text", scratch_ / "absent"}), 1, "absent");
-  ExpectOneLine(Export("-", {"--format", "packed"}), 2, "--out");
+  ExpectOneLine(Export("-", {"--format", "packed"}), 2, "--out -: --format packed makes a file");
+  ExpectOneLine(Export("-", {"--format", "gguf"}), 2, "--out -: --format gguf makes a file");
+  ExpectOneLine(Export("-", {"--format", "hf"}), 2, "--out -: a folder");
+  ExpectOneLine(Export("/dev/stdout", {"--format", "gguf"}), 2, "--out /dev/stdout: --format gguf makes a file");
+  ExpectOneLine(Export("/dev/stdout", {"--format", "packed"}), 2, "--out /dev/stdout: --format packed makes a file");
   ExpectOneLine(Export(scratch_ / ".", {"--format", "packed"}), 2, "is a folder");
   ExpectOneLine(Export(run_, {"--format", "hf"}), 2, "there already");
   ExpectOneLine(Export(run_ + "/latest/model.safetensors", {"--format", "packed"}), 2, "own folder");

@@ -2,6 +2,7 @@
 // is what tools/compare_with_llama_cpp.py shows.
 #include "exchange/gguf.h"
 
+#include <cmath>
 #include <cstring>
 #include <map>
 
@@ -162,6 +163,16 @@ TEST(Gguf, RefusesOtherShapesByName) {
   ExpectContains(error("gpt", Json::object()), "architecture gpt");
   ExpectContains(error("llama", {{"qk_norm", false}}), "qk_norm");
   ExpectContains(error("llama", {{"ngram_order", 3}}), "n-grams");
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Gguf, RefusesWeightsThatAreNotFiniteByName) {
+  const Scratch scratch;
+  const std::string path = scratch / "model.gguf";
+  const LoadedModel loaded = TinyLoaded("llama");
+  loaded.model->bank().values()[loaded.model->bank().Find("blocks.1.ffn.gate.weight")->offset + 5] = std::nanf("");
+  ExpectContains(ErrorOf([&] { ExportGguf(loaded, path, DType::kBF16, "", "mit"); }),
+                 "parameter 'blocks.1.ffn.gate.weight' has values that are not finite");
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 

@@ -1,9 +1,16 @@
 // Folders of transformers: what goes out comes back bit for bit, what other programs wrote is carried or refused by
 // name, and nothing is left behind.
+#include <sys/stat.h>
+
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "exchange/hf_export.h"
 #include "exchange/hf_import.h"
+#include "exchange/native_layout.h"
+#include "exchange/packed_export.h"
 #include "io/model_folder.h"
 #include "io/safetensors.h"
 #include "tests/exchange/exchange_testing.h"
@@ -33,10 +40,17 @@ class HfTest : public testing::Test {
     return ErrorOfImport(folder);
   }
   std::string ErrorOfImport(const std::string& folder) {
+    const std::set<std::string> before = Names();
     std::string error = ErrorOf([&] { ImportHuggingFace(folder, scratch_ / "imported"); });
     EXPECT_FALSE(fs::exists(scratch_ / "imported"));
-    EXPECT_FALSE(fs::exists(scratch_ / "imported.tmp"));
+    EXPECT_EQ(Names(), before);
     return error;
+  }
+  // What is in the test's folder.
+  std::set<std::string> Names() const {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(scratch_.path())) names.insert(entry.path().filename().string());
+    return names;
   }
   Scratch scratch_;
 };
@@ -140,7 +154,96 @@ TEST_F(HfTest, NothingIsOverwritten) {
   fs::create_directory(scratch_ / "empty");
   ExportHuggingFace(TinyLoaded("gpt"), scratch_ / "empty/", {});  // an empty folder is as good as none
   EXPECT_TRUE(fs::exists(scratch_ / "empty/config.json"));
-  EXPECT_FALSE(fs::exists(scratch_ / "empty.tmp"));
+  EXPECT_EQ(Names(), (std::set<std::string>{"empty", "hf"}));
+}
+
+TEST_F(HfTest, FoldersOfOthersAreLeftAlone) {
+  for (const char* name : {"hf.tmp", "imported.tmp"}) {
+    fs::create_directory(scratch_ / name);
+    Overwrite(scratch_ / (std::string(name) + "/notes"), "mine");
+  }
+  const std::string folder = Exported();
+  ImportHuggingFace(folder, scratch_ / "imported");
+  fs::remove_all(scratch_ / "imported");
+  Overwrite(folder + "/config.json", "{}");
+  ErrorOfImport(folder);
+  EXPECT_EQ(ReadFile(scratch_ / "hf.tmp/notes"), "mine");
+  EXPECT_EQ(ReadFile(scratch_ / "imported.tmp/notes"), "mine");
+  EXPECT_EQ(Names(), (std::set<std::string>{"hf", "hf.tmp", "imported.tmp"}));
+}
+
+TEST_F(HfTest, PermissionsAreThoseOfAnyNewFolder) {
+  const mode_t before = ::umask(027);
+  const std::string folder = Exported();
+  ::umask(before);
+  EXPECT_EQ(static_cast<unsigned>(fs::status(folder).permissions() & fs::perms::all), 0750u);
+}
+
+// Digits and scales as floats would be made ternary anew, with other scales.
+TEST_F(HfTest, APackedModelWithTernaryWeightsHasLostThem) {
+  const std::string ternary = scratch_ / "ternary.flm", floats = scratch_ / "floats.flm";
+  ExportPacked(TinyLoaded("v5-thunderbolt"), ternary, {});
+  const std::string error = ErrorOf([&] { ExportHuggingFace(LoadModel(ternary), scratch_ / "out", {}); });
+  ExpectContains(error, "a packed model has lost the floats behind its ternary weights");
+  ExpectContains(error, "ternary.flm");
+  EXPECT_EQ(Names(), (std::set<std::string>{"ternary.flm"}));
+  ExportPacked(TinyLoaded("llama"), floats, {});
+  const LoadedModel packed = LoadModel(floats);
+  ExportHuggingFace(packed, scratch_ / "out", {});
+  ImportHuggingFace(scratch_ / "out", scratch_ / "imported");
+  EXPECT_EQ(Reading(*LoadModel(scratch_ / "imported").model), Reading(*packed.model));
+}
+
+TEST_F(HfTest, WeightsThatAreNotFiniteAreNamed) {
+  for (const char* architecture : {"llama", "gpt"}) {
+    for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+      const LoadedModel loaded = TinyLoaded(architecture);
+      const ParamInfo& last = loaded.model->bank().infos().back();
+      loaded.model->bank().values()[last.offset + last.size - 1] = bad;
+      const std::string error = ErrorOf([&] { ExportHuggingFace(loaded, scratch_ / "out", {}); });
+      ExpectContains(error, "parameter '" + last.name + "' has values that are not finite");
+      EXPECT_TRUE(Names().empty());
+    }
+  }
+  const std::string folder = Exported(), path = folder + "/model.safetensors", whole = ReadFile(path);
+  for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    std::string bytes = whole;
+    std::memcpy(bytes.data() + bytes.size() - sizeof bad, &bad, sizeof bad);  // of the last tensor
+    Overwrite(path, bytes);
+    ExpectContains(ErrorOfImport(folder), "tensor 'model.norm.weight' has values that are not finite");
+  }
+}
+
+// What a setting that is there, null or left out means depends on the class.
+TEST_F(HfTest, WindowsAreThoseOfTheirClass) {
+  const auto window = [](const char* type, const Json& changes) {
+    Json config = {{"model_type", type},
+                   {"vocab_size", 290},
+                   {"hidden_size", 32},
+                   {"num_hidden_layers", 2},
+                   {"intermediate_size", 48},
+                   {"num_attention_heads", 4},
+                   {"max_position_embeddings", 20000}};
+    config.update(changes);
+    return FromNativeConfig(config, "config.json").at("window").get<int>();
+  };
+  const Json none = Json::object(), null = Json::parse(R"({"sliding_window": null})"),
+             seven = Json::parse(R"({"sliding_window": 7})"),
+             off = Json::parse(R"({"sliding_window": 7, "use_sliding_window": false})"),
+             on = Json::parse(R"({"sliding_window": 7, "use_sliding_window": true, "max_window_layers": 0})"),
+             short_context = Json::parse(R"({"max_position_embeddings": 100})");
+  EXPECT_EQ(window("mistral", none), 4096);
+  EXPECT_EQ(window("mistral", null), 20000);
+  EXPECT_EQ(window("mistral", seven), 7);
+  EXPECT_EQ(window("mistral", off), 7);
+  EXPECT_EQ(window("mistral", on), 7);
+  EXPECT_EQ(window("mistral", short_context), 100);
+  for (const Json& changes : {none, null, seven, off, on}) EXPECT_EQ(window("llama", changes), 20000) << changes;
+  for (const Json& changes : {none, null, seven, off}) EXPECT_EQ(window("qwen3", changes), 20000) << changes;
+  EXPECT_EQ(window("qwen3", on), 7);
+  const Json full = Json::parse(R"({"layer_types": ["full_attention", "full_attention"]})");
+  EXPECT_EQ(window("llama", full), 20000);
+  EXPECT_EQ(window("qwen3", full), 20000);
 }
 
 TEST_F(HfTest, SettingsThatCannotBeCarriedAreNamed) {
@@ -159,7 +262,19 @@ TEST_F(HfTest, SettingsThatCannotBeCarriedAreNamed) {
            {{{"rope_parameters", {{"rope_type", "yarn"}}}}, "\"rope_type\": \"yarn\""},
            {{{"partial_rotary_factor", 0.5}}, "partial_rotary_factor"},
            {{{"layer_types", {"full_attention", "sliding_attention"}}}, "layer_types"},
+           {{{"layer_types", Json::array()}}, "\"layer_types\""},
+           {{{"layer_types", Json::parse(R"(["full_attention"])")}}, "\"layer_types\""},
+           {{{"layer_types", Json::parse(R"(["full_attention", "full_attention", "full_attention"])")}},
+            "\"layer_types\" has 3 entries for 2 layers"},
            {{{"use_sliding_window", true}, {"sliding_window", 4}, {"max_window_layers", 1}}, "max_window_layers"},
+           {{{"sliding_window", "4"}}, "\"sliding_window\""},
+           {{{"sliding_window", 4.5}}, "\"sliding_window\""},
+           {{{"sliding_window", Json::array()}}, "\"sliding_window\""},
+           {{{"rope_scaling", Json::parse(R"({"factor": 8.0})")}}, "\"factor\" of \"rope_scaling\""},
+           {{{"rope_parameters", Json::parse(R"({"rope_type": "default", "factor": 8.0})")}},
+            "\"factor\" of \"rope_parameters\""},
+           {{{"rope_parameters", Json::parse(R"({"full_attention": {"rope_type": "default", "rope_theta": 5e5}})")}},
+            "\"full_attention\" of \"rope_parameters\""},
            {{{"hidden_size", 0}}, "\"hidden_size\""},
            {{{"hidden_size", "32"}}, "\"hidden_size\""},
            {{{"hidden_size", 1000000}}, "\"hidden_size\""},

@@ -333,6 +333,22 @@ TEST_F(PackedFileTest, RefusesBytesThatAreNoDigits) {
                  "no ternary digits");
 }
 
+TEST_F(PackedFileTest, RefusesScalesThatAreNotFinite) {
+  // Of int8, of a ternary matrix, of its rows, of a table.
+  for (const char* name : {"embed.weight", "q.weight", "r.weight", "grams"}) {
+    for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+      const std::string error = ErrorAfter([&](std::string& b) {
+        const PackedFile packed(Write());
+        for (const PackedSection& section : packed.sections()) {
+          if (section.name == name) std::memcpy(b.data() + section.offset, &bad, sizeof bad);
+        }
+      });
+      ExpectContains(error, name);
+      ExpectContains(error, "scales that are not finite");
+    }
+  }
+}
+
 TEST_F(PackedFileTest, RefusesToWriteWhatIsNotFinite) {
   bank_.values()[bank_.Find("norm.gain")->offset + 3] = std::nanf("");
   ExpectContains(ErrorOf([&] { Write(); }), "norm.gain");
