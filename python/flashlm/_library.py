@@ -6,7 +6,7 @@ import json
 import os
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -184,7 +184,7 @@ def take_json(memory: c_void_p) -> Any:
     return json.loads(take_bytes(memory))
 
 
-_handler: Any = None  # the library calls it as long as it is set
+_handlers: List[Any] = []  # the library calls the last; the one before may be at work, and have set it
 
 
 def set_message_handler(handler: Optional[Callable[[str], None]]) -> None:
@@ -192,11 +192,10 @@ def set_message_handler(handler: Optional[Callable[[str], None]]) -> None:
 
     It may be called on any thread that uses the library. What it raises is printed by Python and goes no further.
     """
-    global _handler
 
     def on_message(line: int, size: int, _: Any) -> None:
         handler(ctypes.string_at(line, size).decode(errors="replace"))  # type: ignore[misc]
 
     new = MessageHandler(on_message) if handler is not None else MessageHandler()
     call("set_message_handler", new, None)
-    _handler = new
+    _handlers.append(new)

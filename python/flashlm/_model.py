@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Sequence, TypedDict, Union
 
+from flashlm._arguments import Path, Text, c_bytes, c_ids, c_number, c_string, c_texts, c_whole
 from flashlm._library import EvaluationStruct, GenerateOptions, Handle, call, lib, take_bytes, take_json
 
 if TYPE_CHECKING:
@@ -16,33 +16,11 @@ if TYPE_CHECKING:
 EOS = 3
 """The id that stands before and behind every document, in every vocabulary. No text encodes to it."""
 
-Path = Union[str, "os.PathLike[str]"]
-Text = Union[str, bytes]
-
-
-def _bytes(text: Text) -> bytes:
-    return text.encode() if isinstance(text, str) else bytes(text)
+_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def _precision(precision: Optional[str]) -> Optional[bytes]:
-    return None if precision is None else precision.encode()
-
-
-def _ids(ids: Iterable[int]) -> Any:
-    """As an array of C, [T]."""
-    values = [int(i) for i in ids]
-    if any(not -(2**31) <= i < 2**31 for i in values):
-        raise OverflowError("a token id has more than 32 bits")
-    return (ctypes.c_int32 * len(values))(*values)
-
-
-def _texts(texts: Sequence[Text]) -> Any:
-    """Texts and their sizes as arrays of C."""
-    if isinstance(texts, (str, bytes)):
-        raise TypeError("a list of texts is needed, not one text")
-    encoded = [_bytes(text) for text in texts]
-    sizes = (ctypes.c_size_t * len(encoded))(*map(len, encoded))
-    return (ctypes.c_char_p * len(encoded))(*encoded), sizes, len(encoded)
+    return None if precision is None else c_string(precision)
 
 
 class Tokenizer:
@@ -55,19 +33,19 @@ class Tokenizer:
     def load(cls, path: Path) -> Tokenizer:
         """Reads a tokenizer.json."""
         out = ctypes.c_void_p()
-        call("tokenizer_load", os.fsencode(path), ctypes.byref(out))
+        call("tokenizer_load", c_string(path), ctypes.byref(out))
         return cls(Handle("tokenizer", out))
 
     @classmethod
     def train(cls, texts: Sequence[Text], vocab: int = 4096) -> Tokenizer:
         """Learns a vocabulary of 260 to 65,536 entries; fewer where no pair of entries occurs twice any more."""
         out = ctypes.c_void_p()
-        call("tokenizer_train", *_texts(texts), vocab, ctypes.byref(out))
+        call("tokenizer_train", *c_texts(texts), c_whole(ctypes.c_int, vocab, "vocab"), ctypes.byref(out))
         return cls(Handle("tokenizer", out))
 
     def save(self, path: Path) -> None:
         """Writes a tokenizer.json."""
-        call("tokenizer_save", self._handle.pointer, os.fsencode(path))
+        call("tokenizer_save", self._handle.pointer, c_string(path))
 
     @property
     def vocab(self) -> int:
@@ -76,7 +54,7 @@ class Tokenizer:
 
     def encode(self, text: Text) -> List[int]:
         """The ids of a text, or of any bytes."""
-        data = _bytes(text)
+        data = c_bytes(text)
         ids, count = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_size_t()
         call("tokenizer_encode", self._handle.pointer, data, len(data), ctypes.byref(ids), ctypes.byref(count))
         try:
@@ -86,7 +64,7 @@ class Tokenizer:
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """What the ids stand for; reserved ones, as EOS, for nothing."""
-        array = _ids(ids)
+        array = c_ids(ids)
         text, size = ctypes.c_void_p(), ctypes.c_size_t()
         call("tokenizer_decode", self._handle.pointer, array, len(array), ctypes.byref(text), ctypes.byref(size))
         return take_bytes(text, size.value)
@@ -140,6 +118,7 @@ class Generation(Iterator[str]):
         out = ctypes.c_void_p()
         call("generator_new", session.pointer, prompt, len(prompt), ctypes.byref(options), ctypes.byref(out))
         self._handle = Handle("generator", out)
+        self._over = False
 
     def __iter__(self) -> Generation:
         return self
@@ -149,6 +128,7 @@ class Generation(Iterator[str]):
         while True:
             call("generator_next", self._handle.pointer, ctypes.byref(piece), ctypes.byref(size))
             if piece.value is None:
+                self._over = True
                 raise StopIteration
             if size.value > 0:
                 return ctypes.string_at(piece.value, size.value).decode()
@@ -169,9 +149,9 @@ class Generation(Iterator[str]):
         return self._describe()["tokens"]
 
     @property
-    def stop_reason(self) -> str:
-        """Once the text has ended: "eos" (the model has ended it) or "length" (max_tokens are written)."""
-        return self._describe()["stop_reason"]
+    def stop_reason(self) -> Optional[str]:
+        """Once the text has ended: "eos" (the model has ended it) or "length" (max_tokens are written); else None."""
+        return self._describe()["stop_reason"] if self._over else None
 
     @property
     def tokens_per_s(self) -> float:
@@ -181,11 +161,11 @@ class Generation(Iterator[str]):
 
 def _options(**given: Any) -> GenerateOptions:
     options = lib.flashlm_generate_defaults()
-    known = {name for name, _ in GenerateOptions._fields_}
+    known = dict(GenerateOptions._fields_)
     for name, value in given.items():
         if name not in known:
             raise TypeError(f"unknown option {name!r}; known: {', '.join(sorted(known))}")
-        setattr(options, name, value)
+        setattr(options, name, c_number(known[name], value, name))
     return options
 
 
@@ -204,14 +184,14 @@ class Session:
         """Reads T >= 1 more tokens; natural logarithms of the probabilities of what follows them, [V]."""
         import numpy
 
-        array = _ids(ids)
+        array = c_ids(ids)
         log_probs = numpy.empty(self._vocab, numpy.float32)
         call("session_feed", self._handle.pointer, array, len(array), log_probs.ctypes.data)
         return log_probs
 
     def generate(self, prompt: Text, **options: Unpack[GenerateKeywords]) -> Generation:
         """As Model.generate. The session begins a new text; whatever else it is used for then ends that."""
-        return Generation(self._handle, _bytes(prompt), _options(**options))
+        return Generation(self._handle, c_bytes(prompt), _options(**options))
 
     def reset(self) -> None:
         """Back to the beginning."""
@@ -232,7 +212,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         out = ctypes.c_void_p()
-        call("model_load", os.fsencode(path), ctypes.byref(out))
+        call("model_load", c_string(path), ctypes.byref(out))
         self._handle = Handle("model", out)
         description = ctypes.c_void_p()
         call("model_describe", out, ctypes.byref(description))
@@ -277,7 +257,7 @@ class Model:
     def set_depth(self, depth: int) -> None:
         """How often every token passes through the model's reasoning engine from now on; 0: as often as it finds
         right. Error for a model that has none."""
-        call("model_set_depth", self._handle.pointer, depth)
+        call("model_set_depth", self._handle.pointer, c_whole(ctypes.c_int, depth, "depth"))
 
     def session(self, precision: Optional[str] = None) -> Session:
         """A stream of tokens through the model."""
@@ -299,7 +279,13 @@ class Model:
         """
         import numpy
 
-        array = _ids(self.tokenizer.encode(text) + [EOS] * closed if isinstance(text, (str, bytes)) else text)
+        if isinstance(text, _TEXTS):
+            ids: Iterable[int] = self.tokenizer.encode(text) + ([EOS] if closed else [])
+        elif closed:
+            raise TypeError("closed is for a text; ids may end with EOS")
+        else:
+            ids = text
+        array = c_ids(ids)
         nats = numpy.empty(len(array), numpy.float32)
         call("model_score", self._handle.pointer, _precision(precision), array, len(array), nats.ctypes.data)
         return nats
@@ -315,7 +301,7 @@ class Model:
         """
         import numpy
 
-        array = _ids([EOS] + self.tokenizer.encode(text) if isinstance(text, (str, bytes)) else text)
+        array = c_ids([EOS] + self.tokenizer.encode(text) if isinstance(text, _TEXTS) else text)
         logits = numpy.empty((len(array), self.vocab), numpy.float32)
         call("model_logits", self._handle.pointer, _precision(precision), array, len(array), logits.ctypes.data)
         return logits
@@ -323,7 +309,7 @@ class Model:
     def evaluate(self, documents: Sequence[Text], *, precision: Optional[str] = None) -> Evaluation:
         """How well the model predicts documents, without white space around them."""
         struct = EvaluationStruct()
-        call("model_evaluate", self._handle.pointer, _precision(precision), *_texts(documents), ctypes.byref(struct))
+        call("model_evaluate", self._handle.pointer, _precision(precision), *c_texts(documents), ctypes.byref(struct))
         return Evaluation._of(struct)
 
     def evaluate_file(self, path: Path, *, precision: Optional[str] = None) -> Evaluation:
@@ -333,7 +319,7 @@ class Model:
             "model_evaluate_file",
             self._handle.pointer,
             _precision(precision),
-            os.fsencode(path),
+            c_string(path),
             ctypes.byref(struct),
         )
         return Evaluation._of(struct)

@@ -5,11 +5,11 @@ import contextlib
 import ctypes
 import dataclasses
 import json
-import os
 import signal
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
+from flashlm._arguments import c_string, c_whole
 from flashlm._library import OnProgress, TrainConfig, TrainProgressStruct, call, take_json
 
 
@@ -49,14 +49,18 @@ _WORDS = ["data", "out", "resume", "start", "preset", "recipe", "time", "hours",
 _KEYS = [*_WORDS, "set", "seed", "tensorboard"]
 
 
-def _value(value: Any) -> str:
+def _value(key: str, value: Any) -> str:
     """A setting's value as in TOML."""
+    if value is None:
+        raise TypeError(f"set has no value for {key!r}")
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _settings(given: Any) -> List[bytes]:
-    pairs = [f"{key}={_value(value)}" for key, value in given.items()] if isinstance(given, Mapping) else list(given)
-    return [pair.encode() for pair in pairs]
+    if isinstance(given, (str, bytes)):
+        raise TypeError('set is a mapping, as {"train.checkpoint_every": 100}, not a text')
+    pairs = [f"{key}={_value(key, value)}" for key, value in given.items()] if isinstance(given, Mapping) else given
+    return [c_string(pair) for pair in pairs]
 
 
 def _struct(config: Mapping[str, Any]) -> TrainConfig:
@@ -67,12 +71,15 @@ def _struct(config: Mapping[str, Any]) -> TrainConfig:
     for key in _WORDS:
         if config.get(key) is not None:
             value = config[key]
-            setattr(struct, key, os.fsencode(value) if hasattr(value, "__fspath__") else str(value).encode())
+            word = c_string(value if isinstance(value, bytes) or hasattr(value, "__fspath__") else str(value))
+            if not word:
+                raise ValueError(f"{key} is empty")
+            setattr(struct, key, word)
     settings = _settings(config.get("set") or [])
     struct.set = (ctypes.c_char_p * len(settings))(*settings)
     struct.set_count = len(settings)
     if config.get("seed") is not None:
-        struct.seed = ctypes.pointer(ctypes.c_uint64(config["seed"]))
+        struct.seed = ctypes.pointer(ctypes.c_uint64(c_whole(ctypes.c_uint64, config["seed"], "seed")))
     struct.tensorboard = bool(config.get("tensorboard"))
     return struct
 
@@ -102,7 +109,7 @@ def _interrupts() -> Iterator[List[int]]:
 def train(
     config: Mapping[str, Any], callback: Optional[Callable[[TrainProgress], Optional[bool]]] = None
 ) -> TrainResult:
-    """Trains until the budget is done or `callback` returns False.
+    """Trains until the budget is done or `callback` returns something false other than None.
 
     config has what `flashlm train --help` lists: "data" (folder made by `flashlm data prepare`) and "out" (run folder
     to make), or "resume" (run folder to go on with); a budget, one of "time" ("10m"), "hours", "tokens" ("10M") and
@@ -118,14 +125,20 @@ def train(
 
         def on_progress(struct: Any, _: Any) -> int:
             try:
-                wanted = callback is None or callback(_progress(struct.contents)) is not False
-                return wanted and not interrupts
+                answer = None if callback is None else callback(_progress(struct.contents))
+                # Whatever is false ends it, as NumPy's False does; nothing does not.
+                return (answer is None or bool(answer)) and not interrupts
             except BaseException as error:  # raised again when the library is done
                 raised.append(error)
                 return False
 
         out = ctypes.c_void_p()
-        call("train", ctypes.byref(_struct(config)), OnProgress(on_progress), None, ctypes.byref(out))
+        try:
+            call("train", ctypes.byref(_struct(config)), OnProgress(on_progress), None, ctypes.byref(out))
+        except Exception as error:
+            if raised:  # came first
+                raise raised[0] from error
+            raise
     result = take_json(out)
     if raised:
         raise raised[0]

@@ -148,3 +148,55 @@ def test_python_m_flashlm_is_the_program():
     assert version.stdout.startswith(f"flashlm {flashlm.__version__}")
     unknown = subprocess.run([sys.executable, "-m", "flashlm", "trian"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2 and "train" in unknown.stderr
+
+
+def test_nothing_is_cut_or_wrapped(model, run, tmp_path):
+    for call in (
+        lambda: flashlm.load(f"{run}\0/nope"),
+        lambda: model.tokenizer.save(f"{tmp_path}/t\0x"),
+        lambda: model.evaluate_file("a\0b"),
+        lambda: model.session("f32\0zzz"),
+    ):
+        with pytest.raises(ValueError, match="null"):
+            call()
+    for call in (
+        lambda: model.generate("The", max_tokens=2**32 + 3),
+        lambda: model.generate("The", top_k=2**32),
+        lambda: model.generate("The", seed=2**64 + 1),
+        lambda: flashlm.Tokenizer.train([TEXT], 2**32 + 300),
+        lambda: model.score([2**31]),
+    ):
+        with pytest.raises(OverflowError, match="bits"):
+            call()
+    for call in (
+        lambda: model.tokenizer.encode(5),
+        lambda: model.tokenizer.encode([72, 105]),
+        lambda: model.evaluate([40]),
+        lambda: model.generate(3),
+        lambda: model.generate("The", max_tokens=3.5),
+        lambda: model.score([5.7, 9.9]),
+        lambda: model.score(["12", "13"]),
+        lambda: model.score([12, 13], closed=True),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    assert model.tokenizer.encode(bytearray(b"Hi")) == model.tokenizer.encode(memoryview(b"Hi")) == model.tokenizer.encode("Hi")
+    assert model.score(TEXT, closed=2).shape == model.score(TEXT, closed=True).shape
+
+
+def test_a_text_that_is_being_written_has_no_reason_to_have_ended(model):
+    story = model.generate("The", max_tokens=5, temperature=0)
+    next(story)
+    assert story.stop_reason is None
+    list(story)
+    assert story.stop_reason in ("eos", "length")
+
+
+def test_another_thread_may_look_at_a_text(model):
+    story = model.generate("The", max_tokens=300, temperature=3)
+    seen = []
+    watcher = threading.Thread(target=lambda: [seen.append(story.text) for _ in range(200)])
+    watcher.start()
+    whole = "".join(story)
+    watcher.join()
+    assert all(whole.startswith(text) for text in seen)

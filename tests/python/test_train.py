@@ -1,11 +1,13 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import flashlm
+import numpy as np
 import pytest
 
 
@@ -56,6 +58,22 @@ def test_exceptions_of_the_callback_are_raised_with_all_saved(config, tmp_path):
     assert flashlm.train({"resume": tmp_path / "run", "steps": 3}).step == 3
 
 
+def test_the_callbacks_exception_comes_first(config, tmp_path):
+    def fail(progress):
+        shutil.rmtree(tmp_path / "run")
+        (tmp_path / "run").write_text("no folder")
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        flashlm.train({**config, "out": tmp_path / "run"}, fail)
+
+
+def test_whatever_is_false_ends_training(config, tmp_path):
+    for answer, step in ((np.bool_(False), 1), (0, 1), (None, 8), (True, 8)):
+        out = tmp_path / f"run-{answer}"
+        assert flashlm.train({**config, "out": out}, lambda p, answer=answer: answer).step == step
+
+
 @pytest.mark.parametrize("with_callback", [True, False])
 def test_ctrl_c_ends_training_with_all_saved(config, tmp_path, with_callback):
     """In a process of its own, which is sent the signal when it has done a step."""
@@ -96,6 +114,18 @@ def test_ctrl_c_ends_a_text(model):
 def test_what_is_wrong_is_said_before_any_work(config, tmp_path):
     with pytest.raises(TypeError, match="known: data"):
         flashlm.train({**config, "output": "x"})
+    for wrong, error in (
+        ({"set": "train.micro_batch=2"}, TypeError),
+        ({"set": {"model.d_model": None}}, TypeError),
+        ({"resume": ""}, ValueError),
+        ({"time": "\0 3s"}, ValueError),
+        ({"data": f"{config['data']}\0junk"}, ValueError),
+        ({"seed": 2**64 + 5}, OverflowError),
+        ({"seed": -1}, OverflowError),
+        ({"seed": 2**63}, flashlm.UsageError),
+    ):
+        with pytest.raises(error):
+            flashlm.train({**config, "out": tmp_path / "run", **wrong})
     with pytest.raises(flashlm.UsageError, match="one budget"):
         flashlm.train({**config, "out": tmp_path / "run", "tokens": "1M"})
     with pytest.raises(flashlm.UsageError, match="micro_batch"):
@@ -117,3 +147,15 @@ def test_messages(config, tmp_path, capfd):
     flashlm.train({**config, "out": tmp_path / "other"})
     assert len(heard) == count
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_message_handler_may_end_itself(config, tmp_path):
+    heard = []
+
+    def once(line):
+        heard.append(line)
+        flashlm.set_message_handler(None)
+
+    flashlm.set_message_handler(once)
+    flashlm.train({**config, "out": tmp_path / "run"})
+    assert len(heard) == 1
