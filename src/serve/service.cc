@@ -119,7 +119,9 @@ void Service::Handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
     const auto answer = [this, call, &place] {
       if (!call->reply->gone()) Guard(*call, [&] { (this->*place.route)(*call); });
     };
-    if (!(this->*place.worker)->Post(call->request.body.size(), answer)) RefuseBusy();
+    if ((this->*place.worker)->Post(call->request.body.size(), answer)) return;
+    RefuseIfFinishing();
+    RefuseBusy();
   });
 }
 
@@ -134,6 +136,10 @@ void Service::Guard(Call& call, const std::function<void()>& work) {
   } catch (const std::exception&) {
     call.Send(ApiError(500, "the server failed", "server_error").ToJson(), 500);
   }
+}
+
+void Service::RefuseIfFinishing() const {
+  if (finishing_) throw ApiError(503, "the server is shutting down", "server_error", "", "shutdown");
 }
 
 void Service::RefuseBusy() {
@@ -266,7 +272,7 @@ void Service::ChatCompletions(const Call& call) {
 }
 
 void Service::Write(const Call& call, const CompletionRequest& request, size_t model) {
-  if (finishing_) throw ApiError(503, "the server is shutting down", "server_error", "", "shutdown");
+  RefuseIfFinishing();
   std::vector<StreamJob> jobs = Completion::Jobs(request, models_[model].card, call.reply, call.headers);
   const auto deadline =
       std::chrono::steady_clock::now() +

@@ -48,9 +48,10 @@ class Service {
   // Ends what is still being written; clients are told.
   void Stop() {
     finishing_ = true;
-    reading_.reset();
-    tokenizing_.reset();
-    if (engine_ != nullptr) engine_->Stop();
+    if (engine_ == nullptr) return;
+    reading_->Stop();
+    tokenizing_->Stop();
+    engine_->Stop();
   }
 
   std::vector<std::string> ids() const;
@@ -86,6 +87,7 @@ class Service {
   void CheckKey(const HttpRequest& request) const;
   const Place& Find(Call& call) const;
   static bool IsAt(const Place& place, const HttpRequest& request);
+  void RefuseIfFinishing() const;
   [[noreturn]] void RefuseBusy();
   int64_t LongestText() const { return int64_t{options_.request.prompt_tokens} + options_.request.new_tokens; }
   size_t ModelOf(const std::string& name) const;

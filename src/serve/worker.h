@@ -16,23 +16,25 @@ class Worker {
  public:
   // most_bytes: of what waits, as its sender counts it.
   explicit Worker(size_t most_bytes) : most_bytes_(most_bytes), thread_([this] { Run(); }) {}
-  // Does what waits still.
-  ~Worker() {
+  ~Worker() { Stop(); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Does what waits still, and nothing that comes later. Not for two threads at once.
+  void Stop() {
     {
       const std::lock_guard lock(mutex_);
       over_ = true;
     }
     wake_.notify_one();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
 
-  // False if too much waits already; one task alone may have any size.
+  // False after Stop, and if too much waits already; one task alone may have any size.
   bool Post(size_t bytes, std::function<void()> task) {
     {
       const std::lock_guard lock(mutex_);
-      if (bytes_ > 0 && bytes_ + bytes > most_bytes_) return false;
+      if (over_ || (bytes_ > 0 && bytes_ + bytes > most_bytes_)) return false;
       bytes_ += bytes;
       tasks_.emplace_back(bytes, std::move(task));
     }
