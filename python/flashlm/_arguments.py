@@ -21,7 +21,8 @@ def c_bytes(text: Text) -> bytes:
 
 def c_string(value: Union[Text, Path]) -> bytes:
     """A text or path that ends with a zero in C, and so cannot hold one."""
-    data = os.fsencode(value) if hasattr(value, "__fspath__") else c_bytes(value)  # type: ignore[arg-type]
+    # os.fsencode also has the names of files that are not UTF-8.
+    data = os.fsencode(value) if isinstance(value, (str, os.PathLike)) else c_bytes(value)
     if b"\0" in data:
         raise ValueError(f"embedded null character in {value!r}")
     return data
@@ -34,13 +35,17 @@ def c_whole(kind: Any, value: Any, name: str) -> int:
     except TypeError:
         raise TypeError(f"{name} is a whole number, not {type(value).__name__}") from None
     if kind(whole).value != whole:
-        raise OverflowError(f"{name} = {whole} has more than {8 * ctypes.sizeof(kind)} bits, or a sign too many")
+        raise OverflowError(f"{name} has more than {8 * ctypes.sizeof(kind)} bits, or a sign too many")
     return whole
 
 
 def c_number(kind: Any, value: Any, name: str) -> Any:
     """A number of whatever type."""
-    return float(value) if kind is ctypes.c_double else c_whole(kind, value, name)
+    if kind is not ctypes.c_double:
+        return c_whole(kind, value, name)
+    if isinstance(value, (str, bytes, bytearray)):  # float would read them
+        raise TypeError(f"{name} is a number, not {type(value).__name__}")
+    return float(value)
 
 
 def c_ids(ids: Iterable[int]) -> Any:

@@ -9,7 +9,7 @@ import signal
 import threading
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
-from flashlm._arguments import c_string, c_whole
+from flashlm._arguments import c_bytes, c_string, c_whole
 from flashlm._library import OnProgress, TrainConfig, TrainProgressStruct, call, take_json
 
 
@@ -60,7 +60,7 @@ def _settings(given: Any) -> List[bytes]:
     if isinstance(given, (str, bytes)):
         raise TypeError('set is a mapping, as {"train.checkpoint_every": 100}, not a text')
     pairs = [f"{key}={_value(key, value)}" for key, value in given.items()] if isinstance(given, Mapping) else given
-    return [c_string(pair) for pair in pairs]
+    return [c_string(c_bytes(pair)) for pair in pairs]  # TOML is UTF-8, whatever names of files are
 
 
 def _struct(config: Mapping[str, Any]) -> TrainConfig:
@@ -75,7 +75,7 @@ def _struct(config: Mapping[str, Any]) -> TrainConfig:
             if not word:
                 raise ValueError(f"{key} is empty")
             setattr(struct, key, word)
-    settings = _settings(config.get("set") or [])
+    settings = _settings(config["set"]) if config.get("set") is not None else []
     struct.set = (ctypes.c_char_p * len(settings))(*settings)
     struct.set_count = len(settings)
     if config.get("seed") is not None:

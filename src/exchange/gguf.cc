@@ -111,6 +111,7 @@ void SetTokenizer(const Tokenizer& tokenizer, Keys& keys) {
   std::vector<std::string> tokens(static_cast<size_t>(tokenizer.vocab_size()));
   for (const auto& [name, id] : model.at("vocab").items()) tokens[id.get<size_t>()] = name;
   std::vector<int32_t> types;
+  types.reserve(tokens.size());
   for (int id = 0; id < tokenizer.vocab_size(); ++id) {
     types.push_back(tokenizer.Bytes(id).empty() ? kControlToken : kNormalToken);
   }

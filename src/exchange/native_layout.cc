@@ -99,7 +99,7 @@ bool Slides(const TheirConfig& theirs, const std::string& type) {
 // Tokens that attention sees: of a sliding window the same in all layers, else of the whole context.
 int64_t WindowOf(const TheirConfig& theirs, const std::string& type) {
   constexpr int64_t kMost = 65536, kAny = int64_t{1} << 40;
-  constexpr int64_t kMistralWindow = 4096, kMistralContext = 32 * 4096;  // where config.json has none
+  constexpr int64_t kMistralWindow = 4096, kMistralContext = 131072;  // where config.json has none
   const int64_t missing = type == "llama" ? 2048 : type == "mistral" ? kMistralContext : 32768;
   const int64_t context = std::min(theirs.Int("max_position_embeddings", kAny, missing), kMost);
   const bool slides = Slides(theirs, type);

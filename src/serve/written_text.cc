@@ -61,8 +61,7 @@ std::string WrittenText::Show(bool all) {
 std::string TokenName(int32_t token, std::string_view bytes) {
   if (token < Tokenizer::kSpecials) return kReservedNames[token];
   Utf8Stream utf8;
-  const std::string text(utf8.Push(bytes));
-  if (text == bytes) return text;
+  if (utf8.Push(bytes) == bytes) return std::string(bytes);
   std::string name = "bytes:";
   for (const char c : bytes) name += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
   return name;

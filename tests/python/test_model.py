@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -162,6 +163,7 @@ def test_nothing_is_cut_or_wrapped(model, run, tmp_path):
     for call in (
         lambda: model.generate("The", max_tokens=2**32 + 3),
         lambda: model.generate("The", top_k=2**32),
+        lambda: model.generate("The", top_k=10**5000),
         lambda: model.generate("The", seed=2**64 + 1),
         lambda: flashlm.Tokenizer.train([TEXT], 2**32 + 300),
         lambda: model.score([2**31]),
@@ -174,6 +176,7 @@ def test_nothing_is_cut_or_wrapped(model, run, tmp_path):
         lambda: model.evaluate([40]),
         lambda: model.generate(3),
         lambda: model.generate("The", max_tokens=3.5),
+        lambda: model.generate("The", temperature="0.8"),
         lambda: model.score([5.7, 9.9]),
         lambda: model.score(["12", "13"]),
         lambda: model.score([12, 13], closed=True),
@@ -182,6 +185,13 @@ def test_nothing_is_cut_or_wrapped(model, run, tmp_path):
             call()
     assert model.tokenizer.encode(bytearray(b"Hi")) == model.tokenizer.encode(memoryview(b"Hi")) == model.tokenizer.encode("Hi")
     assert model.score(TEXT, closed=2).shape == model.score(TEXT, closed=True).shape
+
+
+def test_a_path_need_not_be_utf_8(model, tmp_path):
+    path = str(tmp_path / os.fsdecode(b"caf\xe9.json"))
+    model.tokenizer.save(path)
+    assert os.listdir(os.fsencode(tmp_path)) == [b"caf\xe9.json"]
+    assert flashlm.Tokenizer.load(path).encode(TEXT) == model.tokenizer.encode(TEXT)
 
 
 def test_a_text_that_is_being_written_has_no_reason_to_have_ended(model):

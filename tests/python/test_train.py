@@ -116,6 +116,7 @@ def test_what_is_wrong_is_said_before_any_work(config, tmp_path):
         flashlm.train({**config, "output": "x"})
     for wrong, error in (
         ({"set": "train.micro_batch=2"}, TypeError),
+        ({"set": ""}, TypeError),
         ({"set": {"model.d_model": None}}, TypeError),
         ({"resume": ""}, ValueError),
         ({"time": "\0 3s"}, ValueError),
