@@ -56,7 +56,7 @@ def main() -> int:
             llama.eval(ids)
             theirs = llama.scores[: len(ids)].astype(numpy.float64)
             theirs -= numpy.logaddexp.reduce(theirs, axis=1, keepdims=True)
-            worst = max(worst, abs(theirs - ours.logits(ids, precision="f32")).max())
+            worst = numpy.maximum(worst, abs(theirs - ours.logits(ids, precision="f32")).max())  # NaN stays
             count += theirs.size
             prompt = " ".join(document.split()[:6])
             command = quiet + ["generate", "--model", args.model, "-p", prompt, "-n", str(GREEDY), "--temp", "0"]
@@ -64,7 +64,7 @@ def main() -> int:
             other = llama.create_completion(prompt, max_tokens=GREEDY, temperature=0.0, repeat_penalty=1.0)
             if mine["text"] != other["choices"][0]["text"]:
                 other_texts += 1
-                print(f"other text after {prompt!r}:\n  {mine['text']!r}\n  {theirs['choices'][0]['text']!r}")
+                print(f"other text after {prompt!r}:\n  {mine['text']!r}\n  {other['choices'][0]['text']!r}")
         print(f"{len(documents)} prompts, {count} logits: largest difference {worst:.1e}; "
               f"{len(documents) - other_texts} greedy texts the same")  # fmt: skip
 

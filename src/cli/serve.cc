@@ -1,5 +1,9 @@
 // flashlm serve
 
+#include <malloc.h>
+
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <memory>
 #include <regex>
@@ -24,12 +28,15 @@ struct ServeArguments {
   bool no_auth = false, json = false;
 };
 
-// It becomes part of an answer's head.
-void CheckOrigin(const char* option, const std::string& origin) {
-  static const std::regex kOrigin(R"(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)");
+// As browsers say it: in small letters, without the port that goes without saying. It becomes part of an answer's head.
+void TakeOrigin(const char* option, std::string& origin) {
+  static const std::regex kOrigin(R"(https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)"),
+      kUsualPort("^(http:.*):80$|^(https:.*):443$");
   if (!origin.empty() && !std::regex_match(origin, kOrigin)) {
     throw UsageError(fmt::format("{} '{}' is no origin", option, origin), "as https://example.org, without a path");
   }
+  std::transform(origin.begin(), origin.end(), origin.begin(), [](unsigned char c) { return std::tolower(c); });
+  origin = std::regex_replace(origin, kUsualPort, "$1$2");
 }
 
 // Whoever lets others in says so.
@@ -38,9 +45,9 @@ void CheckOptions(ServeArguments& options) {
     throw UsageError("serve needs --model RUN, or --run RUN to watch", "a run folder or a model folder");
   }
   if (options.service.models.size() > 2) throw UsageError("--model more than twice", "two models stand side by side");
-  CheckOrigin("--cors-origin", options.service.cors_origin);
-  CheckOrigin("--frame-origin", options.service.frame_origin);
-  CheckOrigin("--public-origin", options.service.public_origin);
+  TakeOrigin("--cors-origin", options.service.cors_origin);
+  TakeOrigin("--frame-origin", options.service.frame_origin);
+  TakeOrigin("--public-origin", options.service.public_origin);
   options.service.loopback = IsLoopback(options.host);
   if (!options.keys.empty()) options.service.api_keys = ReadApiKeys(options.keys);
   if (!options.service.loopback && options.keys.empty() && !options.no_auth) {

@@ -8,8 +8,8 @@
 #include "base/atomic_file.h"
 #include "base/dtype.h"
 #include "base/error.h"
-#include "exchange/finite.h"
 #include "exchange/native_layout.h"
+#include "io/bank_files.h"
 
 namespace flashlm {
 namespace {

@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 #include "base/paths.h"
-#include "exchange/finite.h"
 #include "exchange/native_layout.h"
 #include "exchange/new_folder.h"
 #include "exchange/shallow_json.h"
 #include "exchange/token_order.h"
+#include "io/bank_files.h"
 #include "io/model_folder.h"
 #include "io/safetensors.h"
 #include "models/model.h"

@@ -85,21 +85,22 @@ double RopeBaseOf(const TheirConfig& theirs, const std::string& where) {
   return base;
 }
 
-// Whether attention slides. Llama's never does, whatever is set; Mistral's does unless its window is null, and where it
-// is left out it is the class's own; Qwen3's does where it is said to.
+// Whether attention slides. Llama's never does, whatever is set; Mistral's does unless its window is null; Qwen3's does
+// where it is said to. Where the window is left out it is the class's own.
 bool Slides(const TheirConfig& theirs, const std::string& type) {
+  if (type == "llama") return false;
   const Json window = theirs.Get("sliding_window");
   if (!window.is_null() && !window.is_number_integer()) {
     theirs.Refuse(fmt::format("\"sliding_window\" is neither a whole number nor null: {}", TheirConfig::Short(window)));
   }
-  if (type == "mistral") return !window.is_null() || !theirs.Has("sliding_window");
-  return type == "qwen3" && !window.is_null() && theirs.Flag("use_sliding_window", false);
+  return (!window.is_null() || !theirs.Has("sliding_window")) &&
+         (type == "mistral" || theirs.Flag("use_sliding_window", false));
 }
 
 // Tokens that attention sees: of a sliding window the same in all layers, else of the whole context.
 int64_t WindowOf(const TheirConfig& theirs, const std::string& type) {
   constexpr int64_t kMost = 65536, kAny = int64_t{1} << 40;
-  constexpr int64_t kMistralWindow = 4096, kMistralContext = 131072;  // where config.json has none
+  constexpr int64_t kUsualWindow = 4096, kMistralContext = 131072;  // where config.json has none
   const int64_t missing = type == "llama" ? 2048 : type == "mistral" ? kMistralContext : 32768;
   const int64_t context = std::min(theirs.Int("max_position_embeddings", kAny, missing), kMost);
   const bool slides = Slides(theirs, type);
@@ -116,7 +117,7 @@ int64_t WindowOf(const TheirConfig& theirs, const std::string& type) {
   } else if (slides && type == "qwen3" && theirs.Get("max_window_layers") != Json(0)) {
     theirs.Refuse("\"max_window_layers\": layers that see differently cannot be carried");
   }
-  return slides ? std::min(theirs.Int("sliding_window", kAny, kMistralWindow), context) : context;
+  return slides ? std::min(theirs.Int("sliding_window", kAny, kUsualWindow), context) : context;
 }
 
 }  // namespace

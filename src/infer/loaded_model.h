@@ -22,7 +22,8 @@ struct LoadedModel {
 // unknown architecture, parameters that do not fit, a tokenizer of another vocabulary.
 LoadedModel LoadModel(const std::string& path, bool prefer_best = true);
 
-// The tokenizer of whatever LoadModel opens, whose model is not read; or a tokenizer.json. Throws Error likewise.
+// The tokenizer of a run (of its best or newest checkpoint), a checkpoint, a model folder or a packed model, whose
+// parameters are not read; or a tokenizer.json. Throws Error likewise.
 Tokenizer LoadTokenizer(const std::string& path);
 
 // What a packed file remembers of how its model was trained: LoadedModel::trainer_state of the file. Nothing of the

@@ -113,11 +113,15 @@ void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& m
   Save(path, ValuesOf(bank), metadata);
 }
 
+bool AllFinite(const float* values, int64_t size) {
+  return std::all_of(values, values + size, [](float v) { return std::isfinite(v); });
+}
+
 void RefuseInfinite(const std::string& path, const ParamBank& bank) {
   for (const Piece& piece : ValuesOf(bank)) {
     int64_t size = 1;
     for (const int n : piece.shape) size *= n;
-    if (std::all_of(piece.data, piece.data + size, [](float v) { return std::isfinite(v); })) continue;
+    if (AllFinite(piece.data, size)) continue;
     throw Error(fmt::format("cannot write '{}': parameter '{}' has values that are not finite", path, piece.name),
                 "the training went wrong; take an earlier checkpoint");
   }

@@ -12,6 +12,7 @@ namespace flashlm {
 // One tensor per parameter, in the bank's order, without its alignment padding.
 void SaveValues(const std::string& path, const ParamBank& bank, const TextMap& metadata = {});
 
+bool AllFinite(const float* values, int64_t size);
 // Throws Error naming the parameter and `path`, which would be written, if a value is not finite.
 void RefuseInfinite(const std::string& path, const ParamBank& bank);
 

@@ -12,6 +12,8 @@
 #include "base/files.h"
 #include "base/parallel.h"
 #include "base/paths.h"
+#include "io/bank_files.h"
+#include "io/bank_files.h"
 #include "io/model_folder.h"
 #include "io/packed_layout.h"
 #include "io/packed_rows.h"
@@ -278,8 +280,8 @@ void PackedFile::Load(ParamBank& bank) const {
                          fmt::join(shape, ", ")));
     }
     const auto* scales = reinterpret_cast<const float*>(DataOf(*section));  // sections are aligned
-    const uint64_t stored = packed::ScalesOf(section->packing, static_cast<uint64_t>(section->rows()));
-    if (!std::all_of(scales, scales + stored, [](float scale) { return std::isfinite(scale); })) {
+    if (!AllFinite(scales,
+                   static_cast<int64_t>(packed::ScalesOf(section->packing, static_cast<uint64_t>(section->rows()))))) {
       refuse(fmt::format("parameter {} has scales that are not finite", QuotedName(name)));
     }
     ++used;

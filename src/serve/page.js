@@ -83,7 +83,12 @@
       `${model.id}: ${model.architecture}, ${(model.parameters / 1e6).toFixed(2)} M parameters`).join(" · ");
     const box = $("models");
     box.hidden = models.length < 2;
-    $("max_tokens").max = Math.min(...models.map((model) => model.max_tokens));
+    const most = Math.min(...models.map((model) => model.max_tokens));
+    $("max_tokens").max = most;
+    if (defaults.max_tokens > most) {
+      if ($("max_tokens").value === String(defaults.max_tokens)) $("max_tokens").value = most;
+      defaults.max_tokens = most;
+    }
     box.replaceChildren(box.querySelector("legend"), ...models.map((model) => make("label", {},
       make("input", { type: "checkbox", value: model.id, checked: chosen.includes(model.id), onchange: chooseModels }),
       " " + model.id)));
@@ -99,11 +104,7 @@
     remember();
   }
 
-  // What a field says; nothing is the default, and no more tokens than the server writes.
-  const numberOf = (key) => {
-    const number = $(key).value === "" ? defaults[key] : Number($(key).value);
-    return key === "max_tokens" && $(key).value === String(defaults[key]) ? Math.min(number, $(key).max) : number;
-  };
+  const numberOf = (key) => ($(key).value === "" ? defaults[key] : Number($(key).value));
 
   // A seed for all models and texts of one go, so that it can be repeated.
   const seedOf = () => ($("seed").value === "" ? Math.floor(Math.random() * 2 ** 32) : Number($("seed").value));

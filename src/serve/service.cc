@@ -3,6 +3,7 @@
 #include <flashlm/version.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <sstream>
 
@@ -117,7 +118,11 @@ void Service::Handle(HttpRequest request, const std::shared_ptr<HttpReply>& repl
     if (!place.open) CheckKey(call->request);
     if (place.worker == nullptr || this->*place.worker == nullptr) return (this->*place.route)(*call);
     const auto answer = [this, call, &place] {
-      if (!call->reply->gone()) Guard(*call, [&] { (this->*place.route)(*call); });
+      if (call->reply->gone()) return;
+      Guard(*call, [&] {
+        RefuseIfFinishing();
+        (this->*place.route)(*call);
+      });
     };
     if ((this->*place.worker)->Post(call->request.body.size(), answer)) return;
     RefuseIfFinishing();
@@ -272,17 +277,17 @@ void Service::ChatCompletions(const Call& call) {
 }
 
 void Service::Write(const Call& call, const CompletionRequest& request, size_t model) {
-  RefuseIfFinishing();
   std::vector<StreamJob> jobs = Completion::Jobs(request, models_[model].card, call.reply, call.headers);
-  const auto deadline =
-      std::chrono::steady_clock::now() +
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(options_.seconds));
+  const auto deadline = call.arrived + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                           std::chrono::duration<double>(options_.seconds));
   for (StreamJob& job : jobs) {
     job.model = model;
     job.client = options_.api_keys.size() > 1 ? call.request.authorization : call.request.peer;
     job.deadline = deadline;
   }
-  if (!engine_->Submit(std::move(jobs))) RefuseBusy();
+  if (engine_->Submit(std::move(jobs))) return;
+  RefuseIfFinishing();
+  RefuseBusy();
 }
 
 void Service::Tokenize(const Call& call) {

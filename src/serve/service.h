@@ -67,6 +67,7 @@ class Service {
     HttpRequest request;
     std::shared_ptr<HttpReply> reply;
     HttpHeaders headers = {};  // of the answer
+    std::chrono::steady_clock::time_point arrived = std::chrono::steady_clock::now();
     void Send(const Json& json, int status = 200) const {
       reply->Send(status, "application/json", ToText(json), headers);
     }

@@ -241,6 +241,7 @@ TEST_F(HfTest, WindowsAreThoseOfTheirClass) {
   for (const Json& changes : {none, null, seven, off, on}) EXPECT_EQ(window("llama", changes), 20000) << changes;
   for (const Json& changes : {none, null, seven, off}) EXPECT_EQ(window("qwen3", changes), 20000) << changes;
   EXPECT_EQ(window("qwen3", on), 7);
+  EXPECT_EQ(window("qwen3", Json::parse(R"({"use_sliding_window": true, "max_window_layers": 0})")), 4096);
   const Json full = Json::parse(R"({"layer_types": ["full_attention", "full_attention"]})");
   EXPECT_EQ(window("llama", full), 20000);
   EXPECT_EQ(window("qwen3", full), 20000);

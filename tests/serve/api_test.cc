@@ -383,7 +383,7 @@ TEST(AuthTest, KeysAndOrigins) {
 TEST(AuthTest, OnlyNamesOfThisMachineAndOfAProxyBeforeIt) {
   const ServeScratch scratch;
   ServiceOptions options = OptionsOf({WriteTinyModel(scratch, "gpt", "tiny")});
-  options.public_origin = "https://Stories.example:444";
+  options.public_origin = "https://stories.example:444";
   const Serving serving(options);
   const auto status = [&](const std::string& host, const std::string& origin = "") {
     const std::string headers = origin.empty() ? "" : "Origin: " + origin + "\r\n";
@@ -397,7 +397,7 @@ TEST(AuthTest, OnlyNamesOfThisMachineAndOfAProxyBeforeIt) {
                            "my.stories.example", "[::2]"}) {
     EXPECT_EQ(status(host), 403) << host;
   }
-  EXPECT_EQ(status("127.0.0.1", "https://Stories.example:444"), 200) << "as a proxy passes it on";
+  EXPECT_EQ(status("127.0.0.1", "https://stories.example:444"), 200) << "as a proxy passes it on";
   EXPECT_EQ(status("127.0.0.1", "https://evil.com"), 403);
   EXPECT_EQ(status("127.evil.com", "http://127.evil.com"), 403);
 }
