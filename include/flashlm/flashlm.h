@@ -151,8 +151,8 @@ FLASHLM_C_API void flashlm_generator_free(flashlm_generator* generator);
 /* Writes one token more and gives what has become readable by it: whole characters of UTF-8, maybe none, valid until
  * the next call. piece is NULL when the text has ended. */
 FLASHLM_C_API flashlm_status flashlm_generator_next(flashlm_generator* generator, const char** piece, size_t* size);
-/* Any thread may ask: {"text", "tokens", "stop_reason": "eos", "length" or "request", "prompt_tokens", "prompt_tokens_per_s",
- * "tokens_per_s"} of what was written so far, as a string of JSON that is the caller's. */
+/* {"text", "tokens", "stop_reason": "eos", "length" or "request", "prompt_tokens", "prompt_tokens_per_s",
+ * "tokens_per_s"} of what was written so far, as a string of JSON that is the caller's. Any thread may ask. */
 FLASHLM_C_API flashlm_status flashlm_generator_describe(const flashlm_generator* generator, char** json);
 
 /* --- Training: on the calling thread, with as many others as OpenMP has for it --------------------------------------

@@ -8,13 +8,14 @@ from typing import Any, Iterable, Sequence, Union
 
 Path = Union[str, "os.PathLike[str]"]
 Text = Union[str, bytes, bytearray, memoryview]
+TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def c_bytes(text: Text) -> bytes:
     """A text that goes to C with its size."""
     if isinstance(text, str):
         return text.encode()
-    if isinstance(text, (bytes, bytearray, memoryview)):
+    if isinstance(text, TEXTS):
         return bytes(text)
     raise TypeError(f"a text is needed, str or bytes, not {type(text).__name__}")
 
@@ -56,7 +57,7 @@ def c_ids(ids: Iterable[int]) -> Any:
 
 def c_texts(texts: Sequence[Text]) -> Any:
     """Texts, their sizes, and how many there are."""
-    if isinstance(texts, (str, bytes)):
+    if isinstance(texts, TEXTS):
         raise TypeError("a list of texts is needed, not one text")
     encoded = [c_bytes(text) for text in texts]
     sizes = (ctypes.c_size_t * len(encoded))(*map(len, encoded))

@@ -5,7 +5,7 @@ import ctypes
 import dataclasses
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Sequence, TypedDict, Union
 
-from flashlm._arguments import Path, Text, c_bytes, c_ids, c_number, c_string, c_texts, c_whole
+from flashlm._arguments import TEXTS, Path, Text, c_bytes, c_ids, c_number, c_string, c_texts, c_whole
 from flashlm._library import EvaluationStruct, GenerateOptions, Handle, call, lib, take_bytes, take_json
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 EOS = 3
 """The id that stands before and behind every document, in every vocabulary. No text encodes to it."""
-
-_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def _precision(precision: Optional[str]) -> Optional[bytes]:
@@ -279,7 +277,7 @@ class Model:
         """
         import numpy
 
-        if isinstance(text, _TEXTS):
+        if isinstance(text, TEXTS):
             ids: Iterable[int] = self.tokenizer.encode(text) + ([EOS] if closed else [])
         elif closed:
             raise TypeError("closed is for a text; ids may end with EOS")
@@ -301,7 +299,7 @@ class Model:
         """
         import numpy
 
-        array = c_ids([EOS] + self.tokenizer.encode(text) if isinstance(text, _TEXTS) else text)
+        array = c_ids([EOS] + self.tokenizer.encode(text) if isinstance(text, TEXTS) else text)
         logits = numpy.empty((len(array), self.vocab), numpy.float32)
         call("model_logits", self._handle.pointer, _precision(precision), array, len(array), logits.ctypes.data)
         return logits

@@ -1,5 +1,4 @@
 // flashlm serve
-
 #include <malloc.h>
 
 #include <algorithm>

@@ -9,7 +9,6 @@
 #include "exchange/new_folder.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
-#include "io/packed_file.h"
 #include "io/safetensors.h"
 
 namespace flashlm {
@@ -58,18 +57,10 @@ void WriteOurs(const LoadedModel& loaded, const std::string& folder) {
   if (model.ngram() != nullptr) WriteFileAtomic(FileIn(folder, kNGramFile), model.ngram()->model().Serialize());
 }
 
-// Scales and digits written as floats would be made ternary anew, with other scales: another model.
-void RefuseLostFloats(const LoadedModel& loaded) {
-  if (loaded.model->bank().TernaryCount() == 0 || !IsPackedFile(loaded.folder)) return;
-  throw Error(fmt::format("'{}' cannot become a folder: a packed model has lost the floats behind its ternary weights",
-                          loaded.folder),
-              "export the run or the model folder that it was made of");
-}
-
 }  // namespace
 
 HfReport ExportHuggingFace(const LoadedModel& loaded, const std::string& folder, const CardOptions& card) {
-  RefuseLostFloats(loaded);
+  RefuseLostFloats(loaded, "become a folder", "export");
   NewFolder made("--out", folder);
   RefuseInfinite(folder, loaded.model->bank());
   const NativeModel native = NativeModelOf(*loaded.model);

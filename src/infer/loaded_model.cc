@@ -101,6 +101,13 @@ Tokenizer LoadTokenizer(const std::string& path) {
   return Tokenizer::Load(FileIn(path, kTokenizerFile));
 }
 
+void RefuseLostFloats(const LoadedModel& loaded, const std::string& cannot, const std::string& instead) {
+  if (loaded.model->bank().TernaryCount() == 0 || !IsPackedFile(loaded.folder)) return;
+  throw Error(fmt::format("'{}' cannot {}: a packed model has lost the floats behind its ternary weights",
+                          loaded.folder, cannot),
+              instead + " the run or the model folder that it was made of");
+}
+
 Json AboutTraining(const LoadedModel& loaded) {
   Json about = KnownOf(loaded.trainer_state);
   if (loaded.step >= 0) about["step"] = loaded.step;

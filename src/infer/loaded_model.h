@@ -26,6 +26,11 @@ LoadedModel LoadModel(const std::string& path, bool prefer_best = true);
 // parameters are not read; or a tokenizer.json. Throws Error likewise.
 Tokenizer LoadTokenizer(const std::string& path);
 
+// Throws Error if it was packed and has ternary weights: scales and digits written as floats would be made ternary
+// anew, with other scales. `cannot`: what needs the floats, as "start a run"; `instead`: what to do with what it was
+// made of.
+void RefuseLostFloats(const LoadedModel& loaded, const std::string& cannot, const std::string& instead);
+
 // What a packed file remembers of how its model was trained: LoadedModel::trainer_state of the file. Nothing of the
 // machine, such as paths.
 Json AboutTraining(const LoadedModel& loaded);

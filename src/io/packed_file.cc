@@ -13,7 +13,6 @@
 #include "base/parallel.h"
 #include "base/paths.h"
 #include "io/bank_files.h"
-#include "io/bank_files.h"
 #include "io/model_folder.h"
 #include "io/packed_layout.h"
 #include "io/packed_rows.h"

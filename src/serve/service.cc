@@ -162,8 +162,8 @@ void Service::AllowOrigin(Call& call) const {
 // may be sent.
 bool Service::AnswerPreflight(Call& call) const {
   const HttpRequest& request = call.request;
-  const bool known = std::any_of(Places().begin(), Places().end(), [&](const Place& p) { return IsAt(p, request); });
-  if (request.method != "OPTIONS" || call.headers.size() == 1 || !known) return false;
+  if (request.method != "OPTIONS" || request.origin.empty() || request.origin != options_.cors_origin) return false;
+  if (std::none_of(Places().begin(), Places().end(), [&](const Place& p) { return IsAt(p, request); })) return false;
   const bool plain = request.asked_headers.size() < 1000 &&
                      std::all_of(request.asked_headers.begin(), request.asked_headers.end(), [](unsigned char c) {
                        return std::isalnum(c) != 0 || c == '-' || c == ',' || c == ' ';
@@ -389,15 +389,18 @@ void Service::Metrics(const Call& call) {
   call.reply->Send(200, "text/plain; version=0.0.4; charset=utf-8", text, call.headers);
 }
 
+// A policy that ends with who may show the page.
+std::string Service::WithFrameOrigin(const std::string& policy) const {
+  return options_.frame_origin.empty() ? policy : policy + " " + options_.frame_origin;
+}
+
 void Service::Page(const Call& call) {
   if (models_.empty() && dashboard_ != nullptr) {
     CheckKey(call.request);
     return RunPage(call);
   }
   HttpHeaders headers = call.headers;
-  const std::string& frame = options_.frame_origin;
-  headers.emplace_back("Content-Security-Policy",
-                       frame.empty() ? kPagePolicy : fmt::format("{} {}", kPagePolicy, frame));
+  headers.emplace_back("Content-Security-Policy", WithFrameOrigin(kPagePolicy));
   call.reply->Send(200, "text/html; charset=utf-8", std::string(kWritingHtml), headers);
 }
 void Service::PageScript(const Call& call) {
@@ -410,7 +413,7 @@ void Service::PageStyle(const Call& call) {
 void Service::RunPage(const Call& call) {
   HttpHeaders headers = call.headers;
   // Beside the page's own policy, in a tag, which cannot say that.
-  headers.emplace_back("Content-Security-Policy", fmt::format("frame-ancestors 'self' {}", options_.frame_origin));
+  headers.emplace_back("Content-Security-Policy", WithFrameOrigin("frame-ancestors 'self'"));
   call.reply->Send(200, "text/html; charset=utf-8", Watched().Html(), headers);
 }
 void Service::RunParts(const Call& call) { call.reply->Send(200, "application/json", Watched().Parts(), call.headers); }

@@ -95,6 +95,7 @@ class Service {
   // Of the model of that name; "": of all of them, if it is one. Throws ApiError.
   const Tokenizer& TokenizerOf(const std::string& model) const;
   Dashboard& Watched() const;
+  std::string WithFrameOrigin(const std::string& policy) const;
 
   void Health(const Call& call);
   void Models(const Call& call);

@@ -8,7 +8,6 @@
 #include "infer/loaded_model.h"
 #include "io/bank_files.h"
 #include "io/model_folder.h"
-#include "io/packed_file.h"
 #include "io/run_folder.h"
 #include "kernels/isa.h"
 #include "train/known_fields.h"
@@ -44,11 +43,7 @@ void Run::StartFrom(const std::string& model) {
     throw Error(fmt::format("'{}' cannot start this run: parameter '{}' is not the same in both", model, name),
                 "leave out settings of [model] that change its shape");
   };
-  if (from.TernaryCount() > 0 && IsPackedFile(model)) {
-    throw Error(
-        fmt::format("'{}' cannot start a run: a packed model has lost the floats behind its ternary weights", model),
-        "start from the run or the model folder that it was made of");
-  }
+  RefuseLostFloats(start, "start a run", "start from");
   if (from.infos().size() != to.infos().size()) refuse(to.infos().back().name);
   for (const ParamInfo& info : to.infos()) {
     const ParamInfo* other = from.Find(info.name);
