@@ -20,7 +20,7 @@ import sys
 from pytorch_yardstick import LOOPS_OVER_TIME, ROOT, SETTINGS, read_preset
 
 HERE = pathlib.Path(__file__).resolve().parent
-SAME_WORK = ["optim.optimizer=adamw", "train.second_token_weight=0", "train.unlikelihood_weight=0", "train.word_dropout=0"]
+ONLY_OURS = ("second_token_weight", "unlikelihood_weight", "word_dropout")  # of [train]
 
 
 def output_of(command: list[str], timeout: float | None = None) -> dict:
@@ -59,6 +59,7 @@ def main() -> None:
         table = read_preset(preset)
         batch = ["--batch", str(args.batch or table["train"]["micro_batch"]),
                  "--accumulate", str(args.accumulate or table["train"]["accumulate"])]
+        same_work = ["optim.optimizer=adamw", *(f"train.{name}=0" for name in ONLY_OURS if name in table["train"])]
         settings = args.settings
         if table["model"]["architecture"] in LOOPS_OVER_TIME:
             settings = sorted({s.replace("compiled", "eager") for s in settings})
@@ -66,7 +67,7 @@ def main() -> None:
         for _ in range(args.rounds):
             rates = pytorch_rates(preset, settings, batch, args.steps, args.timeout)
             run = output_of([args.flashlm, "bench", "train", "--json", "--preset", preset, "--steps", str(args.steps),
-                             "--precision", args.precision, *(word for setting in SAME_WORK for word in ("--set", setting)), *batch])
+                             "--precision", args.precision, *(word for setting in same_work for word in ("--set", setting)), *batch])
             ours.append(run["tokens_per_s"])
             for setting, rate in rates.items():
                 theirs.setdefault(setting, []).append(rate)

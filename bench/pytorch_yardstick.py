@@ -63,7 +63,12 @@ class Job:
 
 
 def read_preset(name: str) -> dict:
-    return tomllib.loads((ROOT / "presets" / f"{name}.toml").read_text())
+    """The preset's tables, what it leaves to its recipe filled in."""
+    preset = tomllib.loads((ROOT / "presets" / f"{name}.toml").read_text())
+    recipe = {}
+    if "recipe" in preset:
+        recipe = tomllib.loads((ROOT / "recipes" / f"{preset['recipe']}.toml").read_text())
+    return preset | {section: recipe.get(section, {}) | preset.get(section, {}) for section in ("train", "optim")}
 
 
 def build(table: dict, job: Job) -> nn.Module:
