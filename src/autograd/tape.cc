@@ -24,6 +24,10 @@ void Tape::Begin(int batch, int length, bool training) {
   state_ = nullptr;
   next_slot_ = 0;
   node_ = std::numeric_limits<size_t>::max();
+  Forget();
+}
+
+void Tape::Forget() {
   nodes_.clear();
   uses_.clear();
   slots_.clear();
@@ -31,6 +35,13 @@ void Tape::Begin(int batch, int length, bool training) {
   activations_.Reset();
   gradients_.Reset();
   scratch_.Reset();
+}
+
+void Tape::GiveBackMemory() {
+  Forget();
+  activations_.GiveBack();
+  gradients_.GiveBack();
+  scratch_.GiveBack();
 }
 
 void Tape::BeginTraining(int batch, int length, uint64_t seed, uint64_t random_step) {

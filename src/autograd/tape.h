@@ -93,6 +93,9 @@ class Tape {
   void BeginInference(int batch, int length, State* state);
   void BeginInference(int batch, int length, State* state, kernels::RowGroups groups);
 
+  // Forgets the last pass; the memory that it took goes back to the system until the next one.
+  void GiveBackMemory();
+
   bool training() const { return training_; }
   int batch() const { return batch_; }
   int length() const { return length_; }
@@ -207,6 +210,7 @@ class Tape {
   };
 
   void Begin(int batch, int length, bool training);
+  void Forget();
   // While somebody watches: that the parameter's gradient has not been called complete.
   void CheckUse(const Param& p) const;
   void PlanCompletion();

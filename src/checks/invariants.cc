@@ -359,11 +359,17 @@ CheckResult CheckLanes(const Json& config) {
     TrainConfig side_by_side = SmallTraining(kBatch, kLength), one_by_one = SmallTraining(kBatch / 2, kLength);
     side_by_side.lanes = 2;
     one_by_one.accumulate = 2;
+    TrainConfig in_pieces = SmallTraining(kBatch, kLength);
+    in_pieces.lanes = 1;
+    in_pieces.pieces = 2;
     const std::vector<double> two = train(2, side_by_side), one = train(1, side_by_side), other = train(1, one_by_one);
+    const std::vector<double> pieces = train(1, in_pieces);
     SetThreadCount(threads);
-    result.passed = one == two && std::abs(one[0] - other[0]) < 1e-3 * other[0];
-    result.detail = fmt::format("loss after 5 steps {:.6f} on one thread, {:.6f} on two, {:.6f} in micro-batches",
-                                one[0], two[0], other[0]);
+    const auto close = [&](double loss) { return std::abs(loss - other[0]) < 1e-3 * other[0]; };
+    result.passed = one == two && close(one[0]) && close(pieces[0]);
+    result.detail =
+        fmt::format("loss after 5 steps {:.6f} on one thread, {:.6f} on two, {:.6f} in micro-batches, {:.6f} in pieces",
+                    one[0], two[0], other[0], pieces[0]);
   });
 }
 

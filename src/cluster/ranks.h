@@ -68,7 +68,8 @@ class Ranks {
   int64_t bytes_sent() const { return bytes_sent_; }
 
   // While one lives, this rank does something that the others do not and may be waited for longer: a thread tells them
-  // that it is alive. No message is sent or received meanwhile.
+  // that it is alive, as long as the process uses CPU time: one that waits for a disk that does not answer is silent.
+  // No message is sent or received meanwhile.
   class Busy {
    public:
     explicit Busy(Ranks* ranks);  // null: nothing to do
@@ -110,6 +111,9 @@ class Ranks {
   std::vector<char> heard_;        // what these write
   bool alive_ = false;             // somebody has given one since this was last set to false
 };
+
+// CPU time that this process has used so far, but for the calling thread's.
+double CpuSecondsOfOtherThreads();
 
 // Runs `work` as Ranks::Together; where this process is alone it just runs it.
 void Together(Ranks* ranks, const std::function<void()>& work);

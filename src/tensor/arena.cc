@@ -60,4 +60,10 @@ void* Arena::Allocate(size_t bytes) {
 
 void Arena::Release(size_t mark) { used_ = mark; }
 
+void Arena::GiveBack() {
+  const size_t kept = std::min(committed_, (used_ + kCommitStep - 1) / kCommitStep * kCommitStep);
+  ::madvise(base_ + kept, committed_ - kept, MADV_DONTNEED);
+  if (::mprotect(base_ + kept, committed_ - kept, PROT_NONE) == 0) committed_ = kept;
+}
+
 }  // namespace flashlm

@@ -26,6 +26,8 @@ class Arena {
   size_t Mark() const { return used_; }
   void Release(size_t mark);
   void Reset() { Release(0); }
+  // What nothing is allocated in goes back to the system, until it is asked for again.
+  void GiveBack();
 
   size_t peak_bytes() const { return peak_; }
   // How often the peak has risen above every earlier one since construction.

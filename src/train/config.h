@@ -20,6 +20,7 @@ struct TrainConfig {
   int micro_batch = 8;
   int accumulate = 4;
   int lanes = 0;
+  int pieces = 1;
   ClusterConfig cluster;
   GrowthConfig growth;
   std::string shuffle = "chunks";
@@ -46,6 +47,9 @@ struct TrainConfig {
     v.Int("lanes", lanes, 0, 256,
           "equal parts of a micro-batch that are passed side by side, each by a thread of its own; 0: as many as there "
           "are threads, at least 2, kept by the run");
+    v.Int("pieces", pieces, 1, 65536,
+          "equal parts of a lane's sequences that are passed one after the other, for less memory: activations are those "
+          "of one at a time");
     cluster.VisitFields(v);
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},

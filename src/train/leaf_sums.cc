@@ -155,14 +155,16 @@ void LeafSums::End(const Sum& leaf, Watch* watch) {
   }
 }
 
-void LeafSums::Work(int index, const Pass& pass) {
+void LeafSums::Work(int index, int pieces, const Pass& pass) {
   Worker& worker = *workers_[static_cast<size_t>(index)];
-  worker.tape->SetWatch(worker.watch.get());
   try {
     while (const std::optional<Sum> leaf = Begin()) {
       worker.tape->SetGradients(leaf->at == nullptr ? nullptr : &leaf->at->gradients);
       if (worker.watch) worker.watch->Begin(*leaf);
-      pass(*worker.tape, index, leaf->leaves.begin);
+      for (int piece = 0; piece < pieces; ++piece) {
+        worker.tape->SetWatch(piece + 1 < pieces ? nullptr : worker.watch.get());  // only the last completes a gradient
+        pass(*worker.tape, index, leaf->leaves.begin, piece);
+      }
       End(*leaf, worker.watch.get());
     }
   } catch (...) {
@@ -195,7 +197,7 @@ void LeafSums::RethrowFailure() {
   std::rethrow_exception(failure);
 }
 
-std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const Pass& pass) {
+std::span<const GradientBlock> LeafSums::Run(int leaves, int pieces, LeafRange range, const Pass& pass) {
   const int count = side_by_side_ ? std::min(ThreadCount(), range.count()) : 1;
   Prepare(static_cast<size_t>(count));
   leaves_ = leaves;
@@ -206,9 +208,9 @@ std::span<const GradientBlock> LeafSums::Run(int leaves, LeafRange range, const 
   for (auto& sums : sums_) sums.clear();
   if (side_by_side_) {
     if (ThreadCount() > 1) model_.packs().Renew();
-    ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pass); });
+    ParallelPieces(count, [&](int64_t i) { Work(static_cast<int>(i), pieces, pass); });
   } else {
-    Work(0, pass);
+    Work(0, pieces, pass);
   }
   RethrowFailure();
   // All parts of a sum lie in one place.

@@ -23,9 +23,9 @@ namespace flashlm {
 
 class LeafSums {
  public:
-  // What adds the gradient of leaf `leaf` to where the tape's gradients go. Leaves of different workers run side by
-  // side.
-  using Pass = std::function<void(Tape& tape, int worker, int leaf)>;
+  // What adds the gradient of a piece of leaf `leaf` to where the tape's gradients go. Leaves of different workers run
+  // side by side.
+  using Pass = std::function<void(Tape& tape, int worker, int leaf, int piece)>;
 
   // `side_by_side`: every leaf is passed by one thread, as many at a time as there are threads, and its bits do not
   // depend on their number. Else one leaf after the other, each on all threads.
@@ -37,9 +37,9 @@ class LeafSums {
   // Before the first Run: who is handed the sums of each part as soon as they are there. No Run after its end.
   void SendTo(GradientExchange& exchange);
 
-  // Passes the leaves of `range`, of `leaves` in all. Their sums, by the largest nodes of the tree, in order; the first
+  // Passes the leaves of `range`, of `leaves` in all, each in `pieces` one after the other. Their sums, by the largest nodes of the tree, in order; the first
   // lies in the bank's gradients, which must be zero before. They stay until Clear.
-  std::span<const GradientBlock> Run(int leaves, LeafRange range, const Pass& pass);
+  std::span<const GradientBlock> Run(int leaves, int pieces, LeafRange range, const Pass& pass);
   // Zeroes what Run has left outside of the bank's gradients.
   void Clear();
 
@@ -87,7 +87,7 @@ class LeafSums {
 
   void Prepare(size_t workers);
   // Passes leaves until none is left.
-  void Work(int index, const Pass& pass);
+  void Work(int index, int pieces, const Pass& pass);
   // The next leaf, and zeroed memory for its gradient.
   std::optional<Sum> Begin();
   // Of a leaf that has been passed: takes in the parts that have not been.

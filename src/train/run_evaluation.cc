@@ -71,6 +71,7 @@ EvalResult Run::EvaluateDev() {
     const EvaluationTime time = TimeForEvaluations();
     options.seconds = Done() ? time.OnTheWay() : time.Each(EvaluationsInBudget());
   }
+  step_.GiveBackMemory();  // an evaluation takes as much
   EvalResult result = Evaluate(*model_, dtype_, tokenizer_, dev.first(std::min(documents, dev.size())), options);
   progress_.dev_documents = result.documents;
   return result;
@@ -156,6 +157,7 @@ RunResult Run::Results() {
     EvalOptions options;
     options.seconds = 0.75 * seconds;
     const std::span<const std::string_view> test = validation_.test();
+    step_.GiveBackMemory();
     const EvalResult eval =
         Evaluate(*model_, dtype_, tokenizer_, test.first(std::min(kDocumentsOfResult, test.size())), options);
     results.SetEvaluation(eval, progress_.step, validation_.test_name());

@@ -53,26 +53,27 @@ const int32_t* TrainingStep::DropWords(int worker, uint64_t random_step, const i
   return read.data();
 }
 
-void TrainingStep::RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves) {
+void TrainingStep::RunPiece(Tape& tape, int worker, int index, int piece, const Leaves& leaves) {
   const StepPlan& plan = leaves.plan;
   const StepData& data = leaves.data;
   const int leaf = leaves.count == leaves.own.count() ? leaves.own.begin + index : index;  // of the whole step
-  const int sequences = plan.size.micro_batch / leaves.lanes;
+  const int sequences = plan.size.micro_batch / leaves.lanes / leaves.pieces;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
-  const int64_t begin = leaf * tokens;
-  const auto random_step = static_cast<uint64_t>(plan.micro_batches * leaves.lanes + leaf);
+  const int64_t begin = (int64_t{leaf} * leaves.pieces + piece) * tokens;
+  const auto random_step =
+      static_cast<uint64_t>((plan.micro_batches * leaves.lanes + leaf) * leaves.pieces + piece);
   tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
   const int32_t* read = data.inputs + begin;
   const Prediction prediction = model_.Predict(tape, DropWords(worker, random_step, read, tokens),
                                                data.positions == nullptr ? nullptr : data.positions + begin);
-  Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, leaves.count};
+  Objective::Pass pass{read, data.targets + begin, plan.step, plan.fraction, leaves.count * leaves.pieces};
   std::array<const float*, kernels::kDepthChoices> nats;
   if (leaf < leaves.lanes && !depth_nats_[0].empty()) {
     for (size_t d = 0; d < nats.size(); ++d) nats[d] = depth_nats_[d].data() + begin;
     pass.depth_nats = nats.data();
     pass.measured = 1.0 / plan.size.accumulate;
   }
-  parts_[static_cast<size_t>(index)] = train_.objective.Add(tape, prediction, pass);
+  parts_[static_cast<size_t>(index)].AddShare(train_.objective.Add(tape, prediction, pass), leaves.pieces);
   tape.Backward();
 }
 
@@ -99,6 +100,8 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
 // A growing sequence leaves fewer of them in a micro-batch.
 int TrainingStep::LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, train_.lanes)); }
 
+int TrainingStep::PiecesOf(const StepSize& size) const { return std::gcd(size.micro_batch / LanesOf(size), train_.pieces); }
+
 int TrainingStep::GradientCopies(const StepSize& size) const {
   const int leaves = size.accumulate * LanesOf(size);
   return leaf_sums_.CopiesFor(ranks_ == nullptr ? leaves : (leaves + ranks_->size() - 1) / ranks_->size());
@@ -109,7 +112,7 @@ StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const
   const StepData data{inputs, targets, positions};
   const int lanes = LanesOf(plan.size), count = plan.size.accumulate * lanes;
   const LeafRange own = ranks_ == nullptr ? LeafRange{0, count} : ShareOf(count, ranks_->rank(), ranks_->size());
-  const Leaves leaves{plan, data, lanes, exchange_ ? count : own.count(), own};
+  const Leaves leaves{plan, data, lanes, PiecesOf(plan.size), exchange_ ? count : own.count(), own};
   // Of the first micro-batch, whose leaves are the first.
   if (own.begin < lanes && train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
     MeasureDepths(plan, data);
@@ -150,8 +153,9 @@ void TrainingStep::SumLeaves(const Leaves& leaves) {
   // Who makes steps of its own has a tree of its own.
   const int first = exchange_ ? 0 : leaves.own.begin;
   const LeafRange own{leaves.own.begin - first, leaves.own.end - first};
-  leaf_sums_.Run(leaves.count, own,
-                 [this, &leaves](Tape& tape, int worker, int leaf) { RunLeaf(tape, worker, leaf, leaves); });
+  leaf_sums_.Run(leaves.count, leaves.pieces, own, [this, &leaves](Tape& tape, int worker, int leaf, int piece) {
+    RunPiece(tape, worker, leaf, piece, leaves);
+  });
   if (!exchange_) return;
   const double seconds = watch.Seconds();
   ranks_->SetPatience(train_.cluster.PatienceFor(seconds));
@@ -206,6 +210,11 @@ Profile TrainingStep::TakeProfile() {
     tape.ClearProfile();
   });
   return all;
+}
+
+void TrainingStep::GiveBackMemory() {
+  leaf_sums_.ForEachTape([](Tape& tape) { tape.GiveBackMemory(); });
+  if (measuring_) measuring_->GiveBackMemory();
 }
 
 size_t TrainingStep::activation_bytes() const { return leaf_sums_.SumOverTapes(&Tape::activation_bytes); }

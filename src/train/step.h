@@ -63,6 +63,8 @@ class TrainingStep {
   // For the steps to come: what is minimised, and parameters that keep their values.
   void SetObjective(const Objective& objective) { train_.objective = objective; }
   void Freeze(const std::vector<FrozenRange>& ranges) { frozen_ = ranges; }
+  // Between steps: the memory of passes goes back to the system, until the next step takes it again.
+  void GiveBackMemory();
   // For passes apart from steps.
   Tape& tape() { return leaf_sums_.tape(); }
   // --- measuring, of all threads that pass side by side ---
@@ -95,6 +97,7 @@ class TrainingStep {
     const StepPlan& plan;
     const StepData& data;
     int lanes;
+    int pieces;     // of a leaf, passed one after the other
     int count;      // of the tree: all of the step, or where ranks make steps of their own those of this rank
     LeafRange own;  // of this rank, in the step
   };
@@ -102,9 +105,10 @@ class TrainingStep {
   // The targets' nats in the step's first micro-batch with all tokens at each depth, into depth_nats_.
   void MeasureDepths(const StepPlan& plan, const StepData& data);
   int LanesOf(const StepSize& size) const;
+  int PiecesOf(const StepSize& size) const;
   // The gradient of the whole step, in the bank, and the parts of all leaves.
   void SumLeaves(const Leaves& leaves);
-  void RunLeaf(Tape& tape, int worker, int index, const Leaves& leaves);  // index: in the tree
+  void RunPiece(Tape& tape, int worker, int index, int piece, const Leaves& leaves);  // index: of the leaf in the tree
   // The tokens of a pass with some read as <unk>: another choice in every pass, the same when it is repeated.
   const int32_t* DropWords(int worker, uint64_t random_step, const int32_t* tokens, int64_t n);
   // --- with other ranks (step_ranks.cc) ---

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -129,13 +130,16 @@ class RandomTraining {
     Tape tape(bank, model_->packs(), step_.tape().dtype());
     tape.SetInt8Training(step_.products() == DType::kI8);
     CompletionTimes times(bank);
-    tape.SetWatch(&times);
-    for (int pass = 0; pass < 2; ++pass) {  // the first one allocates
+    const int sequences = std::max(1, size_.micro_batch / train_.lanes), pieces = std::gcd(sequences, train_.pieces);
+    for (int leaf = 0; leaf < 2; ++leaf) {  // the first one allocates
       times.Begin();
-      tape.BeginTraining(std::max(1, size_.micro_batch / train_.lanes), size_.length, /*seed=*/1, /*random_step=*/1);
-      const Prediction prediction = model_->Predict(tape, inputs_.data());
-      train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
-      tape.Backward();
+      for (int piece = 0; piece < pieces; ++piece) {
+        tape.SetWatch(piece + 1 < pieces ? nullptr : &times);
+        tape.BeginTraining(sequences / pieces, size_.length, /*seed=*/1, /*random_step=*/1);
+        const Prediction prediction = model_->Predict(tape, inputs_.data());
+        train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
+        tape.Backward();
+      }
     }
     bank.ClearGradients();
     return times.Completed();

@@ -73,6 +73,22 @@ TEST(Ranks, EndTheJobForOneThatIsSilentAndNameIt) {
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
 }
 
+// What tells a rank that works from one that hangs.
+TEST(Ranks, KnowHowMuchOtherThreadsWork) {
+  const auto used_while = [](const auto& wait) {
+    const double before = CpuSecondsOfOtherThreads();
+    wait();
+    return CpuSecondsOfOtherThreads() - before;
+  };
+  const auto spin = [] {
+    for (const Stopwatch watch; watch.Seconds() < 0.05;) {
+    }
+  };
+  EXPECT_LT(used_while([] { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }), 1e-3);
+  EXPECT_LT(used_while(spin), 1e-2);  // its own
+  EXPECT_GT(used_while([&] { std::thread(spin).join(); }), 1e-2);
+}
+
 // Rank 1 is busy for longer than rank 0 would wait for a silent one.
 TEST(Ranks, WaitForOneThatSaysThatItIsBusy) {
   RunRanks(2, [&](Ranks& ranks) {

@@ -102,6 +102,14 @@ TEST(SharedStep, HasTheBitsOfOneProcessWhereRanksHaveThreads) {
   });
 }
 
+// Only the last piece of a leaf completes a part.
+TEST(SharedStep, HasTheBitsOfOneProcessWhereLeavesAreCutIntoPieces) {
+  TrainConfig train = Training();
+  train.pieces = 2;
+  const Trained alone = Train(nullptr, train, WithRule("adamw"), 6, {0, 0}, DType::kF32, 2);
+  RunRanks(2, [&](Ranks& ranks) { ExpectAlike(Train(&ranks, train, WithRule("adamw"), 6, {0, 0}), alone); });
+}
+
 // One leaf after the other on all threads of a rank.
 TEST(SharedStep, HasTheBitsOfOneProcessWherePassesAreNotSideBySide) {
   TrainConfig train = Training();
@@ -154,7 +162,7 @@ TEST(SharedStep, GradientsAreOnTheirWayBeforeThePassIsOver) {
     int64_t sent = 0;
     const int64_t before = ranks.bytes_sent();
     exchange.Begin(2);
-    sums.Run(2, ShareOf(2, ranks.rank(), 2), [&](Tape& tape, int, int) {
+    sums.Run(2, 1, ShareOf(2, ranks.rank(), 2), [&](Tape& tape, int, int, int) {
       tape.BeginTraining(1, 24, 1, 1);
       const Tensor y = tape.New(1, 1, DType::kF32);
       tape.Record({&kCountSent, {}, y, {}, tape.Keep(Sent{&ranks, &sent})});

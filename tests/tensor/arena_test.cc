@@ -1,15 +1,23 @@
 #include "tensor/arena.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 
 #include "base/error.h"
 #include "base/memory.h"
 
 namespace flashlm {
 namespace {
+
+double ResidentMb() {
+  double all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
 
 TEST(ArenaTest, PiecesAreAlignedAndApart) {
   Arena arena;
@@ -43,6 +51,26 @@ TEST(ArenaTest, ReleaseIsAStack) {
   EXPECT_EQ(arena.Allocate(500), second);
   arena.Reset();
   EXPECT_EQ(arena.Mark(), 0u);
+}
+
+TEST(ArenaTest, GivesBackWhatNothingIsAllocatedIn) {
+  constexpr size_t kStep = size_t{32} << 20;
+  Arena arena;
+  char* kept = static_cast<char*>(arena.Allocate(100));
+  std::memset(kept, 7, 100);
+  const size_t mark = arena.Mark();
+  std::memset(arena.Allocate(4 * kStep), 1, 4 * kStep);
+  arena.Release(mark);
+  const double before = ResidentMb();
+  arena.GiveBack();
+  EXPECT_LT(ResidentMb(), before - 90);
+  EXPECT_EQ(kept[99], 7);
+  char* again = static_cast<char*>(arena.Allocate(4 * kStep));
+  again[0] = again[4 * kStep - 1] = 1;
+  arena.Reset();
+  arena.GiveBack();
+  arena.GiveBack();
+  EXPECT_NE(arena.Allocate(1), nullptr);
 }
 
 // Steady memory is counted by peaks that rise: equal rounds after the first count nothing.

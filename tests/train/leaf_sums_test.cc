@@ -37,7 +37,7 @@ class LeafSumsTest : public testing::Test {
     ParamBank& bank = model_->bank();
     LeafSums sums(*model_, DType::kF32, false, true);
     bank.ClearGradients();
-    sums.Run(leaves, {0, leaves}, [&](Tape& tape, int worker, int leaf) {
+    sums.Run(leaves, 1, {0, leaves}, [&](Tape& tape, int worker, int leaf, int) {
       before_leaf(worker, leaf);
       const int32_t* tokens = ids_.data() + leaf * kTokensOfALeaf;
       tape.BeginTraining(1, kTokensOfALeaf, 1, static_cast<uint64_t>(leaf));
@@ -111,14 +111,16 @@ TEST_F(LeafSumsTest, SmallLeavesAndRangesOfARankAreSummedAgainAndAgain) {
   for (int round = 0; round < 2000; ++round) {
     const LeafRange range = round % 3 == 0 ? LeafRange{0, kLeaves} : LeafRange{round % 7, 9 + round % 8};
     bank.ClearGradients();
-    const auto blocks = sums.Run(
-        kLeaves, range, [&](Tape& tape, int, int leaf) { *FirstGradient(tape) += static_cast<float>(leaf + 1); });
+    const int pieces = 1 + round % 3;
+    const auto blocks = sums.Run(kLeaves, pieces, range, [&](Tape& tape, int, int leaf, int) {
+      *FirstGradient(tape) += static_cast<float>(leaf + 1);
+    });
     int next = range.begin;
     for (const GradientBlock& block : blocks) {
       ASSERT_EQ(block.leaves.begin, next);
       next = block.leaves.end;
       const int sum = (block.leaves.begin + 1 + block.leaves.end) * block.leaves.count() / 2;
-      ASSERT_EQ(block.sum[0], static_cast<float>(sum)) << round << ", " << next;
+      ASSERT_EQ(block.sum[0], static_cast<float>(sum * pieces)) << round << ", " << next;
     }
     ASSERT_EQ(next, range.end);
     ASSERT_EQ(blocks.front().sum, bank.gradients());
@@ -130,15 +132,15 @@ TEST_F(LeafSumsTest, AFailureIsSaidOnceAndLeavesNothing) {
   ParamBank& bank = model_->bank();
   LeafSums sums(*model_, DType::kF32, false, true);
   const auto pass = [this](bool fails) {
-    return [this, fails](Tape& tape, int, int leaf) {
+    return [this, fails](Tape& tape, int, int leaf, int) {
       *FirstGradient(tape) += 1.0f;
       if (fails && leaf >= 3) throw std::runtime_error("no");
     };
   };
   bank.ClearGradients();
-  EXPECT_THROW(sums.Run(8, {0, 8}, pass(true)), std::runtime_error);
+  EXPECT_THROW(sums.Run(8, 1, {0, 8}, pass(true)), std::runtime_error);
   bank.ClearGradients();
-  const auto blocks = sums.Run(8, {0, 8}, pass(false));
+  const auto blocks = sums.Run(8, 1, {0, 8}, pass(false));
   ASSERT_EQ(blocks.size(), 1u);
   EXPECT_EQ(blocks[0].sum[0], 8.0f);
 }

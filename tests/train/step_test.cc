@@ -157,7 +157,7 @@ TEST(StepTest, TheGuardRelentsWhereANormStaysHigh) {
   EXPECT_NEAR(step.state().mean_norm, 0.98 * 2.25 * mean + 0.02 * outcome.gradient_norm, 1e-9 * mean);
 }
 
-TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) {
+void ExpectTheStepOfOneMicroBatch(const TrainConfig& parts_train) {
   for (const ModelEntry& entry : RegisteredModels()) {
     // An update that is nearly the gradient itself: AdamW's usual one would blow up the rounding of tiny
     // gradients.
@@ -168,7 +168,7 @@ TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) {
     optim.clip = 0;
     const auto whole = TinyForTraining(entry.name), parts = TinyForTraining(entry.name);
     const std::vector<float> before = ValuesOf(*whole);
-    const TrainConfig whole_train = SmallTraining(4, 1), parts_train = SmallTraining(2, 2);
+    const TrainConfig whole_train = SmallTraining(4, 1);
     TrainingStep whole_step(*whole, optim, whole_train, DType::kF32, 1);
     TrainingStep parts_step(*parts, optim, parts_train, DType::kF32, 1);
     const Batch batch(whole_train, whole->vocab());
@@ -188,6 +188,14 @@ TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) {
     EXPECT_GT(largest_update, 1e-3) << entry.name;
     EXPECT_LT(largest_difference, 2e-6) << entry.name;
   }
+}
+
+TEST(StepTest, TwoMicroBatchesEqualOneOfBoth) { ExpectTheStepOfOneMicroBatch(SmallTraining(2, 2)); }
+
+TEST(StepTest, PiecesOfAMicroBatchEqualAllOfIt) {
+  TrainConfig train = SmallTraining(4, 1);
+  train.pieces = 2;
+  ExpectTheStepOfOneMicroBatch(train);
 }
 
 // What a step asks of the heap once everything has its size; each of three later steps has to ask for as
