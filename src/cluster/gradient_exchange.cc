@@ -173,40 +173,48 @@ void GradientExchange::Finish(float* result) {
   }
 }
 
-void GradientExchange::BeginUpdate(const float* values) {
-  if (type_ != DType::kBF16) return;
+void GradientExchange::BeginUpdate(float* values) {
+  values_ = values;
   before_.clear();
-  for (const auto& [begin, end] : UpdatedBy(ranks_.rank())) before_.insert(before_.end(), values + begin, values + end);
+  before_at_.resize(cuts_.size());
+  if (type_ == DType::kBF16) changes_.resize(static_cast<size_t>(cuts_.back()));
+  for (int part = 0; part + 1 < static_cast<int>(cuts_.size()); ++part) {
+    const auto [begin, end] = SegmentOf(part);
+    if (begin == end) continue;
+    if (OwnerOf(part) != ranks_.rank()) {
+      void* const to = type_ == DType::kBF16 ? static_cast<void*>(changes_.data() + begin) : values + begin;
+      ranks_.Receive(OwnerOf(part), to, static_cast<size_t>(end - begin) * SizeOf(type_), ChannelOfUpdated(part));
+    } else if (type_ == DType::kBF16) {
+      before_at_[static_cast<size_t>(part)] = before_.size();
+      before_.insert(before_.end(), values + begin, values + end);
+    }
+  }
 }
 
-void GradientExchange::ExchangeParts(void* all) {
-  char* const bytes = static_cast<char*>(all);
-  const auto width = static_cast<int64_t>(SizeOf(type_));
+void GradientExchange::SendUpdated(int part) {
+  const auto [begin, end] = SegmentOf(part);
+  if (begin == end) return;
+  const void* data = values_ + begin;
+  if (type_ == DType::kBF16) {
+    const float* before = before_.data() + before_at_[static_cast<size_t>(part)];
+    for (int64_t i = begin; i < end; ++i) {
+      changes_[static_cast<size_t>(i)] = ToBFloat16(values_[i] - *before);
+      values_[i] = *before++;
+    }
+    data = changes_.data() + begin;
+  }
+  const std::lock_guard lock(mutex_);
   for (int peer = 0; peer < ranks_.size(); ++peer) {
     if (peer == ranks_.rank()) continue;
-    for (const Segment& part : UpdatedBy(peer)) {
-      ranks_.Receive(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
-    }
-    for (const Segment& part : UpdatedBy(ranks_.rank())) {
-      ranks_.Send(peer, bytes + part.begin * width, static_cast<size_t>(part.count() * width));
-    }
+    ranks_.Send(peer, data, static_cast<size_t>(end - begin) * SizeOf(type_), ChannelOfUpdated(part));
   }
-  ranks_.Wait();
 }
 
-void GradientExchange::ShareValues(float* values) {
-  if (type_ != DType::kBF16) return ExchangeParts(values);
-  changes_.resize(static_cast<size_t>(cuts_.back()));
-  auto before = before_.begin();
-  for (const auto& [begin, end] : UpdatedBy(ranks_.rank())) {
-    for (int64_t i = begin; i < end; ++i) {
-      changes_[static_cast<size_t>(i)] = ToBFloat16(values[i] - *before);
-      values[i] = *before++;
-    }
-  }
-  ExchangeParts(changes_.data());
+void GradientExchange::FinishUpdate() {
+  ranks_.Wait();
+  if (type_ != DType::kBF16) return;
   ParallelBlocks(cuts_.back(), 1 << 15, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) values[i] += ToFloat(changes_[static_cast<size_t>(i)]);
+    for (int64_t i = begin; i < end; ++i) values_[i] += ToFloat(changes_[static_cast<size_t>(i)]);
   });
 }
 

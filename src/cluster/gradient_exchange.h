@@ -2,7 +2,7 @@
 // The parameters are cut into parts, which ranks have in turns. Every rank sums its parts, from what the others send
 // it, updates them, and sends the new values to all: what a rank has summed travels once, values once, whatever the
 // number of ranks, and no update is made twice. Each part's gradient travels as soon as it is there, while the backward
-// pass goes on.
+// pass goes on, and its new values while others are updated.
 #pragma once
 
 #include <cstdint>
@@ -54,10 +54,12 @@ class GradientExchange {
   // one's own: it is lost then.
   void Finish(float* result);
 
-  // values [size], before this rank updates its part of them.
-  void BeginUpdate(const float* values);
-  // After it: each rank's parts to all.
-  void ShareValues(float* values);
+  // values [size], before this rank updates its part of them. From now on those of others arrive.
+  void BeginUpdate(float* values);
+  // Each part of this rank once, when it is updated, by any thread: to all. Nobody writes it until FinishUpdate.
+  void SendUpdated(int part);
+  // Waits for the other ranks: all values are the new ones.
+  void FinishUpdate();
 
  private:
   struct Piece {  // of a part, that one rank sums
@@ -68,12 +70,13 @@ class GradientExchange {
   };
 
   int OwnerOf(int part) const { return part % ranks_.size(); }
-  // Of piece i. What is not of pieces has channel 0.
+  Segment SegmentOf(int part) const { return {cuts_[static_cast<size_t>(part)], cuts_[static_cast<size_t>(part) + 1]}; }
+  // Of piece i, and of a part's new values. What is neither has channel 0.
   static int ChannelOf(size_t i) { return 1 + static_cast<int>(i); }
+  int ChannelOfUpdated(int part) const { return ChannelOf(pieces_.size()) + part; }
   void AddPieces();
   void Plan(int leaves);
   void SumPiece(const Piece& piece, float* result);
-  void ExchangeParts(void* all);  // an array of `type_` like the values: each rank's parts of it to all
 
   Ranks& ranks_;
   std::vector<int64_t> cuts_;
@@ -90,7 +93,9 @@ class GradientExchange {
   Stopwatch since_progress_;
   double progress_pause_ = 0;                  // seconds
   std::vector<const float*> own_sums_;         // by block of this rank
-  std::vector<float> before_;                  // of this rank's parts, an update, where what travels is rounded
+  float* values_ = nullptr;                    // during an update
+  std::vector<float> before_;                  // it, where what travels is rounded: this rank's parts of the values,
+  std::vector<size_t> before_at_;              // by part, where it begins in them
   std::vector<float> floats_;                  // received
   std::vector<BFloat16> halves_, own_halves_;  // the same in bf16; and this rank's blocks, whole
   std::vector<BFloat16> changes_;              // of all values

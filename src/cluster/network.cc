@@ -39,6 +39,9 @@ double Transfer(const Link& link, double values, double bytes, int machines) {
   return values * bytes * (machines - 1) / machines / link.bandwidth;
 }
 
+// Messages that a small and a large one take: MPI announces what is large, is asked for it, and sends it.
+constexpr int kSmall = 1, kLarge = 3;
+
 // Of so many that are shared out: what the others wait for are those who have most.
 int64_t Most(int64_t all, int members) { return (all + members - 1) / members; }
 
@@ -63,29 +66,38 @@ double SecondsOfGradients(const StepCost& cost, const Link& link, int machines) 
   return std::max(seconds, passes) + Transfer(link, static_cast<double>(left), cost.step_bytes, machines);
 }
 
+// From then until every machine has all new values: parts are updated and travel one after the other.
+double SecondsOfValues(const StepCost& cost, const Link& link, int machines) {
+  const double update = cost.optimizer / machines, parts = PartsOfARank(machines);
+  const double values = Transfer(link, static_cast<double>(cost.parameters), cost.step_bytes, machines);
+  return std::max(update + values / parts, update / parts + values);
+}
+
 }  // namespace
 
+int PartsOfARank(int ranks) { return std::clamp(24 / ranks, 1, 6); }
+
 Link MeasureLink(Ranks& ranks) {
-  constexpr size_t kLarge = 8 << 20;
-  std::vector<char> sent(kLarge), received(kLarge);
-  SecondsOfRound(ranks, sent, received, kLarge, 1);  // makes connections, touches memory
+  constexpr size_t kBytes = 8 << 20;
+  std::vector<char> sent(kBytes), received(kBytes);
+  SecondsOfRound(ranks, sent, received, kBytes, 1);  // makes connections, touches memory
   const double small = SecondsOfRound(ranks, sent, received, 8, 200);
-  const double once = SecondsOfRound(ranks, sent, received, kLarge, 1);
+  const double once = SecondsOfRound(ranks, sent, received, kBytes, 1);
   const int rounds = std::clamp(static_cast<int>(1.0 / once), 1, 50);  // about a second, the same number everywhere
-  const double large = SecondsOfRound(ranks, sent, received, kLarge, rounds);
-  return {small, static_cast<double>(kLarge) / std::max(1e-9, large - small)};
+  const double large = SecondsOfRound(ranks, sent, received, kBytes, rounds);
+  return {small, static_cast<double>(kBytes) / std::max(1e-9, large - small)};
 }
 
 double StepSeconds(const StepCost& cost, const Link& link, int machines) {
   if (machines == 1) return cost.passes + cost.optimizer;
-  constexpr int kMessages = 4;  // gradients, losses, values, what rank 0 decides: each waits for the one before
-  return SecondsOfGradients(cost, link, machines) + cost.optimizer / machines +
-         Transfer(link, static_cast<double>(cost.parameters), cost.step_bytes, machines) + kMessages * link.latency;
+  // Gradients, losses, values, what rank 0 decides: each waits for the one before.
+  constexpr int kMessages = 2 * kLarge + 2 * kSmall;
+  return SecondsOfGradients(cost, link, machines) + SecondsOfValues(cost, link, machines) + kMessages * link.latency;
 }
 
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every) {
   if (machines == 1) return cost.passes + cost.optimizer;
-  constexpr int kMessages = 3;  // differences, their mean, what rank 0 decides
+  constexpr int kMessages = 2 * kLarge + kSmall;  // differences, their mean, what rank 0 decides
   const double exchange = Transfer(link, static_cast<double>(cost.parameters), 2 * cost.difference_bytes, machines) +
                           kMessages * link.latency;
   return PassesOf(cost, machines) + cost.optimizer + exchange / every;

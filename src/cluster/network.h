@@ -9,6 +9,10 @@
 
 namespace flashlm {
 
+// In how many parts each rank's share of the parameters is cut: the more, the more of the gradient is on its way before
+// the backward pass is over, and of the new values before the update is. Of many ranks each has few matrices anyway.
+int PartsOfARank(int ranks);
+
 struct Link {
   double latency = 0;    // seconds that a small message takes, one way
   double bandwidth = 0;  // bytes a second that a rank sends while it receives as many
@@ -35,7 +39,7 @@ struct StepCost {
 };
 
 // Seconds of a step on so many machines that exchange gradients; on one without exchange. A gradient travels as soon as
-// it is complete, while the last passes go on.
+// it is complete, while the last passes go on, a new value as soon as its part is updated.
 double StepSeconds(const StepCost& cost, const Link& link, int machines);
 // The same where they make `every` steps of their own between two exchanges of weights.
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every);

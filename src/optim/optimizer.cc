@@ -1,6 +1,7 @@
 #include "optim/optimizer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <utility>
 
@@ -145,15 +146,31 @@ double Optimizer::GradientNorm() const {
   return std::sqrt(kernels::SumOfSquares(bank_.gradients(), bank_.size()) + tables_.SumOfSquares());
 }
 
-void Optimizer::Update(double gradient_norm, double factor, int64_t update, double fraction) {
+void Optimizer::Update(double gradient_norm, double factor, int64_t update, double fraction, UpdateWatch* watch) {
   const double scale = config_.clip > 0 ? std::min(1.0, config_.clip / (gradient_norm + 1e-6)) : 1.0;
   const double decay_factor = config_.decay.Factor(fraction, factor);
   const auto run = [&](const Piece& piece) {
     piece.rule->Update(piece.memory, {piece.peak_lr * factor, piece.weight_decay * decay_factor, config_.cautious_decay,
                                       scale, update, fraction, dtype_});
   };
-  for (const Piece& piece : runs_) run(piece);
-  ParallelPieces(static_cast<int64_t>(matrices_.size()), [&](int64_t i) { run(matrices_[static_cast<size_t>(i)]); });
+  for (const Piece& piece : runs_) {
+    run(piece);
+    if (watch != nullptr) watch->Between();
+  }
+  std::map<int, std::atomic<int>> left;  // matrices of each part
+  if (watch != nullptr) {
+    for (const auto& [part, count] : matrices_of_part_) {
+      left[part] = count;
+      if (count == 0) watch->Updated(part);
+    }
+  }
+  ParallelPieces(static_cast<int64_t>(matrices_.size()), [&](int64_t i) {
+    const Piece& piece = matrices_[static_cast<size_t>(i)];
+    run(piece);
+    if (watch == nullptr) return;
+    if (--left.find(piece.part)->second == 0) watch->Updated(piece.part);
+    watch->Between();
+  });
   tables_.Update((config_.tables.lr > 0 ? config_.tables.lr : config_.lr) * factor, scale, update);
   bank_.Touch();
 }
@@ -277,6 +294,7 @@ std::vector<std::span<float>> Optimizer::MemoryOf(const Piece& piece) {
 
 void Optimizer::Share(const std::vector<int64_t>& cuts, int member, int members) {
   shared_.resize(static_cast<size_t>(members));
+  for (int part = member; part + 1 < static_cast<int>(cuts.size()); part += members) matrices_of_part_[part] = 0;
   std::vector<Piece> runs, matrices;
   for (const auto* pieces : {&runs_, &matrices_}) {
     for (const Piece& piece : *pieces) {
@@ -297,7 +315,10 @@ void Optimizer::Share(const std::vector<int64_t>& cuts, int member, int members)
         }
         const int owner = static_cast<int>(p) % members;
         for (const std::span<float> state : MemoryOf(part)) shared_[static_cast<size_t>(owner)].push_back(state);
-        if (owner == member) (whole ? matrices : runs).push_back(part);
+        if (owner != member) continue;
+        part.part = static_cast<int>(p);
+        (whole ? matrices : runs).push_back(part);
+        if (whole) ++matrices_of_part_[part.part];
       }
     }
   }

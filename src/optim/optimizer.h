@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,18 @@
 #include "tensor/param_state.h"
 
 namespace flashlm {
+
+// Who takes what an update changes part by part, while it goes on. Both may be called by any thread that updates, and
+// must not throw.
+class UpdateWatch {
+ public:
+  virtual ~UpdateWatch() = default;
+
+  // Nothing in this part of Optimizer::Share will change any more: once for each that is this member's.
+  virtual void Updated(int part) = 0;
+  // After every piece.
+  virtual void Between() = 0;
+};
 
 class Optimizer {
  public:
@@ -26,7 +39,8 @@ class Optimizer {
   double GradientNorm() const;
   // Applies the gradients, scaled down to the clipping norm, and zeroes them. `factor`: the schedule's.
   // `update`: 1-based count of updates made, for bias corrections. `fraction`: of the budget that is done.
-  void Update(double gradient_norm, double factor, int64_t update, double fraction = 1);
+  // `watch`, if any: after Share.
+  void Update(double gradient_norm, double factor, int64_t update, double fraction = 1, UpdateWatch* watch = nullptr);
   // --- several processes that share the updates ---
   // The bank's parameters in `rounds` stretches of about equal size, each cut into one part for each of `members`, as
   // evenly as can be by what updating and sending it costs, all rounds together: where parts begin in the bank's arrays
@@ -51,6 +65,7 @@ class Optimizer {
     const UpdateRule* rule;
     double peak_lr, weight_decay;
     RulePiece memory;
+    int part = -1;  // of Share
   };
   int64_t BeginOf(const Piece& piece) const { return piece.memory.values - bank_.values(); }
   static std::vector<std::span<float>> MemoryOf(const Piece& piece);
@@ -64,6 +79,7 @@ class Optimizer {
   TableUpdates tables_;
   std::vector<Piece> runs_, matrices_;
   std::vector<std::vector<std::span<float>>> shared_;  // by member
+  std::map<int, int> matrices_of_part_;                // of this member's, how many
 };
 
 // Floats that the rules of a run with these settings remember of the bank's parameters.

@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "cluster/network.h"
 #include "kernels/vector/block_squares.h"
 #include "models/predict.h"
 #include "text/tokenizer.h"
@@ -19,9 +20,6 @@ namespace {
 constexpr int64_t kUpdatesBeforeGuard = 20;
 constexpr double kNormDecay = 0.98;
 constexpr double kNormGrowth = 1.5;
-// Where ranks share a step: the more, the more of the gradient is on its way before the backward pass is over. Of many
-// ranks each has few matrices anyway.
-int PartsOfARank(int ranks) { return std::clamp(24 / ranks, 1, 6); }
 
 }  // namespace
 
@@ -60,8 +58,7 @@ void TrainingStep::RunPiece(Tape& tape, int worker, int index, int piece, const 
   const int sequences = plan.size.micro_batch / leaves.lanes / leaves.pieces;
   const int64_t tokens = int64_t{sequences} * plan.size.length;
   const int64_t begin = (int64_t{leaf} * leaves.pieces + piece) * tokens;
-  const auto random_step =
-      static_cast<uint64_t>((plan.micro_batches * leaves.lanes + leaf) * leaves.pieces + piece);
+  const auto random_step = static_cast<uint64_t>((plan.micro_batches * leaves.lanes + leaf) * leaves.pieces + piece);
   tape.BeginTraining(sequences, plan.size.length, seed_, random_step);
   const int32_t* read = data.inputs + begin;
   const Prediction prediction = model_.Predict(tape, DropWords(worker, random_step, read, tokens),
@@ -100,7 +97,9 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
 // A growing sequence leaves fewer of them in a micro-batch.
 int TrainingStep::LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, train_.lanes)); }
 
-int TrainingStep::PiecesOf(const StepSize& size) const { return std::gcd(size.micro_batch / LanesOf(size), train_.pieces); }
+int TrainingStep::PiecesOf(const StepSize& size) const {
+  return std::gcd(size.micro_batch / LanesOf(size), train_.pieces);
+}
 
 int TrainingStep::GradientCopies(const StepSize& size) const {
   const int leaves = size.accumulate * LanesOf(size);
@@ -175,9 +174,11 @@ void TrainingStep::Apply(const StepPlan& plan, double gradient_norm) {
   float* const values = model_.bank().values();
   kept_.clear();
   for (const auto& [begin, end] : frozen_) kept_.insert(kept_.end(), values + begin, values + end);
-  if (exchange_) exchange_->BeginUpdate(values);
-  optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
-  if (exchange_) ShareUpdate();
+  if (exchange_) {
+    UpdateShared(plan, gradient_norm);
+  } else {
+    optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction);
+  }
   model_.EndStep(/*applied=*/true);
   if (frozen_.empty()) return;
   auto kept = kept_.begin();

@@ -117,7 +117,8 @@ class TrainingStep {
   void ExchangeRecords();
   double SharedNorm() const;
   // What the first rank updates, the others get, and so on.
-  void ShareUpdate();
+  class SendsUpdated;
+  void UpdateShared(const StepPlan& plan, double gradient_norm);
   StepOutcome::Verdict Judge(const StepOutcome& outcome) const;
   // What is frozen has no gradient, in the norm as well; and whatever the update does, by momentum or decay, is undone,
   // and what the model itself writes into its buffers.

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <mutex>
 #include <string>
 
 #include "base/error.h"
@@ -83,9 +85,44 @@ void TrainingStep::ExchangeRecords() {
   }
 }
 
-void TrainingStep::ShareUpdate() {
-  const Stopwatch watch;
+class TrainingStep::SendsUpdated final : public UpdateWatch {
+ public:
+  explicit SendsUpdated(GradientExchange& exchange) : exchange_(exchange) {}
+
+  void Updated(int part) override {
+    Try([&] { exchange_.SendUpdated(part); });
+  }
+  void Between() override {
+    Try([&] { exchange_.Progress(); });
+  }
+  void RethrowFailure() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  // Threads that update cannot throw.
+  template <class Work>
+  void Try(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      failure_ = std::current_exception();
+    }
+  }
+
+  GradientExchange& exchange_;
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+};
+
+void TrainingStep::UpdateShared(const StepPlan& plan, double gradient_norm) {
   ParamBank& bank = model_.bank();
+  exchange_->BeginUpdate(bank.values());
+  SendsUpdated sends(*exchange_);
+  optimizer_.Update(gradient_norm, plan.factor, state_.updates, plan.fraction, &sends);
+  sends.RethrowFailure();
+  const Stopwatch watch;
   // What others update has no gradient here any more; a rule leaves zeros in its own.
   int64_t end = 0;
   for (const auto& own : exchange_->UpdatedBy(ranks_->rank())) {
@@ -93,7 +130,7 @@ void TrainingStep::ShareUpdate() {
     end = own.end;
   }
   std::fill(bank.gradients() + end, bank.gradients() + bank.size(), 0.0f);
-  exchange_->ShareValues(bank.values());
+  exchange_->FinishUpdate();
   bank.Touch();
   const double seconds = watch.Seconds();
   exchange_seconds_ += seconds;

@@ -19,23 +19,24 @@ const StepCost kCost{.passes = 8,
 TEST(Network, OneMachineExchangesNothing) { EXPECT_DOUBLE_EQ(StepSeconds(kCost, kLink, 1), 10); }
 
 TEST(Network, WithoutMoreKnowledgeExchangeAndPassesAddUp) {
-  // Half of the passes, of the update, of the gradients and of the values; four messages.
-  EXPECT_DOUBLE_EQ(StepSeconds(kCost, kLink, 2), 4 + 1 + 5 + 5 + 4 * 0.25);
+  // Half of the passes, of the gradients and of the values, the first of which wait for a sixth of half of the update;
+  // eight messages.
+  EXPECT_DOUBLE_EQ(StepSeconds(kCost, kLink, 2), 4 + 5 + 1.0 / 6 + 5 + 8 * 0.25);
   // Three of the eight sequences.
-  EXPECT_DOUBLE_EQ(StepSeconds(kCost, kLink, 3), 3 + 2.0 / 3 + 2 * 20.0 / 3 + 1);
-  EXPECT_DOUBLE_EQ(LocalStepSeconds(kCost, kLink, 2, 10), 4 + 2 + (10 + 3 * 0.25) / 10);
+  EXPECT_DOUBLE_EQ(StepSeconds(kCost, kLink, 3), 3 + 20.0 / 3 + 2.0 / 3 / 6 + 20.0 / 3 + 2);
+  EXPECT_DOUBLE_EQ(LocalStepSeconds(kCost, kLink, 2, 10), 4 + 2 + (10 + 7 * 0.25) / 10);
 }
 
 TEST(Network, WhatIsCompleteTravelsDuringTheLastPass) {
   StepCost cost = kCost;
   cost.completed = {{0.5, 40}, {1, 60}};
   // Four passes of a second, one after the other: 40 values from 3.5 s on until 5.5, the others until 8.5.
-  EXPECT_DOUBLE_EQ(StepSeconds(cost, kLink, 2), 8.5 + 1 + 5 + 1);
+  EXPECT_DOUBLE_EQ(StepSeconds(cost, kLink, 2), 8.5 + 1.0 / 6 + 5 + 2);
   // All four at once, from 2 s on until 4; the others until 7.
   cost.side_by_side = 4;
-  EXPECT_DOUBLE_EQ(StepSeconds(cost, kLink, 2), 7 + 1 + 5 + 1);
-  // A fast network waits for the passes.
-  EXPECT_DOUBLE_EQ(StepSeconds(cost, {0, 1e9}, 2), 4 + 1 + 100 / 2e9 + 60 / 2e9);
+  EXPECT_DOUBLE_EQ(StepSeconds(cost, kLink, 2), 7 + 1.0 / 6 + 5 + 2);
+  // A fast network waits for the passes, and for the update.
+  EXPECT_DOUBLE_EQ(StepSeconds(cost, {0, 1e9}, 2), 4 + 60 / 2e9 + 1 + 100 / 2e9 / 6);
 }
 
 }  // namespace

@@ -175,10 +175,15 @@ std::vector<float> Exchange(Ranks& ranks, const std::vector<std::vector<float>>&
   // An update of 1 plus the rank, which bf16 has exactly.
   std::vector<float> shared(values[0].size());
   exchange.BeginUpdate(shared.data());
-  for (const auto& [begin, end] : exchange.UpdatedBy(ranks.rank())) {
-    std::fill(shared.begin() + begin, shared.begin() + end, 1.0f + static_cast<float>(ranks.rank()));
+  for (int i = 0; i < parts; ++i) {
+    const int part = ranks.rank() % 2 == 0 ? i : parts - 1 - i;
+    if (part % ranks.size() != ranks.rank()) continue;
+    const auto cut = exchange.cuts().begin() + part;
+    std::fill(shared.begin() + cut[0], shared.begin() + cut[1], 1.0f + static_cast<float>(ranks.rank()));
+    exchange.SendUpdated(part);
+    exchange.Progress();
   }
-  exchange.ShareValues(shared.data());
+  exchange.FinishUpdate();
   int64_t updated = 0;
   for (int rank = 0; rank < ranks.size(); ++rank) {
     for (const auto& [begin, end] : exchange.UpdatedBy(rank)) {
