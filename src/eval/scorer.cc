@@ -13,7 +13,8 @@ namespace flashlm {
 namespace {
 
 // Texts are cut at multiples of this, alone or beside others: where a text is cut changes its last bits. Four times as
-// many tokens make fast matrix products; what a pass leaves in memory grows with them (72 MB of a model of v8.3's size).
+// many tokens make fast matrix products; what a pass leaves in memory grows with them (64 MB of a model of v8.3's
+// size).
 constexpr int kPiece = 256;
 constexpr int kRows = 4;
 // What mixes positions may take short pieces another way (kernels/delta/plan.h), and a neighbour's length must not

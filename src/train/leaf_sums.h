@@ -37,8 +37,9 @@ class LeafSums {
   // Before the first Run: who is handed the sums of each part as soon as they are there. No Run after its end.
   void SendTo(GradientExchange& exchange);
 
-  // Passes the leaves of `range`, of `leaves` in all, each in `pieces` one after the other. Their sums, by the largest nodes of the tree, in order; the first
-  // lies in the bank's gradients, which must be zero before. They stay until Clear.
+  // Passes the leaves of `range`, of `leaves` in all, each in `pieces` one after the other. Their sums, by the largest
+  // nodes of the tree, in order; the first lies in the bank's gradients, which must be zero before. They stay until
+  // Clear.
   std::span<const GradientBlock> Run(int leaves, int pieces, LeafRange range, const Pass& pass);
   // Zeroes what Run has left outside of the bank's gradients.
   void Clear();
