@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--flashlm", default="build/release/flashlm")
     parser.add_argument("--presets", nargs="+", default=["v8.3"], help="names, or: all")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["eager-bf16", "compiled-bf16"])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, choices=range(1, 100), metavar="N", default=3)
     parser.add_argument("--steps", type=int, default=5, help="measured steps of each setting; their median counts")
     parser.add_argument("--batch", type=int, help="sequences of a micro-batch (default: the preset's)")
     parser.add_argument("--accumulate", type=int, help="micro-batches of a step (default: the preset's)")
@@ -53,10 +53,17 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one PyTorch setting")
     args = parser.parse_args()
 
-    presets = sorted(p.stem for p in (ROOT / "presets").glob("*.toml")) if args.presets == ["all"] else args.presets
+    names = {p.stem for p in (ROOT / "presets").glob("*.toml")}
+    presets = sorted(names) if args.presets == ["all"] else args.presets
+    if not names.issuperset(presets):
+        parser.error(f"no preset {', '.join(sorted(set(presets) - names))}")
     print("| preset | flashlm tokens/s | PyTorch tokens/s | ratio | peak memory MB |\n|---|---|---|---|---|", flush=True)
+    run = None
     for preset in presets:
         table = read_preset(preset)
+        if "model" not in table:
+            print(f"{preset} left out: a family, not a size", file=sys.stderr)
+            continue
         batch = ["--batch", str(args.batch or table["train"]["micro_batch"]),
                  "--accumulate", str(args.accumulate or table["train"]["accumulate"])]
         same_work = ["optim.optimizer=adamw", *(f"train.{name}=0" for name in ONLY_OURS if name in table["train"])]
@@ -78,7 +85,8 @@ def main() -> None:
         if len(ratios) > 1:
             spread += f" ({min(ratios):.2f} to {max(ratios):.2f})"
         print(f"| {preset} | {statistics.median(ours):,.0f} | {shown} | {spread} | {run['peak_rss_mb']:.0f} |", flush=True)
-    print(f"\n{run['cpu']}, {run['threads']} threads, {run['precision']}; {args.rounds} rounds in turns")
+    if run:
+        print(f"\n{run['cpu']}, {run['threads']} threads, {run['precision']}; {args.rounds} rounds in turns")
 
 
 if __name__ == "__main__":

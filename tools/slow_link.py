@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Joins two network namespaces by a link of a stated rate and delay, on kernels whose tc has no netem, too.
 
-    sudo tools/slow_link.py --mbit 100 --delay-ms 20        # Ctrl-C takes it down again
+    sudo tools/slow_link.py --mbit 100 --delay-ms 20        # until Ctrl-C; the namespaces stay
     sudo ip netns exec slow-a ping 10.99.0.2                # in another terminal
 
 The namespaces slow-a (10.99.0.1) and slow-b (10.99.0.2) are made if they are not there. Each gets a TUN device, and this
@@ -15,6 +15,7 @@ import collections
 import contextlib
 import ctypes
 import fcntl
+import math
 import os
 import pathlib
 import select
@@ -31,7 +32,9 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
+    result = subprocess.run(["ip", *words], stderr=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        raise OSError(0, f"ip {' '.join(words)}: {result.stderr.strip()}")
 
 
 def enter(namespace: int) -> None:
@@ -92,23 +95,10 @@ class Way:
                 self.dropped += 1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mbit", type=float, default=1000, help="Mbit/s each way (default: 1000)")
-    parser.add_argument("--delay-ms", type=float, default=0, help="milliseconds one way (default: 0)")
-    parser.add_argument("--queue-ms", type=float, default=50, help="longest wait for the link (default: 50)")
-    parser.add_argument("--mtu", type=int, default=60000, help="bytes of a packet (default: 60000)")
-    args = parser.parse_args()
-    if args.mbit <= 0 or args.delay_ms < 0 or args.queue_ms <= 0 or not 1280 <= args.mtu <= 65535:
-        parser.error("--mbit and --queue-ms must be above 0, --delay-ms at least 0, --mtu 1280 to 65535")
-    if os.geteuid() != 0:
-        sys.exit("error: network namespaces need root (hint: sudo)")
-
+def carry(args: argparse.Namespace) -> None:
     devices = [open_device(name, address, args.mtu) for name, address in NAMESPACES.items()]
     rate = (args.mbit * 1e6 / 8, args.delay_ms / 1e3, args.queue_ms / 1e3)
     ways = [Way(devices[0], devices[1], *rate), Way(devices[1], devices[0], *rate)]
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell leaves SIGINT ignored in what it starts behind itself
-        signal.signal(number, signal.default_int_handler)
     print(f"{' and '.join(NAMESPACES)}: {args.mbit:g} Mbit/s each way, {args.delay_ms:g} ms one way; Ctrl-C ends it",
           flush=True)
     try:
@@ -120,9 +110,35 @@ def main() -> None:
                 if way.source in ready:
                     way.take_all(args.mtu)
                 way.deliver(time.monotonic())
-    except KeyboardInterrupt:
+    finally:
         for name, way in zip(NAMESPACES, ways):
             print(f"from {name}: {way.carried} packets carried, {way.dropped} dropped")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mbit", type=float, default=1000, help="Mbit/s each way (default: 1000)")
+    parser.add_argument("--delay-ms", type=float, default=0, help="milliseconds one way (default: 0)")
+    parser.add_argument("--queue-ms", type=float, default=50, help="longest wait for the link (default: 50)")
+    parser.add_argument("--mtu", type=int, default=60000, help="bytes of a packet (default: 60000)")
+    args = parser.parse_args()
+    within = {"--mbit": (args.mbit, 0.01, 1e5), "--delay-ms": (args.delay_ms, 0, 1e4), "--queue-ms": (args.queue_ms, 1, 1e4),
+              "--mtu": (args.mtu, 1280, 65535)}
+    for option, (value, least, most) in within.items():
+        if not (math.isfinite(value) and least <= value <= most):
+            parser.error(f"{option} {value:g}: {least:g} to {most:g}")
+    if os.geteuid() != 0:
+        sys.exit("error: network namespaces need root (hint: sudo)")
+    # A shell leaves SIGINT ignored in what it starts behind itself.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        carry(args)
+    except OSError as failure:
+        sys.exit(f"error: {failure.strerror or failure} (hint: is another {DEVICE} link up, or `ip` missing? "
+                 f"`{'; '.join(f'ip netns del {name}' for name in NAMESPACES)}` begins anew)")
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":

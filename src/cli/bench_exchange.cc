@@ -37,15 +37,12 @@ Json Predictions(const SharedStep& step, const Link& link, int every) {
     StepCost int8 = step.cost;
     int8.difference_bytes = 1;
     const double local = LocalStepSeconds(int8, link, machines, every);
-    StepCost late = step.cost;
-    late.completed.clear();
-    const double hidden = StepSeconds(late, link, machines) - seconds;
     rows.push_back({{"machines", machines},
                     {"idle_machines", std::max<int64_t>(0, machines - step.cost.sequences)},
                     {"step_ms", 1e3 * seconds},
                     {"tokens_per_s", static_cast<double>(step.tokens) / seconds},
                     {"efficiency", alone / (machines * seconds)},
-                    {"hidden_ms", 1e3 * hidden},
+                    {"hidden_ms", 1e3 * HiddenSeconds(step.cost, link, machines)},
                     {"local_step_ms", 1e3 * local},
                     {"local_tokens_per_s", static_cast<double>(step.tokens) / local},
                     {"local_efficiency", alone / (machines * local)}});

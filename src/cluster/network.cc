@@ -41,6 +41,8 @@ double Transfer(const Link& link, double values, double bytes, int machines) {
 
 // Messages that a small and a large one take: MPI announces what is large, is asked for it, and sends it.
 constexpr int kSmall = 1, kLarge = 3;
+// Gradients, losses, values, what rank 0 decides: each waits for the one before.
+constexpr int kMessagesOfAStep = 2 * kLarge + 2 * kSmall;
 
 // Of so many that are shared out: what the others wait for are those who have most.
 int64_t Most(int64_t all, int members) { return (all + members - 1) / members; }
@@ -90,9 +92,16 @@ Link MeasureLink(Ranks& ranks) {
 
 double StepSeconds(const StepCost& cost, const Link& link, int machines) {
   if (machines == 1) return cost.passes + cost.optimizer;
-  // Gradients, losses, values, what rank 0 decides: each waits for the one before.
-  constexpr int kMessages = 2 * kLarge + 2 * kSmall;
-  return SecondsOfGradients(cost, link, machines) + SecondsOfValues(cost, link, machines) + kMessages * link.latency;
+  return SecondsOfGradients(cost, link, machines) + SecondsOfValues(cost, link, machines) +
+         kMessagesOfAStep * link.latency;
+}
+
+double HiddenSeconds(const StepCost& cost, const Link& link, int machines) {
+  if (machines == 1) return 0;
+  const double one_by_one = PassesOf(cost, machines) + cost.optimizer / machines +
+                            Transfer(link, static_cast<double>(cost.parameters), 2 * cost.step_bytes, machines) +
+                            kMessagesOfAStep * link.latency;
+  return one_by_one - StepSeconds(cost, link, machines);
 }
 
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every) {

@@ -41,6 +41,8 @@ struct StepCost {
 // Seconds of a step on so many machines that exchange gradients; on one without exchange. A gradient travels as soon as
 // it is complete, while the last passes go on, a new value as soon as its part is updated.
 double StepSeconds(const StepCost& cost, const Link& link, int machines);
+// How much longer it would take if nothing travelled before all passes, and all of the update, are over.
+double HiddenSeconds(const StepCost& cost, const Link& link, int machines);
 // The same where they make `every` steps of their own between two exchanges of weights.
 double LocalStepSeconds(const StepCost& cost, const Link& link, int machines, int every);
 

@@ -1,5 +1,6 @@
 #include "cluster/ranks.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -236,7 +237,9 @@ void Ranks::Together(const std::function<void()>& work) {
 }
 
 Ranks::Busy::Busy(Ranks* ranks) : ranks_(ranks) {
-  if (ranks_ != nullptr) thread_ = std::thread([this] { Beat(); });
+  if (ranks_ == nullptr) return;
+  pthread_getcpuclockid(pthread_self(), &clock_);
+  thread_ = std::thread([this] { Beat(); });
 }
 
 Ranks::Busy::~Busy() {
@@ -248,22 +251,19 @@ Ranks::Busy::~Busy() {
   if (thread_.joinable()) thread_.join();
 }
 
-double CpuSecondsOfOtherThreads() {
-  const auto seconds = [](clockid_t clock) {
-    timespec time{};
-    clock_gettime(clock, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  };
-  return seconds(CLOCK_PROCESS_CPUTIME_ID) - seconds(CLOCK_THREAD_CPUTIME_ID);
+double Ranks::Busy::SecondsWorked() const {
+  timespec time{};
+  clock_gettime(clock_, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 void Ranks::Busy::Beat() {
   const char sign = 1;
   std::vector<int> sent;
-  double worked = CpuSecondsOfOtherThreads();
+  double worked = SecondsWorked();
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, kBetweenBeats, [&] { return over_; })) {
-    const double now = CpuSecondsOfOtherThreads();
+    const double now = SecondsWorked();
     if (now - worked < kLeastWork) continue;
     worked = now;
     for (int peer = 0; peer < ranks_->size(); ++peer) {

@@ -68,7 +68,8 @@ class Ranks {
   int64_t bytes_sent() const { return bytes_sent_; }
 
   // While one lives, this rank does something that the others do not and may be waited for longer: a thread tells them
-  // that it is alive, as long as the process uses CPU time: one that waits for a disk that does not answer is silent.
+  // that it is alive, as long as the one that made this uses CPU time: what waits for a disk that does not answer is
+  // silent.
   // No message is sent or received meanwhile.
   class Busy {
    public:
@@ -80,7 +81,11 @@ class Ranks {
    private:
     void Beat();
 
+    // CPU time that the thread which made this has used.
+    double SecondsWorked() const;
+
     Ranks* ranks_;
+    clockid_t clock_{};  // of that thread
     std::mutex mutex_;
     std::condition_variable wake_;
     bool over_ = false;
@@ -111,9 +116,6 @@ class Ranks {
   std::vector<char> heard_;        // what these write
   bool alive_ = false;             // somebody has given one since this was last set to false
 };
-
-// CPU time that this process has used so far, but for the calling thread's.
-double CpuSecondsOfOtherThreads();
 
 // Runs `work` as Ranks::Together; where this process is alone it just runs it.
 void Together(Ranks* ranks, const std::function<void()>& work);

@@ -48,8 +48,8 @@ struct TrainConfig {
           "equal parts of a micro-batch that are passed side by side, each by a thread of its own; 0: as many as there "
           "are threads, at least 2, kept by the run");
     v.Int("pieces", pieces, 1, 65536,
-          "equal parts of a lane's sequences that are passed one after the other, for less memory: activations are "
-          "those of one at a time");
+          "equal parts of a lane's sequences, as far as they divide, that are passed one after the other, for less "
+          "memory: activations are those of one at a time");
     cluster.VisitFields(v);
     growth.VisitFields(v);
     v.Text("shuffle", shuffle, {"chunks", "documents"},

@@ -65,6 +65,12 @@ void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>&
     keys.push_back(assignment.substr(kSection.size(), assignment.find('=') - kSection.size()));
   }
   if (keys.empty()) return;
+  const int sequences = config.train.micro_batch, pieces = config.train.pieces;
+  if (std::find(keys.begin(), keys.end(), "pieces") != keys.end() && sequences % pieces != 0) {
+    throw UsageError(
+        fmt::format("train.pieces = {}: a micro-batch of {} sequences has no so many equal parts", pieces, sequences),
+        "choose a divisor of train.micro_batch");
+  }
   config.train.objective.RefuseIdle(keys, MakeModel(config.model, false)->config());
 }
 

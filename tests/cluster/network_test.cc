@@ -27,6 +27,14 @@ TEST(Network, WithoutMoreKnowledgeExchangeAndPassesAddUp) {
   EXPECT_DOUBLE_EQ(LocalStepSeconds(kCost, kLink, 2, 10), 4 + 2 + (10 + 7 * 0.25) / 10);
 }
 
+TEST(Network, WhatIsHiddenIsWhatAStepDoesNotWaitFor) {
+  EXPECT_EQ(HiddenSeconds(kCost, kLink, 1), 0);
+  EXPECT_NEAR(HiddenSeconds(kCost, kLink, 2), 5.0 / 6, 1e-9);  // of half of the update
+  StepCost cost = kCost;
+  cost.completed = {{0.5, 40}, {1, 60}};
+  EXPECT_NEAR(HiddenSeconds(cost, kLink, 2), 0.5 + 5.0 / 6, 1e-9);
+}
+
 TEST(Network, WhatIsCompleteTravelsDuringTheLastPass) {
   StepCost cost = kCost;
   cost.completed = {{0.5, 40}, {1, 60}};

@@ -73,22 +73,6 @@ TEST(Ranks, EndTheJobForOneThatIsSilentAndNameIt) {
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
 }
 
-// What tells a rank that works from one that hangs.
-TEST(Ranks, KnowHowMuchOtherThreadsWork) {
-  const auto used_while = [](const auto& wait) {
-    const double before = CpuSecondsOfOtherThreads();
-    wait();
-    return CpuSecondsOfOtherThreads() - before;
-  };
-  const auto spin = [] {
-    for (const Stopwatch watch; watch.Seconds() < 0.05;) {
-    }
-  };
-  EXPECT_LT(used_while([] { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }), 1e-3);
-  EXPECT_LT(used_while(spin), 1e-2);  // its own
-  EXPECT_GT(used_while([&] { std::thread(spin).join(); }), 1e-2);
-}
-
 // Rank 1 is busy for longer than rank 0 would wait for a silent one.
 TEST(Ranks, WaitForOneThatSaysThatItIsBusy) {
   RunRanks(2, [&](Ranks& ranks) {
@@ -97,7 +81,8 @@ TEST(Ranks, WaitForOneThatSaysThatItIsBusy) {
     if (ranks.rank() == 1) {
       {
         const Ranks::Busy busy(&ranks);
-        std::this_thread::sleep_for(std::chrono::milliseconds(4800));
+        for (const Stopwatch watch; watch.Seconds() < 4.8;) {
+        }
       }
       ranks.Send(0, &byte, 1);
     } else {
@@ -106,6 +91,32 @@ TEST(Ranks, WaitForOneThatSaysThatItIsBusy) {
     ranks.Wait();
     EXPECT_EQ(byte, 7);
   });
+}
+
+// Rank 1 is to be busy, but does nothing, whatever other threads of its process do.
+TEST(Ranks, EndTheJobForABusyOneThatHangs) {
+  testing::internal::CaptureStderr();
+  std::atomic<bool> aborted = false;
+  RunRanks(2, [&](Ranks& ranks) {
+    ranks.SetPatience(2.6);
+    if (ranks.rank() == 1) {
+      const Ranks::Busy busy(&ranks);
+      for (const Stopwatch watch; !aborted && watch.Seconds() < 20;) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      }
+      return;
+    }
+    try {
+      char byte;
+      ranks.Receive(1, &byte, 1);
+      ranks.Wait();
+    } catch (const Aborted&) {
+      aborted = true;
+    }
+  });
+  EXPECT_TRUE(aborted);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("error: rank 1 on host1 has been silent"), std::string::npos) << said;
 }
 
 // The sum over leaves as it is defined.
