@@ -123,6 +123,7 @@ TEST_F(VerbsTest, RefusesOptionsThatWouldBeIgnored) {
   refuse({"bench", "train", "--precision", "int8"}, "precision");
   refuse({"bench", "train", "--preset", "gpt-baseline", "--set", "train.value_weight=0.5"},
          "train.value_weight: the model has no value heads");
+  refuse({"bench", "train", "--preset", "v8.3", "--set", "train.pieces=3"}, "train.pieces = 3");
   refuse({"inspect", "x", "--set", "model.d_model=64"}, "--set");
   refuse({"inspect", "--preset", "v8.3", "--set", "optim.lr=1"}, "optim.lr=1");
   refuse({"inspect", "x", "--preset", "v8.3"}, "--preset");
