@@ -1,6 +1,7 @@
 #include "tensor/arena.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,14 +13,21 @@ namespace flashlm {
 namespace {
 
 constexpr size_t kLargestReservation = size_t{1} << 36;  // 64 GiB of addresses, no memory
-constexpr size_t kSmallestReservation = size_t{1} << 28;
 constexpr size_t kCommitStep = size_t{1} << 25;
+
+// Where the process has a limit of addresses (ulimit -v), an arena leaves room for the others and for all else.
+size_t FirstReservation() {
+  constexpr size_t kShares = 24;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kLargestReservation;
+  return std::clamp<size_t>(limit.rlim_cur / kShares / kCommitStep * kCommitStep, kCommitStep, kLargestReservation);
+}
 
 }  // namespace
 
 Arena::Arena() {
-  // Limits on address space (ulimit -v, containers) make large reservations fail: ask for less until one succeeds.
-  for (reserved_ = kLargestReservation; reserved_ >= kSmallestReservation; reserved_ /= 2) {
+  // Other limits on address space make large reservations fail, too: ask for less until one succeeds.
+  for (reserved_ = FirstReservation(); reserved_ >= kCommitStep; reserved_ /= 2) {
     void* range = ::mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range != MAP_FAILED) {
       base_ = static_cast<char*>(range);
@@ -29,7 +37,7 @@ Arena::Arena() {
       return;
     }
   }
-  throw Error("cannot reserve 256 MB of address space", "raise the limit shown by `ulimit -v`");
+  throw Error("cannot reserve 32 MB of address space", "raise the limit shown by `ulimit -v`");
 }
 
 Arena::~Arena() { ::munmap(base_, reserved_); }
@@ -40,6 +48,10 @@ void* Arena::Allocate(size_t bytes) {
   if (end > committed_) {
     const size_t wanted = std::min(reserved_, (end + kCommitStep - 1) / kCommitStep * kCommitStep);
     // The kernel would promise more than there is, and end the process when it is written to.
+    if (end > reserved_ && reserved_ < kLargestReservation) {
+      throw Error(fmt::format("{} MB of activations do not fit into a share of the address space", end >> 20),
+                  "raise the limit shown by `ulimit -v`, or use a smaller train.micro_batch");
+    }
     if (end > reserved_ || wanted - committed_ > AvailableMemory() ||
         ::mprotect(base_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
       throw Error(fmt::format("out of memory: {} MB of activations do not fit", end >> 20),

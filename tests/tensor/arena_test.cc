@@ -1,11 +1,15 @@
 #include "tensor/arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -71,6 +75,25 @@ TEST(ArenaTest, GivesBackWhatNothingIsAllocatedIn) {
   arena.GiveBack();
   arena.GiveBack();
   EXPECT_NE(arena.Allocate(1), nullptr);
+}
+
+// Many of them, under a limit of addresses.
+TEST(ArenaTest, LeavesAddressesForOthers) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{size_t{2} << 30, size_t{2} << 30};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    try {
+      std::vector<std::unique_ptr<Arena>> arenas;
+      for (int i = 0; i < 16; ++i) std::memset(arenas.emplace_back(std::make_unique<Arena>())->Allocate(1000), 1, 1000);
+      _exit(0);
+    } catch (const Error&) {
+      _exit(1);
+    }
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 // Steady memory is counted by peaks that rise: equal rounds after the first count nothing.
