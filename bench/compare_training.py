@@ -53,17 +53,14 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one PyTorch setting")
     args = parser.parse_args()
 
-    names = {p.stem for p in (ROOT / "presets").glob("*.toml")}
-    presets = sorted(names) if args.presets == ["all"] else args.presets
-    if not names.issuperset(presets):
-        parser.error(f"no preset {', '.join(sorted(set(presets) - names))}")
+    tables = {p.stem: read_preset(p.stem) for p in sorted((ROOT / "presets").glob("*.toml"))}
+    names = [name for name, table in tables.items() if "model" in table]  # a family has sizes, which are presets
+    presets = names if args.presets == ["all"] else args.presets
+    if not set(presets) <= set(names):
+        parser.error(f"no preset with a size of its own: {', '.join(sorted(set(presets) - set(names)))}")
     print("| preset | flashlm tokens/s | PyTorch tokens/s | ratio | peak memory MB |\n|---|---|---|---|---|", flush=True)
-    run = None
     for preset in presets:
-        table = read_preset(preset)
-        if "model" not in table:
-            print(f"{preset} left out: a family, not a size", file=sys.stderr)
-            continue
+        table = tables[preset]
         batch = ["--batch", str(args.batch or table["train"]["micro_batch"]),
                  "--accumulate", str(args.accumulate or table["train"]["accumulate"])]
         same_work = ["optim.optimizer=adamw", *(f"train.{name}=0" for name in ONLY_OURS if name in table["train"])]
@@ -85,8 +82,7 @@ def main() -> None:
         if len(ratios) > 1:
             spread += f" ({min(ratios):.2f} to {max(ratios):.2f})"
         print(f"| {preset} | {statistics.median(ours):,.0f} | {shown} | {spread} | {run['peak_rss_mb']:.0f} |", flush=True)
-    if run:
-        print(f"\n{run['cpu']}, {run['threads']} threads, {run['precision']}; {args.rounds} rounds in turns")
+    print(f"\n{run['cpu']}, {run['threads']} threads, {run['precision']}; {args.rounds} rounds in turns")
 
 
 if __name__ == "__main__":

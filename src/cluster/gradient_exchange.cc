@@ -32,7 +32,7 @@ void GradientExchange::AddPieces() {
   };
   const auto parts = static_cast<int>(cuts_.size()) - 1;
   for (int part = 0; part < parts; ++part) {
-    const int64_t begin = cuts_[static_cast<size_t>(part)], end = cuts_[static_cast<size_t>(part) + 1];
+    const auto [begin, end] = SegmentOf(part);
     add(part, begin, end, OwnerOf(part));
     // The rest of the block that lies across its begin, for whoever has where that one begins.
     const int64_t block = begin / block_ * block_;
@@ -44,8 +44,8 @@ void GradientExchange::AddPieces() {
 
 std::vector<GradientExchange::Segment> GradientExchange::UpdatedBy(int rank) const {
   std::vector<Segment> segments;
-  for (size_t part = static_cast<size_t>(rank); part + 1 < cuts_.size(); part += static_cast<size_t>(ranks_.size())) {
-    if (cuts_[part] < cuts_[part + 1]) segments.push_back({cuts_[part], cuts_[part + 1]});
+  for (int part = rank; part + 1 < static_cast<int>(cuts_.size()); part += ranks_.size()) {
+    if (SegmentOf(part).count() > 0) segments.push_back(SegmentOf(part));
   }
   return segments;
 }
@@ -106,7 +106,7 @@ void GradientExchange::Begin(int leaves) {
 
 void GradientExchange::Send(int part, std::span<const GradientBlock> own) {
   const auto size = static_cast<size_t>(cuts_.back());
-  const int64_t begin = cuts_[static_cast<size_t>(part)], end = cuts_[static_cast<size_t>(part) + 1];
+  const auto [begin, end] = SegmentOf(part);
   for (size_t i = 0; type_ == DType::kBF16 && i < own.size(); ++i) {
     Round(own[i].sum + begin, end - begin, own_halves_.data() + i * size + begin);
   }

@@ -93,9 +93,9 @@ class GradientExchange {
   Stopwatch since_progress_;
   double progress_pause_ = 0;                  // seconds
   std::vector<const float*> own_sums_;         // by block of this rank
-  float* values_ = nullptr;                    // during an update
-  std::vector<float> before_;                  // it, where what travels is rounded: this rank's parts of the values,
-  std::vector<size_t> before_at_;              // by part, where it begins in them
+  float* values_ = nullptr;                    // of the update that goes on
+  std::vector<float> before_;                  // this rank's parts of them before it, where what travels is rounded
+  std::vector<size_t> before_at_;              // by part, where it begins there
   std::vector<float> floats_;                  // received
   std::vector<BFloat16> halves_, own_halves_;  // the same in bf16; and this rank's blocks, whole
   std::vector<BFloat16> changes_;              // of all values

@@ -69,8 +69,7 @@ class Ranks {
 
   // While one lives, this rank does something that the others do not and may be waited for longer: a thread tells them
   // that it is alive, as long as the one that made this uses CPU time: what waits for a disk that does not answer is
-  // silent.
-  // No message is sent or received meanwhile.
+  // silent. No message is sent or received meanwhile.
   class Busy {
    public:
     explicit Busy(Ranks* ranks);  // null: nothing to do

@@ -47,11 +47,11 @@ void* Arena::Allocate(size_t bytes) {
   const size_t end = begin + (bytes + 63) / 64 * 64;
   if (end > committed_) {
     const size_t wanted = std::min(reserved_, (end + kCommitStep - 1) / kCommitStep * kCommitStep);
-    // The kernel would promise more than there is, and end the process when it is written to.
     if (end > reserved_ && reserved_ < kLargestReservation) {
       throw Error(fmt::format("{} MB of activations do not fit into a share of the address space", end >> 20),
                   "raise the limit shown by `ulimit -v`, or use a smaller train.micro_batch");
     }
+    // The kernel would promise more than there is, and end the process when it is written to.
     if (end > reserved_ || wanted - committed_ > AvailableMemory() ||
         ::mprotect(base_ + committed_, wanted - committed_, PROT_READ | PROT_WRITE) != 0) {
       throw Error(fmt::format("out of memory: {} MB of activations do not fit", end >> 20),

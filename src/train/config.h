@@ -1,6 +1,8 @@
 // What a run is: [model], [optim] and [train] of its config.toml, and its budget.
 #pragma once
 
+#include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,9 @@ struct TrainConfig {
   // Of a step as it is without growth.
   StepSize Size() const { return {accumulate, micro_batch, sequence_length}; }
   int64_t TokensPerStep() const { return Size().Tokens(); }
+  // Of a micro-batch, and of a lane's sequences: as many as divide them. A growing sequence leaves fewer of them.
+  int LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, lanes)); }
+  int PiecesOf(const StepSize& size) const { return std::gcd(size.micro_batch / LanesOf(size), pieces); }
 };
 
 // When training ends. Exactly one kind is set.

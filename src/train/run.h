@@ -6,7 +6,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fields.h"
@@ -106,6 +108,7 @@ class Run {
   bool EvaluationAffordable() const;
   EvaluationTime TimeForEvaluations() const;
   double EvaluationsInBudget() const;
+  EvalResult EvaluateOn(std::span<const std::string_view> documents, const EvalOptions& options);
   EvalResult EvaluateDev();  // of the bank's values
   EvalResult EvaluateBlend();
   void CompareWithRaw(double averaged, Json& line);

@@ -60,6 +60,12 @@ bool Run::EvaluationAffordable() const {
   return false;
 }
 
+// It takes as much memory as the passes of a step, which are not needed meanwhile.
+EvalResult Run::EvaluateOn(std::span<const std::string_view> documents, const EvalOptions& options) {
+  step_.GiveBackMemory();
+  return Evaluate(*model_, dtype_, tokenizer_, documents, options);
+}
+
 // All evaluations of a run read the same documents, or the best of them would be the one with the easiest: the first
 // one finds out how many there is time for.
 EvalResult Run::EvaluateDev() {
@@ -71,8 +77,7 @@ EvalResult Run::EvaluateDev() {
     const EvaluationTime time = TimeForEvaluations();
     options.seconds = Done() ? time.OnTheWay() : time.Each(EvaluationsInBudget());
   }
-  step_.GiveBackMemory();  // an evaluation takes as much
-  EvalResult result = Evaluate(*model_, dtype_, tokenizer_, dev.first(std::min(documents, dev.size())), options);
+  EvalResult result = EvaluateOn(dev.first(std::min(documents, dev.size())), options);
   progress_.dev_documents = result.documents;
   return result;
 }
@@ -157,9 +162,7 @@ RunResult Run::Results() {
     EvalOptions options;
     options.seconds = 0.75 * seconds;
     const std::span<const std::string_view> test = validation_.test();
-    step_.GiveBackMemory();
-    const EvalResult eval =
-        Evaluate(*model_, dtype_, tokenizer_, test.first(std::min(kDocumentsOfResult, test.size())), options);
+    const EvalResult eval = EvaluateOn(test.first(std::min(kDocumentsOfResult, test.size())), options);
     results.SetEvaluation(eval, progress_.step, validation_.test_name());
     CheckCausal(static_cast<double>(eval.tokens) / eval.seconds, 0.25 * seconds, results);
   }

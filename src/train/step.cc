@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "base/parallel.h"
@@ -94,24 +93,17 @@ StepOutcome TrainingStep::Run(int64_t step, const int32_t* inputs, const int32_t
   return Run({step, step * train_.accumulate, train_.Size(), factor, fraction}, inputs, targets, positions);
 }
 
-// A growing sequence leaves fewer of them in a micro-batch.
-int TrainingStep::LanesOf(const StepSize& size) const { return std::gcd(size.micro_batch, std::max(1, train_.lanes)); }
-
-int TrainingStep::PiecesOf(const StepSize& size) const {
-  return std::gcd(size.micro_batch / LanesOf(size), train_.pieces);
-}
-
 int TrainingStep::GradientCopies(const StepSize& size) const {
-  const int leaves = size.accumulate * LanesOf(size);
+  const int leaves = size.accumulate * train_.LanesOf(size);
   return leaf_sums_.CopiesFor(ranks_ == nullptr ? leaves : (leaves + ranks_->size() - 1) / ranks_->size());
 }
 
 StepOutcome TrainingStep::Run(const StepPlan& plan, const int32_t* inputs, const int32_t* targets,
                               const int64_t* positions) {
   const StepData data{inputs, targets, positions};
-  const int lanes = LanesOf(plan.size), count = plan.size.accumulate * lanes;
+  const int lanes = train_.LanesOf(plan.size), count = plan.size.accumulate * lanes;
   const LeafRange own = ranks_ == nullptr ? LeafRange{0, count} : ShareOf(count, ranks_->rank(), ranks_->size());
-  const Leaves leaves{plan, data, lanes, PiecesOf(plan.size), exchange_ ? count : own.count(), own};
+  const Leaves leaves{plan, data, lanes, train_.PiecesOf(plan.size), exchange_ ? count : own.count(), own};
   // Of the first micro-batch, whose leaves are the first.
   if (own.begin < lanes && train_.objective.MeasuresDepths(plan.step, plan.fraction)) {
     MeasureDepths(plan, data);

@@ -104,8 +104,6 @@ class TrainingStep {
 
   // The targets' nats in the step's first micro-batch with all tokens at each depth, into depth_nats_.
   void MeasureDepths(const StepPlan& plan, const StepData& data);
-  int LanesOf(const StepSize& size) const;
-  int PiecesOf(const StepSize& size) const;
   // The gradient of the whole step, in the bank, and the parts of all leaves.
   void SumLeaves(const Leaves& leaves);
   void RunPiece(Tape& tape, int worker, int index, int piece, const Leaves& leaves);  // index: of the leaf in the tree

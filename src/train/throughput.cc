@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -130,12 +129,12 @@ class RandomTraining {
     Tape tape(bank, model_->packs(), step_.tape().dtype());
     tape.SetInt8Training(step_.products() == DType::kI8);
     CompletionTimes times(bank);
-    const int sequences = std::max(1, size_.micro_batch / train_.lanes), pieces = std::gcd(sequences, train_.pieces);
+    const int pieces = train_.PiecesOf(size_), sequences = size_.micro_batch / train_.LanesOf(size_) / pieces;
     for (int leaf = 0; leaf < 2; ++leaf) {  // the first one allocates
       times.Begin();
       for (int piece = 0; piece < pieces; ++piece) {
         tape.SetWatch(piece + 1 < pieces ? nullptr : &times);
-        tape.BeginTraining(sequences / pieces, size_.length, /*seed=*/1, /*random_step=*/1);
+        tape.BeginTraining(sequences, size_.length, /*seed=*/1, /*random_step=*/1);
         const Prediction prediction = model_->Predict(tape, inputs_.data());
         train_.objective.Add(tape, prediction, inputs_.data(), targets_.data(), kFirst, 1, 1);
         tape.Backward();
