@@ -67,6 +67,7 @@ Json ToJson(const CompareSettings& settings) {
   json["sets"] = settings.sets;
   json["precision"] = {{"train", settings.train_precision},
                        {"products", settings.train_products},
+                       {"updates", settings.train_update_products},
                        {"decode", settings.decode_precision}};
   json["sizes"] = Json::object();
   for (const auto& [family, size] : settings.sizes) json["sizes"][family] = size.ToJson();
@@ -93,6 +94,7 @@ CompareSettings CompareSettingsFromJson(const Json& json, const std::string& whe
     settings.sets = json.at("sets").get<std::vector<std::string>>();
     settings.train_precision = json.at("precision").at("train").get<std::string>();
     settings.train_products = json["precision"].value("products", settings.train_precision);
+    settings.train_update_products = json["precision"].value("updates", "auto");
     settings.decode_precision = json.at("precision").at("decode").get<std::string>();
     const Json sizes = json.value("sizes", Json::object());
     for (const auto& [family, size] : sizes.items()) settings.sizes[family] = SizeChoice::FromJson(size);

@@ -37,7 +37,7 @@ struct CompareSettings {
   int seeds = 1;
   std::vector<std::string> sets;
   // Of matrix products, measured once, so that all runs get the same.
-  std::string train_precision, train_products, decode_precision;
+  std::string train_precision, train_products, train_update_products, decode_precision;
   std::map<std::string, SizeChoice> sizes;  // what takes a family's place, by the family's name
   std::vector<Contender> contenders;
 };

@@ -41,6 +41,7 @@ CompareSettings SettingsOf(const CompareOptions& options) {
   ResolvePrecision(train);
   settings.train_precision = train.precision;
   settings.train_products = train.products;
+  settings.train_update_products = train.update_products;
   settings.decode_precision = NameOf(kernels::ComputeType("auto", kernels::Work::kDecoding));
   return settings;
 }
@@ -289,6 +290,7 @@ RunConfig ConfigOf(const CompareSettings& settings, const PlannedRun& run) {
   if (config.train.precision == "auto" && config.train.products == "auto") {
     config.train.precision = settings.train_precision;
     config.train.products = settings.train_products;
+    config.train.update_products = settings.train_update_products;
   }
   TakeVocabularyOfData(SetsOf(settings, contender), config);
   config.seed = run.seed;

@@ -114,6 +114,38 @@ void Map(const std::array<Matrix, kResults>& y, const F& f, const X&... x) {
   });
 }
 
+// max |x[i]|. Four maxima side by side: a single one would wait for itself.
+template <class T>
+HWY_INLINE float LargestMagnitude(const T* x, size_t n) {
+  const DF d;
+  const size_t lanes = hn::Lanes(d);
+  VF a = hn::Zero(d), b = a, c = a, e = a;
+  size_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    a = hn::Max(a, hn::Abs(LoadF32(d, x + i)));
+    b = hn::Max(b, hn::Abs(LoadF32(d, x + i + lanes)));
+    c = hn::Max(c, hn::Abs(LoadF32(d, x + i + 2 * lanes)));
+    e = hn::Max(e, hn::Abs(LoadF32(d, x + i + 3 * lanes)));
+  }
+  ForLanes(n - i, [&](auto part, size_t j) { a = hn::Max(a, hn::Abs(part.Load(x + i + j))); });
+  return MaxLane(d, hn::Max(hn::Max(a, b), hn::Max(c, e)));
+}
+
+// What the numbers of a line are multiplied by to become integers up to 127. Where that would overflow, the line is
+// zeros.
+HWY_INLINE float InverseScale(float largest) { return largest > 1e-35f ? 127.0f / largest : 0.0f; }
+
+// Numbers rounded to int8, as 32-bit words that hold an integer q (the nearest to v * inverse, half to even) as the
+// number 1.5 * 2^23 + q does: as kIntegerZero + q, so the lowest byte is q's. v * inverse is at most 127 but for an
+// ulp. (A conversion takes three instructions more, since Highway mends what overflows. The minimum keeps the compiler
+// from fusing product and sum, which would round in another way.)
+constexpr uint32_t kIntegerZero = 0x4B400000;
+HWY_INLINE hn::Vec<DU> NearestInteger(VF v, VF inverse) {
+  const DF d;
+  const VF scaled = hn::Min(hn::Mul(v, inverse), hn::Set(d, 127.0f));
+  return hn::BitCast(DU(), hn::Add(scaled, hn::Set(d, 12582912.0f)));
+}
+
 // sigmoid(x) = 1 / (1 + 2^u), u = -x log2(e); 2^u = 2^n 2^r with n = round(u). Adding 1.5 * 2^23 rounds, and
 // leaves n in the low bits, from where a shift brings it to the exponent. Next to simd-inl.h's Sigmoid (2
 // ulp; this one's exponential is off by up to 6e-8 |x|) GateMix takes 2/3 of the time and SwiGlu 3/4. A

@@ -87,11 +87,12 @@ void RequireSameRequest(Ranks& ranks, const Json& asked) {
 }
 
 void ShareChoices(Ranks& ranks, const TrainConfig& measured_by_first, TrainConfig& train) {
-  const Json own{measured_by_first.precision, measured_by_first.products};
+  const Json own{measured_by_first.precision, measured_by_first.products, measured_by_first.update_products};
   const Json chosen = ParseJson(ranks.Broadcast(own.dump()), "rank 0");
   // What a rank was told to use stays, and is refused if others use something else.
   if (train.precision == "auto") train.precision = chosen[0];
   if (train.products == "auto") train.products = chosen[1];
+  if (train.update_products == "auto") train.update_products = chosen[2];
 }
 
 void RequireAgreement(Ranks& ranks, const RunConfig& config) {

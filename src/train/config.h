@@ -33,6 +33,7 @@ struct TrainConfig {
   AverageConfig average;
   std::string precision = "auto";
   std::string products = "auto";
+  std::string update_products = "auto";
   int log_every = 10;
   int eval_every = 0;
   int eval_documents = 100;
@@ -67,6 +68,9 @@ struct TrainConfig {
     v.Text("products", products, {"auto", "f32", "bf16", "int8"},
            "what the matrix products of training read; int8: rounded with a scale per row, three products of integers "
            "(docs/spec/integers.md); auto: what is fastest here, kept by the run");
+    v.Text("update_products", update_products, {"auto", "f32", "bf16"},
+           "what the matrix products of updates read, those of Muon; auto: as the others, or if these are in int8 what "
+           "is fastest here, kept by the run");
     v.Int("log_every", log_every, 1, 1 << 30, "steps between lines on the screen (log.jsonl has every step)");
     v.Int("eval_every", eval_every, 0, 1 << 30, "steps between evaluations; 0: eight in the budget");
     v.Int("eval_documents", eval_documents, 1, 1 << 30, "most validation documents of an evaluation on the way");

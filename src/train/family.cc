@@ -54,13 +54,18 @@ struct Rules {
   ScalingLaw law;
   double repeated_from = HUGE_VAL;    // epochs
   std::vector<std::string> repeated;  // settings from there on
+  double enough_epochs = HUGE_VAL, enough_tokens = 0;
+
+  // Reading more of a text of `unique` tokens buys nothing.
+  double Enough(double unique) const { return std::max(enough_epochs * unique, enough_tokens); }
 };
 
 Rules ReadRules(const Json& family, const std::string& name) {
   const auto refuse = [&](const std::string& what) {
-    throw UsageError(fmt::format("{}: {}", name, what),
-                     "a family has sizes, [law], and [repeated] with epochs and [repeated.model], [repeated.optim], "
-                     "[repeated.train]");
+    throw UsageError(
+        fmt::format("{}: {}", name, what),
+        "a family has sizes, [law], and [repeated] with epochs, enough_epochs, enough_tokens, and [repeated.model], "
+        "[repeated.optim], [repeated.train]");
   };
   Rules rules;
   for (const auto& [section, content] : family.items()) {
@@ -73,6 +78,12 @@ Rules ReadRules(const Json& family, const std::string& name) {
       rules.repeated_from = content["epochs"].get<double>();
       for (const auto& [part, settings] : content.items()) {
         if (part == "epochs") continue;
+        if (part == "enough_epochs" || part == "enough_tokens") {
+          if (!settings.is_number() || settings.get<double>() <= 0)
+            refuse(fmt::format("[repeated] {} is no number above 0", part));
+          (part == "enough_epochs" ? rules.enough_epochs : rules.enough_tokens) = settings.get<double>();
+          continue;
+        }
         if (!settings.is_object()) refuse(fmt::format("[repeated] has no '{}'", part));
         for (const auto& [key, value] : settings.items()) {
           rules.repeated.push_back(
@@ -87,7 +98,7 @@ Rules ReadRules(const Json& family, const std::string& name) {
 }
 
 SizeChoice Choice(const Rules& rules, const SizeRequest& request, const Size& size, double epochs, std::string why) {
-  SizeChoice choice{size.preset, {}, std::move(why)};
+  SizeChoice choice{size.preset, {}, std::move(why), 0};
   if (epochs < rules.repeated_from) return choice;
   for (const std::string& setting : rules.repeated) {
     const std::string key = setting.substr(0, setting.find('=') + 1);
@@ -161,10 +172,11 @@ double ScalingLaw::BitsPerByte(double weights, double tokens, double unique) con
   return floor + size / std::pow(weights, size_power) + OfData(tokens, unique);
 }
 
-Json SizeChoice::ToJson() const { return {{"preset", preset}, {"sets", sets}, {"why", why}}; }
+Json SizeChoice::ToJson() const { return {{"preset", preset}, {"sets", sets}, {"why", why}, {"tokens", tokens}}; }
 
 SizeChoice SizeChoice::FromJson(const Json& json) {
-  return {json.at("preset").get<std::string>(), json.at("sets").get<std::vector<std::string>>(), json.value("why", "")};
+  return {json.at("preset").get<std::string>(), json.at("sets").get<std::vector<std::string>>(), json.value("why", ""),
+          json.value("tokens", 0.0)};
 }
 
 SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request) {
@@ -181,19 +193,29 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
                               tokens / unique, FormatCount(static_cast<double>(best.parameters))));
   }
   MeasureSpeed(sizes);
+  const double enough = rules.Enough(unique);
   const auto predicted = [&](const Size& size) {
-    return law.BitsPerByte(size.weights, request.budget.amount / size.seconds_per_token, unique);
+    return law.BitsPerByte(size.weights, std::min(request.budget.amount / size.seconds_per_token, enough), unique);
   };
   const Size& best = *std::min_element(sizes.begin(), sizes.end(),
                                        [&](const Size& a, const Size& b) { return predicted(a) < predicted(b); });
-  const double tokens = request.budget.amount / best.seconds_per_token;
-  return Choice(
+  double tokens = request.budget.amount / best.seconds_per_token;
+  // A machine that becomes slower than it is now must not take longer than it was given.
+  constexpr double kSpare = 1.5;
+  const bool ends_early = tokens > kSpare * enough;
+  if (ends_early) tokens = enough;
+  SizeChoice choice = Choice(
       rules, request, best, tokens / unique,
       fmt::format("{} for {} at {:.0f} M parameter-tokens/s: {} parameters, {} tokens ({:.1f} epochs), about {:.2f} "
                   "bits/byte expected on text like the law's",
                   best.preset, request.budget.ToString(), best.weights / best.seconds_per_token / 1e6,
                   FormatCount(static_cast<double>(best.parameters)), FormatCount(tokens), tokens / unique,
                   predicted(best)));
+  if (!ends_early) return choice;
+  choice.tokens = tokens;
+  choice.why += fmt::format("; ends after some {}: reading the text more often would not help, more text would",
+                            FormatDuration(tokens * best.seconds_per_token));
+  return choice;
 }
 
 }  // namespace flashlm

@@ -1,6 +1,6 @@
 // A family: one model in several sizes, of which the budget chooses. Its preset has, in place of a model, the presets
-// of its sizes (sizes = ["small", "large"]), a scaling law, and what to change where a text is read again and again
-// (docs/scaling.md).
+// of its sizes (sizes = ["small", "large"]), a scaling law, and what to change where a text is read again and again,
+// and when that is often enough (docs/scaling.md).
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,7 @@ struct SizeChoice {
   std::string preset;             // of the family's sizes
   std::vector<std::string> sets;  // of [repeated], if it holds: as `--set`, without what the request sets itself
   std::string why;                // in a sentence
+  double tokens = 0;              // after which a budget of time had better end ([repeated] enough_*); 0: it lasts
 
   Json ToJson() const;
   static SizeChoice FromJson(const Json& json);

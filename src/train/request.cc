@@ -28,13 +28,14 @@ RunConfig ConfigOf(const TrainRequest& request) {
   }
   std::string preset = request.preset.empty() ? "flagship" : request.preset;
   Json document = LoadPreset(preset, request.recipe);
-  const Budget budget = request.budget.Total().value_or(Budget::Time("10m"));
+  Budget budget = request.budget.Total().value_or(Budget::Time("10m"));
   if (IsFamily(document)) {
     const SizeChoice choice = ChooseSize(document, preset, {budget, request.recipe, request.data, request.sets});
     Say("size: " + choice.why);
     preset = choice.preset;
     document = LoadPreset(preset, request.recipe);
     for (const std::string& assignment : choice.sets) ApplyOverride(assignment, document);
+    if (choice.tokens > 0) budget = {"tokens", choice.tokens};
   }
   if (!request.start.empty()) TakeModel(request.start, document);
   for (const std::string& assignment : request.sets) ApplyOverride(assignment, document);

@@ -11,7 +11,7 @@
 namespace flashlm {
 
 void ResolvePrecision(TrainConfig& train) {
-  std::string &precision = train.precision, &products = train.products;
+  std::string &precision = train.precision, &products = train.products, &updates = train.update_products;
   const bool is_type = products == "f32" || products == "bf16";
   if (is_type && precision != "auto" && precision != products) {
     throw UsageError(fmt::format("train.products = {} and train.precision = {}", products, precision),
@@ -25,6 +25,16 @@ void ResolvePrecision(TrainConfig& train) {
   if (measure && kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining)) == DType::kI8) {
     products = "int8";
   }
+  if (updates == "auto" && precision == "bf16" && products == "int8") {
+    updates = NameOf(kernels::FasterType(kernels::MeasuredRates(kernels::Work::kTraining)));
+  } else if (updates == "auto") {
+    updates = precision;
+  }
+}
+
+DType SessionUpdates(const TrainConfig& train, DType tensors) {
+  const bool as_tensors = train.update_products == "auto" || train.update_products == train.precision;
+  return as_tensors ? tensors : SessionType(train.update_products);
 }
 
 bool SessionInt8(const TrainConfig& train) {
@@ -99,6 +109,7 @@ Json WithoutMachineChoices(Json expected) {
   };
   leave_out("precision", "auto");
   leave_out("products", "auto");
+  leave_out("update_products", "auto");
   leave_out("lanes", 0);
   return expected;
 }

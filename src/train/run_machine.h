@@ -12,7 +12,8 @@
 
 namespace flashlm {
 
-// train.precision and train.products: "auto" becomes what is fastest on this machine (kernels/gemm/precision.h).
+// train.precision, products and update_products: "auto" becomes what is fastest on this machine
+// (kernels/gemm/precision.h).
 // Throws UsageError for a type that this CPU does not multiply, and for two that contradict each other.
 void ResolvePrecision(TrainConfig& train);
 
@@ -26,10 +27,12 @@ void RefuseIdleRanks(const Model& model, const TrainConfig& train, int ranks);
 
 // What products read in this session of a run: its own type, or f32, with a note, on a CPU that does not have it.
 DType SessionType(const std::string& run_precision);
+// The same of what the products of updates read; "auto", as before there was a choice: as tensors.
+DType SessionUpdates(const TrainConfig& train, DType tensors);
 // Whether products are in int8 in this session; with a note if the run's are but this CPU has none.
 bool SessionInt8(const TrainConfig& train);
 
-// `expected` (keys of RunConfig::ToJson) without what leaves the choice to the machine: train.precision "auto",
+// `expected` (keys of RunConfig::ToJson) without what leaves the choice to the machine: types that are "auto",
 // train.lanes 0. It agrees with whatever a run has.
 Json WithoutMachineChoices(Json expected);
 

@@ -30,7 +30,7 @@ TrainingStep::TrainingStep(Model& model, const OptimConfig& optim, const TrainCo
       ranks_(ranks),
       products_(SessionInt8(train) ? DType::kI8 : dtype),
       leaf_sums_(model, dtype, products_ == DType::kI8, train.lanes > 1),
-      optimizer_(optim, model.bank(), dtype) {
+      optimizer_(optim, model.bank(), SessionUpdates(train, dtype)) {
   if (ranks_ == nullptr || train.cluster.Local()) return;
   const int64_t block = kernels::SquareBlock(model.bank().size());
   std::vector<int64_t> cuts = optimizer_.Cuts(ranks_->size(), PartsOfARank(ranks_->size()));

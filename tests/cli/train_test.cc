@@ -88,6 +88,14 @@ TEST_F(TrainTest, TheBudgetChoosesTheSizeOfAFamily) {
   EXPECT_EQ(dropout("seldom", {"--steps", "1"}), (std::pair{0.0, 0.0}));
   EXPECT_EQ(dropout("often", {"--steps", "600"}), (std::pair{0.25, 0.125}));
   EXPECT_EQ(dropout("by-hand", {"--steps", "600", "--set", "model.dropout=0.5"}), (std::pair{0.5, 0.125}));
+  // A day of a text that has been read often enough in a moment ends then.
+  const std::string ends = write(
+      "ends.toml", ReadFile(family) + "[repeated]\nepochs = 9.0\nenough_epochs = 1e-6\n" + "enough_tokens = 64.0\n");
+  const CommandResult early =
+      RunCommand({"train", "--preset", ends, "--data", data_, "--out", scratch_ / "early", "--time", "24h"}, scratch_);
+  EXPECT_EQ(early.exit_code, 0) << early.err;
+  EXPECT_NE(early.err.find("more text would"), std::string::npos) << early.err;
+  EXPECT_EQ(ParseJson(ReadFile(scratch_ / "early/results.json"), "test").at("tokens"), 64);
   const std::string aimless = write("aimless.toml", ReadFile(family) + "[repeated]\n");
   ExpectOneLine(RunCommand({"train", "--preset", aimless, "--data", data_, "--out", scratch_ / "x"}, scratch_), 2,
                 "without a number of epochs");

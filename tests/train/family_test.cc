@@ -79,6 +79,26 @@ TEST_F(ChooseSizeTest, NoSizeAboveTheMiddleOneIsTried) {
   EXPECT_LT(PeakRssMb() - before, 200);
 }
 
+// A day reads a thousand tokens more often than helps; a text that a day does not read out takes the day.
+TEST_F(ChooseSizeTest, ATimeEndsWhenTheTextHasBeenReadOftenEnough) {
+  Json family = {{"sizes", {Size("only", 8)}},
+                 {"law", {{"size", 1e-6}, {"data", 1.0}}},
+                 {"repeated", {{"epochs", 4.0}, {"enough_epochs", 3.5}}}};
+  const auto choice = [&](double unique) {
+    return ChooseSize(family, "family", {Budget::Time("24h"), "", Data(unique), {}});
+  };
+  EXPECT_EQ(choice(1000).tokens, 3500);
+  EXPECT_NE(choice(1000).why.find("more text would"), std::string::npos);
+  EXPECT_EQ(choice(1e15).tokens, 0);
+  family["repeated"]["enough_tokens"] = 5000;
+  EXPECT_EQ(choice(1000).tokens, 5000) << "a small text is read more often";
+  EXPECT_EQ(SizeChoice::FromJson(choice(1000).ToJson()).tokens, 5000);
+  family["repeated"] = {{"epochs", 4.0}};
+  EXPECT_EQ(choice(1000).tokens, 0);
+  family["repeated"]["enough_epochs"] = "few";
+  EXPECT_THROW(choice(1000), UsageError);
+}
+
 // 1 / N + 1 / sqrt(D) with N D given is least at N = 2 sqrt(D); the sizes have about a thousand weights and a million.
 TEST_F(ChooseSizeTest, ForTokensTheSizeWhoseBestUseTheyAre) {
   const std::string large = Size("large", 512), small = Size("small", 8);

@@ -19,6 +19,7 @@ TEST(RunPrecision, AutoBecomesWhatIsFastestHere) {
   EXPECT_EQ(train.precision, NameOf(kernels::ComputeType("auto", kernels::Work::kTraining)));
   const DType fastest = kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining));
   EXPECT_EQ(train.products, fastest == DType::kI8 ? "int8" : train.precision);
+  EXPECT_EQ(train.update_products, NameOf(kernels::FasterType(kernels::MeasuredRates(kernels::Work::kTraining))));
 }
 
 TrainConfig Resolved(const std::string& precision, const std::string& products) {
@@ -47,6 +48,19 @@ TEST(RunPrecision, Int8IsChosenWhereItIsFasterByMoreThanATenth) {
   EXPECT_EQ(FasterProducts({.f32 = 100, .bf16 = 50, .int8 = 105}), DType::kF32);
   EXPECT_EQ(FasterProducts({.f32 = 100, .bf16 = 200, .int8 = 150}), DType::kBF16);
   EXPECT_EQ(FasterProducts({}), DType::kF32);
+}
+
+TEST(RunPrecision, TensorsBesideInt8AreOfHalfTheBytesAndUpdatesOfWhatIsFast) {
+  using kernels::TensorType;
+  EXPECT_EQ(TensorType({.f32 = 100, .bf16 = 50, .int8 = 120}), DType::kBF16);
+  EXPECT_EQ(TensorType({.f32 = 100, .bf16 = 0, .int8 = 120}), DType::kF32);  // a CPU without bf16
+  EXPECT_EQ(TensorType({.f32 = 100, .bf16 = 50, .int8 = 105}), DType::kF32);
+  EXPECT_EQ(TensorType({.f32 = 100, .bf16 = 200, .int8 = 0}), DType::kBF16);
+  EXPECT_EQ(Resolved("f32", "auto").update_products, "f32");
+  TrainConfig train;
+  EXPECT_EQ(SessionUpdates(train, DType::kBF16), DType::kBF16);  // a run of before
+  train.update_products = "f32";
+  EXPECT_EQ(SessionUpdates(train, DType::kBF16), DType::kF32);
 }
 
 TEST(RunPrecision, ASessionKeepsTheRunsTypeWhereTheCpuHasIt) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #define FLASHLM_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
 #define FLASHLM_VNNI_INLINE __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"), always_inline)) inline
@@ -76,18 +75,5 @@ FLASHLM_VNNI void Int8Tile(const uint8_t* x, int64_t stride, const int8_t* panel
 }
 
 #pragma GCC diagnostic pop
-
-// to = q + 128. What follows to the end of a pair of words meets weights of zero, so it may be anything.
-inline void AddInt8Offset(const int8_t* q, int64_t count, uint8_t* to) {
-  constexpr uint64_t kOffsets = 0x8080808080808080;
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    uint64_t eight;
-    std::memcpy(&eight, q + i, 8);
-    eight ^= kOffsets;
-    std::memcpy(to + i, &eight, 8);
-  }
-  for (; i < count; ++i) to[i] = static_cast<uint8_t>(q[i] + 128);
-}
 
 }  // namespace flashlm::kernels

@@ -7,6 +7,17 @@
 
 namespace flashlm::kernels {
 
+// to = q + 128. What follows to the end of a pair of words meets weights of zero, so it may be anything.
+FLASHLM_AVX2 inline void AddInt8Offset(const int8_t* q, int64_t count, uint8_t* to) {
+  const __m256i offsets = _mm256_set1_epi8(-128);
+  int64_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_xor_si256(bytes, offsets));
+  }
+  for (; i < count; ++i) to[i] = static_cast<uint8_t>(q[i] + 128);
+}
+
 // Calls f(std::integral_constant<Encoding, encoding>) where vectors have 256 bits; false where they have 512.
 template <class F>
 bool With256(const F& f) {

@@ -218,7 +218,7 @@ const Rates& MeasuredRates(Work work) {
 
 DType ComputeType(const std::string& precision, Work work) {
   if (precision == "f32") return DType::kF32;
-  if (precision == "auto") return FasterType(MeasuredRates(work));
+  if (precision == "auto") return work == Work::kTraining ? TensorType(MeasuredRates(work)) : FasterType(MeasuredRates(work));
   if (precision == "int8") {
     if (!HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
     return DType::kI8;
@@ -235,13 +235,13 @@ std::string Explanation(Work work) {
   const Rates& rates = MeasuredRates(work);
   std::string text = "f32 (no bf16 products here)";
   if (MultipliesBf16()) {
-    text = FasterType(rates) == DType::kBF16
+    text = TensorType(rates) == DType::kBF16
                ? fmt::format("bf16 ({:.0f} GFLOP/s a thread; f32 {:.0f})", rates.bf16, rates.f32)
                : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
   }
   if (rates.int8 <= 0) return text;
   return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text,
-                     FasterProducts(rates) == DType::kI8 ? "int8" : NameOf(FasterType(rates)), rates.int8);
+                     NameOf(FasterProducts(rates)), rates.int8);
 }
 
 }  // namespace flashlm::kernels

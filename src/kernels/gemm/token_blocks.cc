@@ -17,106 +17,158 @@ HWY_BEFORE_NAMESPACE();
 namespace flashlm::kernels::HWY_NAMESPACE {
 
 using VI = hn::Vec<DI>;
+using VU = hn::Vec<DU>;
 
-// Columns that are rounded together, four groups of 16: 128 tokens of them fit into the first-level cache.
+// Columns that are rounded together, four groups of 16.
 constexpr int64_t kStrip = kDropoutGroup;
+constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(DF()));
 
-// What rounds a row of a strip: v times inverse, to integers.
-class Rounder {
+// Rounds the columns of a strip to the nearest integers (NearestInteger).
+struct ToNearest {
+  void BeginRow(int64_t /*row*/) {}
+  HWY_INLINE VU operator()(VF v, VF inverse, int64_t /*column*/) const { return NearestInteger(v, inverse); }
+};
+
+// By chance: floor((65,536 v inverse + number) / 65,536), in integers, so that every instruction set gives the same.
+class ByChance {
  public:
   // Columns from `column` on, a multiple of kStrip.
-  Rounder(const Rounding& rounding, int64_t column) : rounding_(rounding), strip_(column / kStrip) {}
+  ByChance(const Rounding& rounding, int64_t column) : rounding_(rounding), strip_(column / kStrip) {}
 
   void BeginRow(int64_t row) {
-    if (!rounding_.stochastic) return;
     RandomGroup(rounding_.key, rounding_.step, row, strip_,
-                [&](auto numbers, size_t i) { hn::StoreU(hn::BitCast(DI(), numbers), DI(), numbers_ + i); });
+                [&](auto numbers, size_t i) { hn::StoreU(numbers, DU(), numbers_ + i); });
   }
-  // Of columns i on of the strip. By chance: floor(65,536 v + number) / 65,536), in integers, so that every instruction
-  // set gives the same.
-  HWY_INLINE VI operator()(VF scaled, size_t i) const {
+  // Of columns from `column` of the strip on.
+  HWY_INLINE VI Integer(VF v, VF inverse, int64_t column) const {
     const DI di;
-    if (!rounding_.stochastic) return hn::ConvertTo(di, hn::Round(scaled));
-    const VI fine = hn::ConvertTo(di, hn::Round(hn::Mul(scaled, hn::Set(DF(), 65536.0f))));
-    const VI rounded = hn::ShiftRight<16>(hn::Add(fine, hn::LoadU(di, numbers_ + i)));
-    return hn::Min(rounded, hn::Set(di, 127));
+    const VI fine = hn::NearestInt(hn::Mul(hn::Mul(v, inverse), hn::Set(DF(), 65536.0f)));
+    const VI numbers = hn::BitCast(di, hn::Load(DU(), numbers_ + column));
+    return hn::Min(hn::ShiftRight<16>(hn::Add(fine, numbers)), hn::Set(di, 127));
+  }
+  HWY_INLINE VU operator()(VF v, VF inverse, int64_t column) const {
+    return hn::Add(hn::BitCast(DU(), Integer(v, inverse, column)), hn::Set(DU(), kIntegerZero));
   }
 
  private:
   const Rounding& rounding_;
   int64_t strip_;
-  HWY_ALIGN int32_t numbers_[kStrip];
+  HWY_ALIGN uint32_t numbers_[kStrip];
 };
 
-// Largest magnitudes of the strip's columns. x points to its first element.
+// The columns of a strip of a matrix, whole rows of kStrip: what the matrix does not have is zero.
 template <class T>
-void StripMaxima(const T* x, int64_t stride, int64_t tokens, int64_t cols, float* maxima) {
-  std::fill(maxima, maxima + kStrip, 0.0f);
-  for (int64_t t = 0; t < tokens; ++t) {
-    MapRow(
-        cols, [](VF v, VF old) { return hn::Max(hn::Abs(v), old); }, maxima, x + t * stride, maxima);
+class Strip {
+ public:
+  Strip(const Matrix& x, int64_t column) : x_(x), column_(column), cols_(std::min(kStrip, x.cols - column)) {}
+
+  // Tokens [first, first + 4), until it is called again.
+  std::array<const T*, 4> Rows(int64_t first) {
+    std::array<const T*, 4> rows;
+    for (int64_t k = 0; k < 4; ++k) {
+      T* const filled = filled_ + k * kStrip;
+      rows[static_cast<size_t>(k)] = filled;
+      if (first + k >= x_.rows) {
+        std::fill_n(filled, kStrip, T());
+      } else if (cols_ < kStrip) {
+        std::fill_n(std::copy_n(Row(first + k), cols_, filled), kStrip - cols_, T());
+      } else {
+        rows[static_cast<size_t>(k)] = Row(first + k);
+      }
+    }
+    return rows;
   }
-}
 
-// Words of four tokens, from `rows`, integers of one byte in 32-bit lanes.
-HWY_INLINE VI Word(const std::array<VI, 4>& rows) {
-  const VI byte = hn::Set(DI(), 255);
-  const VI low = hn::Or(hn::And(rows[0], byte), hn::ShiftLeft<8>(hn::And(rows[1], byte)));
-  return hn::Or(low, hn::Or(hn::ShiftLeft<16>(hn::And(rows[2], byte)), hn::ShiftLeft<24>(rows[3])));
-}
+ private:
+  const T* Row(int64_t t) const { return x_.Row<T>(t) + column_; }
 
-// A strip of a block; tokens beyond x.rows are zeros.
+  const Matrix& x_;
+  int64_t column_, cols_;
+  HWY_ALIGN T filled_[4 * kStrip];
+};
+
+// Columns of a block whose magnitudes are looked at together: their rows are stretches of memory that a CPU fetches
+// ahead, where those of a strip are not.
+constexpr int64_t kStretch = 8 * kStrip;
+
+// Largest magnitudes of columns [column, column + kStretch) of x; zeros beyond its last one.
 template <class T>
-void RoundStrip(const Matrix& x, int64_t first_token, int64_t column, const Rounding& rounding, const TokenBlocks& to,
-                int64_t block) {
-  const DF d;
-  const DI di;
-  const size_t lanes = hn::Lanes(d);
-  const int64_t tokens = std::min(kTokensOfABlock, x.rows), cols = std::min(kStrip, x.cols - column);
+void ColumnMaxima(const Matrix& x, int64_t column, float* maxima) {
+  std::fill_n(maxima, kStretch, 0.0f);
+  const int64_t cols = std::min(kStretch, x.cols - column);
   const auto row = [&](int64_t t) { return x.Row<T>(t) + column; };
-  HWY_ALIGN float maxima[kStrip];
+  const auto larger = [](VF a, VF b) { return hn::Max(a, hn::Abs(b)); };
+  int64_t t = 0;
+  for (; t + 4 <= x.rows; t += 4) {
+    MapRow(
+        cols, [=](VF old, VF a, VF b, VF c, VF e) { return hn::Max(larger(larger(old, a), b), larger(hn::Abs(c), e)); },
+        maxima, maxima, row(t), row(t + 1), row(t + 2), row(t + 3));
+  }
+  for (; t < x.rows; ++t) MapRow(cols, larger, maxima, maxima, row(t));
+}
+
+// Strip number `column` / kStrip of a block, whose columns' largest magnitudes are maxima [kStrip]. Of words only those
+// of the groups that `to` has are written.
+template <class T, class Rounder>
+void RoundStrip(const Matrix& x, int64_t first_token, int64_t column, const float* maxima, Rounder rounder,
+                const TokenBlocks& to, int64_t block) {
+  const DF d;
+  const DU du;
+  std::array<Rounder, 4> rounders{rounder, rounder, rounder, rounder};
+  Strip<T> strip(x, column);
   HWY_ALIGN float inverses[kStrip];
-  HWY_ALIGN int32_t sums[kStrip] = {};
-  StripMaxima(row(0), x.stride, tokens, cols, maxima);
-  for (int64_t c = 0; c < kStrip; ++c) inverses[c] = maxima[c] > 0 ? 127.0f / maxima[c] : 0.0f;
-  const VI offset = hn::Set(di, to.side() == TokenBlocks::Side::kOffset ? static_cast<int32_t>(0x80808080u) : 0);
-  std::array<Rounder, 4> rounders{Rounder(rounding, column), Rounder(rounding, column), Rounder(rounding, column),
-                                  Rounder(rounding, column)};
+  HWY_ALIGN uint32_t sums[kStrip] = {};
+  for (int64_t c = 0; c < kStrip; ++c) inverses[c] = InverseScale(maxima[c]);
+  // Four bytes q + 128 beside each other, or q: the sum of kIntegerZero + q, moved by their places, has what is beyond
+  // the byte of each in it.
+  constexpr uint32_t kOffsets = 0x80808080;
+  const bool with_offset = to.side() == TokenBlocks::Side::kOffset;
+  const VU to_offsets = hn::Set(du, kOffsets - (kIntegerZero + (kIntegerZero << 8)));
+  const VU offsets = hn::Set(du, with_offset ? 0 : kOffsets);
   const int64_t groups = std::min<int64_t>(kStrip / 16, to.groups() - column / 16);
   for (int64_t four = 0; four < kTokensOfABlock / 4; ++four) {
-    for (int64_t k = 0; k < 4; ++k) rounders[static_cast<size_t>(k)].BeginRow(first_token + four * 4 + k);
-    for (int64_t c = 0; c < groups * 16; c += static_cast<int64_t>(lanes)) {
+    for (size_t k = 0; k < 4; ++k) rounders[k].BeginRow(first_token + four * 4 + static_cast<int64_t>(k));
+    const std::array<const T*, 4> rows = strip.Rows(four * 4);
+    for (int64_t c = 0; c < groups * 16; c += kLanes) {
       const VF inverse = hn::Load(d, inverses + c);
-      std::array<VI, 4> integers{hn::Zero(di), hn::Zero(di), hn::Zero(di), hn::Zero(di)};
-      VI sum = hn::Load(di, sums + c);
-      for (size_t k = 0; k < 4; ++k) {
-        const int64_t t = four * 4 + static_cast<int64_t>(k), left = cols - c;
-        if (t >= tokens || left <= 0) continue;
-        const VF v = left >= static_cast<int64_t>(lanes) ? LoadF32(d, row(t) + c)
-                                                         : LoadPartial(d, row(t) + c, static_cast<size_t>(left));
-        integers[k] = rounders[k](hn::Mul(v, inverse), static_cast<size_t>(c));
-        sum = hn::Add(sum, integers[k]);
-      }
-      hn::Store(sum, di, sums + c);
-      int8_t* words = to.words(block, (column + c) / 16) + four * 64 + c % 16 * 4;
-      hn::StoreU(hn::Xor(Word(integers), offset), di, reinterpret_cast<int32_t*>(words));
+      const auto integer = [&](size_t k) { return rounders[k](LoadF32(d, rows[k] + c), inverse, c); };
+      const VU q0 = integer(0), q1 = integer(1), q2 = integer(2), q3 = integer(3);
+      const VU low = hn::Add(hn::Add(q0, to_offsets), hn::ShiftLeft<8>(q1));
+      const VU words = hn::Add(low, hn::Add(hn::ShiftLeft<16>(q2), hn::ShiftLeft<24>(q3)));
+      int8_t* const place = to.words(block, (column + c) / 16) + four * 64 + c % 16 * 4;
+      hn::StoreU(hn::Xor(words, offsets), du, reinterpret_cast<uint32_t*>(place));
+      if (with_offset) continue;  // sums are wanted of the other side
+      hn::Store(hn::Add(hn::Load(du, sums + c), hn::Add(hn::Add(q0, q1), hn::Add(q2, q3))), du, sums + c);
     }
   }
   for (int64_t g = 0; g < groups; ++g) {
     float* scales = to.scales(block, column / 16 + g);
     for (int64_t c = 0; c < 16; ++c) scales[c] = maxima[g * 16 + c] / 127.0f;
-    std::copy(sums + g * 16, sums + g * 16 + 16, to.sums(block, column / 16 + g));
+    if (with_offset) continue;
+    int32_t* of_columns = to.sums(block, column / 16 + g);
+    for (int64_t c = 0; c < 16; ++c) {
+      of_columns[c] = static_cast<int32_t>(sums[g * 16 + c] - static_cast<uint32_t>(kTokensOfABlock) * kIntegerZero);
+    }
   }
 }
 
 void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const TokenBlocks& to) {
-  const int64_t strips = (x.cols + kStrip - 1) / kStrip, blocks = (x.rows + kTokensOfABlock - 1) / kTokensOfABlock;
+  const int64_t stretches = (x.cols + kStretch - 1) / kStretch;
+  const int64_t blocks = (x.rows + kTokensOfABlock - 1) / kTokensOfABlock;
   Dispatch(x.dtype, [&]<class T>() {
-    ParallelBlocks(strips * blocks, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t block = i / strips, token = block * kTokensOfABlock;
-        const Matrix rows = x.Rows(token, std::min(kTokensOfABlock, x.rows - token));
-        RoundStrip<T>(rows, first + token, i % strips * kStrip, rounding, to, first / kTokensOfABlock + block);
+    ParallelFor(stretches * blocks, [&](int64_t i) {
+      const int64_t token = i / stretches * kTokensOfABlock, begin = i % stretches * kStretch;
+      const int64_t block = (first + token) / kTokensOfABlock;
+      const Matrix rows = x.Rows(token, std::min(kTokensOfABlock, x.rows - token));
+      HWY_ALIGN float maxima[kStretch];
+      ColumnMaxima<T>(rows, begin, maxima);
+      for (int64_t column = begin; column < std::min(begin + kStretch, x.cols); column += kStrip) {
+        const float* of_strip = maxima + column - begin;
+        if (rounding.stochastic) {
+          RoundStrip<T>(rows, first + token, column, of_strip, ByChance(rounding, column), to, block);
+        } else {
+          RoundStrip<T>(rows, first + token, column, of_strip, ToNearest(), to, block);
+        }
       }
     });
   });
@@ -125,17 +177,15 @@ void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const
 template <class T>
 float RoundRowByChance(const T* x, int64_t n, int64_t row, const Rounding& rounding, int8_t* q) {
   const DF d;
-  VF largest = hn::Zero(d);
-  ForLanes(static_cast<size_t>(n),
-           [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
-  const float max = MaxLane(d, largest);
-  const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f);
+  const float max = LargestMagnitude(x, static_cast<size_t>(n));
+  const VF inverse = hn::Set(d, InverseScale(max));
   for (int64_t column = 0; column < n; column += kStrip) {
-    Rounder rounder(rounding, column);
+    ByChance rounder(rounding, column);
     rounder.BeginRow(row);
     ForLanes(static_cast<size_t>(std::min(kStrip, n - column)), [&](auto lanes, size_t i) {
       const auto at = static_cast<size_t>(column) + i;
-      lanes.Store(hn::ConvertTo(d, rounder(hn::Mul(lanes.Load(x + at), inverse), i)), q + at);
+      const VI integer = rounder.Integer(lanes.Load(x + at), inverse, static_cast<int64_t>(i));
+      lanes.Store(hn::ConvertTo(d, integer), q + at);
     });
   }
   return max / 127.0f;

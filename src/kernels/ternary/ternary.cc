@@ -41,13 +41,25 @@ void RoundRow(const float* w, float divisor, size_t n, float* trits) {
 template <class T, class Q>
 float QuantizeRow(const T* x, int64_t n, Q* q) {
   const DF d;
-  VF largest = hn::Zero(d);
-  ForLanes(static_cast<size_t>(n),
-           [&](auto lanes, size_t i) { largest = hn::Max(largest, hn::Abs(lanes.Load(x + i))); });
-  const float max = MaxLane(d, largest);
-  const VF inverse = hn::Set(d, max > 0 ? 127.0f / max : 0.0f), limit = hn::Set(d, 127.0f);
-  const auto rounded = [=](VF v) { return hn::Min(hn::Max(hn::Round(hn::Mul(v, inverse)), hn::Neg(limit)), limit); };
-  MapRow(n, rounded, q, x);
+  const float max = LargestMagnitude(x, static_cast<size_t>(n));
+  const VF inverse = hn::Set(d, InverseScale(max));
+  if constexpr (std::is_same_v<Q, int8_t>) {
+    const hn::Rebind<uint8_t, DF> d8;
+    ForVectors(
+        static_cast<size_t>(n),
+        [&](size_t i) {
+          hn::StoreU(hn::TruncateTo(d8, NearestInteger(LoadF32(d, x + i), inverse)), d8,
+                     reinterpret_cast<uint8_t*>(q) + i);
+        },
+        [&](size_t i, size_t left) {
+          HWY_ALIGN uint32_t integers[HWY_MAX_BYTES / 4];
+          hn::Store(NearestInteger(LoadPartial(d, x + i, left), inverse), DU(), integers);
+          for (size_t k = 0; k < left; ++k) q[i + k] = static_cast<int8_t>(integers[k]);
+        });
+  } else {
+    MapRow(
+        n, [=](VF v) { return hn::Round(hn::Mul(v, inverse)); }, q, x);
+  }
   return max / 127.0f;
 }
 
