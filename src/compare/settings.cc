@@ -290,7 +290,7 @@ RunConfig ConfigOf(const CompareSettings& settings, const PlannedRun& run) {
   if (config.train.precision == "auto" && config.train.products == "auto") {
     config.train.precision = settings.train_precision;
     config.train.products = settings.train_products;
-    config.train.update_products = settings.train_update_products;
+    if (config.train.update_products == "auto") config.train.update_products = settings.train_update_products;
   }
   TakeVocabularyOfData(SetsOf(settings, contender), config);
   config.seed = run.seed;

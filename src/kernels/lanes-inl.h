@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/parallel.h"
 #include "kernels/matrix.h"
@@ -131,9 +132,11 @@ HWY_INLINE float LargestMagnitude(const T* x, size_t n) {
   return MaxLane(d, hn::Max(hn::Max(a, b), hn::Max(c, e)));
 }
 
-// What the numbers of a line are multiplied by to become integers up to 127. Where that would overflow, the line is
-// zeros.
-HWY_INLINE float InverseScale(float largest) { return largest > 1e-35f ? 127.0f / largest : 0.0f; }
+// What the numbers of a line are multiplied by to become integers up to 127; where that overflows, the line is zeros.
+HWY_INLINE float InverseScale(float largest) {
+  const float inverse = 127.0f / largest;
+  return inverse <= std::numeric_limits<float>::max() ? inverse : 0.0f;
+}
 
 // Numbers rounded to int8, as 32-bit words that hold an integer q (the nearest to v * inverse, half to even) as the
 // number 1.5 * 2^23 + q does: as kIntegerZero + q, so the lowest byte is q's. v * inverse is at most 127 but for an

@@ -24,6 +24,8 @@ constexpr Compared kFacts[] = {
     {"data", "data set", "copy the same data folder to all machines"},
     {"isa", "instruction set", "FLASHLM_ISA=avx2, say, makes all use what all have"},
     {"products", "matrix products", "name train.precision = f32, which every CPU has"},
+    {"tensors", "type of tensors", "name train.precision = f32, which every CPU has"},
+    {"updates", "products of updates", "name train.update_products = f32, which every CPU has"},
 };
 
 // Without what is each machine's own business: where the data lies.
@@ -100,7 +102,9 @@ void RequireAgreement(Ranks& ranks, const RunConfig& config) {
   ranks.Together([&] {
     facts = {{"data", config.data_fingerprint.substr(0, 16)},
              {"isa", kernels::NameOf(kernels::ActiveIsa())},
-             {"products", SessionInt8(config.train) ? "int8" : NameOf(SessionType(config.train.precision))}};
+             {"products", SessionInt8(config.train) ? "int8" : NameOf(SessionType(config.train.precision))},
+             {"tensors", NameOf(SessionType(config.train.precision))},
+             {"updates", NameOf(SessionUpdates(config.train, SessionType(config.train.precision)))}};
   });
   RequireSame(ranks, facts, SettingsOf(config));
 }

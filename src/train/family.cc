@@ -75,15 +75,20 @@ Rules ReadRules(const Json& family, const std::string& name) {
       if (!content.is_object() || !content.contains("epochs") || !content["epochs"].is_number()) {
         refuse("[repeated] without a number of epochs");
       }
+      const auto positive = [&](const char* key, double otherwise) {
+        if (!content.contains(key)) return otherwise;
+        const double value = content[key].is_number() ? content[key].get<double>() : 0;
+        if (!(value > 0 && std::isfinite(value))) refuse(fmt::format("[repeated] {} is not a number above 0", key));
+        return value;
+      };
       rules.repeated_from = content["epochs"].get<double>();
+      rules.enough_epochs = positive("enough_epochs", HUGE_VAL);
+      rules.enough_tokens = positive("enough_tokens", 0);
+      if (content.contains("enough_tokens") && !content.contains("enough_epochs")) {
+        refuse("[repeated] has enough_tokens without enough_epochs");
+      }
       for (const auto& [part, settings] : content.items()) {
-        if (part == "epochs") continue;
-        if (part == "enough_epochs" || part == "enough_tokens") {
-          if (!settings.is_number() || settings.get<double>() <= 0)
-            refuse(fmt::format("[repeated] {} is no number above 0", part));
-          (part == "enough_epochs" ? rules.enough_epochs : rules.enough_tokens) = settings.get<double>();
-          continue;
-        }
+        if (part == "epochs" || part.starts_with("enough_")) continue;
         if (!settings.is_object()) refuse(fmt::format("[repeated] has no '{}'", part));
         for (const auto& [key, value] : settings.items()) {
           rules.repeated.push_back(
@@ -193,14 +198,14 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
                               tokens / unique, FormatCount(static_cast<double>(best.parameters))));
   }
   MeasureSpeed(sizes);
-  const double enough = rules.Enough(unique);
+  const double enough = request.may_end_early ? std::ceil(rules.Enough(unique)) : HUGE_VAL;
   const auto predicted = [&](const Size& size) {
     return law.BitsPerByte(size.weights, std::min(request.budget.amount / size.seconds_per_token, enough), unique);
   };
   const Size& best = *std::min_element(sizes.begin(), sizes.end(),
                                        [&](const Size& a, const Size& b) { return predicted(a) < predicted(b); });
   double tokens = request.budget.amount / best.seconds_per_token;
-  // A machine that becomes slower than it is now must not take longer than it was given.
+  // What ends by tokens takes longer on a machine that becomes slower: so much slower it may become.
   constexpr double kSpare = 1.5;
   const bool ends_early = tokens > kSpare * enough;
   if (ends_early) tokens = enough;

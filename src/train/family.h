@@ -39,12 +39,13 @@ struct SizeRequest {
   Budget budget;
   std::string recipe, data;       // as for LoadPreset; a folder that `data prepare` made
   std::vector<std::string> sets;  // as `--set`
+  bool may_end_early = false;     // whether a budget of time need not be used up
 };
 struct SizeChoice {
   std::string preset;             // of the family's sizes
   std::vector<std::string> sets;  // of [repeated], if it holds: as `--set`, without what the request sets itself
   std::string why;                // in a sentence
-  double tokens = 0;              // after which a budget of time had better end ([repeated] enough_*); 0: it lasts
+  double tokens = 0;              // after which a budget of time ends early ([repeated] enough_*); 0: it does not
 
   Json ToJson() const;
   static SizeChoice FromJson(const Json& json);

@@ -30,7 +30,7 @@ RunConfig ConfigOf(const TrainRequest& request) {
   Json document = LoadPreset(preset, request.recipe);
   Budget budget = request.budget.Total().value_or(Budget::Time("10m"));
   if (IsFamily(document)) {
-    const SizeChoice choice = ChooseSize(document, preset, {budget, request.recipe, request.data, request.sets});
+    const SizeChoice choice = ChooseSize(document, preset, {budget, request.recipe, request.data, request.sets, true});
     Say("size: " + choice.why);
     preset = choice.preset;
     document = LoadPreset(preset, request.recipe);

@@ -30,6 +30,7 @@ void ResolvePrecision(TrainConfig& train) {
   } else if (updates == "auto") {
     updates = precision;
   }
+  kernels::ComputeType(updates, kernels::Work::kTraining);  // refused where the CPU does not multiply it
 }
 
 DType SessionUpdates(const TrainConfig& train, DType tensors) {

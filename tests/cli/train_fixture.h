@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <random>
 #include <sstream>
@@ -13,6 +14,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "command.h"
+#include "train/run_machine.h"
 
 namespace flashlm {
 
@@ -39,8 +41,26 @@ class TrainTest : public testing::Test {
           "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5", "train.value_start_step=3"}) {
       arguments.insert(arguments.end(), {"--set", set});
     }
+    AddMachineChoices(more, arguments);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
+  }
+  // What a run measures when it starts, measured once for all runs of a test: on a busy machine it is not always the
+  // same, and runs that are compared bit for bit must agree. What `more` says of it counts.
+  static void AddMachineChoices(const std::vector<std::string>& more, std::vector<std::string>& arguments) {
+    static const TrainConfig kMeasured = [] {
+      TrainConfig train;
+      ResolvePrecision(train);
+      return train;
+    }();
+    const auto said = [&](const std::string& start) {
+      return std::any_of(more.begin(), more.end(), [&](const std::string& word) { return word.starts_with(start); });
+    };
+    if (said("train.precision=") || said("train.products=f32") || said("train.products=bf16")) return;
+    arguments.insert(arguments.end(), {"--set", "train.precision=" + kMeasured.precision});
+    if (!said("train.products=")) arguments.insert(arguments.end(), {"--set", "train.products=" + kMeasured.products});
+    if (said("train.update_products=")) return;
+    arguments.insert(arguments.end(), {"--set", "train.update_products=" + kMeasured.update_products});
   }
 
   static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
@@ -91,23 +111,17 @@ class TrainTest : public testing::Test {
     const CommandResult uninterrupted = RunCommand(Train(whole, more, with_data), scratch_);
     ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.err;
     const double duration = start.Seconds();
-    // What products are of is measured at a run's start, on a busy machine not always with the same result.
-    std::vector<std::string> alike = more;
-    const Json kept = ParseToml(ReadFile(whole + "/config.toml"), "the whole run").at("train");
-    for (const char* choice : {"precision", "products"}) {
-      alike.insert(alike.end(), {"--set", fmt::format("train.{}={}", choice, kept.at(choice).get<std::string>())});
-    }
     std::mt19937 random(std::random_device{}());
     for (int i = 0; i < kills; ++i) {
       const std::string run = scratch_ / ("run" + std::to_string(i));
       const double moment = std::uniform_real_distribution<>(0.02, 0.95)(random) * duration;
-      Command command(Train(run, alike, with_data), scratch_);
+      Command command(Train(run, more, with_data), scratch_);
       command.WaitFor(moment);
       command.Kill(SIGKILL);
       command.Wait();
       const bool started = std::filesystem::exists(run + "/config.toml");
       const CommandResult result = started ? RunCommand({"train", "--resume", run}, scratch_)
-                                           : RunCommand(Train(run, alike, with_data), scratch_);
+                                           : RunCommand(Train(run, more, with_data), scratch_);
       ASSERT_EQ(result.exit_code, 0) << "killed after " << moment << " s: " << result.err;
       EXPECT_EQ(ModelOf(run), ModelOf(whole)) << "killed after " << moment << " s";
       EXPECT_EQ(AverageOf(run), AverageOf(whole)) << "killed after " << moment << " s";

@@ -40,6 +40,7 @@ class PhasesTest : public TrainTest {
   std::vector<std::string> Run(const std::string& preset, const std::string& out,
                                const std::vector<std::string>& more = {"--steps", "20"}) const {
     std::vector<std::string> arguments = {"train", "--preset", preset, "--data", data_, "--out", out};
+    AddMachineChoices(more, arguments);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }

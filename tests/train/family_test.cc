@@ -85,9 +85,11 @@ TEST_F(ChooseSizeTest, ATimeEndsWhenTheTextHasBeenReadOftenEnough) {
                  {"law", {{"size", 1e-6}, {"data", 1.0}}},
                  {"repeated", {{"epochs", 4.0}, {"enough_epochs", 3.5}}}};
   const auto choice = [&](double unique) {
-    return ChooseSize(family, "family", {Budget::Time("24h"), "", Data(unique), {}});
+    return ChooseSize(family, "family", {Budget::Time("24h"), "", Data(unique), {}, true});
   };
   EXPECT_EQ(choice(1000).tokens, 3500);
+  EXPECT_EQ(ChooseSize(family, "family", {Budget::Time("24h"), "", Data(1000), {}}).tokens, 0)
+      << "who may not, does not";
   EXPECT_NE(choice(1000).why.find("more text would"), std::string::npos);
   EXPECT_EQ(choice(1e15).tokens, 0);
   family["repeated"]["enough_tokens"] = 5000;
@@ -95,8 +97,12 @@ TEST_F(ChooseSizeTest, ATimeEndsWhenTheTextHasBeenReadOftenEnough) {
   EXPECT_EQ(SizeChoice::FromJson(choice(1000).ToJson()).tokens, 5000);
   family["repeated"] = {{"epochs", 4.0}};
   EXPECT_EQ(choice(1000).tokens, 0);
-  family["repeated"]["enough_epochs"] = "few";
-  EXPECT_THROW(choice(1000), UsageError);
+  for (const Json& wrong : {Json("few"), Json(-1.0), Json(0), Json(std::nan(""))}) {
+    family["repeated"]["enough_epochs"] = wrong;
+    EXPECT_THROW(choice(1000), UsageError) << wrong.dump();
+  }
+  family["repeated"] = {{"epochs", 4.0}, {"enough_tokens", 5000}};
+  EXPECT_THROW(choice(1000), UsageError) << "tokens without epochs say nothing";
 }
 
 // 1 / N + 1 / sqrt(D) with N D given is least at N = 2 sqrt(D); the sizes have about a thousand weights and a million.

@@ -61,6 +61,13 @@ TEST(RunPrecision, TensorsBesideInt8AreOfHalfTheBytesAndUpdatesOfWhatIsFast) {
   EXPECT_EQ(SessionUpdates(train, DType::kBF16), DType::kBF16);  // a run of before
   train.update_products = "f32";
   EXPECT_EQ(SessionUpdates(train, DType::kBF16), DType::kF32);
+  train = {};
+  train.update_products = "bf16";
+  if (kernels::MultipliesBf16()) {
+    EXPECT_NO_THROW(ResolvePrecision(train));
+  } else {
+    EXPECT_THROW(ResolvePrecision(train), UsageError);
+  }
 }
 
 TEST(RunPrecision, ASessionKeepsTheRunsTypeWhereTheCpuHasIt) {
