@@ -218,7 +218,8 @@ const Rates& MeasuredRates(Work work) {
 
 DType ComputeType(const std::string& precision, Work work) {
   if (precision == "f32") return DType::kF32;
-  if (precision == "auto") return work == Work::kTraining ? TensorType(MeasuredRates(work)) : FasterType(MeasuredRates(work));
+  if (precision == "auto")
+    return work == Work::kTraining ? TensorType(MeasuredRates(work)) : FasterType(MeasuredRates(work));
   if (precision == "int8") {
     if (!HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
     return DType::kI8;
@@ -240,8 +241,8 @@ std::string Explanation(Work work) {
                : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
   }
   if (rates.int8 <= 0) return text;
-  return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text,
-                     NameOf(FasterProducts(rates)), rates.int8);
+  return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text, NameOf(FasterProducts(rates)),
+                     rates.int8);
 }
 
 }  // namespace flashlm::kernels
