@@ -88,7 +88,7 @@ Rules ReadRules(const Json& family, const std::string& name) {
         refuse("[repeated] has enough_tokens without enough_epochs");
       }
       for (const auto& [part, settings] : content.items()) {
-        if (part == "epochs" || part.starts_with("enough_")) continue;
+        if (part == "epochs" || part == "enough_epochs" || part == "enough_tokens") continue;
         if (!settings.is_object()) refuse(fmt::format("[repeated] has no '{}'", part));
         for (const auto& [key, value] : settings.items()) {
           rules.repeated.push_back(

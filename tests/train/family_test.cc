@@ -101,6 +101,8 @@ TEST_F(ChooseSizeTest, ATimeEndsWhenTheTextHasBeenReadOftenEnough) {
     family["repeated"]["enough_epochs"] = wrong;
     EXPECT_THROW(choice(1000), UsageError) << wrong.dump();
   }
+  family["repeated"] = {{"epochs", 4.0}, {"enough_epoch", 3.5}};
+  EXPECT_THROW(choice(1000), UsageError) << "misspelt";
   family["repeated"] = {{"epochs", 4.0}, {"enough_tokens", 5000}};
   EXPECT_THROW(choice(1000), UsageError) << "tokens without epochs say nothing";
 }
