@@ -225,10 +225,12 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
 TEST_F(CompareTest, AFamilyTakesPartInOneOfItsSizes) {
   // By time: two sizes train for a moment, and runs can still be forked.
   WriteFileAtomic(scratch_ / "family.toml", fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 10.0\n"
-                                                        "[repeated]\nepochs = 0.0\n[repeated.model]\ndropout = 0.125\n",
+                                                        "[repeated]\nepochs = 0.0\nenough_epochs = 1e-6\n"
+                                                        "[repeated.model]\ndropout = 0.125\n",
                                                         Preset("one"), Preset("two")));
   const std::vector<std::string> arguments = {
-      "--presets", scratch_ / "family.toml", "--data", *shared_ / "data", "--time", "2s"};
+      "--presets", scratch_ / "family.toml",   "--data", *shared_ / "data", "--time", "2s",
+      "--set",     "train.update_products=f32"};
   ASSERT_EQ(Compare(arguments).exit_code, 0);
   const Json settings = ParseJson(In("settings.json"), "test");
   const std::string chosen = settings.at("sizes").at("family").at("preset");
@@ -236,6 +238,10 @@ TEST_F(CompareTest, AFamilyTakesPartInOneOfItsSizes) {
   EXPECT_EQ(settings.at("contenders")[0].at("preset"), chosen);
   EXPECT_EQ(settings.at("contenders")[0].at("sets"), Json({"model.dropout=0.125"}));
   EXPECT_TRUE(chosen == Preset("one") || chosen == Preset("two")) << chosen;
+  // All train for the same time, however often that reads the text, and as they were told.
+  const Json config = ParseToml(In(chosen == Preset("one") ? "one/config.toml" : "two/config.toml"), "test");
+  EXPECT_EQ(config.at("budget").at("kind"), "time");
+  EXPECT_EQ(config.at("train").at("update_products"), "f32");
   // Named again it is still that one.
   ASSERT_EQ(Compare(arguments).exit_code, 0);
   EXPECT_EQ(ParseJson(In("settings.json"), "test"), settings);
