@@ -75,9 +75,9 @@ Rules ReadRules(const Json& family, const std::string& name) {
       if (!content.is_object() || !content.contains("epochs") || !content["epochs"].is_number()) {
         refuse("[repeated] without a number of epochs");
       }
-      const auto positive = [&](const char* key, double otherwise) {
-        if (!content.contains(key)) return otherwise;
-        const double value = content[key].is_number() ? content[key].get<double>() : 0;
+      const auto positive = [&refuse, &repeated = content](const char* key, double otherwise) {
+        if (!repeated.contains(key)) return otherwise;
+        const double value = repeated[key].is_number() ? repeated[key].get<double>() : 0;
         if (!(value > 0 && std::isfinite(value))) refuse(fmt::format("[repeated] {} is not a number above 0", key));
         return value;
       };
