@@ -234,14 +234,19 @@ DType ComputeType(const std::string& precision, Work work) {
 
 std::string Explanation(Work work) {
   const Rates& rates = MeasuredRates(work);
+  if (FasterProducts(rates) == DType::kI8) {
+    return fmt::format("{} tensors, products of int8 ({:.0f} GFLOP/s a thread, with its rounding; f32 {:.0f}{})",
+                       NameOf(TensorType(rates)), rates.int8, rates.f32,
+                       rates.bf16 > 0 ? fmt::format(", bf16 {:.0f}", rates.bf16) : "");
+  }
   std::string text = "f32 (no bf16 products here)";
   if (MultipliesBf16()) {
-    text = TensorType(rates) == DType::kBF16
+    text = FasterType(rates) == DType::kBF16
                ? fmt::format("bf16 ({:.0f} GFLOP/s a thread; f32 {:.0f})", rates.bf16, rates.f32)
                : fmt::format("f32 ({:.0f} GFLOP/s a thread; bf16 {:.0f})", rates.f32, rates.bf16);
   }
   if (rates.int8 <= 0) return text;
-  return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text, NameOf(FasterProducts(rates)),
+  return fmt::format("{}, products of {} (int8 {:.0f}, with its rounding)", text, NameOf(FasterType(rates)),
                      rates.int8);
 }
 
