@@ -25,12 +25,13 @@ void ResolvePrecision(TrainConfig& train) {
   if (measure && kernels::FasterProducts(kernels::MeasuredRates(kernels::Work::kTraining)) == DType::kI8) {
     products = "int8";
   }
-  if (updates == "auto" && precision == "bf16" && products == "int8") {
+  if (updates != "auto") {
+    kernels::ComputeType(updates, kernels::Work::kTraining);  // refused where the CPU does not multiply it
+  } else if (precision == "bf16" && products == "int8") {
     updates = NameOf(kernels::FasterType(kernels::MeasuredRates(kernels::Work::kTraining)));
-  } else if (updates == "auto") {
+  } else {
     updates = precision;
   }
-  kernels::ComputeType(updates, kernels::Work::kTraining);  // refused where the CPU does not multiply it
 }
 
 DType SessionUpdates(const TrainConfig& train, DType tensors) {

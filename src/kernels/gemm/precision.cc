@@ -218,8 +218,7 @@ const Rates& MeasuredRates(Work work) {
 
 DType ComputeType(const std::string& precision, Work work) {
   if (precision == "f32") return DType::kF32;
-  if (precision == "auto")
-    return work == Work::kTraining ? TensorType(MeasuredRates(work)) : FasterType(MeasuredRates(work));
+  if (precision == "auto") return TensorType(MeasuredRates(work));
   if (precision == "int8") {
     if (!HasVnni()) throw UsageError("this CPU has no int8 vector products (VNNI)", "use bf16, f32, or auto");
     return DType::kI8;

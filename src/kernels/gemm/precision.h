@@ -32,8 +32,8 @@ constexpr DType FasterProducts(const Rates& rates) {
   return rates.int8 > 1.1 * (type == DType::kBF16 ? rates.bf16 : rates.f32) ? DType::kI8 : type;
 }
 
-// What tensors are made of in training. Where products are of int8, bf16 even if its own products are slow here: few of
-// them are left, and there are half as many bytes to walk through.
+// What tensors are made of: of FasterType, but where the products of training are of int8, of bf16 even if its own
+// products are slow here: few of them are left, and there are half as many bytes to walk through.
 constexpr DType TensorType(const Rates& rates) {
   return FasterProducts(rates) == DType::kI8 && rates.bf16 > 0 ? DType::kBF16 : FasterType(rates);
 }
@@ -46,9 +46,9 @@ bool MultipliesBf16();
 // is measured and all are 0. Not inside a parallel region.
 const Rates& MeasuredRates(Work work);
 
-// "auto" is FasterType of the measured rates (of training TensorType), never int8, which costs float models accuracy;
-// "f32", "bf16" and "int8" are what they say. Throws UsageError for anything else, and for a type that this CPU would
-// have to emulate: slower than f32 and less exact.
+// "auto" is TensorType of the measured rates, never int8, which costs float models accuracy; "f32", "bf16" and "int8"
+// are what they say. Throws UsageError for anything else, and for a type that this CPU would have to emulate: slower
+// than f32 and less exact.
 DType ComputeType(const std::string& precision, Work work);
 
 // Why "auto" is what it is: "bf16 (1105 GFLOP/s a thread; f32 199)".
