@@ -89,6 +89,25 @@ HWY_INLINE VF Exp(DF d, VF x) {
   return hn::Mul(p, hn::BitCast(d, scale));
 }
 
+// 2^y for y up to about 0, to about 2e-7; 0 below 2^-126, and for -infinity. Half the operations of Exp: nothing to
+// clamp, y is reduced to [-1/2, 1/2] exactly, and adding 1.5 * 2^23 rounds and leaves the exponent in the low bits. The
+// polynomial is the minimax one (relative) with 2^0 = 1.
+HWY_INLINE VF Exp2(DF d, VF y) {
+  const DI di;
+  const VF magic = hn::Set(d, 12582912.0f);
+  const VF shifted = hn::Add(y, magic);
+  const VF f = hn::Sub(y, hn::Sub(shifted, magic));
+  VF p = hn::Set(d, 1.326472731e-3f);
+  p = hn::MulAdd(p, f, hn::Set(d, 9.671512991e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550733581e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402224243e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931470037e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  const VF power = hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
+  return hn::IfThenElseZero(hn::Gt(y, hn::Set(d, -126.0f)), power);
+}
+
 HWY_INLINE VF Sigmoid(DF d, VF x) {
   const VF one = hn::Set(d, 1.0f);
   return hn::Div(one, hn::Add(one, Exp(d, hn::Neg(x))));

@@ -3,10 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "base/error.h"
+#include "kernels/dropout/ref.h"
 
 namespace flashlm::kernels {
 namespace {
@@ -138,7 +139,7 @@ TEST(Int8Training, BFloat16OperandsAndResults) {
 }
 
 TEST(Int8Training, ChanceRoundsWithoutBias) {
-  constexpr int64_t kRows = 3, kCols = 70;
+  constexpr int64_t kRows = 3, kCols = 300;  // of two draws for a row
   constexpr int kDraws = 4000;
   Numbers x = RandomNumbers(kRows * kCols, 4);
   const Matrix matrix = MatrixOf(x, kRows, kCols);
@@ -163,6 +164,67 @@ TEST(Int8Training, WhatChanceDecidesDependsOnKeyStepRowAndColumnAlone) {
   EXPECT_NE(whole.q, RoundedRows(all, {true, {1, 2}, 4}).q);
   EXPECT_NE(whole.q, RoundedRows(all, {true, {2, 2}, 3}).q);
   EXPECT_NE(whole.q, RoundedRows(all, rounding, 1).q);
+}
+
+// Column c of a row of 256 reads the number of column c mod 64 of the row's group, moved by quarters of the range.
+TEST(Int8Training, ChanceIsItsDefinition) {
+  constexpr int64_t kRows = 2, kCols = 397, kFirstRow = 5;
+  Numbers x = RandomNumbers(kRows * kCols, 7);
+  const Rounding rounding{true, {1, 2}, 3};
+  const RoundedRows rounded(MatrixOf(x, kRows, kCols), rounding, kFirstRow);
+  for (int64_t r = 0; r < kRows; ++r) {
+    std::vector<int> nearest;
+    const float* const row = &x[static_cast<size_t>(r * kCols)];
+    RoundLine(row, kCols, 1, nearest);
+    const float largest =
+        std::abs(*std::max_element(row, row + kCols, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    for (int64_t c = 0; c < kCols; ++c) {
+      const uint32_t drawn = DropoutNumber({rounding.key, rounding.step}, kFirstRow + r, c / 256 * 64 + c % 64);
+      const auto number = static_cast<int64_t>((drawn + c / 64 % 4 * 16384) % 65536);
+      const auto fine = static_cast<int64_t>(std::nearbyint(row[c] * (127.0f / largest) * 65536.0f));
+      const auto floor = static_cast<int>(std::floor(static_cast<double>(fine + number) / 65536));
+      ASSERT_EQ(rounded.q[static_cast<size_t>(r * kCols + c)], std::min(floor, 127)) << r << ", " << c;
+    }
+  }
+}
+
+// dw = the sum over tokens of their scale times q times x, the scales being in x already.
+TEST(Int8Training, IntegersOfTokensAreTakenAsTheyAre) {
+  for (const auto& [rows, out, in] : kShapes) {
+    Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3), dw(static_cast<size_t>(out * in), 0.5f);
+    const RoundedRows of_dy(MatrixOf(dy, rows, out));
+    const Matrix q{const_cast<int8_t*>(of_dy.q.data()), DType::kI8, rows, out, out};
+    const auto bytes = [rows = rows](int64_t cols) { return static_cast<size_t>(TokenBlocks::Bytes(rows, cols)); };
+    std::vector<char> of_q(bytes(out) + 64), of_x(bytes(in) + 64);
+    const auto aligned = [](std::vector<char>& memory) {
+      return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
+    };
+    const TokenBlocks left(rows, out, TokenBlocks::Side::kOffset, aligned(of_q));
+    const TokenBlocks right(rows, in, TokenBlocks::Side::kSigned, aligned(of_x));
+    const int64_t first = std::min(kTokensOfABlock, rows);
+    left.Take(q.Rows(0, first), 0);
+    if (first < rows) left.Take(q.Rows(first, rows - first), first);
+    right.Round(MatrixOf(x, rows, in), 0);
+    AddTokenProduct(left, right, MatrixOf(dw, out, in));
+    for (int64_t o = 0; o < out; ++o) {
+      for (int64_t i = 0; i < in; ++i) {
+        float expected = 0.5f;
+        for (int64_t begin = 0; begin < rows; begin += kTokensOfABlock) {
+          const int64_t tokens = std::min(kTokensOfABlock, rows - begin);
+          std::vector<int> integers, rounded;
+          for (int64_t t = begin; t < begin + tokens; ++t) integers.push_back(q.Row<int8_t>(t)[o]);
+          const float scale = RoundLine(&x[static_cast<size_t>(begin * in + i)], tokens, in, rounded);
+          expected = Product(integers, rounded, 1.0f, scale, expected);
+        }
+        ASSERT_EQ(dw[static_cast<size_t>(o * in + i)], expected)
+            << rows << "x" << in << "x" << out << " at " << o << ", " << i;
+      }
+    }
+  }
+  std::vector<char> memory(static_cast<size_t>(TokenBlocks::Bytes(8, 16)) + 64);
+  std::vector<int8_t> q(8 * 16);
+  EXPECT_THROW(TokenBlocks(8, 16, TokenBlocks::Side::kSigned, memory.data()).Take({q.data(), DType::kI8, 8, 16, 16}, 0),
+               Error);
 }
 
 TEST(Int8Training, TokensAreRoundedPieceByPieceAsAtOnce) {

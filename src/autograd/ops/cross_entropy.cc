@@ -1,13 +1,16 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 #include "autograd/linear_product.h"
 #include "autograd/op_case.h"
 #include "autograd/ops.h"
+#include "base/parallel.h"
 #include "kernels/gemm/int8_training.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/ref.h"
+#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -15,16 +18,13 @@ namespace {
 // Rows whose logits exist at a time: 128 x 4,096 f32 = 2 MB stay in the second-level caches.
 constexpr int kRowsAtATime = kernels::kTokensOfABlock;
 
-// The logits' gradient in int8 (docs/spec/integers.md), by rows and by blocks of tokens, both rounded by chance: small
-// probabilities must not vanish. The target's entry, which dwarfs the rest of its row, is kept apart, exactly.
+// The logits' gradient in int8 (docs/spec/integers.md), by rows and by chance: small probabilities must not vanish. The
+// target's entry, which dwarfs the rest of its row, is kept apart, exactly.
 struct RoundedLogits {
   kernels::Matrix rows;  // int8 [N,V]
   float* scales;         // [N]
-  void* blocks;          // of kernels::TokenBlocks [N,V]
   const int32_t* targets;
   float* of_targets;  // [N]
-
-  kernels::TokenBlocks Blocks() const { return {rows.rows, rows.cols, kernels::TokenBlocks::Side::kOffset, blocks}; }
 };
 
 struct CrossEntropySaved {
@@ -34,28 +34,25 @@ struct CrossEntropySaved {
 };
 
 RoundedLogits* KeepRoundedLogits(Tape& tape, int rows, int vocab, const int32_t* targets) {
-  const int64_t size = int64_t{rows} * vocab;
   int32_t* kept = tape.Keep<int32_t>(int64_t{rows});
   std::copy(targets, targets + rows, kept);
   RoundedLogits* rounded = tape.Keep<RoundedLogits>();
-  *rounded = {{tape.Keep<int8_t>(size), DType::kI8, rows, vocab, vocab},
+  *rounded = {{tape.Keep<int8_t>(int64_t{rows} * vocab), DType::kI8, rows, vocab, vocab},
               tape.Keep<float>(rows),
-              tape.Keep<char>(kernels::TokenBlocks::Bytes(rows, vocab)),
               kept,
               tape.Keep<float>(rows)};
   return rounded;
 }
 
-// Of rows [begin, begin + dlogits.rows), whose targets' entries become zero.
-void Round(Tape& tape, const RoundedLogits& to, const kernels::Matrix& dlogits, int begin) {
-  for (int r = 0; r < dlogits.rows; ++r) {
-    const int32_t target = to.targets[begin + r];
-    to.of_targets[begin + r] = target < 0 ? 0.0f : std::exchange(dlogits.Row<float>(r)[target], 0.0f);
-  }
-  kernels::Rounding rounding{true, MakePhiloxKey(tape.seed(), Purpose::kRoundedRows), tape.random_step()};
-  kernels::RoundRows(dlogits, to.rows.Rows(begin, dlogits.rows), to.scales + begin, rounding, begin);
-  rounding.key = MakePhiloxKey(tape.seed(), Purpose::kRoundedTokens);
-  to.Blocks().Round(dlogits, begin, rounding);
+kernels::Rounding ByChance(const Tape& tape, Purpose purpose) {
+  return {true, MakePhiloxKey(tape.seed(), purpose), tape.random_step()};
+}
+
+// Of row n, whose target's entry becomes zero. dlogits: f32 [1,V].
+void Round(const RoundedLogits& to, const kernels::Matrix& dlogits, int n, const kernels::Rounding& rounding) {
+  const int32_t target = to.targets[n];
+  to.of_targets[n] = target < 0 ? 0.0f : std::exchange(dlogits.Row<float>(0)[target], 0.0f);
+  kernels::RoundRows(dlogits, to.rows.Rows(n, 1), to.scales + n, rounding, n);
 }
 
 // y += a x, of equally many numbers.
@@ -69,11 +66,20 @@ void AddScaled(float a, const kernels::Matrix& x, const kernels::Matrix& y) {
 
 void BackwardInInt8(Tape& tape, const Tensor& hidden, const Param& head, const RoundedLogits& dlogits) {
   const kernels::Matrix dhead{tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols};
-  const kernels::TokenBlocks tokens(
-      hidden.rows, hidden.cols, kernels::TokenBlocks::Side::kSigned,
-      tape.Scratch(kernels::TokenBlocks::Bytes(hidden.rows, hidden.cols) / static_cast<int64_t>(sizeof(float))));
-  tokens.Round(hidden.matrix(), 0);
-  kernels::AddTokenProduct(dlogits.Blocks(), tokens, dhead);
+  // The scales of the logits' tokens go to the other operand, so that one rounding of the logits serves both products.
+  using kernels::TokenBlocks;
+  const auto blocks = [&](int64_t cols, TokenBlocks::Side side) {
+    return TokenBlocks(hidden.rows, cols, side,
+                       tape.Scratch(TokenBlocks::Bytes(hidden.rows, cols) / static_cast<int64_t>(sizeof(float))));
+  };
+  const TokenBlocks of_logits = blocks(head.rows, TokenBlocks::Side::kOffset);
+  const TokenBlocks of_hidden = blocks(head.cols, TokenBlocks::Side::kSigned);
+  const kernels::Matrix scaled{tape.Scratch(int64_t{hidden.rows} * hidden.cols), DType::kF32, hidden.rows, hidden.cols,
+                               hidden.cols};
+  kernels::Scale(hidden.matrix(), dlogits.scales, nullptr, scaled);
+  of_logits.Take(dlogits.rows, 0);
+  of_hidden.Round(scaled, 0, ByChance(tape, Purpose::kRoundedTokens));
+  kernels::AddTokenProduct(of_logits, of_hidden, dhead);
   GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
   tape.Packed(head).training.InputGradient(dlogits.rows, dlogits.scales, dhidden.matrix(), dhidden.accumulate());
   const kernels::Matrix values{const_cast<float*>(tape.bank().Value(head)), DType::kF32, head.rows, head.cols,
@@ -191,30 +197,42 @@ CrossEntropyResult CrossEntropy(Tape& tape, const Tensor& hidden, const Param& h
   const kernels::LossShape shape{static_cast<float>(config.softcap), static_cast<float>(config.entropy_weight),
                                  static_cast<float>(config.scale)};
   float* logits = tape.Scratch(int64_t{kRowsAtATime} * vocab);
-  const kernels::Matrix chunk_gradient{in_int8 ? tape.Scratch(int64_t{kRowsAtATime} * vocab) : nullptr, DType::kF32,
-                                       kRowsAtATime, vocab, vocab};
+  // Rows [first, first + chunk.rows) of all.
+  const auto score = [&](const kernels::Matrix& chunk, int64_t first, const kernels::Matrix& of_logits) {
+    kernels::Unlikelihood unlikely;
+    if (config.unlikely != nullptr) {
+      unlikely = {config.unlikely + first, static_cast<float>(config.unlikely_weight), unlikelihoods + first};
+    }
+    kernels::Opinion opinion;
+    if (config.opinion != nullptr) {
+      opinion = {gates + first, config.opinion + first, dgates == nullptr ? nullptr : dgates + first,
+                 static_cast<float>(config.opinion_joint)};
+    }
+    kernels::SoftmaxCrossEntropy(shape, chunk, targets + first, nats + first, entropies + first, nullptr, of_logits,
+                                 unlikely, opinion);
+  };
   for (int begin = 0; begin < rows; begin += kRowsAtATime) {
     const int count = std::min(kRowsAtATime, rows - begin);
     const kernels::Matrix chunk{logits, DType::kF32, count, vocab, vocab};
-    const kernels::Matrix of_logits = in_int8 ? chunk_gradient.Rows(0, count) : dlogits.Rows(begin, count);
     const kernels::Matrix read = hidden.matrix().Rows(begin, count);
     if (tape.int8_training() && !in_int8) {  // a ternary head, whose gradients are of floats
       tape.Packed(head).weight.Forward(read, chunk, false, tape.row_groups());
     } else {
       MultiplyLinear(tape, head, {read, nullptr}, chunk, tape.row_groups());
     }
-    kernels::Unlikelihood unlikely;
-    if (config.unlikely != nullptr) {
-      unlikely = {config.unlikely + begin, static_cast<float>(config.unlikely_weight), unlikelihoods + begin};
+    if (!in_int8) {
+      score(chunk, begin, dlogits.Rows(begin, count));
+      continue;
     }
-    kernels::Opinion opinion;
-    if (config.opinion != nullptr) {
-      opinion = {gates + begin, config.opinion + begin, dgates == nullptr ? nullptr : dgates + begin,
-                 static_cast<float>(config.opinion_joint)};
-    }
-    kernels::SoftmaxCrossEntropy(shape, chunk, targets + begin, nats + begin, entropies + begin, nullptr, of_logits,
-                                 unlikely, opinion);
-    if (in_int8) Round(tape, *rounded, of_logits, begin);
+    // Row by row, so that what is rounded is in the first-level cache.
+    const kernels::Rounding rounding = ByChance(tape, Purpose::kRoundedRows);
+    ParallelPieces(count, [&](int64_t r) {
+      thread_local std::vector<float> gradient;
+      gradient.resize(static_cast<size_t>(vocab));
+      const kernels::Matrix of_row{gradient.data(), DType::kF32, 1, vocab, vocab};
+      score(chunk.Rows(r, 1), begin + r, of_row);
+      Round(*rounded, of_row, static_cast<int>(begin + r), rounding);
+    });
   }
 
   const Tensor objective = tape.New(1, 1, DType::kF32);

@@ -36,7 +36,7 @@ struct ForwardCall {
 HWY_INLINE float Softmax(float* scores, int64_t n, int64_t first, int64_t last, const float* factors, float* largest) {
   const DF d;
   const SeenLanes seen(first, last);
-  const VF nothing = hn::Set(d, -INFINITY), least = hn::Set(d, -126.0f);
+  const VF nothing = hn::Set(d, -INFINITY);
   VF most = nothing;
   for (int64_t i = 0; i < n; i += kLanes) {
     const VF score = hn::IfThenElse(seen.At(i), hn::LoadU(d, scores + i), nothing);
@@ -46,12 +46,9 @@ HWY_INLINE float Softmax(float* scores, int64_t n, int64_t first, int64_t last, 
   most = hn::MaxOfLanes(d, most);
   VF sum = hn::Zero(d);
   for (int64_t i = 0; i < n; i += kLanes) {
-    const VF score = hn::Sub(hn::LoadU(d, scores + i), most);
-    // What is below the range of Exp2 counts nothing, exactly; that includes what is not seen.
-    const auto counts = hn::Ge(score, least);
-    VF p = hn::IfThenElseZero(counts, Exp2(d, score));
+    VF p = Exp2(d, hn::Sub(hn::LoadU(d, scores + i), most));  // 0 of what is not seen
     sum = hn::Add(sum, p);
-    if (factors != nullptr) p = hn::IfThenElseZero(counts, hn::Mul(p, hn::LoadU(d, factors + i)));
+    if (factors != nullptr) p = hn::Mul(p, hn::LoadU(d, factors + i));
     hn::StoreU(p, d, scores + i);
   }
   *largest = hn::GetLane(most);

@@ -193,21 +193,6 @@ HWY_INLINE void ProductRows(ProductLeft a, const float* b, int64_t width, int64_
   }
 }
 
-// 2^x for x <= 0 to about 1 ulp, down to 2^-126 (Cephes' exp2f).
-HWY_INLINE VF Exp2(DF d, VF x) {
-  const DI di;
-  x = hn::Max(x, hn::Set(d, -126.0f));
-  const VF n = hn::Round(x), r = hn::Sub(x, n);
-  VF p = hn::Set(d, 1.535336188319500e-4f);
-  p = hn::MulAdd(p, r, hn::Set(d, 1.339887440266574e-3f));
-  p = hn::MulAdd(p, r, hn::Set(d, 9.618437357674640e-3f));
-  p = hn::MulAdd(p, r, hn::Set(d, 5.550332471162809e-2f));
-  p = hn::MulAdd(p, r, hn::Set(d, 2.402264791363012e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 6.931472028550421e-1f));
-  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
-  return hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)))));
-}
-
 // The part [first, last) of a row that a query sees, as masks of the vectors in which it is walked.
 class SeenLanes {
  public:

@@ -81,6 +81,9 @@ class TokenBlocks {
   // Rounds tokens [first, first + x.rows) of all; first is a multiple of kTokensOfABlock, and so is x.rows unless they
   // are the last. x: f32 or bf16 [.., cols].
   void Round(const Matrix& x, int64_t first, const Rounding& rounding = {}) const;
+  // The same from integers q int8 [.., cols], each with a scale of 1: their scales, one for a token, are then factors
+  // of the other operand. Only for kOffset.
+  void Take(const Matrix& q, int64_t first) const;
 
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
@@ -93,6 +96,8 @@ class TokenBlocks {
   Side side() const { return side_; }
 
  private:
+  void CheckTokens(const Matrix& x, int64_t first) const;
+
   int64_t rows_, cols_;
   Side side_;
   int8_t* words_;
@@ -104,6 +109,6 @@ class TokenBlocks {
 void AddTokenProduct(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw);
 
 // The same from floats, f32 or bf16: dw[out,in] (f32) += dy[N,out]^T x[N,in].
-void Int8WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw, const Rounding& rounding_of_dy = {});
+void Int8WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
 
 }  // namespace flashlm::kernels

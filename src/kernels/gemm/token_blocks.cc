@@ -29,21 +29,33 @@ struct ToNearest {
   HWY_INLINE VU operator()(VF v, VF inverse, int64_t /*column*/) const { return NearestInteger(v, inverse); }
 };
 
+// Strips that share what is drawn for a row: its numbers, moved by quarters of their range from strip to strip, are as
+// evenly spread in each of the four, and drawing takes three times as long as rounding.
+constexpr int64_t kStripsOfADraw = 4;
+
 // By chance: floor((65,536 v inverse + number) / 65,536), in integers, so that every instruction set gives the same.
 class ByChance {
  public:
-  // Columns from `column` on, a multiple of kStrip.
+  // Of strip number `column` / kStrip.
   ByChance(const Rounding& rounding, int64_t column) : rounding_(rounding), strip_(column / kStrip) {}
 
   void BeginRow(int64_t row) {
-    RandomGroup(rounding_.key, rounding_.step, row, strip_,
-                [&](auto numbers, size_t i) { hn::StoreU(numbers, DU(), numbers_ + i); });
+    Draw(row, strip_ / kStripsOfADraw);
+    move_ = strip_ % kStripsOfADraw;
+  }
+  // The next strip of the row.
+  void NextStrip(int64_t row) {
+    ++strip_;
+    move_ = strip_ % kStripsOfADraw;
+    if (move_ == 0) Draw(row, strip_ / kStripsOfADraw);
   }
   // Of columns from `column` of the strip on.
   HWY_INLINE VI Integer(VF v, VF inverse, int64_t column) const {
     const DI di;
+    const DU du;
     const VI fine = hn::NearestInt(hn::Mul(hn::Mul(v, inverse), hn::Set(DF(), 65536.0f)));
-    const VI numbers = hn::BitCast(di, hn::Load(DU(), numbers_ + column));
+    const VU moved = hn::Add(hn::Load(du, numbers_ + column), hn::Set(du, static_cast<uint32_t>(move_) * kQuarter));
+    const VI numbers = hn::BitCast(di, hn::And(moved, hn::Set(du, 0xffffu)));
     return hn::Min(hn::ShiftRight<16>(hn::Add(fine, numbers)), hn::Set(di, 127));
   }
   HWY_INLINE VU operator()(VF v, VF inverse, int64_t column) const {
@@ -51,8 +63,15 @@ class ByChance {
   }
 
  private:
+  static constexpr uint32_t kQuarter = 65536 / kStripsOfADraw;
+
+  void Draw(int64_t row, int64_t group) {
+    RandomGroup(rounding_.key, rounding_.step, row, group,
+                [&](auto numbers, size_t i) { hn::StoreU(numbers, DU(), numbers_ + i); });
+  }
+
   const Rounding& rounding_;
-  int64_t strip_;
+  int64_t strip_, move_ = 0;
   HWY_ALIGN uint32_t numbers_[kStrip];
 };
 
@@ -177,16 +196,23 @@ void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const
 template <class T>
 float RoundRowByChance(const T* x, int64_t n, int64_t row, const Rounding& rounding, int8_t* q) {
   const DF d;
+  const hn::Rebind<int8_t, DF> d8;
   const float max = LargestMagnitude(x, static_cast<size_t>(n));
   const VF inverse = hn::Set(d, InverseScale(max));
-  for (int64_t column = 0; column < n; column += kStrip) {
-    ByChance rounder(rounding, column);
-    rounder.BeginRow(row);
-    ForLanes(static_cast<size_t>(std::min(kStrip, n - column)), [&](auto lanes, size_t i) {
-      const auto at = static_cast<size_t>(column) + i;
-      const VI integer = rounder.Integer(lanes.Load(x + at), inverse, static_cast<int64_t>(i));
-      lanes.Store(hn::ConvertTo(d, integer), q + at);
-    });
+  ByChance rounder(rounding, 0);
+  rounder.BeginRow(row);
+  for (int64_t column = 0; column < n; column += kStrip, rounder.NextStrip(row)) {
+    const auto integers = [&](VF v, size_t i) {
+      return hn::DemoteTo(d8, rounder.Integer(v, inverse, static_cast<int64_t>(i)));
+    };
+    ForVectors(
+        static_cast<size_t>(std::min(kStrip, n - column)),
+        [&](size_t i) { hn::StoreU(integers(LoadF32(d, x + column + i), i), d8, q + column + i); },
+        [&](size_t i, size_t count) {
+          HWY_ALIGN int8_t last[HWY_MAX_BYTES / 4];
+          hn::StoreU(integers(LoadPartial(d, x + column + i, count), i), d8, last);
+          std::copy_n(last, count, q + column + i);
+        });
   }
   return max / 127.0f;
 }
@@ -199,6 +225,58 @@ void RoundRowsByChance(const Matrix& x, const Matrix& q, float* scales, const Ro
   });
 }
 
+// The words of 16 columns, plus 128, from four rows of 16 integers each.
+HWY_INLINE void StoreOffsetWords(const std::array<const int8_t*, 4>& rows, int8_t* words) {
+  constexpr int8_t kOffset = -128;  // of bytes adding and flipping it are the same
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t c = 0; c < 16; ++c) {
+    for (size_t k = 0; k < 4; ++k) words[4 * c + k] = static_cast<int8_t>(rows[k][c] ^ kOffset);
+  }
+#else
+  const hn::CappedTag<int8_t, 16> d8;
+  const hn::Repartition<int16_t, decltype(d8)> d16;
+  const auto offset = hn::Set(d8, kOffset);
+  const auto row = [&](size_t k) { return hn::Xor(hn::LoadU(d8, rows[k]), offset); };
+  const auto lower = [&](auto a, auto b) { return hn::BitCast(d16, hn::InterleaveLower(d8, a, b)); };
+  const auto upper = [&](auto a, auto b) { return hn::BitCast(d16, hn::InterleaveUpper(d8, a, b)); };
+  const auto r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+  const auto low01 = lower(r0, r1), low23 = lower(r2, r3), high01 = upper(r0, r1), high23 = upper(r2, r3);
+  const auto store = [&](auto pairs, int8_t* to) { hn::StoreU(hn::BitCast(d8, pairs), d8, to); };
+  store(hn::InterleaveLower(d16, low01, low23), words);
+  store(hn::InterleaveUpper(d16, low01, low23), words + 16);
+  store(hn::InterleaveLower(d16, high01, high23), words + 32);
+  store(hn::InterleaveUpper(d16, high01, high23), words + 48);
+#endif
+}
+
+void TakeTokens(const Matrix& q, int64_t first, const TokenBlocks& to) {
+  const int64_t blocks = (q.rows + kTokensOfABlock - 1) / kTokensOfABlock;
+  ParallelFor(blocks * (kTokensOfABlock / 4), [&](int64_t i) {
+    const int64_t four = i % (kTokensOfABlock / 4), token = i / (kTokensOfABlock / 4) * kTokensOfABlock + 4 * four;
+    const int64_t block = (first + token) / kTokensOfABlock;
+    int8_t filled[4][16] = {};
+    std::array<const int8_t*, 4> rows;
+    for (int64_t g = 0; g < to.groups(); ++g) {
+      const int64_t cols = std::min<int64_t>(16, q.cols - 16 * g);
+      for (int64_t k = 0; k < 4; ++k) {
+        int8_t* const own = filled[k];
+        rows[static_cast<size_t>(k)] = own;
+        if (token + k >= q.rows) continue;  // zeros
+        const int8_t* const row = q.Row<int8_t>(token + k) + 16 * g;
+        if (cols == 16) {
+          rows[static_cast<size_t>(k)] = row;
+        } else {
+          std::copy_n(row, cols, own);
+        }
+      }
+      StoreOffsetWords(rows, to.words(block, g) + 64 * four);
+    }
+  });
+  for (int64_t b = 0; b < blocks; ++b) {
+    std::fill_n(to.scales(first / kTokensOfABlock + b, 0), to.groups() * 16, 1.0f);
+  }
+}
+
 }  // namespace flashlm::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -207,6 +285,7 @@ namespace flashlm::kernels {
 
 HWY_EXPORT(RoundTokens);
 HWY_EXPORT(RoundRowsByChance);
+HWY_EXPORT(TakeTokens);
 
 void RoundRows(const Matrix& x, const Matrix& q, float* scales, const Rounding& rounding, int64_t first_row) {
   FLASHLM_CHECK(q.dtype == DType::kI8 && q.rows == x.rows && q.cols == x.cols, "[{},{}] rounded to [{},{}]", x.rows,
@@ -227,11 +306,22 @@ TokenBlocks::TokenBlocks(int64_t rows, int64_t cols, Side side, void* memory)
   sums_ = reinterpret_cast<int32_t*>(scales_ + columns);
 }
 
-void TokenBlocks::Round(const Matrix& x, int64_t first, const Rounding& rounding) const {
+void TokenBlocks::CheckTokens(const Matrix& x, int64_t first) const {
   FLASHLM_CHECK(x.cols == cols_ && first % kTokensOfABlock == 0 && first + x.rows <= rows_ &&
                     (x.rows % kTokensOfABlock == 0 || first + x.rows == rows_),
                 "tokens [{}, {}) of {} in blocks of {}", first, first + x.rows, rows_, kTokensOfABlock);
+}
+
+void TokenBlocks::Round(const Matrix& x, int64_t first, const Rounding& rounding) const {
+  CheckTokens(x, first);
   FLASHLM_DISPATCH(RoundTokens)(x, first, rounding, *this);
+}
+
+void TokenBlocks::Take(const Matrix& q, int64_t first) const {
+  CheckTokens(q, first);
+  FLASHLM_CHECK(q.dtype == DType::kI8 && side_ == Side::kOffset, "integers of {} taken without an offset",
+                NameOf(q.dtype));
+  FLASHLM_DISPATCH(TakeTokens)(q, first, *this);
 }
 
 }  // namespace flashlm::kernels

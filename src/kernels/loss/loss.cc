@@ -55,26 +55,6 @@ struct Sums {
   float exp_x = 0;  // sum of x e^x
 };
 
-// 2^y for y <= 0, to about 2e-7; 0 below 2^-126. Half the operations of Exp: nothing to clamp, y is reduced
-// to
-// [-1/2, 1/2] exactly, and adding 1.5 * 2^23 rounds and leaves the exponent in the low bits. The polynomial
-// is the minimax one (relative) with 2^0 = 1.
-HWY_INLINE VF ExpOfTwo(DF d, VF y) {
-  const DI di;
-  const VF magic = hn::Set(d, 12582912.0f);
-  const VF shifted = hn::Add(y, magic);
-  const VF f = hn::Sub(y, hn::Sub(shifted, magic));
-  VF p = hn::Set(d, 1.326472731e-3f);
-  p = hn::MulAdd(p, f, hn::Set(d, 9.671512991e-3f));
-  p = hn::MulAdd(p, f, hn::Set(d, 5.550733581e-2f));
-  p = hn::MulAdd(p, f, hn::Set(d, 2.402224243e-1f));
-  p = hn::MulAdd(p, f, hn::Set(d, 6.931470037e-1f));
-  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
-  const VF power = hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
-  return hn::IfThenElseZero(hn::Gt(y, hn::Set(d, -126.0f)), power);
-}
-
 // Stores e^x to `exps` [cols, rounded up to a vector] unless that is null.
 HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
   const DF d;
@@ -83,7 +63,7 @@ HWY_INLINE Sums SumExp(const float* z, size_t cols, float max, float* exps) {
   for (size_t u = 0; u < kUnroll; ++u) sum[u] = weighted[u] = hn::Zero(d);
   ForRow(z, cols, [&](size_t i, size_t u, VF v) {
     const VF y = hn::Mul(hn::Sub(v, shift), log2e);
-    const VF e = ExpOfTwo(d, y);
+    const VF e = Exp2(d, y);
     sum[u] = hn::Add(sum[u], e);
     weighted[u] = hn::MulAdd(e, y, weighted[u]);
     if (exps != nullptr) hn::Store(e, d, exps + i);
