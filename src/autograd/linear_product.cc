@@ -1,6 +1,7 @@
 #include "autograd/linear_product.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "kernels/gemm/int8_training.h"
 #include "kernels/ternary/ternary.h"
@@ -17,22 +18,16 @@ Matrix ScratchLike(Tape& tape, const Matrix& m, DType dtype) {
   return {tape.Scratch(m.rows * m.cols), dtype, m.rows, m.cols, m.cols};
 }
 
-// dL/d(master weight) += the straight-through form of dy^T input.
-void AddWeightGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& input) {
-  const auto add_product = [&](float* to) {
-    const Matrix product{to, DType::kF32, weight.rows, weight.cols, weight.cols};
-    if (tape.int8_training()) {
-      kernels::Int8WeightGradient(dy, input, product);
-    } else {
-      kernels::WeightGradient(dy, input, product);
-    }
-  };
+// dL/d(master weight) += the straight-through form of what add_product(dL/dW) adds.
+template <class AddProduct>
+void AddWeightGradient(Tape& tape, const Param& weight, const AddProduct& add_product) {
+  const auto matrix = [&](float* to) { return Matrix{to, DType::kF32, weight.rows, weight.cols, weight.cols}; };
   float* gradient = tape.ParamGradient(weight);
-  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) return add_product(gradient);
+  if (weight.quantization.ternary != kernels::Ternary::kScaleGradient) return add_product(matrix(gradient));
   const int64_t size = int64_t{weight.rows} * weight.cols;
   float* effective = tape.Scratch(size);  // dL/d(effective weight)
   std::fill(effective, effective + size, 0.0f);
-  add_product(effective);
+  add_product(matrix(effective));
   tape.bank().AddTernaryGradient(weight, effective, gradient);
 }
 
@@ -48,16 +43,27 @@ LinearInput RoundedForNow(Tape& tape, const Matrix& x) {
   return Rounded(x, tape.Scratch((x.rows * x.cols + 3) / 4), tape.Scratch(x.rows));
 }
 
-// dx = or += dy W of int8. A ternary W is its trits, its scales are dy's.
-void AddInputGradient(Tape& tape, const Param& weight, const Matrix& dy, const Matrix& dx, bool accumulate) {
-  PackedLinear& packed = tape.Packed(weight);
-  Matrix read = dy;
-  if (IsTernary(weight)) {
-    read = ScratchLike(tape, dy, dy.dtype);
-    kernels::Scale(dy, nullptr, packed.scales.data(), read);
+// MultiplyLinearGrad in int8: dy is rounded once for both products.
+void MultiplyLinearGradInInt8(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy,
+                              const Matrix& dx, bool accumulate) {
+  const LinearInput rounded = RoundedForNow(tape, dy);
+  Matrix read = input.x;
+  const float* factors = rounded.scales;  // of the rows of `read`
+  if (input.scales != nullptr) {
+    read = ScratchLike(tape, input.x, dy.dtype);
+    kernels::WidenIntegers(input.x, read);
+    float* both = tape.Scratch(dy.rows);
+    std::transform(rounded.scales, rounded.scales + dy.rows, input.scales, both, std::multiplies<>());
+    factors = both;
   }
-  const LinearInput rounded = RoundedForNow(tape, read);
-  packed.training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
+  AddWeightGradient(tape, weight, [&](const Matrix& dw) { kernels::Int8WeightGradient(rounded.x, factors, read, dw); });
+  PackedLinear& packed = tape.Packed(weight);
+  if (!IsTernary(weight)) return packed.training.InputGradient(rounded.x, rounded.scales, dx, accumulate);
+  // W is its trits, its scales are dy's.
+  const Matrix scaled = ScratchLike(tape, dy, dy.dtype);
+  kernels::Scale(dy, nullptr, packed.scales.data(), scaled);
+  const LinearInput of_trits = RoundedForNow(tape, scaled);
+  packed.training.InputGradient(of_trits.x, of_trits.scales, dx, accumulate);
 }
 
 }  // namespace
@@ -97,16 +103,16 @@ void MultiplyLinear(Tape& tape, const Param& weight, const LinearInput& input, c
 
 void MultiplyLinearGrad(Tape& tape, const Param& weight, const LinearInput& input, const Matrix& dy, const Matrix& dx,
                         bool accumulate) {
-  if (input.scales == nullptr) {
-    AddWeightGradient(tape, weight, dy, input.x);
-  } else {
+  if (tape.int8_training()) return MultiplyLinearGradInInt8(tape, weight, input, dy, dx, accumulate);
+  Matrix gradient = dy, read = input.x;
+  if (input.scales != nullptr) {
     // dy^T (scale * integers) = (scale * dy)^T integers, and the integers are exact.
-    const Matrix scaled = ScratchLike(tape, dy, dy.dtype), integers = ScratchLike(tape, input.x, dy.dtype);
-    kernels::Scale(dy, input.scales, nullptr, scaled);
-    kernels::WidenIntegers(input.x, integers);
-    AddWeightGradient(tape, weight, scaled, integers);
+    gradient = ScratchLike(tape, dy, dy.dtype);
+    read = ScratchLike(tape, input.x, dy.dtype);
+    kernels::Scale(dy, input.scales, nullptr, gradient);
+    kernels::WidenIntegers(input.x, read);
   }
-  if (tape.int8_training()) return AddInputGradient(tape, weight, dy, dx, accumulate);
+  AddWeightGradient(tape, weight, [&](const Matrix& dw) { kernels::WeightGradient(gradient, read, dw); });
   tape.Packed(weight).weight.InputGradient(dy, dx, accumulate);
 }
 

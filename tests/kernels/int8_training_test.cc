@@ -87,20 +87,25 @@ TEST(Int8Training, ForwardAndInputGradientAreTheirDefinition) {
   }
 }
 
+// dw = the sum over tokens of q times their scales times x, rounded by columns of a block of tokens.
 TEST(Int8Training, WeightGradientIsItsDefinition) {
   for (const auto& [rows, out, in] : kShapes) {
-    Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3);
-    Numbers dw(static_cast<size_t>(out * in), 0.5f);
-    Int8WeightGradient(MatrixOf(dy, rows, out), MatrixOf(x, rows, in), MatrixOf(dw, out, in));
-    std::vector<int> left, right;
+    Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3), dw(static_cast<size_t>(out * in), 0.5f);
+    const RoundedRows of_dy(MatrixOf(dy, rows, out));
+    const Matrix q{const_cast<int8_t*>(of_dy.q.data()), DType::kI8, rows, out, out};
+    Int8WeightGradient(q, of_dy.scales.data(), MatrixOf(x, rows, in), MatrixOf(dw, out, in));
+    for (int64_t t = 0; t < rows; ++t) {
+      for (int64_t i = 0; i < in; ++i) x[static_cast<size_t>(t * in + i)] *= of_dy.scales[static_cast<size_t>(t)];
+    }
     for (int64_t o = 0; o < out; ++o) {
       for (int64_t i = 0; i < in; ++i) {
         float expected = 0.5f;
         for (int64_t begin = 0; begin < rows; begin += kTokensOfABlock) {
           const int64_t tokens = std::min(kTokensOfABlock, rows - begin);
-          const float dy_scale = RoundLine(&dy[static_cast<size_t>(begin * out + o)], tokens, out, left);
-          const float x_scale = RoundLine(&x[static_cast<size_t>(begin * in + i)], tokens, in, right);
-          expected = Product(left, right, dy_scale, x_scale, expected);
+          std::vector<int> integers, rounded;
+          for (int64_t t = begin; t < begin + tokens; ++t) integers.push_back(q.Row<int8_t>(t)[o]);
+          const float scale = RoundLine(&x[static_cast<size_t>(begin * in + i)], tokens, in, rounded);
+          expected = Product(integers, rounded, 1.0f, scale, expected);
         }
         ASSERT_EQ(dw[static_cast<size_t>(o * in + i)], expected)
             << rows << "x" << in << "x" << out << " at " << o << ", " << i;
@@ -133,8 +138,10 @@ TEST(Int8Training, BFloat16OperandsAndResults) {
     ASSERT_NEAR(ToFloat(narrow_y[i]), 2 * first[i], 0.02 * std::abs(first[i]) + 1e-3) << i;
   }
   Numbers from_narrow(dw.size());
-  Int8WeightGradient(MatrixOf(y, kRows, kOut), wide_x, MatrixOf(dw, kOut, kIn));
-  Int8WeightGradient(MatrixOf(y, kRows, kOut), narrow_x, MatrixOf(from_narrow, kOut, kIn));
+  const RoundedRows of_y(MatrixOf(y, kRows, kOut));
+  const Matrix gradient{const_cast<int8_t*>(of_y.q.data()), DType::kI8, kRows, kOut, kOut};
+  Int8WeightGradient(gradient, of_y.scales.data(), wide_x, MatrixOf(dw, kOut, kIn));
+  Int8WeightGradient(gradient, of_y.scales.data(), narrow_x, MatrixOf(from_narrow, kOut, kIn));
   EXPECT_EQ(dw, from_narrow);
 }
 
@@ -188,60 +195,31 @@ TEST(Int8Training, ChanceIsItsDefinition) {
   }
 }
 
-// dw = the sum over tokens of their scale times q times x, the scales being in x already.
-TEST(Int8Training, IntegersOfTokensAreTakenAsTheyAre) {
-  for (const auto& [rows, out, in] : kShapes) {
-    Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3), dw(static_cast<size_t>(out * in), 0.5f);
-    const RoundedRows of_dy(MatrixOf(dy, rows, out));
-    const Matrix q{const_cast<int8_t*>(of_dy.q.data()), DType::kI8, rows, out, out};
-    const auto bytes = [rows = rows](int64_t cols) { return static_cast<size_t>(TokenBlocks::Bytes(rows, cols)); };
-    std::vector<char> of_q(bytes(out) + 64), of_x(bytes(in) + 64);
-    const auto aligned = [](std::vector<char>& memory) {
-      return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
-    };
-    const TokenBlocks left(rows, out, TokenBlocks::Side::kOffset, aligned(of_q));
-    const TokenBlocks right(rows, in, TokenBlocks::Side::kSigned, aligned(of_x));
-    const int64_t first = std::min(kTokensOfABlock, rows);
-    left.Take(q.Rows(0, first), 0);
-    if (first < rows) left.Take(q.Rows(first, rows - first), first);
-    right.Round(MatrixOf(x, rows, in), 0);
-    AddTokenProduct(left, right, MatrixOf(dw, out, in));
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < in; ++i) {
-        float expected = 0.5f;
-        for (int64_t begin = 0; begin < rows; begin += kTokensOfABlock) {
-          const int64_t tokens = std::min(kTokensOfABlock, rows - begin);
-          std::vector<int> integers, rounded;
-          for (int64_t t = begin; t < begin + tokens; ++t) integers.push_back(q.Row<int8_t>(t)[o]);
-          const float scale = RoundLine(&x[static_cast<size_t>(begin * in + i)], tokens, in, rounded);
-          expected = Product(integers, rounded, 1.0f, scale, expected);
-        }
-        ASSERT_EQ(dw[static_cast<size_t>(o * in + i)], expected)
-            << rows << "x" << in << "x" << out << " at " << o << ", " << i;
-      }
-    }
-  }
-  std::vector<char> memory(static_cast<size_t>(TokenBlocks::Bytes(8, 16)) + 64);
-  std::vector<int8_t> q(8 * 16);
-  EXPECT_THROW(TokenBlocks(8, 16, TokenBlocks::Side::kSigned, memory.data()).Take({q.data(), DType::kI8, 8, 16, 16}, 0),
-               Error);
-}
-
-TEST(Int8Training, TokensAreRoundedPieceByPieceAsAtOnce) {
+TEST(Int8Training, TokensAreRoundedAndTakenPieceByPieceAsAtOnce) {
   constexpr int64_t kTokens = 300, kCols = 50;
   Numbers x = RandomNumbers(kTokens * kCols, 6);
   const Matrix all = MatrixOf(x, kTokens, kCols);
+  const RoundedRows rows(all);
+  const Matrix integers{const_cast<int8_t*>(rows.q.data()), DType::kI8, kTokens, kCols, kCols};
   const auto bytes = static_cast<size_t>(TokenBlocks::Bytes(kTokens, kCols));
   std::vector<char> at_once(bytes + 64), in_pieces(bytes + 64);
-  const auto blocks = [&](std::vector<char>& memory) {
-    return TokenBlocks(kTokens, kCols, TokenBlocks::Side::kOffset, memory.data());
+  const auto blocks = [&](std::vector<char>& memory, TokenBlocks::Side side = TokenBlocks::Side::kOffset) {
+    return TokenBlocks(kTokens, kCols, side, memory.data());
   };
   const Rounding rounding{true, {1, 2}, 3};
-  blocks(at_once).Round(all, 0, rounding);
-  blocks(in_pieces).Round(all.Rows(0, 128), 0, rounding);
-  blocks(in_pieces).Round(all.Rows(128, 172), 128, rounding);
+  blocks(at_once).Round(all, 0, rounding, rows.scales.data());
+  blocks(in_pieces).Round(all.Rows(0, 128), 0, rounding, rows.scales.data());
+  blocks(in_pieces).Round(all.Rows(128, 172), 128, rounding, rows.scales.data() + 128);
+  EXPECT_EQ(at_once, in_pieces);
+  blocks(at_once).Take(integers, 0);
+  EXPECT_NE(at_once, in_pieces);
+  blocks(in_pieces).Take(integers.Rows(0, 128), 0);
+  blocks(in_pieces).Take(integers.Rows(128, 172), 128);
   EXPECT_EQ(at_once, in_pieces);
   EXPECT_THROW(blocks(in_pieces).Round(all.Rows(0, 100), 0, rounding), Error);
+  EXPECT_THROW(blocks(in_pieces).Take(integers.Rows(0, 100), 0), Error);
+  EXPECT_THROW(blocks(in_pieces).Take(all, 0), Error);
+  EXPECT_THROW(blocks(in_pieces, TokenBlocks::Side::kSigned).Take(integers, 0), Error);
 }
 
 }  // namespace

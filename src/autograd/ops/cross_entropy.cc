@@ -10,7 +10,6 @@
 #include "kernels/gemm/int8_training.h"
 #include "kernels/loss/loss.h"
 #include "kernels/loss/ref.h"
-#include "kernels/vector/vector.h"
 
 namespace flashlm {
 namespace {
@@ -66,20 +65,10 @@ void AddScaled(float a, const kernels::Matrix& x, const kernels::Matrix& y) {
 
 void BackwardInInt8(Tape& tape, const Tensor& hidden, const Param& head, const RoundedLogits& dlogits) {
   const kernels::Matrix dhead{tape.ParamGradient(head), DType::kF32, head.rows, head.cols, head.cols};
-  // The scales of the logits' tokens go to the other operand, so that one rounding of the logits serves both products.
-  using kernels::TokenBlocks;
-  const auto blocks = [&](int64_t cols, TokenBlocks::Side side) {
-    return TokenBlocks(hidden.rows, cols, side,
-                       tape.Scratch(TokenBlocks::Bytes(hidden.rows, cols) / static_cast<int64_t>(sizeof(float))));
-  };
-  const TokenBlocks of_logits = blocks(head.rows, TokenBlocks::Side::kOffset);
-  const TokenBlocks of_hidden = blocks(head.cols, TokenBlocks::Side::kSigned);
-  const kernels::Matrix scaled{tape.Scratch(int64_t{hidden.rows} * hidden.cols), DType::kF32, hidden.rows, hidden.cols,
-                               hidden.cols};
-  kernels::Scale(hidden.matrix(), dlogits.scales, nullptr, scaled);
-  of_logits.Take(dlogits.rows, 0);
-  of_hidden.Round(scaled, 0, ByChance(tape, Purpose::kRoundedTokens));
-  kernels::AddTokenProduct(of_logits, of_hidden, dhead);
+  // The hidden states by chance too: a token that is sure of itself has a small scale, and would vanish from a block in
+  // which others doubt.
+  kernels::Int8WeightGradient(dlogits.rows, dlogits.scales, hidden.matrix(), dhead,
+                              ByChance(tape, Purpose::kRoundedTokens));
   GradientWriter dhidden(tape, hidden, GradientWriter::Kernel::kCanAdd);
   tape.Packed(head).training.InputGradient(dlogits.rows, dlogits.scales, dhidden.matrix(), dhidden.accumulate());
   const kernels::Matrix values{const_cast<float*>(tape.bank().Value(head)), DType::kF32, head.rows, head.cols,

@@ -356,16 +356,17 @@ void AddTokenProduct(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& 
   });
 }
 
-void Int8WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw) {
-  thread_local Buffer dy_memory, x_memory;
+void Int8WeightGradient(const Matrix& q, const float* scales, const Matrix& x, const Matrix& dw,
+                        const Rounding& rounding_of_x) {
+  thread_local Buffer q_memory, x_memory;
   const auto blocks = [](const Matrix& m, TokenBlocks::Side side, Buffer& memory) {
     return TokenBlocks(m.rows, m.cols, side, memory.AtLeast(static_cast<size_t>(TokenBlocks::Bytes(m.rows, m.cols))));
   };
-  const TokenBlocks rounded_dy = blocks(dy, TokenBlocks::Side::kOffset, dy_memory);
-  const TokenBlocks rounded_x = blocks(x, TokenBlocks::Side::kSigned, x_memory);
-  rounded_dy.Round(dy, 0);
-  rounded_x.Round(x, 0);
-  AddTokenProduct(rounded_dy, rounded_x, dw);
+  const TokenBlocks of_q = blocks(q, TokenBlocks::Side::kOffset, q_memory);
+  const TokenBlocks of_x = blocks(x, TokenBlocks::Side::kSigned, x_memory);
+  of_q.Take(q, 0);
+  of_x.Round(x, 0, rounding_of_x, scales);
+  AddTokenProduct(of_q, of_x, dw);
 }
 
 }  // namespace flashlm::kernels

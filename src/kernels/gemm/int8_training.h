@@ -79,8 +79,8 @@ class TokenBlocks {
   TokenBlocks(int64_t rows, int64_t cols, Side side, void* memory);
 
   // Rounds tokens [first, first + x.rows) of all; first is a multiple of kTokensOfABlock, and so is x.rows unless they
-  // are the last. x: f32 or bf16 [.., cols].
-  void Round(const Matrix& x, int64_t first, const Rounding& rounding = {}) const;
+  // are the last. x: f32 or bf16 [.., cols], each row times its factor of token_factors [x.rows] if there are any.
+  void Round(const Matrix& x, int64_t first, const Rounding& rounding = {}, const float* token_factors = nullptr) const;
   // The same from integers q int8 [.., cols], each with a scale of 1: their scales, one for a token, are then factors
   // of the other operand. Only for kOffset.
   void Take(const Matrix& q, int64_t first) const;
@@ -108,7 +108,9 @@ class TokenBlocks {
 // dw[out,in] (f32) += dy^T x, block after block. dy: kOffset, x: kSigned, of equally many tokens.
 void AddTokenProduct(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw);
 
-// The same from floats, f32 or bf16: dw[out,in] (f32) += dy[N,out]^T x[N,in].
-void Int8WeightGradient(const Matrix& dy, const Matrix& x, const Matrix& dw);
+// dw[out,in] (f32) += (q scale of the row)^T x. q: int8 [N,out] and scales [N], as they are for InputGradient: one
+// rounding serves both, the scales being factors of x's rows here. x: f32 or bf16 [N,in].
+void Int8WeightGradient(const Matrix& q, const float* scales, const Matrix& x, const Matrix& dw,
+                        const Rounding& rounding_of_x = {});
 
 }  // namespace flashlm::kernels

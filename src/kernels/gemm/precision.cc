@@ -137,8 +137,11 @@ struct ManyInt8Rows {
   void AddTo(std::vector<Contender>& race) {
     const auto add = [&](std::function<void()> run) { race.push_back({DType::kI8, ManyRows::kFlops, std::move(run)}); };
     add([this] { weight.Forward(Rounded(x.matrix()), scales.data(), y.matrix(), false); });
+    // One rounding serves both products of the gradient; what the second reads is what the first has left.
     add([this] { weight.InputGradient(Rounded(y.matrix()), scales.data(), x.matrix(), false); });
-    add([this] { Int8WeightGradient(y.matrix(), x.matrix(), w.matrix()); });
+    add([this] {
+      Int8WeightGradient({rounded.data(), DType::kI8, kRows, kOut, kOut}, scales.data(), x.matrix(), w.matrix());
+    });
   }
 
   Operand x, y, w;

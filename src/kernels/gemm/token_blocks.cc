@@ -110,27 +110,35 @@ class Strip {
 // ahead, where those of a strip are not.
 constexpr int64_t kStretch = 8 * kStrip;
 
-// Largest magnitudes of columns [column, column + kStretch) of x; zeros beyond its last one.
+// Largest magnitudes of columns [column, column + kStretch) of x, row t times factors[t]; zeros beyond its last column.
 template <class T>
-void ColumnMaxima(const Matrix& x, int64_t column, float* maxima) {
+void ColumnMaxima(const Matrix& x, const float* factors, int64_t column, float* maxima) {
+  const DF d;
   std::fill_n(maxima, kStretch, 0.0f);
   const int64_t cols = std::min(kStretch, x.cols - column);
   const auto row = [&](int64_t t) { return x.Row<T>(t) + column; };
-  const auto larger = [](VF a, VF b) { return hn::Max(a, hn::Abs(b)); };
+  const auto factor = [&](int64_t t) { return hn::Set(d, factors[t]); };
   int64_t t = 0;
   for (; t + 4 <= x.rows; t += 4) {
-    MapRow(
-        cols, [=](VF old, VF a, VF b, VF c, VF e) { return hn::Max(larger(larger(old, a), b), larger(hn::Abs(c), e)); },
-        maxima, maxima, row(t), row(t + 1), row(t + 2), row(t + 3));
+    const VF fa = factor(t), fb = factor(t + 1), fc = factor(t + 2), fe = factor(t + 3);
+    const auto largest = [=](VF old, VF a, VF b, VF c, VF e) {
+      const auto size = [](VF v, VF by) { return hn::Abs(hn::Mul(v, by)); };
+      return hn::Max(hn::Max(hn::Max(old, size(a, fa)), size(b, fb)), hn::Max(size(c, fc), size(e, fe)));
+    };
+    MapRow(cols, largest, maxima, maxima, row(t), row(t + 1), row(t + 2), row(t + 3));
   }
-  for (; t < x.rows; ++t) MapRow(cols, larger, maxima, maxima, row(t));
+  for (; t < x.rows; ++t) {
+    const VF by = factor(t);
+    MapRow(
+        cols, [=](VF old, VF v) { return hn::Max(old, hn::Abs(hn::Mul(v, by))); }, maxima, maxima, row(t));
+  }
 }
 
 // Strip number `column` / kStrip of a block, whose columns' largest magnitudes are maxima [kStrip]. Of words only those
 // of the groups that `to` has are written.
 template <class T, class Rounder>
-void RoundStrip(const Matrix& x, int64_t first_token, int64_t column, const float* maxima, Rounder rounder,
-                const TokenBlocks& to, int64_t block) {
+void RoundStrip(const Matrix& x, const float* factors, int64_t first_token, int64_t column, const float* maxima,
+                Rounder rounder, const TokenBlocks& to, int64_t block) {
   const DF d;
   const DU du;
   std::array<Rounder, 4> rounders{rounder, rounder, rounder, rounder};
@@ -148,9 +156,11 @@ void RoundStrip(const Matrix& x, int64_t first_token, int64_t column, const floa
   for (int64_t four = 0; four < kTokensOfABlock / 4; ++four) {
     for (size_t k = 0; k < 4; ++k) rounders[k].BeginRow(first_token + four * 4 + static_cast<int64_t>(k));
     const std::array<const T*, 4> rows = strip.Rows(four * 4);
+    VF by[4];
+    for (size_t k = 0; k < 4; ++k) by[k] = hn::Set(d, factors[four * 4 + static_cast<int64_t>(k)]);
     for (int64_t c = 0; c < groups * 16; c += kLanes) {
       const VF inverse = hn::Load(d, inverses + c);
-      const auto integer = [&](size_t k) { return rounders[k](LoadF32(d, rows[k] + c), inverse, c); };
+      const auto integer = [&](size_t k) { return rounders[k](hn::Mul(LoadF32(d, rows[k] + c), by[k]), inverse, c); };
       const VU q0 = integer(0), q1 = integer(1), q2 = integer(2), q3 = integer(3);
       const VU low = hn::Add(hn::Add(q0, to_offsets), hn::ShiftLeft<8>(q1));
       const VU words = hn::Add(low, hn::Add(hn::ShiftLeft<16>(q2), hn::ShiftLeft<24>(q3)));
@@ -171,7 +181,8 @@ void RoundStrip(const Matrix& x, int64_t first_token, int64_t column, const floa
   }
 }
 
-void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const TokenBlocks& to) {
+void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const float* token_factors,
+                 const TokenBlocks& to) {
   const int64_t stretches = (x.cols + kStretch - 1) / kStretch;
   const int64_t blocks = (x.rows + kTokensOfABlock - 1) / kTokensOfABlock;
   Dispatch(x.dtype, [&]<class T>() {
@@ -179,14 +190,19 @@ void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const
       const int64_t token = i / stretches * kTokensOfABlock, begin = i % stretches * kStretch;
       const int64_t block = (first + token) / kTokensOfABlock;
       const Matrix rows = x.Rows(token, std::min(kTokensOfABlock, x.rows - token));
+      float factors[kTokensOfABlock];
+      std::fill_n(factors, kTokensOfABlock, 1.0f);
+      if (token_factors != nullptr) std::copy_n(token_factors + token, rows.rows, factors);
       HWY_ALIGN float maxima[kStretch];
-      ColumnMaxima<T>(rows, begin, maxima);
+      ColumnMaxima<T>(rows, factors, begin, maxima);
       for (int64_t column = begin; column < std::min(begin + kStretch, x.cols); column += kStrip) {
-        const float* of_strip = maxima + column - begin;
+        const auto round = [&](auto rounder) {
+          RoundStrip<T>(rows, factors, first + token, column, maxima + column - begin, rounder, to, block);
+        };
         if (rounding.stochastic) {
-          RoundStrip<T>(rows, first + token, column, of_strip, ByChance(rounding, column), to, block);
+          round(ByChance(rounding, column));
         } else {
-          RoundStrip<T>(rows, first + token, column, of_strip, ToNearest(), to, block);
+          round(ToNearest());
         }
       }
     });
@@ -225,18 +241,19 @@ void RoundRowsByChance(const Matrix& x, const Matrix& q, float* scales, const Ro
   });
 }
 
-// The words of 16 columns, plus 128, from four rows of 16 integers each.
-HWY_INLINE void StoreOffsetWords(const std::array<const int8_t*, 4>& rows, int8_t* words) {
+// The words of columns [column, column + 16) of four rows of integers, plus 128.
+HWY_INLINE void StoreOffsetWords(const std::array<const int8_t*, 4>& rows, int64_t column, int8_t* words) {
   constexpr int8_t kOffset = -128;  // of bytes adding and flipping it are the same
 #if HWY_TARGET == HWY_SCALAR
   for (size_t c = 0; c < 16; ++c) {
-    for (size_t k = 0; k < 4; ++k) words[4 * c + k] = static_cast<int8_t>(rows[k][c] ^ kOffset);
+    for (size_t k = 0; k < 4; ++k)
+      words[4 * c + k] = static_cast<int8_t>(rows[k][static_cast<size_t>(column) + c] ^ kOffset);
   }
 #else
   const hn::CappedTag<int8_t, 16> d8;
   const hn::Repartition<int16_t, decltype(d8)> d16;
   const auto offset = hn::Set(d8, kOffset);
-  const auto row = [&](size_t k) { return hn::Xor(hn::LoadU(d8, rows[k]), offset); };
+  const auto row = [&](size_t k) { return hn::Xor(hn::LoadU(d8, rows[k] + column), offset); };
   const auto lower = [&](auto a, auto b) { return hn::BitCast(d16, hn::InterleaveLower(d8, a, b)); };
   const auto upper = [&](auto a, auto b) { return hn::BitCast(d16, hn::InterleaveUpper(d8, a, b)); };
   const auto r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
@@ -250,31 +267,19 @@ HWY_INLINE void StoreOffsetWords(const std::array<const int8_t*, 4>& rows, int8_
 }
 
 void TakeTokens(const Matrix& q, int64_t first, const TokenBlocks& to) {
-  const int64_t blocks = (q.rows + kTokensOfABlock - 1) / kTokensOfABlock;
-  ParallelFor(blocks * (kTokensOfABlock / 4), [&](int64_t i) {
-    const int64_t four = i % (kTokensOfABlock / 4), token = i / (kTokensOfABlock / 4) * kTokensOfABlock + 4 * four;
-    const int64_t block = (first + token) / kTokensOfABlock;
-    int8_t filled[4][16] = {};
-    std::array<const int8_t*, 4> rows;
-    for (int64_t g = 0; g < to.groups(); ++g) {
-      const int64_t cols = std::min<int64_t>(16, q.cols - 16 * g);
-      for (int64_t k = 0; k < 4; ++k) {
-        int8_t* const own = filled[k];
-        rows[static_cast<size_t>(k)] = own;
-        if (token + k >= q.rows) continue;  // zeros
-        const int8_t* const row = q.Row<int8_t>(token + k) + 16 * g;
-        if (cols == 16) {
-          rows[static_cast<size_t>(k)] = row;
-        } else {
-          std::copy_n(row, cols, own);
-        }
-      }
-      StoreOffsetWords(rows, to.words(block, g) + 64 * four);
+  const int64_t strips = (q.cols + kStrip - 1) / kStrip, blocks = (q.rows + kTokensOfABlock - 1) / kTokensOfABlock;
+  ParallelFor(strips * blocks, [&](int64_t i) {
+    const int64_t token = i / strips * kTokensOfABlock, column = i % strips * kStrip;
+    const int64_t block = (first + token) / kTokensOfABlock, group = column / 16;
+    const int64_t groups = std::min<int64_t>(kStrip / 16, to.groups() - group);
+    const Matrix of_block = q.Rows(token, std::min(kTokensOfABlock, q.rows - token));
+    Strip<int8_t> strip(of_block, column);
+    for (int64_t four = 0; four < kTokensOfABlock / 4; ++four) {
+      const std::array<const int8_t*, 4> rows = strip.Rows(four * 4);
+      for (int64_t g = 0; g < groups; ++g) StoreOffsetWords(rows, 16 * g, to.words(block, group + g) + 64 * four);
     }
+    std::fill_n(to.scales(block, group), groups * 16, 1.0f);
   });
-  for (int64_t b = 0; b < blocks; ++b) {
-    std::fill_n(to.scales(first / kTokensOfABlock + b, 0), to.groups() * 16, 1.0f);
-  }
 }
 
 }  // namespace flashlm::kernels::HWY_NAMESPACE
@@ -312,9 +317,9 @@ void TokenBlocks::CheckTokens(const Matrix& x, int64_t first) const {
                 "tokens [{}, {}) of {} in blocks of {}", first, first + x.rows, rows_, kTokensOfABlock);
 }
 
-void TokenBlocks::Round(const Matrix& x, int64_t first, const Rounding& rounding) const {
+void TokenBlocks::Round(const Matrix& x, int64_t first, const Rounding& rounding, const float* token_factors) const {
   CheckTokens(x, first);
-  FLASHLM_DISPATCH(RoundTokens)(x, first, rounding, *this);
+  FLASHLM_DISPATCH(RoundTokens)(x, first, rounding, token_factors, *this);
 }
 
 void TokenBlocks::Take(const Matrix& q, int64_t first) const {
