@@ -51,9 +51,13 @@ struct Problem {
     AttentionGrad(shape, Qkv::Of(View(qkv, 3 * Width()), Width()), View(out, Width()), log_sums.data(),
                   View(dout, Width()), Qkv::Of(View(dqkv, 3 * Width()), Width()));
   }
-  void Report(benchmark::State& state, int products) const {
+  // Pairs of a query and a key of one head of one row.
+  double Pairs() const {
     double pairs = 0;
     for (int t = 0; t < shape.length; ++t) pairs += std::min(t + 1, shape.window);
+    return pairs;
+  }
+  void Report(benchmark::State& state, int products, double pairs) const {
     const double flops = 2.0 * products * pairs * shape.batch * static_cast<double>(Width());
     using benchmark::Counter;
     state.counters["us/token"] =
@@ -66,7 +70,7 @@ template <class T>
 void Forward(benchmark::State& state) {
   Problem<T> problem(state);
   for (auto _ : state) problem.Forward();
-  problem.Report(state, 2);
+  problem.Report(state, 2, problem.Pairs());
 }
 
 template <class T>
@@ -74,7 +78,7 @@ void Backward(benchmark::State& state) {
   Problem<T> problem(state);
   problem.Forward();
   for (auto _ : state) problem.Backward();
-  problem.Report(state, 5);
+  problem.Report(state, 5, problem.Pairs());
 }
 
 // Arguments: B, T, W, D, dropout in percent, threads.
@@ -103,7 +107,7 @@ void Decode(benchmark::State& state) {
     Attention(problem.shape, Qkv::Of(problem.View(problem.qkv, 3 * width), width), &memory,
               problem.View(problem.out, width), nullptr);
   }
-  problem.Report(state, 2);
+  problem.Report(state, 2, problem.shape.window);
 }
 void Streams(benchmark::internal::Benchmark* b) {
   b->ArgNames({"B", "T", "W", "D", "drop%", "threads"})->UseRealTime();

@@ -89,7 +89,7 @@ HWY_INLINE VF Exp(DF d, VF x) {
   return hn::Mul(p, hn::BitCast(d, scale));
 }
 
-// 2^y for y up to about 0, to about 2e-7; 0 below 2^-126, and for -infinity. Half the operations of Exp: nothing to
+// 2^y for y up to about 0, to about 2e-7; 0 where y <= -126, -infinity included. Half the operations of Exp: nothing to
 // clamp, y is reduced to [-1/2, 1/2] exactly, and adding 1.5 * 2^23 rounds and leaves the exponent in the low bits. The
 // polynomial is the minimax one (relative) with 2^0 = 1.
 HWY_INLINE VF Exp2(DF d, VF y) {

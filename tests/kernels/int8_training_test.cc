@@ -35,6 +35,14 @@ float RoundLine(const float* x, int64_t n, int64_t apart, std::vector<int>& q) {
   return max / 127.0f;
 }
 
+// Column c of each 256 reads the number of column c mod 64 of one draw, moved by quarters of the range.
+int ByChance(float v, float largest, const Rounding& rounding, int64_t row, int64_t column) {
+  const uint32_t drawn = DropoutNumber({rounding.key, rounding.step}, row, column / 256 * 64 + column % 64);
+  const auto number = static_cast<int64_t>((drawn + column / 64 % 4 * 16384) % 65536);
+  const auto fine = static_cast<int64_t>(std::nearbyint(v * (127.0f / largest) * 65536.0f));
+  return std::min(static_cast<int>(std::floor(static_cast<double>(fine + number) / 65536)), 127);
+}
+
 float Product(const std::vector<int>& a, const std::vector<int>& b, float a_scale, float b_scale, float old) {
   int64_t sum = 0;
   for (size_t i = 0; i < a.size(); ++i) sum += int64_t{a[i]} * b[i];
@@ -44,7 +52,8 @@ float Product(const std::vector<int>& a, const std::vector<int>& b, float a_scal
 struct Shape {
   int64_t rows, out, in;
 };
-constexpr Shape kShapes[] = {{1, 5, 3}, {7, 33, 16}, {128, 64, 40}, {130, 70, 257}, {300, 16, 64}};
+// The last has more rows than a gradient of weights takes at a time.
+constexpr Shape kShapes[] = {{1, 5, 3}, {7, 33, 16}, {128, 64, 40}, {130, 70, 257}, {300, 16, 64}, {700, 9, 20}};
 
 struct RoundedRows {
   std::vector<int8_t> q;
@@ -87,31 +96,61 @@ TEST(Int8Training, ForwardAndInputGradientAreTheirDefinition) {
   }
 }
 
+// n numbers, `apart` from each other, of one column of a block of tokens, rounded by chance.
+float RoundLineByChance(const float* x, int64_t n, int64_t apart, const Rounding& rounding, int64_t first_row,
+                        int64_t column, std::vector<int>& q) {
+  float max = 0;
+  for (int64_t i = 0; i < n; ++i) max = std::max(max, std::abs(x[i * apart]));
+  q.clear();
+  for (int64_t i = 0; i < n; ++i) q.push_back(ByChance(x[i * apart], max, rounding, first_row + i, column));
+  return max / 127.0f;
+}
+
 // dw = the sum over tokens of q times their scales times x, rounded by columns of a block of tokens.
 TEST(Int8Training, WeightGradientIsItsDefinition) {
   for (const auto& [rows, out, in] : kShapes) {
-    Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3), dw(static_cast<size_t>(out * in), 0.5f);
-    const RoundedRows of_dy(MatrixOf(dy, rows, out));
-    const Matrix q{const_cast<int8_t*>(of_dy.q.data()), DType::kI8, rows, out, out};
-    Int8WeightGradient(q, of_dy.scales.data(), MatrixOf(x, rows, in), MatrixOf(dw, out, in));
-    for (int64_t t = 0; t < rows; ++t) {
-      for (int64_t i = 0; i < in; ++i) x[static_cast<size_t>(t * in + i)] *= of_dy.scales[static_cast<size_t>(t)];
-    }
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t i = 0; i < in; ++i) {
-        float expected = 0.5f;
-        for (int64_t begin = 0; begin < rows; begin += kTokensOfABlock) {
-          const int64_t tokens = std::min(kTokensOfABlock, rows - begin);
-          std::vector<int> integers, rounded;
-          for (int64_t t = begin; t < begin + tokens; ++t) integers.push_back(q.Row<int8_t>(t)[o]);
-          const float scale = RoundLine(&x[static_cast<size_t>(begin * in + i)], tokens, in, rounded);
-          expected = Product(integers, rounded, 1.0f, scale, expected);
+    for (const bool stochastic : {false, true}) {
+      const Rounding rounding{stochastic, {1, 2}, 3};
+      Numbers x = RandomNumbers(rows * in, 2), dy = RandomNumbers(rows * out, 3);
+      Numbers dw(static_cast<size_t>(out * in), 0.5f);
+      const RoundedRows of_dy(MatrixOf(dy, rows, out));
+      const Matrix q{const_cast<int8_t*>(of_dy.q.data()), DType::kI8, rows, out, out};
+      Int8WeightGradient(q, of_dy.scales.data(), MatrixOf(x, rows, in), MatrixOf(dw, out, in), rounding);
+      for (int64_t t = 0; t < rows; ++t) {
+        for (int64_t i = 0; i < in; ++i) x[static_cast<size_t>(t * in + i)] *= of_dy.scales[static_cast<size_t>(t)];
+      }
+      Numbers expected(dw.size(), 0.5f);
+      for (int64_t begin = 0; begin < rows; begin += kTokensOfABlock) {
+        const int64_t tokens = std::min(kTokensOfABlock, rows - begin);
+        for (int64_t i = 0; i < in; ++i) {
+          std::vector<int> rounded;
+          const float* const column = &x[static_cast<size_t>(begin * in + i)];
+          const float scale = stochastic ? RoundLineByChance(column, tokens, in, rounding, begin, i, rounded)
+                                         : RoundLine(column, tokens, in, rounded);
+          for (int64_t o = 0; o < out; ++o) {
+            std::vector<int> integers;
+            for (int64_t t = begin; t < begin + tokens; ++t) integers.push_back(q.Row<int8_t>(t)[o]);
+            float& to = expected[static_cast<size_t>(o * in + i)];
+            to = Product(integers, rounded, 1.0f, scale, to);
+          }
         }
-        ASSERT_EQ(dw[static_cast<size_t>(o * in + i)], expected)
-            << rows << "x" << in << "x" << out << " at " << o << ", " << i;
+      }
+      for (size_t i = 0; i < dw.size(); ++i) {
+        ASSERT_EQ(dw[i], expected[i]) << rows << "x" << in << "x" << out << " at " << i
+                                      << (stochastic ? " by chance" : "");
       }
     }
   }
+}
+
+TEST(Int8Training, WeightGradientsOfOtherShapesAreRefused) {
+  Numbers x(6 * 4), dw(5 * 4), scales(6);
+  std::vector<int8_t> q(6 * 5);
+  const Matrix integers{q.data(), DType::kI8, 6, 5, 5}, to = MatrixOf(dw, 5, 4);
+  EXPECT_THROW(Int8WeightGradient(integers, scales.data(), MatrixOf(x, 5, 4), to), Error);
+  EXPECT_THROW(Int8WeightGradient(integers.Rows(0, 5), scales.data(), MatrixOf(x, 6, 4), to), Error);
+  EXPECT_THROW(Int8WeightGradient(integers, scales.data(), MatrixOf(x, 6, 4), MatrixOf(dw, 4, 4)), Error);
+  EXPECT_THROW(Int8WeightGradient(MatrixOf(x, 6, 4), scales.data(), MatrixOf(x, 6, 4), MatrixOf(dw, 4, 4)), Error);
 }
 
 TEST(Int8Training, BFloat16OperandsAndResults) {
@@ -173,53 +212,20 @@ TEST(Int8Training, WhatChanceDecidesDependsOnKeyStepRowAndColumnAlone) {
   EXPECT_NE(whole.q, RoundedRows(all, rounding, 1).q);
 }
 
-// Column c of a row of 256 reads the number of column c mod 64 of the row's group, moved by quarters of the range.
 TEST(Int8Training, ChanceIsItsDefinition) {
   constexpr int64_t kRows = 2, kCols = 397, kFirstRow = 5;
   Numbers x = RandomNumbers(kRows * kCols, 7);
   const Rounding rounding{true, {1, 2}, 3};
   const RoundedRows rounded(MatrixOf(x, kRows, kCols), rounding, kFirstRow);
   for (int64_t r = 0; r < kRows; ++r) {
-    std::vector<int> nearest;
-    const float* const row = &x[static_cast<size_t>(r * kCols)];
-    RoundLine(row, kCols, 1, nearest);
-    const float largest =
-        std::abs(*std::max_element(row, row + kCols, [](float a, float b) { return std::abs(a) < std::abs(b); }));
+    const auto row = x.begin() + r * kCols;
+    float largest = 0;
+    for (int64_t c = 0; c < kCols; ++c) largest = std::max(largest, std::abs(row[c]));
     for (int64_t c = 0; c < kCols; ++c) {
-      const uint32_t drawn = DropoutNumber({rounding.key, rounding.step}, kFirstRow + r, c / 256 * 64 + c % 64);
-      const auto number = static_cast<int64_t>((drawn + c / 64 % 4 * 16384) % 65536);
-      const auto fine = static_cast<int64_t>(std::nearbyint(row[c] * (127.0f / largest) * 65536.0f));
-      const auto floor = static_cast<int>(std::floor(static_cast<double>(fine + number) / 65536));
-      ASSERT_EQ(rounded.q[static_cast<size_t>(r * kCols + c)], std::min(floor, 127)) << r << ", " << c;
+      ASSERT_EQ(rounded.q[static_cast<size_t>(r * kCols + c)], ByChance(row[c], largest, rounding, kFirstRow + r, c))
+          << r << ", " << c;
     }
   }
-}
-
-TEST(Int8Training, TokensAreRoundedAndTakenPieceByPieceAsAtOnce) {
-  constexpr int64_t kTokens = 300, kCols = 50;
-  Numbers x = RandomNumbers(kTokens * kCols, 6);
-  const Matrix all = MatrixOf(x, kTokens, kCols);
-  const RoundedRows rows(all);
-  const Matrix integers{const_cast<int8_t*>(rows.q.data()), DType::kI8, kTokens, kCols, kCols};
-  const auto bytes = static_cast<size_t>(TokenBlocks::Bytes(kTokens, kCols));
-  std::vector<char> at_once(bytes + 64), in_pieces(bytes + 64);
-  const auto blocks = [&](std::vector<char>& memory, TokenBlocks::Side side = TokenBlocks::Side::kOffset) {
-    return TokenBlocks(kTokens, kCols, side, memory.data());
-  };
-  const Rounding rounding{true, {1, 2}, 3};
-  blocks(at_once).Round(all, 0, rounding, rows.scales.data());
-  blocks(in_pieces).Round(all.Rows(0, 128), 0, rounding, rows.scales.data());
-  blocks(in_pieces).Round(all.Rows(128, 172), 128, rounding, rows.scales.data() + 128);
-  EXPECT_EQ(at_once, in_pieces);
-  blocks(at_once).Take(integers, 0);
-  EXPECT_NE(at_once, in_pieces);
-  blocks(in_pieces).Take(integers.Rows(0, 128), 0);
-  blocks(in_pieces).Take(integers.Rows(128, 172), 128);
-  EXPECT_EQ(at_once, in_pieces);
-  EXPECT_THROW(blocks(in_pieces).Round(all.Rows(0, 100), 0, rounding), Error);
-  EXPECT_THROW(blocks(in_pieces).Take(integers.Rows(0, 100), 0), Error);
-  EXPECT_THROW(blocks(in_pieces).Take(all, 0), Error);
-  EXPECT_THROW(blocks(in_pieces, TokenBlocks::Side::kSigned).Take(integers, 0), Error);
 }
 
 }  // namespace

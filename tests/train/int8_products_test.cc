@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "autograd/linear_product.h"
+#include "autograd/ops.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "kernels/isa.h"
 #include "models/registry.h"
@@ -22,10 +24,12 @@ struct Pass {
   double cross_entropy;
 };
 
-// The gradient of one micro-batch. `draw`: what dropout and rounding draw from.
-Pass OnePass(const ModelEntry& entry, bool int8, uint64_t draw) {
+// The gradient of one micro-batch. `draw`: what dropout and rounding draw from; `activation`: model.activation of those
+// that have it.
+Pass OnePass(const ModelEntry& entry, bool int8, uint64_t draw, const char* activation = "none") {
   Json config = entry.tiny();
   config["architecture"] = entry.name;
+  if (config.contains("activation")) config["activation"] = activation;
   const std::unique_ptr<Model> model = MakeModel(config, /*for_training=*/true);
   model->bank().Initialize(5);
   Rng rng(9, Purpose::kTest);
@@ -59,15 +63,110 @@ class Int8ProductsOf : public testing::TestWithParam<ModelEntry> {};
 
 TEST_P(Int8ProductsOf, GradientsAreThoseOfFloatsButForRounding) {
   const ModelEntry& entry = GetParam();
-  const Pass of_floats = OnePass(entry, false, 1), of_int8 = OnePass(entry, true, 1);
-  EXPECT_NEAR(of_int8.cross_entropy, of_floats.cross_entropy, 0.01 * of_floats.cross_entropy);
-  const double error = RelativeError(of_int8.gradient, of_floats.gradient);
-  RecordProperty("relative_error", fmt::format("{:.4f}", error));
-  // nova-moe enlarges it: differences of two attentions that are divided by their size, and tokens near the border of
-  // two experts.
-  EXPECT_LT(error, std::string_view(entry.name) == "nova-moe" ? 0.2 : 0.1);
-  EXPECT_GT(error, 1e-5);  // it was in int8
-  EXPECT_EQ(OnePass(entry, true, 1).gradient, of_int8.gradient);
+  for (const char* activation : {"none", "int8"}) {
+    if (std::string_view(activation) == "int8" && !entry.tiny().contains("activation")) continue;
+    const Pass of_floats = OnePass(entry, false, 1, activation), of_int8 = OnePass(entry, true, 1, activation);
+    EXPECT_NEAR(of_int8.cross_entropy, of_floats.cross_entropy, 0.01 * of_floats.cross_entropy);
+    const double error = RelativeError(of_int8.gradient, of_floats.gradient);
+    RecordProperty(fmt::format("relative_error_{}", activation), fmt::format("{:.4f}", error));
+    // nova-moe enlarges it: differences of two attentions that are divided by their size, and tokens near the border of
+    // two experts.
+    EXPECT_LT(error, std::string_view(entry.name) == "nova-moe" ? 0.2 : 0.1) << activation;
+    EXPECT_GT(error, 1e-5) << activation;  // it was in int8
+    EXPECT_EQ(OnePass(entry, true, 1, activation).gradient, of_int8.gradient) << activation;
+  }
+}
+
+TEST(Int8Products, ThreadsChangeNoBit) {
+  const int threads = ThreadCount();
+  SetThreadCount(1);
+  const Pass alone = OnePass(FindModel("gpt"), true, 1);
+  SetThreadCount(3);
+  EXPECT_EQ(OnePass(FindModel("gpt"), true, 1).gradient, alone.gradient);
+  SetThreadCount(threads);
+}
+
+// A head over hidden states that are parameters themselves, rows of a table: all integers times 1/127, the largest of
+// every row and of the head's columns 127, so that nothing but the logits' gradient and the columns of hidden states is
+// rounded. The first two rows are alike, and every fifth has no target.
+class Head {
+ public:
+  static constexpr int kRows = 300, kVocab = 50, kWidth = 16;
+
+  Head() {
+    table_ = bank_.Add({.name = "hidden", .shape = {kRows, kWidth}, .init = {}});
+    head_ = bank_.Add({.name = "head", .shape = {kVocab, kWidth}, .init = {}});
+    bank_.Allocate(true);
+    Rng rng(3, Purpose::kTest);
+    for (int64_t i = 0; i < bank_.size(); ++i) {
+      const bool largest = i % kWidth == i / kWidth % kWidth;
+      bank_.values()[i] = (largest ? 127.0f : static_cast<float>(rng.Below(255)) - 127) / 127;
+    }
+    std::copy_n(bank_.values(), kWidth, bank_.values() + kWidth);
+    bank_.Touch();
+    for (int n = 0; n < kRows; ++n) {
+      rows_.push_back(n);
+      targets_.push_back(n % 5 == 4 ? -1 : n < 2 ? 7 : n * 11 % kVocab);
+      unlikely_.push_back(n % 7 == 3 ? n * 13 % kVocab : -1);
+    }
+  }
+  // Of both, hidden states first.
+  std::vector<float> Gradient(bool int8, uint64_t draw) {
+    std::fill_n(bank_.gradients(), bank_.size(), 0.0f);
+    WeightPacks packs(bank_);
+    Tape tape(bank_, packs, DType::kF32);
+    tape.SetInt8Training(int8);
+    tape.BeginTraining(1, kRows, 1, draw);
+    const Tensor hidden = Embedding(tape, rows_.data(), table_);
+    CrossEntropy(tape, hidden, head_, targets_.data(),
+                 {.softcap = 4, .scale = 1.0 / kRows, .unlikely = unlikely_.data(), .unlikely_weight = 0.5});
+    tape.Backward();
+    return {bank_.gradients(), bank_.gradients() + bank_.size()};
+  }
+
+ private:
+  ParamBank bank_;
+  Param table_, head_;
+  std::vector<int32_t> rows_, targets_, unlikely_;
+};
+
+TEST(Int8Products, TheHeadIsThatOfFloatsForEveryKindOfRow) {
+  Head head;
+  const std::vector<float> floats = head.Gradient(false, 1), int8 = head.Gradient(true, 1);
+  EXPECT_LT(RelativeError(int8, floats), 0.03);
+  EXPECT_GT(RelativeError(int8, floats), 1e-5);
+  for (int c = 0; c < Head::kWidth; ++c) EXPECT_EQ(int8[4 * Head::kWidth + c], 0) << c;  // of a row without a target
+  // Rows draw apart: what is alike is not rounded alike.
+  EXPECT_FALSE(std::equal(int8.begin(), int8.begin() + Head::kWidth, int8.begin() + Head::kWidth));
+}
+
+// Logits' gradient and hidden states draw apart: did they share numbers, where word and column of the hidden state have
+// one index their errors would agree, and the average would keep them.
+TEST(Int8Products, ChanceOfTheHeadLeavesNoErrorOnAverage) {
+  constexpr int kDraws = 2000;
+  Head head;
+  std::vector<double> sums;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const std::vector<float> gradient = head.Gradient(true, draw);
+    sums.resize(gradient.size());
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += gradient[i] / kDraws;
+  }
+  const std::vector<float> floats = head.Gradient(false, 1);
+  double same = 0, other = 0;  // mean squares of what is left in the head's gradient
+  for (int v = 0; v < Head::kWidth; ++v) {
+    for (int c = 0; c < Head::kWidth; ++c) {
+      const auto i = static_cast<size_t>(Head::kRows * Head::kWidth + v * Head::kWidth + c);
+      const double square = std::pow(sums[i] - floats[i], 2);
+      if (v == c) {
+        same += square / Head::kWidth;
+      } else {
+        other += square / (Head::kWidth * (Head::kWidth - 1));
+      }
+    }
+  }
+  EXPECT_LT(std::sqrt(same), 2 * std::sqrt(other));
+  // An average of independent draws is off by 1 / sqrt(2,000) of what each is.
+  EXPECT_LT(RelativeError({sums.begin(), sums.end()}, floats), 0.1 * RelativeError(head.Gradient(true, 1), floats));
 }
 
 TEST(Int8Products, TheHeadRoundsByChance) {

@@ -15,7 +15,7 @@ namespace flashlm {
 namespace {
 
 // Rows whose logits exist at a time: 128 x 4,096 f32 = 2 MB stay in the second-level caches.
-constexpr int kRowsAtATime = kernels::kTokensOfABlock;
+constexpr int kRowsAtATime = 128;
 
 // The logits' gradient in int8 (docs/spec/integers.md), by rows and by chance: small probabilities must not vanish. The
 // target's entry, which dwarfs the rest of its row, is kept apart, exactly.

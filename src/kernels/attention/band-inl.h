@@ -102,7 +102,7 @@ class DropoutBand {
   }
 
   // factors[i] = that of key `first` + i for query t of unit (b, h); i in [0, n), n a multiple of kTile like
-  // `first`. Valid for the keys the query sees.
+  // `first`. They mean something for the keys that the query sees, and are 0 or 1/(1 - p) for all.
   void Fill(int64_t unit, int64_t length, int64_t t, int64_t first, int64_t n, float* HWY_RESTRICT factors) {
     if (period_ == 0) {
       DropoutScales(rule_, unit * length + t, first, n, factors);

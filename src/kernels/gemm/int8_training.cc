@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/gemm/int8_tiles.h"
+#include "kernels/gemm/token_blocks.h"
 #include "kernels/isa.h"
 #include "kernels/ternary/ternary.h"
 
@@ -240,11 +241,9 @@ void AddTiles(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw, int
   });
 }
 
-// An integer of a column as it was before the offset.
-int64_t IntegerAt(const TokenBlocks& blocks, int64_t b, int64_t token, int64_t column) {
-  const int8_t* word = blocks.words(b, column / 16) + token / 4 * 64 + column % 16 * 4;
-  const int8_t byte = word[token % 4];
-  return blocks.side() == TokenBlocks::Side::kSigned ? byte : static_cast<uint8_t>(byte) - 128;
+// The byte of a token in a column.
+int8_t& ByteAt(const TokenBlocks& blocks, int64_t b, int64_t token, int64_t column) {
+  return blocks.words(b, column / 16)[token / 4 * 64 + column % 16 * 4 + token % 4];
 }
 
 void AddInLoops(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw) {
@@ -252,10 +251,27 @@ void AddInLoops(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw) {
     for (int64_t b = 0; b < x.blocks(); ++b) {
       for (int64_t i = 0; i < dw.cols; ++i) {
         int64_t sum = 0;
-        for (int64_t t = 0; t < kTokensOfABlock; ++t) sum += IntegerAt(dy, b, t, o) * IntegerAt(x, b, t, i);
+        for (int64_t t = 0; t < kTokensOfABlock; ++t) {
+          sum += (int64_t{static_cast<uint8_t>(ByteAt(dy, b, t, o))} - 128) * ByteAt(x, b, t, i);
+        }
         float& to = dw.Row<float>(o)[i];
         to = Scaled(sum, dy.scales(b, o / 16)[o % 16], x.scales(b, i / 16)[i % 16], true, to);
       }
+    }
+  });
+}
+
+// dw[out,in] (f32) += dy^T x, block after block; dy is without a sign (Taken), x signed (Rounded).
+void AddTokenProduct(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw) {
+  if (!HasVnni()) return AddInLoops(dy, x, dw);
+  // A unit's part of dw stays in the first-level cache while its blocks pass.
+  constexpr int64_t kGroupsOfAUnit = 4;
+  const int64_t across = (dw.cols + kTileInputs - 1) / kTileInputs;
+  const int64_t down = (dy.groups() + kGroupsOfAUnit - 1) / kGroupsOfAUnit;
+  ParallelShares(across * down, dw.rows * dw.cols * dy.blocks() >= kWorthAThread, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t first = unit % down * kGroupsOfAUnit;
+      AddTiles(dy, x, dw, unit / down * kTileInputs / 16, first, std::min(first + kGroupsOfAUnit, dy.groups()));
     }
   });
 }
@@ -339,34 +355,21 @@ void TrainingInt8Weight::InputGradient(const Matrix& q, const float* scales, con
   inputs_.Multiply(q, scales, dx, accumulate);
 }
 
-void AddTokenProduct(const TokenBlocks& dy, const TokenBlocks& x, const Matrix& dw) {
-  FLASHLM_CHECK(dy.rows() == x.rows() && dy.cols() == dw.rows && x.cols() == dw.cols &&
-                    dy.side() == TokenBlocks::Side::kOffset && x.side() == TokenBlocks::Side::kSigned,
-                "int8 product of {} by {} tokens", dy.rows(), x.rows());
-  if (!HasVnni()) return AddInLoops(dy, x, dw);
-  // A unit's part of dw stays in the first-level cache while its blocks pass.
-  constexpr int64_t kGroupsOfAUnit = 4;
-  const int64_t across = (dw.cols + kTileInputs - 1) / kTileInputs;
-  const int64_t down = (dy.groups() + kGroupsOfAUnit - 1) / kGroupsOfAUnit;
-  ParallelShares(across * down, dw.rows * dw.cols * dy.blocks() >= kWorthAThread, [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t first = unit % down * kGroupsOfAUnit;
-      AddTiles(dy, x, dw, unit / down * kTileInputs / 16, first, std::min(first + kGroupsOfAUnit, dy.groups()));
-    }
-  });
-}
-
 void Int8WeightGradient(const Matrix& q, const float* scales, const Matrix& x, const Matrix& dw,
                         const Rounding& rounding_of_x) {
+  FLASHLM_CHECK(q.dtype == DType::kI8 && q.rows == x.rows && q.cols == dw.rows && x.cols == dw.cols,
+                "int8 gradient [{},{}] of [{},{}] and [{},{}]", dw.rows, dw.cols, q.rows, q.cols, x.rows, x.cols);
+  constexpr int64_t kRowsAtATime = 4 * kTokensOfABlock;
   thread_local Buffer q_memory, x_memory;
-  const auto blocks = [](const Matrix& m, TokenBlocks::Side side, Buffer& memory) {
-    return TokenBlocks(m.rows, m.cols, side, memory.AtLeast(static_cast<size_t>(TokenBlocks::Bytes(m.rows, m.cols))));
+  const auto bytes = [&](int64_t cols) {
+    return static_cast<size_t>(TokenBlocks::Bytes(std::min(kRowsAtATime, q.rows), cols));
   };
-  const TokenBlocks of_q = blocks(q, TokenBlocks::Side::kOffset, q_memory);
-  const TokenBlocks of_x = blocks(x, TokenBlocks::Side::kSigned, x_memory);
-  of_q.Take(q, 0);
-  of_x.Round(x, 0, rounding_of_x, scales);
-  AddTokenProduct(of_q, of_x, dw);
+  void *const of_q = q_memory.AtLeast(bytes(q.cols)), *const of_x = x_memory.AtLeast(bytes(x.cols));
+  for (int64_t first = 0; first < q.rows; first += kRowsAtATime) {
+    const int64_t rows = std::min(kRowsAtATime, q.rows - first);
+    AddTokenProduct(TokenBlocks::Taken(q.Rows(first, rows), of_q),
+                    TokenBlocks::Rounded(x.Rows(first, rows), scales + first, rounding_of_x, first, of_x), dw);
+  }
 }
 
 }  // namespace flashlm::kernels

@@ -122,7 +122,7 @@ struct ManyRows {
   PackedWeight packed;
 };
 
-// The same map in int8; operands are rounded from f32 in each product, as a step does it.
+// The same map in int8; operands are rounded from f32 on the way, as a step does it.
 struct ManyInt8Rows {
   static constexpr int64_t kRows = ManyRows::kRows, kIn = ManyRows::kIn, kOut = ManyRows::kOut;
 

@@ -1,9 +1,10 @@
+#include "kernels/gemm/token_blocks.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "kernels/gemm/int8_training.h"
 #include "kernels/simd.h"
 #include "kernels/ternary/ternary.h"
 
@@ -25,53 +26,45 @@ constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(DF()));
 
 // Rounds the columns of a strip to the nearest integers (NearestInteger).
 struct ToNearest {
-  void BeginRow(int64_t /*row*/) {}
+  void Seek(int64_t /*row*/, int64_t /*strip*/) {}
   HWY_INLINE VU operator()(VF v, VF inverse, int64_t /*column*/) const { return NearestInteger(v, inverse); }
 };
 
-// Strips that share what is drawn for a row: its numbers, moved by quarters of their range from strip to strip, are as
-// evenly spread in each of the four, and drawing takes three times as long as rounding.
+// Strips of a row that share a draw: moved by quarters of their range from strip to strip, its numbers are as evenly
+// spread in each, and drawing takes three times as long as rounding.
 constexpr int64_t kStripsOfADraw = 4;
 
 // By chance: floor((65,536 v inverse + number) / 65,536), in integers, so that every instruction set gives the same.
 class ByChance {
  public:
-  // Of strip number `column` / kStrip.
-  ByChance(const Rounding& rounding, int64_t column) : rounding_(rounding), strip_(column / kStrip) {}
+  explicit ByChance(const Rounding& rounding) : rounding_(rounding) {}
 
-  void BeginRow(int64_t row) {
-    Draw(row, strip_ / kStripsOfADraw);
-    move_ = strip_ % kStripsOfADraw;
-  }
-  // The next strip of the row.
-  void NextStrip(int64_t row) {
-    ++strip_;
-    move_ = strip_ % kStripsOfADraw;
-    if (move_ == 0) Draw(row, strip_ / kStripsOfADraw);
+  // Numbers are those of this row and strip from here on.
+  void Seek(int64_t row, int64_t strip) {
+    move_ = static_cast<uint32_t>(strip % kStripsOfADraw) * (65536 / kStripsOfADraw);
+    const int64_t group = strip / kStripsOfADraw;
+    if (row == row_ && group == group_) return;
+    row_ = row;
+    group_ = group;
+    RandomGroup(rounding_.key, rounding_.step, row, group,
+                [&](auto numbers, size_t i) { hn::StoreU(numbers, DU(), numbers_ + i); });
   }
   // Of columns from `column` of the strip on.
   HWY_INLINE VI Integer(VF v, VF inverse, int64_t column) const {
     const DI di;
     const DU du;
     const VI fine = hn::NearestInt(hn::Mul(hn::Mul(v, inverse), hn::Set(DF(), 65536.0f)));
-    const VU moved = hn::Add(hn::Load(du, numbers_ + column), hn::Set(du, static_cast<uint32_t>(move_) * kQuarter));
-    const VI numbers = hn::BitCast(di, hn::And(moved, hn::Set(du, 0xffffu)));
-    return hn::Min(hn::ShiftRight<16>(hn::Add(fine, numbers)), hn::Set(di, 127));
+    const VU moved = hn::And(hn::Add(hn::Load(du, numbers_ + column), hn::Set(du, move_)), hn::Set(du, 0xffffu));
+    return hn::Min(hn::ShiftRight<16>(hn::Add(fine, hn::BitCast(di, moved))), hn::Set(di, 127));
   }
   HWY_INLINE VU operator()(VF v, VF inverse, int64_t column) const {
     return hn::Add(hn::BitCast(DU(), Integer(v, inverse, column)), hn::Set(DU(), kIntegerZero));
   }
 
  private:
-  static constexpr uint32_t kQuarter = 65536 / kStripsOfADraw;
-
-  void Draw(int64_t row, int64_t group) {
-    RandomGroup(rounding_.key, rounding_.step, row, group,
-                [&](auto numbers, size_t i) { hn::StoreU(numbers, DU(), numbers_ + i); });
-  }
-
   const Rounding& rounding_;
-  int64_t strip_, move_ = 0;
+  int64_t row_ = -1, group_ = -1;
+  uint32_t move_ = 0;
   HWY_ALIGN uint32_t numbers_[kStrip];
 };
 
@@ -134,11 +127,11 @@ void ColumnMaxima(const Matrix& x, const float* factors, int64_t column, float* 
   }
 }
 
-// Strip number `column` / kStrip of a block, whose columns' largest magnitudes are maxima [kStrip]. Of words only those
-// of the groups that `to` has are written.
+// A strip of a block, from `column` on, whose columns' largest magnitudes are maxima [kStrip]. Of words only those of
+// the groups that `to` has are written. Rows are `first_row` and those after it, for what chance decides.
 template <class T, class Rounder>
-void RoundStrip(const Matrix& x, const float* factors, int64_t first_token, int64_t column, const float* maxima,
-                Rounder rounder, const TokenBlocks& to, int64_t block) {
+void RoundStrip(const Matrix& x, const float* factors, int64_t first_row, int64_t column, const float* maxima,
+                const Rounder& rounder, const TokenBlocks& to, int64_t block) {
   const DF d;
   const DU du;
   std::array<Rounder, 4> rounders{rounder, rounder, rounder, rounder};
@@ -146,18 +139,20 @@ void RoundStrip(const Matrix& x, const float* factors, int64_t first_token, int6
   HWY_ALIGN float inverses[kStrip];
   HWY_ALIGN uint32_t sums[kStrip] = {};
   for (int64_t c = 0; c < kStrip; ++c) inverses[c] = InverseScale(maxima[c]);
-  // Four bytes q + 128 beside each other, or q: the sum of kIntegerZero + q, moved by their places, has what is beyond
-  // the byte of each in it.
+  // Four bytes q + 128 beside each other: the sum of kIntegerZero + q, moved by their places, has what is beyond the
+  // byte of each in it.
   constexpr uint32_t kOffsets = 0x80808080;
-  const bool with_offset = to.side() == TokenBlocks::Side::kOffset;
   const VU to_offsets = hn::Set(du, kOffsets - (kIntegerZero + (kIntegerZero << 8)));
-  const VU offsets = hn::Set(du, with_offset ? 0 : kOffsets);
+  const VU offsets = hn::Set(du, kOffsets);
   const int64_t groups = std::min<int64_t>(kStrip / 16, to.groups() - column / 16);
   for (int64_t four = 0; four < kTokensOfABlock / 4; ++four) {
-    for (size_t k = 0; k < 4; ++k) rounders[k].BeginRow(first_token + four * 4 + static_cast<int64_t>(k));
     const std::array<const T*, 4> rows = strip.Rows(four * 4);
     VF by[4];
-    for (size_t k = 0; k < 4; ++k) by[k] = hn::Set(d, factors[four * 4 + static_cast<int64_t>(k)]);
+    for (size_t k = 0; k < 4; ++k) {
+      const int64_t token = four * 4 + static_cast<int64_t>(k);
+      rounders[k].Seek(first_row + token, column / kStrip);
+      by[k] = hn::Set(d, factors[token]);
+    }
     for (int64_t c = 0; c < groups * 16; c += kLanes) {
       const VF inverse = hn::Load(d, inverses + c);
       const auto integer = [&](size_t k) { return rounders[k](hn::Mul(LoadF32(d, rows[k] + c), by[k]), inverse, c); };
@@ -166,41 +161,36 @@ void RoundStrip(const Matrix& x, const float* factors, int64_t first_token, int6
       const VU words = hn::Add(low, hn::Add(hn::ShiftLeft<16>(q2), hn::ShiftLeft<24>(q3)));
       int8_t* const place = to.words(block, (column + c) / 16) + four * 64 + c % 16 * 4;
       hn::StoreU(hn::Xor(words, offsets), du, reinterpret_cast<uint32_t*>(place));
-      if (with_offset) continue;  // sums are wanted of the other side
       hn::Store(hn::Add(hn::Load(du, sums + c), hn::Add(hn::Add(q0, q1), hn::Add(q2, q3))), du, sums + c);
     }
   }
   for (int64_t g = 0; g < groups; ++g) {
     float* scales = to.scales(block, column / 16 + g);
-    for (int64_t c = 0; c < 16; ++c) scales[c] = maxima[g * 16 + c] / 127.0f;
-    if (with_offset) continue;
     int32_t* of_columns = to.sums(block, column / 16 + g);
     for (int64_t c = 0; c < 16; ++c) {
+      scales[c] = maxima[g * 16 + c] / 127.0f;
       of_columns[c] = static_cast<int32_t>(sums[g * 16 + c] - static_cast<uint32_t>(kTokensOfABlock) * kIntegerZero);
     }
   }
 }
 
-void RoundTokens(const Matrix& x, int64_t first, const Rounding& rounding, const float* token_factors,
+void RoundTokens(const Matrix& x, const float* factors, const Rounding& rounding, int64_t first_row,
                  const TokenBlocks& to) {
   const int64_t stretches = (x.cols + kStretch - 1) / kStretch;
-  const int64_t blocks = (x.rows + kTokensOfABlock - 1) / kTokensOfABlock;
   Dispatch(x.dtype, [&]<class T>() {
-    ParallelFor(stretches * blocks, [&](int64_t i) {
-      const int64_t token = i / stretches * kTokensOfABlock, begin = i % stretches * kStretch;
-      const int64_t block = (first + token) / kTokensOfABlock;
+    ParallelFor(stretches * to.blocks(), [&](int64_t i) {
+      const int64_t block = i / stretches, token = block * kTokensOfABlock, begin = i % stretches * kStretch;
       const Matrix rows = x.Rows(token, std::min(kTokensOfABlock, x.rows - token));
-      float factors[kTokensOfABlock];
-      std::fill_n(factors, kTokensOfABlock, 1.0f);
-      if (token_factors != nullptr) std::copy_n(token_factors + token, rows.rows, factors);
+      float of_block[kTokensOfABlock] = {};
+      std::copy_n(factors + token, rows.rows, of_block);
       HWY_ALIGN float maxima[kStretch];
-      ColumnMaxima<T>(rows, factors, begin, maxima);
+      ColumnMaxima<T>(rows, of_block, begin, maxima);
       for (int64_t column = begin; column < std::min(begin + kStretch, x.cols); column += kStrip) {
-        const auto round = [&](auto rounder) {
-          RoundStrip<T>(rows, factors, first + token, column, maxima + column - begin, rounder, to, block);
+        const auto round = [&](const auto& rounder) {
+          RoundStrip<T>(rows, of_block, first_row + token, column, maxima + column - begin, rounder, to, block);
         };
         if (rounding.stochastic) {
-          round(ByChance(rounding, column));
+          round(ByChance(rounding));
         } else {
           round(ToNearest());
         }
@@ -215,9 +205,9 @@ float RoundRowByChance(const T* x, int64_t n, int64_t row, const Rounding& round
   const hn::Rebind<int8_t, DF> d8;
   const float max = LargestMagnitude(x, static_cast<size_t>(n));
   const VF inverse = hn::Set(d, InverseScale(max));
-  ByChance rounder(rounding, 0);
-  rounder.BeginRow(row);
-  for (int64_t column = 0; column < n; column += kStrip, rounder.NextStrip(row)) {
+  ByChance rounder(rounding);
+  for (int64_t column = 0; column < n; column += kStrip) {
+    rounder.Seek(row, column / kStrip);
     const auto integers = [&](VF v, size_t i) {
       return hn::DemoteTo(d8, rounder.Integer(v, inverse, static_cast<int64_t>(i)));
     };
@@ -266,12 +256,11 @@ HWY_INLINE void StoreOffsetWords(const std::array<const int8_t*, 4>& rows, int64
 #endif
 }
 
-void TakeTokens(const Matrix& q, int64_t first, const TokenBlocks& to) {
-  const int64_t strips = (q.cols + kStrip - 1) / kStrip, blocks = (q.rows + kTokensOfABlock - 1) / kTokensOfABlock;
-  ParallelFor(strips * blocks, [&](int64_t i) {
-    const int64_t token = i / strips * kTokensOfABlock, column = i % strips * kStrip;
-    const int64_t block = (first + token) / kTokensOfABlock, group = column / 16;
-    const int64_t groups = std::min<int64_t>(kStrip / 16, to.groups() - group);
+void TakeTokens(const Matrix& q, const TokenBlocks& to) {
+  const int64_t strips = (q.cols + kStrip - 1) / kStrip;
+  ParallelFor(strips * to.blocks(), [&](int64_t i) {
+    const int64_t block = i / strips, token = block * kTokensOfABlock, column = i % strips * kStrip;
+    const int64_t group = column / 16, groups = std::min<int64_t>(kStrip / 16, to.groups() - group);
     const Matrix of_block = q.Rows(token, std::min(kTokensOfABlock, q.rows - token));
     Strip<int8_t> strip(of_block, column);
     for (int64_t four = 0; four < kTokensOfABlock / 4; ++four) {
@@ -304,29 +293,25 @@ int64_t TokenBlocks::Bytes(int64_t rows, int64_t cols) {
   return groups * 16 * (kTokensOfABlock + static_cast<int64_t>(sizeof(float) + sizeof(int32_t)));
 }
 
-TokenBlocks::TokenBlocks(int64_t rows, int64_t cols, Side side, void* memory)
-    : rows_(rows), cols_(cols), side_(side), words_(static_cast<int8_t*>(memory)) {
+TokenBlocks::TokenBlocks(int64_t rows, int64_t cols, void* memory)
+    : rows_(rows), cols_(cols), words_(static_cast<int8_t*>(memory)) {
   const int64_t columns = blocks() * groups() * 16;
   scales_ = reinterpret_cast<float*>(words_ + columns * kTokensOfABlock);
   sums_ = reinterpret_cast<int32_t*>(scales_ + columns);
 }
 
-void TokenBlocks::CheckTokens(const Matrix& x, int64_t first) const {
-  FLASHLM_CHECK(x.cols == cols_ && first % kTokensOfABlock == 0 && first + x.rows <= rows_ &&
-                    (x.rows % kTokensOfABlock == 0 || first + x.rows == rows_),
-                "tokens [{}, {}) of {} in blocks of {}", first, first + x.rows, rows_, kTokensOfABlock);
+TokenBlocks TokenBlocks::Rounded(const Matrix& x, const float* factors, const Rounding& rounding, int64_t first_row,
+                                 void* memory) {
+  const TokenBlocks blocks(x.rows, x.cols, memory);
+  FLASHLM_DISPATCH(RoundTokens)(x, factors, rounding, first_row, blocks);
+  return blocks;
 }
 
-void TokenBlocks::Round(const Matrix& x, int64_t first, const Rounding& rounding, const float* token_factors) const {
-  CheckTokens(x, first);
-  FLASHLM_DISPATCH(RoundTokens)(x, first, rounding, token_factors, *this);
-}
-
-void TokenBlocks::Take(const Matrix& q, int64_t first) const {
-  CheckTokens(q, first);
-  FLASHLM_CHECK(q.dtype == DType::kI8 && side_ == Side::kOffset, "integers of {} taken without an offset",
-                NameOf(q.dtype));
-  FLASHLM_DISPATCH(TakeTokens)(q, first, *this);
+TokenBlocks TokenBlocks::Taken(const Matrix& q, void* memory) {
+  FLASHLM_CHECK(q.dtype == DType::kI8, "tokens of {}, not of int8", NameOf(q.dtype));
+  const TokenBlocks blocks(q.rows, q.cols, memory);
+  FLASHLM_DISPATCH(TakeTokens)(q, blocks);
+  return blocks;
 }
 
 }  // namespace flashlm::kernels
