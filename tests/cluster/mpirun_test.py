@@ -12,7 +12,11 @@ import sys
 import time
 
 CASE, FLASHLM, MPIRUN, FOLDER = sys.argv[1:5]
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive")
+# Open MPI's folder for a session is the same for all runs of a user, and one that begins while another ends can find it
+# half removed: so each case has its own, with a short path, since there are sockets in it.
+SESSIONS = f"/tmp/flashlm-mpi-{os.getpid()}"
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive",
+                   OMPI_MCA_orte_tmpdir_base=SESSIONS)
 TINY = ["model.d_model=32", "model.n_layers=2", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=2",
         "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5", "train.precision=f32"]
 CORTEX = TINY + ["model.vocab=512", "model.d_head=8", "model.d_mem=8", "model.d_ff=48", "model.dropout=0.1"]
@@ -340,5 +344,9 @@ if __name__ == "__main__":
         sys.exit(77)
     subprocess.run(["rm", "-rf", FOLDER], check=True)
     os.makedirs(FOLDER)
-    CASES[CASE]()
+    os.mkdir(SESSIONS)
+    try:
+        CASES[CASE]()
+    finally:
+        subprocess.run(["rm", "-rf", SESSIONS], check=True)
     subprocess.run(["rm", "-rf", FOLDER], check=True)
