@@ -1,7 +1,7 @@
 #include "kernels/gemm/token_blocks.h"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 
 #include "base/error.h"
 #include "base/parallel.h"

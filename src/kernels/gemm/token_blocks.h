@@ -24,8 +24,6 @@ class TokenBlocks {
   // Integers q (int8) as they are, with scales of 1, plus 128. For the operand without a sign.
   static TokenBlocks Taken(const Matrix& q, void* memory);
 
-  int64_t rows() const { return rows_; }
-  int64_t cols() const { return cols_; }
   int64_t blocks() const { return (rows_ + kTokensOfABlock - 1) / kTokensOfABlock; }
   int64_t groups() const { return (cols_ + 15) / 16; }
   // Of block b, columns from 16 g on: [kTokensOfABlock / 4][16][4], the scales [16], the sums of the integers [16]
