@@ -33,6 +33,8 @@ Draft DraftIfThen(WordDeal& deal, int k);
 Draft DraftTracking(WordDeal& deal, int k);
 Draft DraftInContext(WordDeal& deal, int k);
 Draft DraftKHop(WordDeal& deal, int k);
+// HopsDocument's text.
+std::string WriteHops(WordDeal& deal, int most_hops);
 Draft DraftRecall(WordDeal& deal, int k);
 
 }  // namespace flashlm

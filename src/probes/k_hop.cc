@@ -4,6 +4,9 @@
 // alone makes the difference. Everybody is mentioned once as giving and once as taking.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "probes/draft.h"
 
 namespace flashlm {
@@ -50,6 +53,30 @@ std::vector<size_t> PlacesOfEndings(WordDeal& deal, size_t k) {
   return others;
 }
 
+std::string LinksOf(WordDeal& deal, const Form& form, const std::vector<std::string>& ring) {
+  std::vector<size_t> order(ring.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  deal.Shuffle(order);
+  const std::string_view link = deal.Choose(form.link);
+  std::string facts;
+  for (const size_t i : order) {
+    if (!facts.empty()) facts += " ";
+    facts += fmt::format(fmt::runtime(link), fmt::arg("from", ring[i]), fmt::arg("to", ring[(i + 1) % ring.size()]));
+  }
+  return facts;
+}
+
+struct Asked {
+  std::string start, question;
+};
+Asked Ask(const Form& form, std::string_view opening, const std::string& person, size_t hops) {
+  const auto who = fmt::arg("who", person);
+  Asked asked{fmt::format(fmt::runtime(form.start), who, fmt::arg("times", kTimes[hops])), std::string(opening)};
+  for (size_t hop = 1; hop < hops; ++hop) asked.question += form.more;
+  asked.question += fmt::format(fmt::runtime(form.ending), who);
+  return asked;
+}
+
 }  // namespace
 
 Draft DraftKHop(WordDeal& deal, int k) {
@@ -62,21 +89,33 @@ Draft DraftKHop(WordDeal& deal, int k) {
   const std::vector<size_t> places = PlacesOfEndings(deal, hops);
   for (size_t r = 0; r < kEndings; ++r) ring[places[r]] = Role(r);
   draft.answer = 0;
-
-  std::vector<size_t> order(kRing);
-  for (size_t i = 0; i < kRing; ++i) order[i] = i;
-  deal.Shuffle(order);
-  const std::string_view link = deal.Choose(form.link);
-  for (const size_t i : order) {
-    if (!draft.facts.empty()) draft.facts += " ";
-    draft.facts += fmt::format(fmt::runtime(link), fmt::arg("from", ring[i]), fmt::arg("to", ring[(i + 1) % kRing]));
-  }
-  const auto who = fmt::arg("who", ring[0]);
-  draft.facts += fmt::format(fmt::runtime(form.start), who, fmt::arg("times", kTimes[hops]));
-  draft.question = deal.Choose(form.opening);
-  for (int hop = 1; hop < k; ++hop) draft.question += form.more;
-  draft.question += fmt::format(fmt::runtime(form.ending), who);
+  draft.facts = LinksOf(deal, form, ring);
+  const Asked asked = Ask(form, deal.Choose(form.opening), ring[0], hops);
+  draft.facts += asked.start;
+  draft.question = asked.question;
   return draft;
+}
+
+std::string WriteHops(WordDeal& deal, int most_hops) {
+  constexpr size_t kFewest = 3, kQuestions = 8;
+  int number = 0;
+  const Form& form = deal.PickForm<Form>(kTraining, kHeldOut, number);
+  const std::vector<std::string> ring = deal.Others(NameWords(), kFewest + deal.Below(kRing - kFewest + 1), {});
+  std::string text = LinksOf(deal, form, ring);
+  // Each pair of a person and a number of hops once, or answers could be copied.
+  const size_t most = std::min(static_cast<size_t>(most_hops), ring.size() - 1);
+  std::vector<std::pair<size_t, size_t>> pairs;
+  for (size_t person = 0; person < ring.size(); ++person) {
+    for (size_t hops = 1; hops <= most; ++hops) pairs.emplace_back(person, hops);
+  }
+  deal.Shuffle(pairs);
+  pairs.resize(std::min(pairs.size(), kQuestions));
+  const std::string_view opening = deal.Choose(form.opening);
+  for (const auto& [person, hops] : pairs) {
+    const Asked asked = Ask(form, opening, ring[person], hops);
+    text += asked.start + " " + asked.question + " " + ring[(person + hops) % ring.size()] + ".";
+  }
+  return text;
 }
 
 }  // namespace flashlm

@@ -16,7 +16,7 @@ constexpr uint64_t kFirstDocument = uint64_t{1} << 55;
 Rng NumbersOf(uint64_t seed, uint64_t index, uint64_t what) {
   return {seed, Purpose::kCorpus, uint64_t{1} << 63 | index << 4 | what};
 }
-constexpr uint64_t kItemOfDocument = 15;  // beyond category and split
+constexpr uint64_t kItemOfDocument = 15, kHopsOfDocument = 14;  // beyond category and split
 
 const std::vector<ProbeCategory>& Categories() {
   static const std::vector<ProbeCategory> categories = {
@@ -84,11 +84,22 @@ ProbeSet MakeProbeSet(std::string_view category, ProbeSplit split, uint64_t seed
   return set;
 }
 
-std::string ProbeDocument(uint64_t seed, uint64_t index) {
+std::string ProbeDocument(uint64_t seed, uint64_t index, std::string_view category) {
   const std::span<const std::string_view> categories = ProbeCategories();
-  const uint64_t round = kFirstDocument + index / categories.size();
-  const ProbeSet set = MakeProbeSet(categories[index % categories.size()], ProbeSplit::kTrain, seed, round);
+  uint64_t round = kFirstDocument + index;
+  if (category.empty()) {
+    round = kFirstDocument + index / categories.size();
+    category = categories[index % categories.size()];
+  }
+  const ProbeSet set = MakeProbeSet(category, ProbeSplit::kTrain, seed, round);
   return set.Text(NumbersOf(seed, index, kItemOfDocument).Below(set.endings.size()));
+}
+
+std::string HopsDocument(uint64_t seed, uint64_t index, int most_hops) {
+  FLASHLM_CHECK(most_hops >= 1 && most_hops <= kMostHops, "texts of {} hops", most_hops);
+  Rng rng = NumbersOf(seed, index, kHopsOfDocument);
+  WordDeal deal(ProbeSplit::kTrain, rng);
+  return WriteHops(deal, most_hops);
 }
 
 }  // namespace flashlm

@@ -39,8 +39,15 @@ std::span<const std::string_view> ProbeCategories();
 // that there is not.
 ProbeSet MakeProbeSet(std::string_view category, ProbeSplit split, uint64_t seed, uint64_t index);
 
-// A text for training: context and right ending of an item of the training split, all categories in turn. Its items
-// are not among those that MakeProbeSet gives for an index below 2^55, except where few words make two alike.
-std::string ProbeDocument(uint64_t seed, uint64_t index);
+// A text for training: context and right ending of an item of the training split, of `category`, or all categories in
+// turn where that is empty. Its items are not among those that MakeProbeSet gives for an index below 2^55, except where
+// few words make two alike. Throws as MakeProbeSet does.
+std::string ProbeDocument(uint64_t seed, uint64_t index, std::string_view category = {});
+
+// A text for training like those of k_hop, but of three to eight people, and with up to eight questions about them, each
+// with its answer: so many answers a text, and fewer hops first, teach what single questions do not (docs/promises.md).
+// most_hops in [1, 4].
+constexpr int kMostHops = 4;
+std::string HopsDocument(uint64_t seed, uint64_t index, int most_hops);
 
 }  // namespace flashlm

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "probes/words.h"
 
@@ -512,6 +513,58 @@ TEST(ProbesTest, DocumentsForTrainingAreOfItsSplitAndOfAllCategories) {
   EXPECT_EQ(seen.size(), 6u);
   for (const auto& [category, count] : seen) EXPECT_NEAR(count, 100, 15) << category;
   EXPECT_LT(known, 6);
+}
+
+TEST(ProbesTest, DocumentsForTrainingOfOneCategory) {
+  std::map<std::string, std::string_view> category_of;  // by what texts begin with
+  for (const std::string_view category : ProbeCategories()) {
+    for (uint64_t index = 0; index < 400; ++index) {
+      const ProbeSet set = MakeProbeSet(category, ProbeSplit::kTrain, 9, index);
+      category_of[SkeletonOf(SentencesOf(set.facts[0])[0])] = category;
+    }
+  }
+  for (const std::string_view category : ProbeCategories()) {
+    int known = 0;
+    for (uint64_t index = 0; index < 100; ++index) {
+      const auto found = category_of.find(SkeletonOf(SentencesOf(ProbeDocument(3, index, category))[0]));
+      if (found == category_of.end()) continue;
+      EXPECT_EQ(found->second, category);
+      ++known;
+    }
+    EXPECT_GT(known, 70) << category;
+  }
+  EXPECT_THROW(ProbeDocument(3, 0, "hopping"), Error);
+}
+
+// Followed in the text itself: every answer is the one that its links lead to.
+TEST(ProbesTest, TextsOfManyHopsAnswerThemselves) {
+  int followed = 0, furthest = 0;
+  for (uint64_t index = 0; index < 300; ++index) {
+    const std::string text = HopsDocument(5, index, kMostHops);
+    EXPECT_EQ(text, HopsDocument(5, index, kMostHops));
+    const std::vector<std::string> sentences = SentencesOf(text);
+    if (!sentences[0].starts_with("The friend of ")) continue;
+    std::map<std::string, std::string> next;
+    std::set<std::string> questions;
+    for (const std::string& sentence : sentences) {
+      const std::vector<std::string> words = WordsOf(sentence);
+      const auto is = std::find(words.begin(), words.end(), "is");
+      ASSERT_TRUE(is != words.begin() && is + 1 != words.end()) << sentence;
+      const auto hops = std::count(words.begin(), is, "friend");
+      if (hops == 1 && next.emplace(*(is - 1), *(is + 1)).second) continue;
+      EXPECT_TRUE(questions.insert(sentence).second) << text;
+      std::string person = *(is - 1);
+      for (int hop = 0; hop < hops; ++hop) person = next.at(person);
+      EXPECT_EQ(person, *(is + 1)) << text;
+      ++followed;
+      furthest = std::max(furthest, static_cast<int>(hops));
+    }
+  }
+  EXPECT_GT(followed, 100);
+  EXPECT_EQ(furthest, kMostHops);
+  for (uint64_t index = 0; index < 50; ++index) {
+    EXPECT_EQ(HopsDocument(5, index, 1).find("two times"), std::string::npos);
+  }
 }
 
 }  // namespace

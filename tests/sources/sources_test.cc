@@ -7,6 +7,7 @@
 
 #include "data/prepare.h"
 #include "data/shards.h"
+#include "probes/probes.h"
 #include "stories/story_writer.h"
 #include "tests/data/scratch.h"
 
@@ -46,6 +47,21 @@ TEST(Sources, SyntheticStoriesAreThoseOfTheWriter) {
   EXPECT_NE(source->Identity(), source->Validation()->Identity());
   ExpectError([] { OpenSource("synthetic", {{"bites", 1}}); }, "did you mean 'bytes'");
   ExpectError([] { OpenSource("synthetic", {{"bytes", 0}}); }, "out of range");
+}
+
+TEST(Sources, ProbesAreOfOneCategoryWhereItIsNamed) {
+  const auto open = [](const char* category) { return OpenSource("probes", {{"bytes", 2'000}, {"category", category}}); };
+  const auto hops = open("k_hop"), all = open("all");
+  EXPECT_EQ(ReadAll(*hops)[3], ProbeDocument(0, 3, "k_hop"));
+  EXPECT_EQ(ReadAll(*all)[3], ProbeDocument(0, 3));
+  EXPECT_EQ(hops->Describe()["category"], "k_hop");
+  EXPECT_NE(hops->Identity(), all->Identity());
+  EXPECT_EQ(OpenSource("probes", {{"bytes", 2'000}})->Identity(), all->Identity());
+  ExpectError([&] { open("hops"); }, "k_hop");
+  const auto many = OpenSource("probes", {{"bytes", 2'000}, {"category", "k_hop"}, {"most_hops", 2}});
+  EXPECT_EQ(ReadAll(*many)[1], HopsDocument(0, 1, 2));
+  EXPECT_NE(many->Identity(), hops->Identity());
+  ExpectError([&] { OpenSource("probes", {{"most_hops", 2}}); }, "category=k_hop");
 }
 
 TEST(Sources, TextFilesAreTheRest) {
