@@ -1,7 +1,7 @@
 #include "kernels/activation/activation.h"
 
-#include "base/parallel.h"
 #include "kernels/activation/ref.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/strided_matrix.h"
 
 namespace flashlm::kernels {
@@ -78,19 +78,13 @@ INSTANTIATE_TEST_SUITE_P(Widths, Activation, kElementsCases, Elements::Name);
 
 TEST(ActivationThreads, ResultsDoNotDependOnThreads) {
   constexpr int kManyRows = 300, kCols = 257;
-  const auto run = [&](int threads) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([&] {
     StridedMatrix x(DType::kF32, kManyRows, 2 * kCols, 1), y(DType::kF32, kManyRows, kCols, 2);
     StridedMatrix dx(DType::kF32, kManyRows, 2 * kCols, 3);
     SwiGlu(x.View(), y.View());
     SwiGluGrad(x.View(), y.View(), dx.View());
     return dx.Dense();
-  };
-  const int threads = ThreadCount();
-  const auto one = run(1), two = run(2), three = run(3);
-  SetThreadCount(threads);
-  EXPECT_EQ(one, two);
-  EXPECT_EQ(one, three);
+  });
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "kernels/conv/conv.h"
 
-#include "base/parallel.h"
 #include "kernels/shift/shift.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/both_types.h"
 
 namespace flashlm::kernels {
@@ -46,19 +46,14 @@ TEST(Conv, PiecesWithStateEqualTheWhole) {
 }
 
 TEST(Conv, ThreadsDoNotChangeABit) {
-  const int before = ThreadCount();
-  std::vector<std::vector<float>> results;
-  for (const int threads : {1, 3}) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([] {
     BothTypes x(kRows, 2 * kCols, 1), kernel(kCols, kTaps, 2), dy(kRows, kCols, 3), dx(kRows, 2 * kCols);
     std::vector<float> scratch = Room(GatedConvGradScratch(kShape)), dkernel = Room(kCols * kTaps);
     GatedConvGrad(kShape, x.View(DType::kF32), kernel.f32.data(), dy.View(DType::kF32), dx.View(DType::kF32),
                   dkernel.data(), scratch.data());
     dkernel.insert(dkernel.end(), dx.f32.begin(), dx.f32.end());
-    results.push_back(dkernel);
-  }
-  SetThreadCount(before);
-  EXPECT_EQ(results[0], results[1]);
+    return dkernel;
+  });
 }
 
 }  // namespace

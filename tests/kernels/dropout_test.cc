@@ -3,8 +3,8 @@
 #include <cmath>
 #include <set>
 
-#include "base/parallel.h"
 #include "kernels/dropout/ref.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/strided_matrix.h"
 
 namespace flashlm::kernels {
@@ -109,17 +109,11 @@ INSTANTIATE_TEST_SUITE_P(Widths, DropoutOf, kElementsCases, Elements::Name);
 TEST(DropoutThreads, ResultsDoNotDependOnThreads) {
   constexpr int kManyRows = 300, kCols = 257;
   const Dropout dropout{.p = 0.1f, .key = MakePhiloxKey(1, Purpose::kDropout), .step = 3};
-  const auto run = [&](int threads) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([&] {
     StridedMatrix x(DType::kF32, kManyRows, kCols, 1), y(DType::kF32, kManyRows, kCols, 2);
     AddDropout(y.View(), x.View(), dropout, y.View());
     return y.Dense();
-  };
-  const int threads = ThreadCount();
-  const auto one = run(1), two = run(2), three = run(3);
-  SetThreadCount(threads);
-  EXPECT_EQ(one, two);
-  EXPECT_EQ(one, three);
+  });
 }
 
 }  // namespace

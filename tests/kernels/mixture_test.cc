@@ -1,7 +1,7 @@
 #include "kernels/mixture/mixture.h"
 
-#include "base/parallel.h"
 #include "kernels/scan/scan.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/both_types.h"
 
 namespace flashlm::kernels {
@@ -32,10 +32,7 @@ TEST(Mixture, TypesAgree) {
 }
 
 TEST(Mixture, ThreadsDoNotChangeABit) {
-  const int before = ThreadCount();
-  std::vector<std::vector<float>> results;
-  for (const int threads : {1, 3}) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([] {
     BothTypes x(kRows, kCols, 1), query(kRows, kCols, 2), slots(kSlots, kCols, 3), dy(kRows, 2 * kCols, 4);
     BothTypes y(kRows, 2 * kCols), dx(kRows, kCols), dquery(kRows, kCols);
     std::vector<float> weights = Room(kRows * kSlots), all = Room(kSlots * kCols);
@@ -44,10 +41,8 @@ TEST(Mixture, ThreadsDoNotChangeABit) {
              weights.data());
     SlotReadGrad(query.View(DType::kF32), slots.f32.data(), kSlots, weights.data(), dy.View(DType::kF32),
                  dx.View(DType::kF32), false, dquery.View(DType::kF32), all.data(), scratch.data());
-    results.push_back(all);
-  }
-  SetThreadCount(before);
-  EXPECT_EQ(results[0], results[1]);
+    return all;
+  });
 }
 
 // The mean of a stream read in pieces: the state is the mean itself, so rounding differs from one long sum only.

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <functional>
 
-#include "base/parallel.h"
 #include "kernels/norm/head_norm.h"
 #include "kernels/norm/layer_norm.h"
 #include "kernels/norm/ref.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/normals.h"
 #include "tests/kernels/strided_matrix.h"
 
@@ -166,8 +166,7 @@ INSTANTIATE_TEST_SUITE_P(Widths, Norm, kElementsCases, Elements::Name);
 
 TEST(NormThreads, ResultsDoNotDependOnThreads) {
   constexpr int kCols = 37;
-  const auto run = [&](int threads) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([&] {
     StridedMatrix x(DType::kF32, kManyRows, kCols, 1), y(DType::kF32, kManyRows, kCols, 2), dx = y;
     const std::vector<float> affine = Normals(2 * kCols, 4);
     std::vector<float> inv_rms(kManyRows), moments(2 * kManyRows), sums(3 * kCols);
@@ -180,12 +179,7 @@ TEST(NormThreads, ResultsDoNotDependOnThreads) {
     std::vector<double> all = dx.Dense();
     all.insert(all.end(), sums.begin(), sums.end());
     return all;
-  };
-  const int threads = ThreadCount();
-  const auto one = run(1), two = run(2), three = run(3);
-  SetThreadCount(threads);
-  EXPECT_EQ(one, two);
-  EXPECT_EQ(one, three);
+  });
 }
 
 }  // namespace

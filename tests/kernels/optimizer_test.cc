@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "base/parallel.h"
 #include "kernels/optimizer/ref.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/normals.h"
 
 namespace flashlm::kernels {
@@ -53,17 +53,11 @@ TEST(AdamW, DecaysCautiouslyAsTheReference) {
 }
 
 TEST(AdamW, DoesNotDependOnThreads) {
-  const auto run = [](int threads) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([] {
     std::vector<float> theta = Normals(100001, 1), gradient = Normals(100001, 2), m(theta.size()), v(theta.size());
     AdamW({.lr = 1e-3, .weight_decay = 0.1}, 100001, theta.data(), gradient.data(), m.data(), v.data());
     return theta;
-  };
-  const int threads = ThreadCount();
-  const auto one = run(1), two = run(2), three = run(3);
-  SetThreadCount(threads);
-  EXPECT_EQ(one, two);
-  EXPECT_EQ(one, three);
+  });
 }
 
 struct RowsRule {
@@ -167,8 +161,7 @@ TEST(AdamRows, TouchesNothingElse) {
 TEST(AdamRows, DoesNotDependOnThreads) {
   constexpr int32_t kRows = 3000;
   constexpr int64_t kCols = 33;
-  const auto run = [](int threads) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([] {
     Table table(kRows, kCols);
     std::vector<int32_t> rows;
     for (int32_t r = 0; r < kRows; r += 2) rows.push_back(kRows - 1 - r);
@@ -176,12 +169,7 @@ TEST(AdamRows, DoesNotDependOnThreads) {
     AdamRows({.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.95, .step = 4}, rows.data(), std::ssize(rows), kCols,
              gradients.data(), table.values.data(), table.State({0.9, 0.95}));
     return table.values;
-  };
-  const int threads = ThreadCount();
-  const auto one = run(1), two = run(2), three = run(3);
-  SetThreadCount(threads);
-  EXPECT_EQ(one, two);
-  EXPECT_EQ(one, three);
+  });
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "kernels/shift/shift.h"
 
-#include "base/parallel.h"
+#include "tests/kernels/any_threads.h"
 #include "tests/kernels/both_types.h"
 
 namespace flashlm::kernels {
@@ -53,18 +53,14 @@ TEST(Shift, PiecesWithStateEqualTheWhole) {
 }
 
 TEST(Shift, ThreadsDoNotChangeABit) {
-  const int before = ThreadCount();
-  std::vector<std::vector<float>> dmix;
-  for (const int threads : {1, 3}) {
-    SetThreadCount(threads);
+  ExpectSameWithAnyThreads([] {
     BothTypes x(kRows, kCols, 1), mix(1, kCols, 2), dy(kRows, kCols, 3), dx(kRows, kCols);
     std::vector<float> scratch(static_cast<size_t>(TokenShiftGradScratch(kRows, kCols)));
-    dmix.emplace_back(kCols);
+    std::vector<float> dmix(kCols);
     TokenShiftGrad({kBatch, kLength, 1}, x.View(DType::kF32), mix.f32.data(), dy.View(DType::kF32),
-                   dx.View(DType::kF32), false, dmix.back().data(), scratch.data());
-  }
-  SetThreadCount(before);
-  EXPECT_EQ(dmix[0], dmix[1]);
+                   dx.View(DType::kF32), false, dmix.data(), scratch.data());
+    return dmix;
+  });
 }
 
 }  // namespace
