@@ -249,7 +249,7 @@ TEST_F(AbuseTest, LongTextsToTokenize) {
     ExpectServed();
     EXPECT_EQ(Fetch(port(), "GET", "/health").status, 200);
     before = !asking.back().Receive(0);
-    for (Wire& wire : asking) EXPECT_TRUE(wire.Await("\"max_model_len\"")) << wire.read().substr(0, 300);
+    EXPECT_TRUE(Wire::AwaitAll(asking, "\"max_model_len\""));
   }
   EXPECT_TRUE(before);
 }

@@ -65,6 +65,26 @@ class Wire {
     }
     return true;
   }
+  // The same of all of them, read as the answers come: a server cuts off who does not read his.
+  static bool AwaitAll(std::vector<Wire>& wires, std::string_view part, double seconds = 30) {
+    std::vector<size_t> searched(wires.size());  // bytes, since answers may have megabytes
+    for (;;) {
+      std::vector<pollfd> asked;
+      std::vector<size_t> waiting;
+      for (size_t i = 0; i < wires.size(); ++i) {
+        const std::string& read = wires[i].read_;
+        if (read.find(part, searched[i]) != std::string::npos) continue;
+        searched[i] = read.size() - std::min(read.size(), part.size());
+        asked.push_back({wires[i].socket_, POLLIN, 0});
+        waiting.push_back(i);
+      }
+      if (waiting.empty()) return true;
+      if (::poll(asked.data(), asked.size(), static_cast<int>(1000 * seconds)) <= 0) return false;
+      for (size_t k = 0; k < waiting.size(); ++k) {
+        if (asked[k].revents != 0 && !wires[waiting[k]].Receive(0)) return false;
+      }
+    }
+  }
   // Whether the server closes the connection within so many seconds.
   bool Closes(double seconds) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
