@@ -19,7 +19,7 @@ struct PrepareArguments {
   PrepareOptions options;
   std::string tokens, mix, tokenizer;
   std::optional<int64_t> seed, synthetic_bytes;
-  std::vector<std::string> sets;
+  std::vector<std::string> sets, mix_sets;
   bool json = false;
 };
 
@@ -33,6 +33,12 @@ void Prepare(const PrepareArguments& arguments) {
   options.source_options = set["source"];
   if (!arguments.tokens.empty()) options.tokens = static_cast<int64_t>(Budget::Tokens(arguments.tokens).amount);
   if (!arguments.mix.empty()) options.mix = ParseMix(arguments.mix);
+  if (!arguments.mix_sets.empty() && arguments.mix.empty()) {
+    throw UsageError("--mix-set needs --mix", "it sets an option of the source that is mixed in");
+  }
+  Json mix_set = {{"source", options.mix.options}};
+  for (const std::string& assignment : arguments.mix_sets) ApplyOverride("source." + assignment, mix_set);
+  options.mix.options = mix_set["source"];
   if (!arguments.tokenizer.empty()) {
     options.tokenizer = LoadTokenizer(arguments.tokenizer);
     options.tokenizer_name = arguments.tokenizer;
@@ -76,6 +82,8 @@ void AddPrepareData(CLI::App& data) {
   prepare->add_option("--mix", arguments->mix,
                       "SOURCE=SHARE, as probes=0.1: so much of the training tokens from documents of another source, "
                       "evenly among the others; tokenizer and validation text stay as they are");
+  prepare->add_option("--mix-set", arguments->mix_sets,
+                      "KEY=VALUE: an option of the source that is mixed in, as category=k_hop of probes");
   prepare->add_option("--set", arguments->sets, "KEY=VALUE: an option of the source");
   prepare->add_option("--seed", arguments->seed, "the same as --set seed=N");
   prepare->add_option("--synthetic-bytes", arguments->synthetic_bytes, "the same as --set bytes=N");

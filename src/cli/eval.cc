@@ -114,6 +114,7 @@ void Run(const EvalArguments& options) {
   RefuseTokensInside(options, loaded);
   const DType dtype = ScoringType(loaded, options.precision);
   if (options.depth) loaded.model->SetDepth(*options.depth);
+  if (options.by_depth) RefuseByDepth(*loaded.model);
   Json json;
   json["model"] = loaded.folder;
   json["precision"] = NameOf(dtype);
@@ -161,7 +162,9 @@ void AddEval(CLI::App& app) {
   verb->add_option("--top-p", sampler.top_p, "of --stories: the shortest list of tokens whose mass exceeds p; 1: all")
       ->needs(stories);
   verb->add_option("--seed", sampler.seed, "of --stories")->needs(stories);
-  verb->add_option("--story-tokens", options->write.max_tokens, "after which a story is cut off")->needs(stories);
+  verb->add_option("--story-tokens", options->write.max_tokens, "after which a story is cut off")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs(stories);
   CLI::Option* search = verb->add_option(
       "--search", options->write.search,
       "of --stories: after its beginning write each by search-guided decoding that weighs this many candidates");

@@ -28,20 +28,22 @@ struct ProbeArguments {
 struct Training {
   std::string folder;  // of the training data; "": not to be had
   std::string why_not;
-  double probes;  // their share of its tokens
+  double probes;      // their share of its tokens
+  std::string start;  // the model that the run began with, whose own training is not counted; "": none
   NGramModel bigrams;
 };
 
 // By meta.json of a data set.
 double ShareOfProbes(const Json& meta) {
   constexpr const char* kName = "probes";
-  if (meta.value("source", "") == kName) return 1;
   const Json mix = meta.value("mix", Json::object());
-  return mix.value("source", "") == kName ? mix.value("share_of_tokens", 0.0) : 0;
+  const double mixed = mix.value("share_of_tokens", 0.0);
+  return (meta.value("source", "") == kName ? 1 - mixed : 0) + (mix.value("source", "") == kName ? mixed : 0);
 }
 
 Training LookAtTraining(const LoadedModel& loaded, const ProbeArguments& options) {
   const Json run = loaded.trainer_state.is_object() ? loaded.trainer_state.value("run", Json()) : Json();
+  const std::string start = run.is_object() ? run.value("start", "") : "";
   const DataPlace kept =
       run.is_object() ? DataPlace{run.value("data", ""), run.value("data_fingerprint", "")} : DataPlace{};
   try {
@@ -52,10 +54,10 @@ Training LookAtTraining(const LoadedModel& loaded, const ProbeArguments& options
     const TokenData data(folder, "train", Verify::kHeaders);
     data.ExpectTokenizer(loaded.tokenizer.Hash(), "the model");
     ShowStatus("counting bigrams");
-    return {folder, "", ShareOfProbes(data.meta()), CountBigrams(data)};
+    return {folder, "", ShareOfProbes(data.meta()), start, CountBigrams(data)};
   } catch (const Error& error) {
     if (!options.data.empty()) throw;
-    return {"", error.what(), 0, CountBigramsOfProbes(loaded.tokenizer)};
+    return {"", error.what(), 0, start, CountBigramsOfProbes(loaded.tokenizer)};
   }
 }
 
@@ -65,7 +67,9 @@ std::string AboutTraining(const Training& training) {
     return fmt::format("trained on probe-like text: unknown ({}); bigrams counted in probes of the training split",
                        training.why_not);
   }
-  const std::string bigrams = fmt::format("; bigrams counted in '{}'", training.folder);
+  const std::string begun =
+      training.start.empty() ? "" : fmt::format(", what '{}' had read before not counted", training.start);
+  const std::string bigrams = fmt::format("{}; bigrams counted in '{}'", begun, training.folder);
   if (training.probes == 0) return "trained on probe-like text: none of ours" + bigrams;
   return fmt::format("trained on probe-like text: {:.1f} % of its tokens, probes of the training split{}",
                      100 * training.probes, bigrams);
@@ -75,6 +79,7 @@ Json TrainingToJson(const Training& training) {
   const bool known = !training.folder.empty();
   return {{"data", known ? Json(training.folder) : Json()},
           {"share_of_probes", known ? Json(training.probes) : Json()},
+          {"started_from", training.start.empty() ? Json() : Json(training.start)},
           {"bigrams_counted_in", known ? training.folder : "probes of the training split"},
           {"bigrams_tokens", training.bigrams.counted_tokens()}};
 }
@@ -89,8 +94,7 @@ void Run(const ProbeArguments& options) {
   if (options.by_depth && options.depth) {
     throw UsageError("--by-depth and --depth together", "by depth means at every one");
   }
-  if (options.by_depth)
-    loaded.model->SetDepth(std::max(0, loaded.model->Depth()));  // says if it has none, before any work
+  if (options.by_depth) RefuseByDepth(*loaded.model);
   if (options.depth) {
     loaded.model->SetDepth(*options.depth);
     untrained->SetDepth(*options.depth);
@@ -131,7 +135,8 @@ void AddProbe(CLI::App& app) {
   auto options = std::make_shared<ProbeArguments>();
   verb->add_option("--model", options->model, "run folder, checkpoint, model folder or packed file")->required();
   verb->add_option("--items", options->probes.items, "of each category, at least")->check(CLI::Range(1, 1'000'000));
-  verb->add_option("--seed", options->probes.seed, "another one gives other items");
+  verb->add_option("--seed", options->probes.seed, "another one gives other items")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX}));
   verb->add_option("--split", options->split, "heldout, or train: the templates that data prepare --mix probes uses")
       ->check(CLI::IsMember({"heldout", "train"}));
   verb->add_option("--depth", options->depth, "passes through the reasoning engine, of models that have one");

@@ -36,9 +36,10 @@ class Report {
                         check.detail));
     }
   }
-  void End() const {
+  // Throws Error if a check has failed: `where`, and what to look at.
+  void End(const std::string& where, const std::string& hint) const {
     if (as_json_) PrintJson({{"checks", json_}, {"failed", failed_}});
-    if (failed_ > 0) throw Error(fmt::format("{} checks failed on this machine", failed_), "see flashlm doctor");
+    if (failed_ > 0) throw Error(fmt::format("{} checks failed{}", failed_, where), hint);
   }
 
  private:
@@ -69,10 +70,11 @@ void Run(const SelftestArguments& options) {
   Report report(options.json);
   if (options.model.empty()) {
     CheckArchitectures(options.preset, report);
+    report.End(" on this machine", "see flashlm doctor");
   } else {
     report.Add("model", options.model, CheckTrainedModel(options.model, true));
+    report.End(fmt::format(" of '{}'", options.model), "the lines that begin with FAIL say why");
   }
-  report.End();
 }
 
 }  // namespace

@@ -224,6 +224,14 @@ std::string ScalingMarkdown(const Scaling& scaling) {
       "N: weights that a token meets in products. D' = D, the tokens read, or where the text's U are fewer, "
       "U + U repeats (1 - e^(-(D/U - 1) / repeats)).\n\n";
   if (!scaling.fit.held.empty()) text += "Note: " + ForMarkdown(HeldText(scaling.fit.held)) + ".\n\n";
+  // Ten times what a grid of the flagship leaves: what it says of sizes then is not to be trusted.
+  constexpr double kBadFit = 0.05;
+  if (scaling.fit.rms > kBadFit) {
+    text +=
+        "Note: the law describes these runs badly. Those that read a text until they became worse again are not what "
+        "it "
+        "is about (their last weights count).\n\n";
+  }
   text += "## Best size by time\n\nAt the speed that each size's run with the largest budget had here.\n\n";
   text += PredictionTable(scaling) + "\n## The grid\n\n";
   text += ForMarkdown(Circumstances(scaling)) +

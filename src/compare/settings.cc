@@ -12,6 +12,7 @@
 #include "base/paths.h"
 #include "base/progress.h"
 #include "kernels/gemm/precision.h"
+#include "models/model.h"
 #include "models/presets.h"
 #include "train/data_place.h"
 #include "train/family.h"
@@ -203,7 +204,13 @@ RunConfig ConfigOf(const CompareSettings& settings, const Contender& contender) 
 // What is wrong with its settings is said before any work.
 void RefuseWrongSettings(const CompareSettings& settings, const Contender& contender) {
   try {
-    RefuseIdleSettings(ConfigOf(settings, contender), SetsOf(settings, contender));
+    RunConfig config = ConfigOf(settings, contender);
+    RefuseIdleSettings(config, SetsOf(settings, contender));
+    // A preset that is wrong itself fails alone, when its turn comes; a variant's settings are the caller's.
+    if (contender.sets.empty()) return;
+    config.data = settings.data;
+    TakeVocabularyOfData(SetsOf(settings, contender), config);
+    MakeModel(config.model, false);
   } catch (const UsageError& e) {
     throw UsageError(fmt::format("{}: {}", contender.Name(), e.what()), e.hint());
   }

@@ -28,33 +28,44 @@ MixOptions ParseMix(const std::string& text) {
   return options;
 }
 
-Mixture::Mixture(const MixOptions& options) : options_(options), source_(OpenSource(options.source)) {}
+Mixture::Mixture(const MixOptions& options) : options_(options), source_(OpenSource(options.source, options.options)) {}
 
 Mixture::Document Mixture::Read(const Tokenizer& tokenizer) {
-  bool rewound = false;
-  while (read_ == batch_.documents.size()) {
-    read_ = 0;
-    if (source_->Next(batch_)) continue;
-    if (rewound) throw Error(fmt::format("'{}' holds no text to mix in", options_.source));
-    source_->Rewind();
-    rewound = true;
+  for (bool rewound = false;;) {
+    while (read_ == batch_.documents.size()) {
+      read_ = 0;
+      if (source_->Next(batch_)) continue;
+      if (rewound) {
+        throw Error(fmt::format("'{}' holds no text to mix in{}", options_.source,
+                                left_out_ > 0 ? " that is not validation text as well" : ""));
+      }
+      source_->Rewind();
+      rewound = true;
+    }
+    const std::string_view text = batch_.documents[read_++];
+    if (left_out_by_ && left_out_by_(text)) {
+      ++left_out_;
+      continue;
+    }
+    Document document{tokenizer.Encode(text), std::ssize(text)};
+    document.ids.push_back(Tokenizer::kEos);
+    return document;
   }
-  const std::string_view text = batch_.documents[read_++];
-  Document document{tokenizer.Encode(text), std::ssize(text)};
-  document.ids.push_back(Tokenizer::kEos);
-  return document;
 }
 
 Json Mixture::Describe() const {
-  Json json = {{"source", options_.source}, {"share", options_.share}};
+  Json json = {
+      {"source", options_.source}, {"share", options_.share}, {"dropped_documents_also_in_validation", left_out_}};
   json.update(source_->Describe());
   return json;
 }
 
 std::string DescribeMix(const Json& mix) {
-  return fmt::format("mixed in: {} documents of '{}', {} tokens ({:.1f} % of train)",
+  const auto dropped = mix.value("dropped_documents_also_in_validation", int64_t{0});
+  return fmt::format("mixed in: {} documents of '{}', {} tokens ({:.1f} % of train){}",
                      mix.at("documents").get<int64_t>(), mix.at("source").get<std::string>(),
-                     mix.at("tokens").get<int64_t>(), 100 * mix.at("share_of_tokens").get<double>());
+                     mix.at("tokens").get<int64_t>(), 100 * mix.at("share_of_tokens").get<double>(),
+                     dropped > 0 ? fmt::format("; {} that stand in the validation text left out", dropped) : "");
 }
 
 }  // namespace flashlm

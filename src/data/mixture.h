@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -13,8 +16,9 @@
 namespace flashlm {
 
 struct MixOptions {
-  std::string source;  // what OpenSource (data/sources.h) takes; "": none
-  double share = 0;    // of the training tokens
+  std::string source;             // what OpenSource (data/sources.h) takes; "": none
+  double share = 0;               // of the training tokens
+  Json options = Json::object();  // of that source
 };
 // "probes=0.1". Throws UsageError.
 MixOptions ParseMix(const std::string& text);
@@ -25,6 +29,9 @@ class Mixture {
  public:
   // Throws as OpenSource does.
   explicit Mixture(const MixOptions& options);
+
+  // Leaves out the documents for which it returns true, and counts them.
+  void LeaveOut(std::function<bool(std::string_view document)> which) { left_out_by_ = std::move(which); }
 
   const DocumentSource& source() const { return *source_; }
   Json Identity() const { return {source_->Identity(), options_.share}; }
@@ -47,7 +54,7 @@ class Mixture {
     }
   }
 
-  // For meta.json: {"source", "share" as asked for, and what the source says of itself}.
+  // For meta.json: {"source", "share" as asked for, documents that were left out, and what the source says of itself}.
   Json Describe() const;
 
  private:
@@ -58,7 +65,9 @@ class Mixture {
   DocumentBatch batch_;
   size_t read_ = 0;  // documents of the batch
   double due_ = 0;   // tokens
-  Document next_;    // not added yet
+  std::function<bool(std::string_view)> left_out_by_;
+  int64_t left_out_ = 0;  // documents, each time that they came
+  Document next_;         // not added yet
 };
 
 // Of what meta.json says of it, one line.

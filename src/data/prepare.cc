@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <unordered_set>
@@ -119,6 +120,8 @@ class Split {
     Split split;
     split.threshold_ = hashes[count - 1];
     const uint64_t threshold = *split.threshold_;
+    std::copy_if(hashes.begin(), hashes.end(), std::inserter(split.valid_, split.valid_.end()),
+                 [&](uint64_t hash) { return hash <= threshold; });
     if (std::all_of(hashes.begin(), hashes.end(), [&](uint64_t hash) { return hash <= threshold; })) {
       throw Error(fmt::format("'{}' is a single document, so none can be held out for validation", input),
                   "give --valid FILE, or put lines with <|endoftext|> between documents");
@@ -136,8 +139,9 @@ class Split {
   bool holds_out() const { return threshold_.has_value(); }
   Side SideOf(uint64_t hash) const {
     if (threshold_) return hash <= *threshold_ ? Side::kValid : Side::kTrain;
-    return valid_.contains(hash) ? Side::kDropped : Side::kTrain;
+    return InValidation(hash) ? Side::kDropped : Side::kTrain;
   }
+  bool InValidation(uint64_t hash) const { return valid_.contains(hash); }
 
  private:
   std::optional<uint64_t> threshold_;
@@ -365,7 +369,7 @@ Inputs OpenInputs(const PrepareOptions& options) {
   if (!options.mix.source.empty()) {
     inputs.mixture = std::make_unique<Mixture>(options.mix);
     RefuseOverlap(options.out, inputs.mixture->source());
-    identity.push_back({"mix, told from the stories", inputs.mixture->Identity()});
+    identity.push_back({"mix, told from the stories, without validation text", inputs.mixture->Identity()});
   }
   if (options.tokenizer) {
     inputs.tokenizer = options.tokenizer;
@@ -424,7 +428,10 @@ Built Build(const PrepareOptions& options, const Inputs& inputs, const std::stri
   tokenizer.Save(folder + "/tokenizer.json");
 
   SplitWriter train(folder, "train", tokenizer, options.tokens), valid(folder, "valid", tokenizer);
-  if (inputs.mixture) train.MixIn(*inputs.mixture);
+  if (inputs.mixture) {
+    inputs.mixture->LeaveOut([&split](std::string_view document) { return split.InValidation(Hash64(document)); });
+    train.MixIn(*inputs.mixture);
+  }
   const int64_t dropped = EncodeAll(*inputs.train, "encoding", split, train, valid);
   if (inputs.valid) EncodeAll(*inputs.valid, "encoding validation text", Split::All(), valid, valid);
 

@@ -70,6 +70,13 @@ std::string DescribePart(const Json& part) { return part.is_null() ? "none to ke
 
 }  // namespace
 
+void RefuseByDepth(const Model& model) {
+  if (model.Depth() >= 0) return;
+  throw UsageError(
+      fmt::format("--by-depth: {} has no depth to choose", model.config().value("architecture", "this model")),
+      "it is for models with a reasoning engine");
+}
+
 std::vector<DepthText> EvaluateByDepth(Model& model, DType dtype, const Tokenizer& tokenizer,
                                        const std::string& text_path, const EvalOptions& options) {
   if (text_path == "-") throw UsageError("--by-depth reads the text again and again", "name a file with --text");

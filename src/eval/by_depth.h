@@ -23,6 +23,9 @@ struct ReaderCost {
   double MicrosecondsPerToken() const { return tokens > 0 ? 1e6 * seconds / static_cast<double>(tokens) : 0; }
 };
 
+// Throws UsageError for a model that has no depth, before any work.
+void RefuseByDepth(const Model& model);
+
 struct DepthText {
   int depth;
   EvalResult result;

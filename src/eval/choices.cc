@@ -76,7 +76,8 @@ std::string DescribePairs(const ChoiceResult& result) {
   for (const auto& [name, count] : result.by_field) text += Describe("  " + name, count);
   // A file of one phenomenon, as BLiMP's own are, would say the same twice.
   if (result.by_term.size() < 2) return text;
-  for (const auto& [name, count] : result.by_term) text += Describe("    " + name, count);
+  text += "by linguistic term:\n";
+  for (const auto& [name, count] : result.by_term) text += Describe("  " + name, count);
   return text;
 }
 

@@ -59,10 +59,23 @@ Json Overlay(Json lower, const Json& upper) {
   return lower;
 }
 
+// Sizes of a family that lies in a file may be files beside it.
+void FindSizes(const std::string& name, Json& family) {
+  if (!IsFile(name) || !family["sizes"].is_array()) return;
+  for (Json& size : family["sizes"]) {
+    if (!size.is_string() || !IsFile(size)) continue;
+    size = (std::filesystem::path(name).parent_path() / size.get<std::string>()).string();
+  }
+}
+
 }  // namespace
 
 Json LoadPreset(const std::string& name, const std::string& recipe) {
   Json preset = Load("preset", name, Presets());
+  if (IsFamily(preset)) {
+    FindSizes(name, preset);
+    return preset;
+  }
   const std::string used = recipe.empty() ? OwnRecipe(preset, name) : recipe;
   preset.erase("recipe");
   if (used.empty()) return preset;

@@ -22,7 +22,8 @@ const std::vector<Recipe>& Recipes();
 // The configuration document {"recipe": NAME, "model": {...}, "train": {...}, "optim": {...}} of a preset, or of a TOML
 // file if `name` ends in ".toml". The recipe that a preset names (recipe = "NAME" or "FILE.toml", which lies beside the
 // preset) gives the lines that the preset does not write itself. With `recipe` (likewise; not empty) that one takes its
-// place, and its lines override the preset's own. Throws UsageError naming the nearest known preset or recipe.
+// place, and its lines override the preset's own; a family comes as it is, with its sizes' files beside its own, since
+// they have the recipes. Throws UsageError naming the nearest known preset or recipe.
 Json LoadPreset(const std::string& name, const std::string& recipe = "");
 
 // Whether a preset's `document` is that of a family: not a model but names of presets of its sizes (train/family.h).

@@ -60,4 +60,10 @@ std::map<int64_t, ReportedProbe> ProbesByK(const RunRecord& run, const std::stri
   return probes;
 }
 
+std::optional<double> ShareOfProbesRead(const RunRecord& run) {
+  const Json training = run.probes.is_object() ? run.probes.value("training", Json()) : Json();
+  const Json share = training.is_object() ? training.value("share_of_probes", Json()) : Json();
+  return share.is_number() ? std::optional(share.get<double>()) : std::nullopt;
+}
+
 }  // namespace flashlm

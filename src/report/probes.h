@@ -31,5 +31,7 @@ std::vector<std::string> ProbeCategories(std::span<const RunRecord> runs);
 std::optional<ReportedProbe> ProbeOf(const RunRecord& run, const std::string& category);
 // By its difficulty k; empty if the category has none.
 std::map<int64_t, ReportedProbe> ProbesByK(const RunRecord& run, const std::string& category);
+// The part of the training tokens that were texts of probes; none if the file does not say.
+std::optional<double> ShareOfProbesRead(const RunRecord& run);
 
 }  // namespace flashlm

@@ -264,7 +264,20 @@ class Report {
         "<p class=\"soft\">Whiskers: 95 % intervals; dotted: chance. Beyond chance is (accuracy - chance) / (1 "
         "- chance). By length: endings scored by their mean over their length. Controls, which should be near "
         "chance: an untrained model, n-grams, the question without its context, and with the context "
-        "shuffled.</p>\n";
+        "shuffled.</p>\n" +
+        ProbesRead();
+  }
+
+  // What was asked is to be read beside what was trained on.
+  std::string ProbesRead() const {
+    std::string text;
+    for (const RunRecord& run : runs_) {
+      const std::optional<double> share = ShareOfProbesRead(run);
+      if (!share) continue;
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", ForHtml(run.name),
+                          *share > 0 ? fmt::format("{:.1f} %", 100 * *share) : "none");
+    }
+    return text.empty() ? "" : "<p class=\"soft\">Texts of probes among the training tokens: " + text + ".</p>\n";
   }
 
   void Samples() {

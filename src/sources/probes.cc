@@ -26,14 +26,16 @@ class ProbeSource final : public DocumentSource {
       std::vector<std::string> choices = {kAll};
       for (const std::string_view one : ProbeCategories()) choices.emplace_back(one);
       v.Text("category", category, choices, "of questions; all: each in turn");
-      v.Int("most_hops", most_hops, 0, kMostHops, "k_hop: many questions a text, of up to so many hops; 0: as it is asked");
+      v.Int("most_hops", most_hops, 0, kMostHops,
+            "k_hop: many questions a text, of up to so many hops; 0: as it is asked");
     }
   };
 
   ProbeSource(const std::string&, const Options& options) : options_(options) {
     if (options.most_hops > 0 && options.category != "k_hop") {
-      throw UsageError(fmt::format("source.most_hops {}: texts of {} have no hops", options.most_hops, options.category),
-                       "add --set category=k_hop");
+      throw UsageError(
+          fmt::format("source.most_hops {}: texts of {} have no hops", options.most_hops, options.category),
+          "add --set category=k_hop");
     }
   }
 

@@ -50,15 +50,16 @@ Json AmplificationRound::ToJson() const {
   return {{"written", written},   {"unfinished", unfinished},
           {"length", length},     {"repetition", repetition},
           {"distinct", distinct}, {"band", band},
-          {"kept", kept},         {"nats_per_token", nats_per_token},
+          {"kept", kept},         {"nats_per_token", kept > 0 ? Json(nats_per_token) : Json()},
           {"seconds", seconds}};
 }
 
 std::string AmplificationRound::Describe() const {
   return fmt::format(
-      "{} of {} stories kept, {:.2f} nats per token (dropped: {} unfinished, {} for their length, {} for repetition, "
+      "{} of {} stories kept{} (dropped: {} unfinished, {} for their length, {} for repetition, "
       "{} for few different words, {} outside the band); {:.1f} s",
-      kept, written, nats_per_token, unfinished, length, repetition, distinct, band, seconds);
+      kept, written, kept > 0 ? fmt::format(", {:.2f} nats per token", nats_per_token) : "", unfinished, length,
+      repetition, distinct, band, seconds);
 }
 
 Amplification::Amplification(const AmplificationConfig& config, const std::string& run_folder, uint64_t seed,
@@ -204,7 +205,12 @@ void Amplification::Restore(const Model& model, int64_t step) {
     const Json json = Json::parse(line, nullptr, false);
     const bool whole = json.is_object() && json.contains("ids") && json.contains("step");
     if (!whole || IntegerAt(json, "step") > step) continue;  // of a round that is to be done again, or damaged
-    stories_.Add(json["ids"].get<std::vector<int32_t>>());
+    const auto ids = json["ids"].get<std::vector<int32_t>>();
+    if (std::any_of(ids.begin(), ids.end(), [&](int32_t id) { return id < 0 || id >= model.vocab(); })) {
+      throw Error(fmt::format("'{}' holds a token that is not in the vocabulary of {}", path, model.vocab()),
+                  "put the file back; the run cannot go on as it was without it");
+    }
+    stories_.Add(ids);
     lines_ += line + "\n";
   }
   if (stories_.count() != kept_) {

@@ -25,7 +25,7 @@ Budget TotalBudget(const Budget& present, const BudgetChange& change) {
   if (change.budget.kind != present.kind) {
     throw UsageError(
         fmt::format("the run's budget is {}: {} cannot be added to it", present.ToString(), change.budget.ToString()),
-        "without the + it is a new total");
+        "add as that budget counts; without the + it is a new total");
   }
   return {present.kind, present.amount + change.budget.amount};
 }

@@ -24,7 +24,16 @@ struct Size {
   double seconds_per_token = 0;  // of training
 };
 
-std::vector<Size> SizesOf(const Json& family, const std::string& name, const SizeRequest& request) {
+// With the settings that hold where a text is read again and again, and may not hold now.
+void RefuseWrongRepeated(Json document, const Size& size, const std::vector<std::string>& repeated) {
+  for (const std::string& setting : repeated) ApplyOverride(setting, document);
+  RunConfig config = RunConfig::FromDocument(document, size.preset);
+  config.model["vocab"] = size.config.model["vocab"];
+  MakeModel(config.model, false);
+}
+
+std::vector<Size> SizesOf(const Json& family, const std::string& name, const SizeRequest& request,
+                          const std::vector<std::string>& repeated) {
   const Json& names = family["sizes"];
   std::vector<Size> sizes;
   for (const Json& preset : names.is_array() ? names : Json::array()) {
@@ -41,6 +50,7 @@ std::vector<Size> SizesOf(const Json& family, const std::string& name, const Siz
     const std::unique_ptr<Model> model = MakeModel(size.config.model, false);
     size.parameters = model->bank().ParameterCount();
     size.weights = model->WeightsInProducts();
+    RefuseWrongRepeated(std::move(document), size, repeated);
     sizes.push_back(std::move(size));
   }
   if (sizes.empty())
@@ -82,6 +92,7 @@ Rules ReadRules(const Json& family, const std::string& name) {
         return value;
       };
       rules.repeated_from = content["epochs"].get<double>();
+      if (!(rules.repeated_from >= 0)) refuse("[repeated] epochs is below 0");
       rules.enough_epochs = positive("enough_epochs", HUGE_VAL);
       rules.enough_tokens = positive("enough_tokens", 0);
       if (content.contains("enough_tokens") && !content.contains("enough_epochs")) {
@@ -187,7 +198,7 @@ SizeChoice SizeChoice::FromJson(const Json& json) {
 SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeRequest& request) {
   const Rules rules = ReadRules(family, name);
   const ScalingLaw& law = rules.law;
-  std::vector<Size> sizes = SizesOf(family, name, request);
+  std::vector<Size> sizes = SizesOf(family, name, request, rules.repeated);
   const double unique = ReadDataMeta(request.data).at("train").at("tokens").get<double>();
   if (request.budget.kind != "time") {
     const double per_step = static_cast<double>(sizes.front().config.train.TokensPerStep());
@@ -218,8 +229,9 @@ SizeChoice ChooseSize(const Json& family, const std::string& name, const SizeReq
                   predicted(best)));
   if (!ends_early) return choice;
   choice.tokens = tokens;
-  choice.why += fmt::format("; ends after some {}: reading the text more often would not help, more text would",
-                            FormatDuration(tokens * best.seconds_per_token));
+  choice.why += fmt::format(
+      "; ends with these tokens, after some {}: reading the text more often would not help, more text would",
+      FormatDuration(tokens * best.seconds_per_token));
   return choice;
 }
 

@@ -19,7 +19,12 @@ std::vector<std::string> Names(const std::string& list) {
   return names;
 }
 
-std::vector<FrozenRange> FrozenBy(const Phase& phase, const ParamBank& bank) {
+// The i-th, for messages.
+std::string Label(const Phase& phase, size_t i) {
+  return phase.name.empty() ? fmt::format("phase {}", i + 1) : fmt::format("phase '{}'", phase.name);
+}
+
+std::vector<FrozenRange> FrozenBy(const Phase& phase, const std::string& label, const ParamBank& bank) {
   std::vector<FrozenRange> ranges;
   for (const std::string& beginning : Names(phase.freeze)) {
     const size_t before = ranges.size();
@@ -27,7 +32,7 @@ std::vector<FrozenRange> FrozenBy(const Phase& phase, const ParamBank& bank) {
       if (info.name.starts_with(beginning)) ranges.push_back({info.offset, info.offset + info.size});
     }
     if (ranges.size() == before) {
-      throw UsageError(fmt::format("phase '{}': no parameter's name begins with '{}'", phase.name, beginning),
+      throw UsageError(fmt::format("{}: no parameter's name begins with '{}'", label, beginning),
                        "flashlm inspect --preset NAME lists them");
     }
   }
@@ -63,7 +68,19 @@ Phase Phase::FromJson(const Json& json, const std::string& where) {
     phase.difficulty = Percentiles(fields["difficulty"], where);
     fields.erase("difficulty");
   }
-  FieldsFromJson(fields, "phases", phase);
+  Json known = FieldsToJson(phase);
+  known.update({{"difficulty", {}}, {"train", {}}});
+  for (const auto& [key, value] : fields.items()) {
+    if (known.contains(key)) continue;
+    std::vector<std::string> names;
+    for (const auto& [name, _] : known.items()) names.push_back(name);
+    throw UsageError(fmt::format("{}: phases.{}: unknown key", where, key), NearestHint(key, names));
+  }
+  try {
+    FieldsFromJson(fields, "phases", phase);
+  } catch (const UsageError& e) {
+    throw UsageError(fmt::format("{}: {}", where, e.what()), e.hint());
+  }
   return phase;
 }
 
@@ -77,7 +94,9 @@ Json Phase::ToJson() const {
 std::vector<Phase> PhasesFromJson(const Json& json, const std::string& where) {
   if (!json.is_array()) throw UsageError(fmt::format("{}: phases is no list", where), "[[phases]], one for each");
   std::vector<Phase> phases;
-  for (const Json& one : json) phases.push_back(Phase::FromJson(one, where));
+  for (const Json& one : json) {
+    phases.push_back(Phase::FromJson(one, fmt::format("{}: phase {}", where, phases.size() + 1)));
+  }
   for (size_t i = 0; i < phases.size(); ++i) {
     const bool right = i == 0 ? phases[i].from == 0 : phases[i].from > phases[i - 1].from;
     if (!right) {
@@ -91,14 +110,14 @@ std::vector<Phase> PhasesFromJson(const Json& json, const std::string& where) {
 Phases::Phases(std::vector<Phase> phases, const Objective& objective, const Model& model) : phases_(std::move(phases)) {
   std::unique_ptr<Model> trial;  // `model` keeps its depth
   for (const Phase& phase : phases_) {
+    const std::string label = Label(phase, objectives_.size());
     objectives_.push_back(objective);
-    FieldsFromJson(phase.losses, fmt::format("phase '{}', train", phase.name), objectives_.back());
+    FieldsFromJson(phase.losses, label + ", train", objectives_.back());
     objectives_.back().Validate(model.config());
-    frozen_.push_back(FrozenBy(phase, model.bank()));
+    frozen_.push_back(FrozenBy(phase, label, model.bank()));
     if (phase.writes() && model.ngram() != nullptr) {
-      throw UsageError(
-          fmt::format("phase '{}': a model with counted n-grams cannot train on its own stories", phase.name),
-          "source = \"data\", or --set model.ngram_order=0");
+      throw UsageError(fmt::format("{}: a model with counted n-grams cannot train on its own stories", label),
+                       "source = \"data\", or --set model.ngram_order=0");
     }
     if (phase.depth < 0) continue;
     if (trial == nullptr) trial = MakeModel(model.config(), false);

@@ -12,6 +12,7 @@
 #include "train/agreement.h"
 #include "train/data_place.h"
 #include "train/family.h"
+#include "train/trainer.h"
 
 namespace flashlm {
 namespace {
@@ -30,6 +31,7 @@ RunConfig ConfigOf(const TrainRequest& request) {
   Json document = LoadPreset(preset, request.recipe);
   Budget budget = request.budget.Total().value_or(Budget::Time("10m"));
   if (IsFamily(document)) {
+    RefuseRunIn(request.out);  // before the machine is measured
     const SizeChoice choice = ChooseSize(document, preset, {budget, request.recipe, request.data, request.sets, true});
     Say("size: " + choice.why);
     preset = choice.preset;
@@ -51,7 +53,7 @@ RunConfig ConfigOf(const TrainRequest& request) {
 
 // Whether the budget chooses the size of what is asked for, by measuring how fast it trains here.
 bool AsksForFamily(const TrainRequest& request) {
-  return IsFamily(LoadPreset(request.preset.empty() ? "flagship" : request.preset, request.recipe));
+  return IsFamily(LoadPreset(request.preset.empty() ? "flagship" : request.preset));
 }
 
 // The same configuration on all ranks; what the machine chooses is rank 0's choice.

@@ -109,8 +109,8 @@ void Run::Announce() const {
   for (int i = 0; i < phases_.count(); ++i) {
     const Phase& phase = config_.phases[static_cast<size_t>(i)];
     const auto [low, high] = phase.difficulty;
-    Say(fmt::format("phase {}, {}: from {:.0f} % on{}{}{}{}", i + 1, phase.name, 100 * phase.from,
-                    phase.freeze.empty() ? "" : ", without " + phase.freeze,
+    Say(fmt::format("phase {}{}: from {:.0f} % on{}{}{}{}", i + 1, phase.name.empty() ? "" : ", " + phase.name,
+                    100 * phase.from, phase.freeze.empty() ? "" : ", without " + phase.freeze,
                     phase.depth < 0 ? "" : fmt::format(", depth {}", phase.depth),
                     low == 0 && high == 100 ? "" : fmt::format(", stories of difficulty {:g} to {:g} %", low, high),
                     phase.writes() ? ", source " + phase.source : ""));
@@ -220,8 +220,9 @@ void Run::Grow() {
     EnterPhase();
     amplification_.BeginPhase();
     reading_.Enter(Part(), progress_.next_sequence);
-    Say(fmt::format("from step {} on: phase {} of {}, {}", progress_.step + 1, phases_.number(), phases_.count(),
-                    phases_.phase().name));
+    const std::string& name = phases_.phase().name;
+    Say(fmt::format("from step {} on: phase {} of {}{}", progress_.step + 1, phases_.number(), phases_.count(),
+                    name.empty() ? "" : ", " + name));
   }
   const StepSize size = growth_.Size();
   if (size == before) return;
@@ -377,10 +378,13 @@ TrainSummary Run::Go() {
   const RunResult& results = summary.results;
   Say(fmt::format(
       "done: {} steps, {} tokens ({:.2f} epochs) in {} of training and {} of evaluation, {:.0f} tok/s; "
-      "{:.4f}{} bits/byte on {} held-out documents ({} part)",
+      "{:.4f}{} bits/byte on {} held-out documents ({} part){}",
       results.steps, FormatCount(static_cast<double>(results.tokens)), results.epochs, FormatDuration(results.seconds),
       FormatDuration(results.seconds_evaluating), results.tok_per_sec, results.val_bits_per_byte,
-      FormatError(results.stderr_bits_per_byte, 4), results.documents_evaluated, results.val_part));
+      FormatError(results.stderr_bits_per_byte, 4), results.documents_evaluated, results.val_part,
+      results.best_step <= 0 || results.best_step == results.steps
+          ? ""
+          : fmt::format("; the best, which eval and generate take, was step {}", results.best_step)));
   return summary;
 }
 

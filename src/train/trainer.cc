@@ -124,16 +124,18 @@ void ResolveTogether(Ranks* ranks, const std::string& data, RunConfig& config) {
 
 }  // namespace
 
+void RefuseRunIn(const std::string& folder) {
+  if (!std::filesystem::exists(folder + "/config.toml") && !std::filesystem::exists(folder + "/checkpoints")) return;
+  throw UsageError(fmt::format("'{}' already holds a run", folder),
+                   fmt::format("go on with --resume {}, or choose another --out", folder));
+}
+
 TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks) {
   Ranks* const ranks = CurrentRanks();
   const bool first = ranks == nullptr || ranks->first();
   bool measured = false;
   Together(ranks, [&] {
-    if (first && (std::filesystem::exists(run_folder + "/config.toml") ||
-                  std::filesystem::exists(run_folder + "/checkpoints"))) {
-      throw UsageError(fmt::format("'{}' already holds a run", run_folder),
-                       fmt::format("go on with --resume {}, or choose another --out", run_folder));
-    }
+    if (first) RefuseRunIn(run_folder);
     RequireUtf8("--preset", config.preset);
     RequireUtf8("--recipe", config.recipe);
     RequireUtf8("--data", config.data);

@@ -37,6 +37,9 @@ void TakeVocabularyOfData(std::span<const std::string> sets, RunConfig& config);
 // configuration's model.
 void RefuseIdleSettings(const RunConfig& config, const std::vector<std::string>& assignments);
 
+// Throws UsageError if the folder holds a run.
+void RefuseRunIn(const std::string& folder);
+
 // Starts a run in `run_folder`, which must not hold one yet. Throws UsageError or Error before any work if the
 // configuration, the data or the folder is not right.
 TrainSummary Train(RunConfig config, const std::string& run_folder, RunHooks hooks = {});

@@ -222,6 +222,19 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
   refused({"--data", data, "--text", scratch_ / "pipe"}, 2, "every preset reads it again");
 }
 
+// Before anything is trained, and without a trace of it.
+TEST_F(CompareTest, AVariantWithAWrongKeyIsRefusedAtOnce) {
+  const std::vector<std::string> arguments = {"--presets",       Preset("one"), "--data",
+                                              *shared_ / "data", "--tokens",    "5k"};
+  std::vector<std::string> wrong = arguments;
+  wrong.insert(wrong.end(), {"--variant", "x: model.dropuot=0.1"});
+  const CommandResult result = Compare(wrong);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("did you mean 'dropout'"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out/one+x"));
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out/settings.json"));
+}
+
 TEST_F(CompareTest, AFamilyTakesPartInOneOfItsSizes) {
   // By time: two sizes train for a moment, and runs can still be forked.
   WriteFileAtomic(scratch_ / "family.toml", fmt::format("sizes = [\"{}\", \"{}\"]\n[law]\nsize = 10.0\n"

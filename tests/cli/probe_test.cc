@@ -66,11 +66,37 @@ TEST_F(ProbeVerbTest, SaysWhereItDoesNotKnow) {
   ExpectOneLine(RunCommand({"probe", "--model", run, "--data", scratch_ / "other"}, scratch_), 1, "is not that of");
 }
 
+// The other way round: probes that stories are mixed into. And what a model began with is another's business.
+TEST_F(ProbeVerbTest, TellsProbesFromWhatIsMixedIntoThem) {
+  const std::string mixed = scratch_ / "mixed", run = scratch_ / "run", further = scratch_ / "further";
+  const CommandResult made =
+      RunCommand({"data", "prepare", "--input", "probes", "--set", "bytes=100000", "--set", "category=k_hop", "--out",
+                  mixed, "--vocab", "512", "--mix", "synthetic=0.3", "--mix-set", "seed=4", "--json"},
+                 scratch_);
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const Json mix = Json::parse(made.out)["mix"];
+  EXPECT_EQ(mix["seed"], 4);
+  ASSERT_EQ(RunCommand(Train(run, {"--data", mixed, "--steps", "1"}, false), scratch_).exit_code, 0);
+  const Json training = Probe(run, {"--items", "4"})["training"];
+  EXPECT_NEAR(training["share_of_probes"].get<double>(), 1 - mix["share_of_tokens"].get<double>(), 1e-9);
+  EXPECT_TRUE(training["started_from"].is_null());
+  const CommandResult begun =
+      RunCommand({"train", "--preset", "cortex-viii", "--start", run, "--data", mixed, "--out", further, "--steps", "1",
+                  "--set", "train.sequence_length=64", "--set", "train.micro_batch=4", "--set", "train.accumulate=1"},
+                 scratch_);
+  ASSERT_EQ(begun.exit_code, 0) << begun.err;
+  EXPECT_EQ(Probe(further, {"--items", "4"})["training"]["started_from"], run);
+  ExpectOneLine(
+      RunCommand({"data", "prepare", "--input", "probes", "--out", scratch_ / "x", "--mix-set", "seed=4"}, scratch_), 2,
+      "--mix-set needs --mix");
+}
+
 TEST_F(ProbeVerbTest, RefusesWhatIsWrong) {
   ExpectOneLine(RunCommand({"probe", "--model", scratch_ / "none"}, scratch_), 1, "none");
   ExpectOneLine(RunCommand({"probe"}, scratch_), 2, "--model");
   ExpectOneLine(RunCommand({"probe", "--model", "x", "--items", "0"}, scratch_), 2, "--items");
   ExpectOneLine(RunCommand({"probe", "--model", "x", "--split", "test"}, scratch_), 2, "--split");
+  ExpectOneLine(RunCommand({"probe", "--model", "x", "--seed", "-1"}, scratch_), 2, "--seed");
   const std::string run = scratch_ / "run";
   ASSERT_EQ(RunCommand(Train(run, {"--steps", "1"}), scratch_).exit_code, 0);
   ExpectOneLine(RunCommand({"probe", "--model", run, "--depth", "3"}, scratch_), 2, "depth");

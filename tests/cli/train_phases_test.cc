@@ -226,6 +226,9 @@ TEST_F(PhasesTest, WrongOnesAreRefusedBeforeAnythingIsWritten) {
   refused("[[phases]]\nfrom = 0.5\n", "phase 1 is from 0.5 on");
   refused("[[phases]]\n[[phases]]\n", "phase 2 is from 0 on");
   refused("[[phases]]\ndepths = 3\n", "did you mean 'depth'");
+  refused("[[phases]]\ndificulty = [0, 30]\n", "did you mean 'difficulty'");
+  refused("[[phases]]\n[[phases]]\nfrom = 1.5\n", "wrong.toml: phase 2: phases.from = 1.5");
+  refused("[[phases]]\nfreeze = \"nothing.\"\n", "phase 1: no parameter's name");
   refused("[[phases]]\ndepth = 2\n", "depth 2");
   refused("[[phases]]\nname = \"a\"\nfreeze = \"nothing.\"\n", "no parameter's name begins with 'nothing.'");
   refused("[[phases]]\n[phases.train]\nmicro_batch = 8\n", "micro_batch");

@@ -446,6 +446,28 @@ TEST_F(PrepareTest, AShortSourceIsMixedInAgainAndAgain) {
   EXPECT_NEAR(ones, twos, 1);
 }
 
+// Whatever the validation text is: named, or held out of what is prepared.
+TEST_F(PrepareTest, WhatIsMixedInIsNoValidationTextEither) {
+  const std::string held_out = ReadFile(folder_.Write("valid.txt", "Held out, one.\n<|endoftext|>\nHeld out, two."));
+  options_.valid = folder_ / "valid.txt";
+  options_.mix = ParseMix(folder_.Write("mixed.txt", held_out + "\n<|endoftext|>\nNew.") + "=0.3");
+  Json meta = PrepareData(options_);
+  std::vector<std::string> train = Decoded(options_.out, "train");
+  EXPECT_EQ(std::count(train.begin(), train.end(), "Held out, one."), 0);
+  EXPECT_GT(std::count(train.begin(), train.end(), "New."), 100);
+  EXPECT_GT(meta["mix"]["dropped_documents_also_in_validation"], 100);
+  options_.mix = ParseMix(options_.valid + "=0.3");
+  ExpectError([&] { PrepareData(options_); }, "not validation text as well");
+
+  options_.valid = "";
+  options_.mix = ParseMix(options_.input + "=0.5");
+  meta = PrepareData(options_);
+  train = Decoded(options_.out, "train");
+  const std::vector<std::string> valid = Decoded(options_.out, "valid");
+  for (const std::string& document : valid) EXPECT_EQ(std::count(train.begin(), train.end(), document), 0) << document;
+  EXPECT_GE(meta["mix"]["dropped_documents_also_in_validation"], valid.size());
+}
+
 TEST_F(PrepareTest, WrongMixturesAreRefused) {
   for (const char* wrong : {"probes", "probes=", "=0.1", "probes=0", "probes=1", "probes=-1", "probes=0.1x",
                             "probes=nan", "probes=0.99999"}) {

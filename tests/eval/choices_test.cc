@@ -92,7 +92,7 @@ TEST_F(ChoicesTest, TakesBlimpsFieldsAndCountsByPhenomenon) {
   EXPECT_EQ(json["by_linguistics_term"]["islands"]["pairs"], 2);
   EXPECT_EQ(DescribePairs(result),
             "pairs: 66.7 % ± 16.7 of 9\n  morphology: 75.0 % ± 25.0 of 4\n  syntax: 50.0 % ± 28.9 of 4\n"
-            "    agreement: 75.0 % ± 25.0 of 4\n    islands: 50.0 % ± 50.0 of 2\n");
+            "by linguistic term:\n  agreement: 75.0 % ± 25.0 of 4\n  islands: 50.0 % ± 50.0 of 2\n");
 }
 
 // A single item, and items that are all right or all a tie, have no error that could be told.

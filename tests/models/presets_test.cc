@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "models/registry.h"
+#include "tests/data/scratch.h"
 #include "train/config.h"
 
 namespace flashlm {
@@ -86,6 +87,15 @@ TEST(Presets, AFamilyIsNoModelButItsSizesAre) {
   }
   EXPECT_THROW(LoadPresetModel("flagship", {}), UsageError);
   EXPECT_THROW(RunConfig::FromDocument(family, "flagship"), UsageError);
+  // Another recipe is for the sizes.
+  EXPECT_EQ(LoadPreset("flagship", "modern"), family);
+}
+
+TEST(Presets, SizesOfAFamilyMayLieBesideIt) {
+  const ScratchFolder folder;
+  const std::string path =
+      folder.Write("family.toml", "sizes = [\"small.toml\", \"/far/large.toml\", \"gpt-baseline\"]");
+  EXPECT_EQ(LoadPreset(path)["sizes"], Json({folder / "small.toml", "/far/large.toml", "gpt-baseline"}));
 }
 
 TEST(Presets, BadNamesAndValuesAreNamed) {

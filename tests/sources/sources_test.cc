@@ -50,7 +50,9 @@ TEST(Sources, SyntheticStoriesAreThoseOfTheWriter) {
 }
 
 TEST(Sources, ProbesAreOfOneCategoryWhereItIsNamed) {
-  const auto open = [](const char* category) { return OpenSource("probes", {{"bytes", 2'000}, {"category", category}}); };
+  const auto open = [](const char* category) {
+    return OpenSource("probes", {{"bytes", 2'000}, {"category", category}});
+  };
   const auto hops = open("k_hop"), all = open("all");
   EXPECT_EQ(ReadAll(*hops)[3], ProbeDocument(0, 3, "k_hop"));
   EXPECT_EQ(ReadAll(*all)[3], ProbeDocument(0, 3));

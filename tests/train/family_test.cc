@@ -105,6 +105,13 @@ TEST_F(ChooseSizeTest, ATimeEndsWhenTheTextHasBeenReadOftenEnough) {
   EXPECT_THROW(choice(1000), UsageError) << "misspelt";
   family["repeated"] = {{"epochs", 4.0}, {"enough_tokens", 5000}};
   EXPECT_THROW(choice(1000), UsageError) << "tokens without epochs say nothing";
+  // Whether or not a text is so small that they hold.
+  family["repeated"] = {{"epochs", -1.0}};
+  EXPECT_THROW(choice(1e15), UsageError);
+  for (const char* part : {"optim", "model"}) {
+    family["repeated"] = {{"epochs", 4.0}, {part, {{"weight_dcay", 0.2}}}};
+    EXPECT_THROW(choice(1e15), UsageError) << part;
+  }
 }
 
 // 1 / N + 1 / sqrt(D) with N D given is least at N = 2 sqrt(D); the sizes have about a thousand weights and a million.
