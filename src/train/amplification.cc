@@ -101,6 +101,7 @@ void Amplification::Score(std::vector<Candidate>& candidates) {
 void Amplification::SetBand(const std::vector<Candidate>& candidates) {
   if (high_ > 0 || candidates.empty()) return;
   std::vector<double> nats;
+  nats.reserve(candidates.size());
   for (const Candidate& candidate : candidates) nats.push_back(candidate.nats);
   std::sort(nats.begin(), nats.end());
   const auto at = [&](double part) {

@@ -70,8 +70,8 @@ TEST_F(ProbeVerbTest, SaysWhereItDoesNotKnow) {
 TEST_F(ProbeVerbTest, TellsProbesFromWhatIsMixedIntoThem) {
   const std::string mixed = scratch_ / "mixed", run = scratch_ / "run", further = scratch_ / "further";
   const CommandResult made =
-      RunCommand({"data", "prepare", "--input", "probes", "--set", "bytes=100000", "--set", "category=k_hop", "--out",
-                  mixed, "--vocab", "512", "--mix", "synthetic=0.3", "--mix-set", "seed=4", "--json"},
+      RunCommand({"data", "prepare", "--input", "probes", "--set", "bytes=100000", "--out", mixed, "--vocab", "512",
+                  "--mix", "synthetic=0.3", "--mix-set", "seed=4", "--json"},
                  scratch_);
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const Json mix = Json::parse(made.out)["mix"];
