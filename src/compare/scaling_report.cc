@@ -228,9 +228,8 @@ std::string ScalingMarkdown(const Scaling& scaling) {
   constexpr double kBadFit = 0.05;
   if (scaling.fit.rms > kBadFit) {
     text +=
-        "Note: the law describes these runs badly. Those that read a text until they became worse again are not what "
-        "it "
-        "is about (their last weights count).\n\n";
+        "Note: the law describes these runs badly. It is not about runs that read a text until they became worse "
+        "again (their last weights count).\n\n";
   }
   text += "## Best size by time\n\nAt the speed that each size's run with the largest budget had here.\n\n";
   text += PredictionTable(scaling) + "\n## The grid\n\n";

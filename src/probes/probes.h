@@ -44,9 +44,8 @@ ProbeSet MakeProbeSet(std::string_view category, ProbeSplit split, uint64_t seed
 // few words make two alike. Throws as MakeProbeSet does.
 std::string ProbeDocument(uint64_t seed, uint64_t index, std::string_view category = {});
 
-// A text for training like those of k_hop, but of three to eight people, and with up to eight questions about them,
-// each with its answer: so many answers a text, and fewer hops first, teach what single questions do not
-// (docs/promises.md). most_hops in [1, 4].
+// A text for training like those of k_hop, but easier to learn from: of three to eight people, and with up to eight
+// questions about them, each of at most so many hops and with its answer. most_hops in [1, 4].
 constexpr int kMostHops = 4;
 std::string HopsDocument(uint64_t seed, uint64_t index, int most_hops);
 

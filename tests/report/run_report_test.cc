@@ -166,7 +166,7 @@ TEST_F(ReportTest, PhasesRoutingAndTernaryWeightsHaveTheirPlaces) {
 
 TEST_F(ReportTest, ProbesHaveIntervalsAndControls) {
   const std::string folder = MakeRun("r");
-  Write(folder + "/probe.json", R"({"seed": 1, "split": "heldout", "categories": {
+  Write(folder + "/probe.json", R"({"seed": 1, "split": "heldout", "training": {"share_of_probes": 0.1}, "categories": {
       "pattern": {"accuracy": 0.55, "stderr": 0.02, "chance": 0.25, "items": 600, "normalised": 0.5,
                   "controls": {"untrained": 0.26, "ngram": 0.3, "no_context": 0.25, "shuffled_context": 0.27}},
       "if_then": {"accuracy": 0.4,
@@ -176,7 +176,7 @@ TEST_F(ReportTest, ProbesHaveIntervalsAndControls) {
   for (const char* part :
        {"<td>55.0 %</td><td>51.1 % to 58.9 %</td><td>25.0 %</td><td>40.0 %</td><td>50.0 %</td><td>26.0 "
         "%</td><td>30.0 %</td><td>25.0 %</td><td>27.0 %</td><td>600</td>",
-        "<td>40.0 %</td><td></td><td></td>"}) {
+        "<td>40.0 %</td><td></td><td></td>", "Texts of probes among the training tokens: r 10.0 %."}) {
     EXPECT_NE(body.find(part), std::string::npos) << part;
   }
   const Json charts = DataOf(html).at("charts"), chart = charts[charts.size() - 2];
