@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "command.h"
+#include "machine_choices.h"
 
 namespace flashlm {
 namespace {
@@ -29,38 +30,15 @@ class NGramsTest : public testing::Test {
   static void TearDownTestSuite() { delete shared_; }
 
   static CommandResult Train(const std::string& out, const std::string& steps) {
-    return RunCommand({"train",
-                       "--preset",
-                       "gpt-baseline",
-                       "--data",
-                       data_,
-                       "--out",
-                       out,
-                       "--steps",
-                       steps,
-                       "--set",
-                       "model.ngram_order=5",
-                       "--set",
-                       "model.d_model=32",
-                       "--set",
-                       "model.n_layers=1",
-                       "--set",
-                       "model.d_ff=48",
-                       "--set",
-                       "model.vocab=512",
-                       "--set",
-                       "train.sequence_length=64",
-                       "--set",
-                       "train.micro_batch=4",
-                       "--set",
-                       "train.accumulate=1",
-                       "--set",
-                       "train.eval_documents=5",
-                       "--set",
-                       "train.eval_share=100",
-                       "--set",
-                       "train.checkpoint_every=5"},
-                      *shared_);
+    std::vector<std::string> arguments = {"train", "--preset", "gpt-baseline", "--data", data_,
+                                          "--out", out,        "--steps",      steps};
+    for (const char* set : {"model.ngram_order=5", "model.d_model=32", "model.n_layers=1", "model.d_ff=48",
+                            "model.vocab=512", "train.sequence_length=64", "train.micro_batch=4", "train.accumulate=1",
+                            "train.eval_documents=5", "train.eval_share=100", "train.checkpoint_every=5"}) {
+      arguments.insert(arguments.end(), {"--set", set});
+    }
+    AddMachineChoices({}, arguments);
+    return RunCommand(arguments, *shared_);
   }
   static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
   static void ExpectOneLine(const CommandResult& result, const std::string& part) {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <random>
 #include <sstream>
@@ -14,7 +13,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "command.h"
-#include "train/run_machine.h"
+#include "machine_choices.h"
 
 namespace flashlm {
 
@@ -44,23 +43,6 @@ class TrainTest : public testing::Test {
     AddMachineChoices(more, arguments);
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
-  }
-  // What a run measures when it starts, measured once for all runs of a test: on a busy machine it is not always the
-  // same, and runs that are compared bit for bit must agree. What `more` says of it counts.
-  static void AddMachineChoices(const std::vector<std::string>& more, std::vector<std::string>& arguments) {
-    static const TrainConfig kMeasured = [] {
-      TrainConfig train;
-      ResolvePrecision(train);
-      return train;
-    }();
-    const auto said = [&](const std::string& start) {
-      return std::any_of(more.begin(), more.end(), [&](const std::string& word) { return word.starts_with(start); });
-    };
-    if (said("train.precision=") || said("train.products=f32") || said("train.products=bf16")) return;
-    arguments.insert(arguments.end(), {"--set", "train.precision=" + kMeasured.precision});
-    if (!said("train.products=")) arguments.insert(arguments.end(), {"--set", "train.products=" + kMeasured.products});
-    if (said("train.update_products=")) return;
-    arguments.insert(arguments.end(), {"--set", "train.update_products=" + kMeasured.update_products});
   }
 
   static std::string ModelOf(const std::string& run) { return ReadFile(run + "/latest/model.safetensors"); }
