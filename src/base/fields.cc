@@ -72,10 +72,12 @@ void JsonReader::Text(const char* name, std::string& value, const std::vector<st
   value = text;
 }
 
-void JsonReader::RefuseUnknownKeys() const {
+void JsonReader::RefuseUnknownKeys(const std::vector<std::string>& others) const {
+  std::vector<std::string> known = known_;
+  known.insert(known.end(), others.begin(), others.end());
   for (const auto& [key, value] : object_.items()) {
-    if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
-      throw UsageError(fmt::format("{}.{}: unknown key", where_, key), NearestHint(key, known_));
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      throw UsageError(fmt::format("{}.{}: unknown key", where_, key), NearestHint(key, known));
     }
   }
 }

@@ -50,7 +50,8 @@ class JsonReader final : public FieldVisitor {
   void Real(const char* name, double& value, double low, double high, const char* doc) override;
   void Text(const char* name, std::string& value, const std::vector<std::string>& choices, const char* doc) override;
   // Throws UsageError for the first key that no field asked for, naming the nearest known one.
-  void RefuseUnknownKeys() const;
+  // `others`: keys that somebody else reads.
+  void RefuseUnknownKeys(const std::vector<std::string>& others) const;
 
  private:
   const Json* Find(const char* name);
@@ -81,11 +82,13 @@ Json FieldsToJson(const Config& config) {
 }
 
 // Fields that `object` lacks keep their values. Unknown keys, wrong types and values out of range: UsageError.
+// `others`: keys that are known, too, and not of `config`.
 template <class Config>
-void FieldsFromJson(const Json& object, const std::string& where, Config& config) {
+void FieldsFromJson(const Json& object, const std::string& where, Config& config,
+                    const std::vector<std::string>& others = {}) {
   internal::JsonReader reader(object, where);
   config.VisitFields(reader);
-  reader.RefuseUnknownKeys();
+  reader.RefuseUnknownKeys(others);
 }
 
 // The same of an object that has others' fields too: those of `config` are taken out of it.

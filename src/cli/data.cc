@@ -1,6 +1,7 @@
 // flashlm data prepare | inspect
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/fields.h"
@@ -23,22 +24,26 @@ struct PrepareArguments {
   bool json = false;
 };
 
+// `sets`: KEY=VALUE, over what other words have `named`.
+Json SourceOptions(const std::vector<std::string>& sets, Json named = Json::object()) {
+  Json document = {{"source", std::move(named)}};
+  for (const std::string& assignment : sets) ApplyOverride("source." + assignment, document);
+  return document["source"];
+}
+
 void Prepare(const PrepareArguments& arguments) {
   InstallInterruptHandler();
   PrepareOptions options = arguments.options;
-  Json set = {{"source", Json::object()}};
-  if (arguments.seed) set["source"]["seed"] = *arguments.seed;
-  if (arguments.synthetic_bytes) set["source"]["bytes"] = *arguments.synthetic_bytes;
-  for (const std::string& assignment : arguments.sets) ApplyOverride("source." + assignment, set);
-  options.source_options = set["source"];
+  Json named = Json::object();
+  if (arguments.seed) named["seed"] = *arguments.seed;
+  if (arguments.synthetic_bytes) named["bytes"] = *arguments.synthetic_bytes;
+  options.source_options = SourceOptions(arguments.sets, std::move(named));
   if (!arguments.tokens.empty()) options.tokens = static_cast<int64_t>(Budget::Tokens(arguments.tokens).amount);
   if (!arguments.mix.empty()) options.mix = ParseMix(arguments.mix);
   if (!arguments.mix_sets.empty() && arguments.mix.empty()) {
     throw UsageError("--mix-set needs --mix", "it sets an option of the source that is mixed in");
   }
-  Json mix_set = {{"source", options.mix.options}};
-  for (const std::string& assignment : arguments.mix_sets) ApplyOverride("source." + assignment, mix_set);
-  options.mix.options = mix_set["source"];
+  options.mix.options = SourceOptions(arguments.mix_sets);
   if (!arguments.tokenizer.empty()) {
     options.tokenizer = LoadTokenizer(arguments.tokenizer);
     options.tokenizer_name = arguments.tokenizer;

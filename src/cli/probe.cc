@@ -1,5 +1,4 @@
 // flashlm probe
-#include <algorithm>
 #include <memory>
 #include <optional>
 

@@ -117,10 +117,10 @@ class Split {
   static Split HoldOut(std::vector<uint64_t> hashes, const std::string& input) {
     const auto count = static_cast<size_t>(std::max(1.0, kHeldOut * static_cast<double>(hashes.size())));
     std::nth_element(hashes.begin(), hashes.begin() + static_cast<std::ptrdiff_t>(count - 1), hashes.end());
+    const uint64_t threshold = hashes[count - 1];
     Split split;
-    split.threshold_ = hashes[count - 1];
-    const uint64_t threshold = *split.threshold_;
-    std::copy_if(hashes.begin(), hashes.end(), std::inserter(split.valid_, split.valid_.end()),
+    split.validation_is_ = Side::kValid;
+    std::copy_if(hashes.begin(), hashes.end(), std::inserter(split.validation_, split.validation_.end()),
                  [&](uint64_t hash) { return hash <= threshold; });
     if (std::all_of(hashes.begin(), hashes.end(), [&](uint64_t hash) { return hash <= threshold; })) {
       throw Error(fmt::format("'{}' is a single document, so none can be held out for validation", input),
@@ -131,21 +131,17 @@ class Split {
   // Drops from training what the validation text holds.
   static Split Without(const std::vector<uint64_t>& valid) {
     Split split;
-    split.valid_.insert(valid.begin(), valid.end());
+    split.validation_.insert(valid.begin(), valid.end());
     return split;
   }
   static Split All() { return {}; }
 
-  bool holds_out() const { return threshold_.has_value(); }
-  Side SideOf(uint64_t hash) const {
-    if (threshold_) return hash <= *threshold_ ? Side::kValid : Side::kTrain;
-    return InValidation(hash) ? Side::kDropped : Side::kTrain;
-  }
-  bool InValidation(uint64_t hash) const { return valid_.contains(hash); }
+  Side SideOf(uint64_t hash) const { return InValidation(hash) ? validation_is_ : Side::kTrain; }
+  bool InValidation(uint64_t hash) const { return validation_.contains(hash); }
 
  private:
-  std::optional<uint64_t> threshold_;
-  std::unordered_set<uint64_t> valid_;
+  Side validation_is_ = Side::kDropped;
+  std::unordered_set<uint64_t> validation_;  // hashes
 };
 
 struct Sample {

@@ -12,6 +12,11 @@ namespace {
 
 bool IsFile(const std::string& name) { return name.ends_with(".toml"); }
 
+// What the TOML `name` means by `other`: what ships under that name, or a file beside it.
+std::string Beside(const std::string& name, const std::string& other) {
+  return IsFile(other) ? (std::filesystem::path(name).parent_path() / other).string() : other;
+}
+
 // `kind`: "preset" or "recipe"; what ships of it lies in the folder of its plural.
 Json Load(const std::string& kind, const std::string& name, const std::vector<ShippedToml>& shipped) {
   if (IsFile(name)) return ParseToml(ReadFile(name), name);
@@ -41,9 +46,7 @@ std::string OwnRecipe(const Json& preset, const std::string& name) {
     throw UsageError(fmt::format("preset '{}': recipe = {} names none", name, preset["recipe"].dump()),
                      "for example recipe = \"modern\"");
   }
-  std::string recipe = preset["recipe"].get<std::string>();
-  if (!IsFile(recipe)) return recipe;
-  return (std::filesystem::path(name).parent_path() / recipe).string();
+  return Beside(name, preset["recipe"]);
 }
 
 // The lines of `lower`, section by section, with those of `upper` in their place or beside them.
@@ -59,12 +62,11 @@ Json Overlay(Json lower, const Json& upper) {
   return lower;
 }
 
-// Sizes of a family that lies in a file may be files beside it.
-void FindSizes(const std::string& name, Json& family) {
-  if (!IsFile(name) || !family["sizes"].is_array()) return;
-  for (Json& size : family["sizes"]) {
-    if (!size.is_string() || !IsFile(size)) continue;
-    size = (std::filesystem::path(name).parent_path() / size.get<std::string>()).string();
+// The sizes of a family may be files beside it.
+void FindSizes(const std::string& name, Json& sizes) {
+  if (!sizes.is_array()) return;
+  for (Json& size : sizes) {
+    if (size.is_string()) size = Beside(name, size);
   }
 }
 
@@ -73,7 +75,7 @@ void FindSizes(const std::string& name, Json& family) {
 Json LoadPreset(const std::string& name, const std::string& recipe) {
   Json preset = Load("preset", name, Presets());
   if (IsFamily(preset)) {
-    FindSizes(name, preset);
+    FindSizes(name, preset["sizes"]);
     return preset;
   }
   const std::string used = recipe.empty() ? OwnRecipe(preset, name) : recipe;

@@ -24,14 +24,14 @@ struct Size {
   double seconds_per_token = 0;  // of training
 };
 
-// With the settings that hold where a text is read again and again, and may not hold now.
-void RefuseWrongRepeated(Json document, const Size& size, const std::vector<std::string>& repeated) {
-  for (const std::string& setting : repeated) ApplyOverride(setting, document);
-  RunConfig config = RunConfig::FromDocument(document, size.preset);
-  config.model["vocab"] = size.config.model["vocab"];
-  MakeModel(config.model, false);
+RunConfig SizeConfig(const Json& document, const std::string& preset, const SizeRequest& request) {
+  RunConfig config = RunConfig::FromDocument(document, preset);
+  config.data = request.data;
+  TakeVocabularyOfData(request.sets, config);
+  return config;
 }
 
+// `repeated`: settings that hold where a text is read again and again, which need not be now.
 std::vector<Size> SizesOf(const Json& family, const std::string& name, const SizeRequest& request,
                           const std::vector<std::string>& repeated) {
   const Json& names = family["sizes"];
@@ -44,13 +44,14 @@ std::vector<Size> SizesOf(const Json& family, const std::string& name, const Siz
     Json document = LoadPreset(size.preset, request.recipe);
     RefuseFamily(document, size.preset);
     for (const std::string& assignment : request.sets) ApplyOverride(assignment, document);
-    size.config = RunConfig::FromDocument(document, size.preset);
-    size.config.data = request.data;
-    TakeVocabularyOfData(request.sets, size.config);
+    size.config = SizeConfig(document, size.preset, request);
     const std::unique_ptr<Model> model = MakeModel(size.config.model, false);
     size.parameters = model->bank().ParameterCount();
     size.weights = model->WeightsInProducts();
-    RefuseWrongRepeated(std::move(document), size, repeated);
+    if (!repeated.empty()) {  // what is wrong with them is said now
+      for (const std::string& setting : repeated) ApplyOverride(setting, document);
+      MakeModel(SizeConfig(document, size.preset, request).model, false);
+    }
     sizes.push_back(std::move(size));
   }
   if (sizes.empty())

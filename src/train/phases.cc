@@ -59,28 +59,9 @@ std::array<double, 2> Percentiles(const Json& json, const std::string& where) {
 Phase Phase::FromJson(const Json& json, const std::string& where) {
   if (!json.is_object()) throw UsageError(fmt::format("{}: a phase is a table", where), "[[phases]]");
   Phase phase;
-  Json fields = json;
-  if (fields.contains("train")) {
-    phase.losses = fields["train"];
-    fields.erase("train");
-  }
-  if (fields.contains("difficulty")) {
-    phase.difficulty = Percentiles(fields["difficulty"], where);
-    fields.erase("difficulty");
-  }
-  Json known = FieldsToJson(phase);
-  known.update({{"difficulty", {}}, {"train", {}}});
-  for (const auto& [key, value] : fields.items()) {
-    if (known.contains(key)) continue;
-    std::vector<std::string> names;
-    for (const auto& [name, _] : known.items()) names.push_back(name);
-    throw UsageError(fmt::format("{}: phases.{}: unknown key", where, key), NearestHint(key, names));
-  }
-  try {
-    FieldsFromJson(fields, "phases", phase);
-  } catch (const UsageError& e) {
-    throw UsageError(fmt::format("{}: {}", where, e.what()), e.hint());
-  }
+  if (json.contains("train")) phase.losses = json["train"];
+  if (json.contains("difficulty")) phase.difficulty = Percentiles(json["difficulty"], where);
+  FieldsFromJson(json, where + ": phases", phase, {"difficulty", "train"});
   return phase;
 }
 

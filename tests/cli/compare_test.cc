@@ -224,11 +224,8 @@ TEST_F(CompareTest, RefusesWhatIsWrongBeforeAnyWork) {
 
 // Before anything is trained, and without a trace of it.
 TEST_F(CompareTest, AVariantWithAWrongKeyIsRefusedAtOnce) {
-  const std::vector<std::string> arguments = {"--presets",       Preset("one"), "--data",
-                                              *shared_ / "data", "--tokens",    "5k"};
-  std::vector<std::string> wrong = arguments;
-  wrong.insert(wrong.end(), {"--variant", "x: model.dropuot=0.1"});
-  const CommandResult result = Compare(wrong);
+  const CommandResult result = Compare(
+      {"--presets", Preset("one"), "--data", *shared_ / "data", "--tokens", "5k", "--variant", "x: model.dropuot=0.1"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("did you mean 'dropout'"), std::string::npos) << result.err;
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "out/one+x"));
